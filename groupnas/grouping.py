@@ -1,0 +1,330 @@
+"""The artifact that everything else proposes, learns, counts, draws or makes fast: a grouping.
+
+A *channel unit* is a set of layer ends that share one division of their channels into groups
+(a depthwise convolution or a residual addition ties them). A :class:`Grouping` says, for every
+unit, to which group each channel belongs. This module needs neither torch nor a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from groupnas.errors import InputError
+from groupnas.files import read_text, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+
+
+class Grouped(Protocol):
+    """What a grouping needs to know of a search space."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+
+    @property
+    def free_units(self) -> Mapping[str, int]:
+        """Channels of every unit that may be divided, in network order."""
+        ...
+
+
+@dataclass(frozen=True, init=False)
+class Grouping:
+    """Which group every channel of every unit belongs to; always valid, never changed.
+
+    Valid means: at least one group and one unit, every channel's group exists, and every group
+    owns at least one channel of every unit (a group without one would be cut off from its output).
+
+    Attributes:
+        space: Name of the search space it was made for. A record of where it comes from: it fits
+            every space with the same units and groups (:meth:`check_fits`).
+        groups: Group names.
+        assignments: Unit name to the group index of each channel.
+
+    Raises:
+        InputError: the values are not valid; the message names unit and channel.
+    """
+
+    space: str
+    groups: tuple[str, ...]
+    assignments: Mapping[str, tuple[int, ...]]
+
+    def __init__(
+        self, space: str, groups: Iterable[str], assignments: Mapping[str, Sequence[int]]
+    ) -> None:
+        object.__setattr__(self, "space", space)
+        object.__setattr__(self, "groups", tuple(groups))
+        frozen = {unit: tuple(channels) for unit, channels in assignments.items()}
+        object.__setattr__(self, "assignments", MappingProxyType(frozen))
+        self._check()
+
+    # -- making one -----------------------------------------------------------------------------
+
+    @classmethod
+    def even(cls, space: Grouped) -> Grouping:
+        """Equal shares in contiguous blocks; what does not divide goes to the first groups."""
+        return cls.manual(space, {})
+
+    @classmethod
+    def manual(cls, space: Grouped, weights: Mapping[str, float]) -> Grouping:
+        """The same shares in every unit, proportional to ``weights`` (1.0 where not named).
+
+        ``manual(space, {"nose": 0.8, "mouth": 1.2})`` takes a fifth from the nose and gives it to
+        the mouth. Shares are rounded by largest remainder; every group keeps one channel.
+
+        Raises:
+            InputError: an unknown group, or a weight that is not positive and finite.
+        """
+        for group, weight in weights.items():
+            if group not in space.groups:
+                raise InputError(
+                    f"unknown group {group!r}; {space.name} has: {', '.join(space.groups)}"
+                )
+            if not 0 < weight < float("inf"):
+                raise InputError(f"weight of group {group!r} must be positive, got {weight}")
+        shares = [weights.get(group, 1.0) for group in space.groups]
+        return cls.from_counts(
+            space,
+            {
+                unit: dict(zip(space.groups, _apportion(channels, shares, space.name, unit)))
+                for unit, channels in space.free_units.items()
+            },
+        )
+
+    @classmethod
+    def from_counts(cls, space: Grouped, counts: Mapping[str, Mapping[str, int]]) -> Grouping:
+        """Contiguous blocks of given sizes, ``counts[unit][group]`` channels each.
+
+        Raises:
+            InputError: units, groups or sums that are not the space's.
+        """
+        _same_names("units", counts, space.free_units)
+        assignments = {}
+        for unit, channels in space.free_units.items():
+            _same_names(f"groups of {unit}", counts[unit], space.groups)
+            sizes = [counts[unit][group] for group in space.groups]
+            if min(sizes) < 0 or sum(sizes) != channels:
+                raise InputError(
+                    f"{unit}: {' + '.join(map(str, sizes))} channels given, it has {channels}"
+                )
+            assignments[unit] = [index for index, size in enumerate(sizes) for _ in range(size)]
+        return cls(space.name, space.groups, assignments)
+
+    @classmethod
+    def random(cls, space: Grouped, seed: int = 0) -> Grouping:
+        """Every channel's group drawn uniformly, then repaired; the same seed, the same grouping.
+
+        This is the distribution that the argmax of Gaussian mask logits has.
+        """
+        draw = random.Random(seed)
+        scores = {
+            unit: [[draw.random() for _ in space.groups] for _ in range(channels)]
+            for unit, channels in space.free_units.items()
+        }
+        return cls.from_scores(space, scores)
+
+    @classmethod
+    def from_scores(
+        cls, space: Grouped, scores: Mapping[str, Sequence[Sequence[float]]]
+    ) -> Grouping:
+        """The best-scored group of every channel, repaired by :func:`best_valid`.
+
+        Args:
+            space: The space whose units are divided.
+            scores: Unit name to a ``(C, G)`` table, higher is better.
+        """
+        return cls(
+            space.name,
+            space.groups,
+            {unit: best_valid(scores[unit], unit) for unit in space.free_units},
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Grouping:
+        """Read a ``grouping.json``.
+
+        Raises:
+            InputError: it cannot be read, is not JSON, or is not a valid grouping; the message
+                names the file, the key, the unit and the channel.
+        """
+        try:
+            data = json.loads(read_text(path))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"{path}: is not JSON: {error}") from error
+        try:
+            return cls.from_dict(data)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Grouping:
+        """The inverse of :meth:`to_dict`; raises :class:`InputError` where the data is wrong."""
+        if not isinstance(data, dict):
+            raise InputError(f"expected an object with keys format, space, groups, units; got {type(data).__name__}")
+        _same_names("keys", data, ("format", "space", "groups", "units"))
+        if data["format"] != FORMAT:
+            raise InputError(f"format: expected {FORMAT}, got {data['format']!r}")
+        if not isinstance(data["space"], str):
+            raise InputError(f"space: expected a name, got {data['space']!r}")
+        groups, units = data["groups"], data["units"]
+        if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
+            raise InputError(f"groups: expected a list of names, got {groups!r}")
+        if not isinstance(units, dict):
+            raise InputError(f"units: expected an object, got {type(units).__name__}")
+        for unit, channels in units.items():
+            if not isinstance(channels, list):
+                raise InputError(f"unit {unit!r}: expected a list of group indices, got {channels!r}")
+        return cls(data["space"], groups, units)
+
+    # -- reading it -----------------------------------------------------------------------------
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit names, in network order."""
+        return tuple(self.assignments)
+
+    def __getitem__(self, unit: str) -> torch.Tensor:
+        """Group index of each channel of a unit: int64 ``(C,)``."""
+        import torch
+
+        return torch.tensor(self.assignments[unit], dtype=torch.long)
+
+    def __hash__(self) -> int:
+        return hash((self.space, self.groups, tuple(self.assignments.items())))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Channels of every group in every unit: ``{unit: {group: channels}}``."""
+        return {
+            unit: {group: channels.count(index) for index, group in enumerate(self.groups)}
+            for unit, channels in self.assignments.items()
+        }
+
+    def changed(self, other: Grouping) -> int:
+        """Number of channels that belong to another group in ``other``."""
+        self._check_same(other.groups, {u: len(c) for u, c in other.assignments.items()}, other.space)
+        return sum(
+            mine != theirs
+            for unit, channels in self.assignments.items()
+            for mine, theirs in zip(channels, other.assignments[unit])
+        )
+
+    def check_fits(self, space: Grouped) -> None:
+        """Raise :class:`InputError` unless units, widths and groups are the space's."""
+        self._check_same(space.groups, space.free_units, space.name)
+
+    # -- keeping it -----------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the public format."""
+        return {
+            "format": FORMAT,
+            "space": self.space,
+            "groups": list(self.groups),
+            "units": {unit: list(channels) for unit, channels in self.assignments.items()},
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``grouping.json``, one unit a line, whole or not at all."""
+        head = {key: value for key, value in self.to_dict().items() if key != "units"}
+        units = ",\n".join(
+            f"  {json.dumps(unit)}: {json.dumps(list(channels))}"
+            for unit, channels in self.assignments.items()
+        )
+        write_text(path, f'{json.dumps(head)[:-1]}, "units": {{\n{units}\n}}}}\n')
+
+    # -- validity -------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if not self.groups or len(set(self.groups)) != len(self.groups):
+            raise InputError(f"groups: expected distinct names, got {list(self.groups)}")
+        if not self.assignments:
+            raise InputError("units: expected at least one")
+        for unit, channels in self.assignments.items():
+            for channel, index in enumerate(channels):
+                # bool is an int to Python, not to the format
+                if type(index) is not int or not 0 <= index < len(self.groups):
+                    raise InputError(
+                        f"unit {unit!r}, channel {channel}: group index {index!r} is not one of "
+                        f"0..{len(self.groups) - 1}"
+                    )
+            for index, group in enumerate(self.groups):
+                if index not in channels:
+                    raise InputError(
+                        f"unit {unit!r}: group {group!r} has 0 channels; every group needs at "
+                        "least 1. Repair with Grouping.from_scores()"
+                    )
+
+    def _check_same(self, groups: tuple[str, ...], units: Mapping[str, int], owner: str) -> None:
+        if self.groups != groups:
+            raise InputError(
+                f"grouping has groups {', '.join(self.groups)}; {owner} has {', '.join(groups)}"
+            )
+        _same_names(f"units of the grouping for {owner}", self.assignments, units)
+        for unit, channels in units.items():
+            if len(self.assignments[unit]) != channels:
+                raise InputError(
+                    f"unit {unit!r}: grouping has {len(self.assignments[unit])} channels, "
+                    f"{owner} has {channels}"
+                )
+
+
+def best_valid(scores: Sequence[Sequence[float]], unit: str = "unit") -> list[int]:
+    """Each channel's best group, changed as little as possible so that no group is empty.
+
+    An empty group takes, from groups that own more than one channel, the channel that loses the
+    least score by the change; ties go to the lower index.
+
+    Args:
+        scores: ``(C, G)``, higher is better.
+        unit: Named in the error.
+
+    Raises:
+        InputError: fewer channels than groups.
+    """
+    groups = range(len(scores[0]))
+    if len(scores) < len(groups):
+        raise InputError(f"{unit}: {len(scores)} channels cannot hold {len(groups)} groups")
+    chosen = [max(groups, key=row.__getitem__) for row in scores]
+    for group in groups:
+        if group in chosen:
+            continue
+        donors = [c for c, owner in enumerate(chosen) if chosen.count(owner) > 1]
+        taken = min(donors, key=lambda c: scores[c][chosen[c]] - scores[c][group])
+        chosen[taken] = group
+    return chosen
+
+
+def _apportion(channels: int, shares: Sequence[float], space: str, unit: str) -> list[int]:
+    """Split ``channels`` by largest remainder, at least one each."""
+    if channels < len(shares):
+        raise InputError(f"{space}: {unit}: {channels} channels cannot hold {len(shares)} groups")
+    spare = channels - len(shares)
+    # One channel each is given first; the shares then aim at their exact quotas.
+    exact = [max(channels * share / sum(shares) - 1, 0.0) for share in shares]
+    exact = [quota * spare / (sum(exact) or 1.0) for quota in exact]
+    sizes = [int(quota) for quota in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (sizes[i] - exact[i], i))
+    for index in by_remainder[: spare - sum(sizes)]:
+        sizes[index] += 1
+    return [1 + size for size in sizes]
+
+
+def _same_names(what: str, given: Iterable[str], expected: Iterable[str]) -> None:
+    given, expected = list(given), list(expected)
+    missing = [name for name in expected if name not in given]
+    unknown = [name for name in given if name not in expected]
+    if missing or unknown:
+        parts = [f"missing {', '.join(missing)}"] if missing else []
+        parts += [f"unknown {', '.join(map(repr, unknown))}"] if unknown else []
+        raise InputError(f"{what}: {'; '.join(parts)}")
