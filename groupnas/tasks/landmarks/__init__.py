@@ -1,0 +1,1 @@
+"""Facial landmarks: the flagship task, and the only part of groupnas that knows faces."""

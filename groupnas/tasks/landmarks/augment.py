@@ -1,0 +1,124 @@
+"""Augmented crops of facial parts: draw transformations, resample patches, move the points along.
+
+Shapes: B faces, P parts, K part points, S pixels of a patch, C pixels of a crop.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """The paper's local augmentation (Section IV-B1), drawn uniformly.
+
+    Scale, rotation and translation are drawn for every part by itself, since in the cascade the
+    first network misplaces every part by itself; a face is mirrored as a whole.
+
+    Attributes:
+        scale: Range of the factor by which the *face* grows in its crop: 0.9 shows it at nine
+            tenths of its size, with more around it (the paper scales "images").
+        rotation: Largest angle in degrees, both ways.
+        translation: Largest shift in pixels of a 64 x 64 crop, both ways, x and y on their own.
+        flip: Probability that a face is mirrored.
+    """
+
+    scale: tuple[float, float] = (0.9, 1.0)
+    rotation: float = 6.0
+    translation: float = 3.0
+    flip: float = 0.5
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How each part's box comes to lie in its crop: ``crop = linear @ box + shift``.
+
+    Both sides are in units where -1 and 1 are the outer edges, of the box and of the crop.
+
+    Attributes:
+        linear: ``(B, P, 2, 2)``, a rotation times a scale, of a mirrored box where flipped.
+        shift: ``(B, P, 2)``.
+        scale: ``(B, P)``.
+        flipped: ``(B,)`` bool.
+    """
+
+    linear: Tensor
+    shift: Tensor
+    scale: Tensor
+    flipped: Tensor
+
+
+def draw_placement(
+    faces: int, parts: int, settings: Augmentation, generator: torch.Generator
+) -> Placement:
+    """Draw a placement for ``faces`` x ``parts``, from ``generator`` alone (on the CPU)."""
+    draws = torch.rand(faces, parts, 4, generator=generator)
+    flipped = torch.rand(faces, generator=generator) < settings.flip
+    smallest, largest = settings.scale
+    scale = smallest + (largest - smallest) * draws[..., 0]
+    angle = math.radians(settings.rotation) * (2 * draws[..., 1] - 1)
+    shift = settings.translation / 32 * (2 * draws[..., 2:] - 1)
+    return place(scale, angle, shift, flipped)
+
+
+def no_placement(faces: int, parts: int) -> Placement:
+    """The placement that shows every box as it is."""
+    zeros = torch.zeros(faces, parts)
+    return place(zeros + 1, zeros, torch.zeros(faces, parts, 2), torch.zeros(faces) > 0)
+
+
+def place(scale: Tensor, angle: Tensor, shift: Tensor, flipped: Tensor) -> Placement:
+    """A placement from scales ``(B, P)``, angles in radians ``(B, P)``, shifts, flips ``(B,)``.
+
+    Mirroring comes first, then rotation and scale about the box's centre, then the shift.
+    """
+    cosine, sine = scale * angle.cos(), scale * angle.sin()
+    mirror = torch.where(flipped, -1.0, 1.0)[:, None]
+    rows = (cosine * mirror, -sine, sine * mirror, cosine)
+    linear = torch.stack(rows, dim=-1).unflatten(-1, (2, 2))
+    return Placement(linear, shift, scale, flipped)
+
+
+def place_points(points: Tensor, placement: Placement, owners: Tensor) -> Tensor:
+    """Points ``(B, K, 2)`` in box units to where they lie in the crops, ``(B, K, 2)``.
+
+    Args:
+        points: In box units, of flipped faces already with their indices swapped.
+        placement: Where the boxes lie.
+        owners: ``(K,)`` int64, the part of each point.
+    """
+    linear, shift = placement.linear[:, owners], placement.shift[:, owners]
+    return (linear @ points[..., None]).squeeze(-1) + shift
+
+
+def resample(patches: Tensor, placement: Placement, cover: float, pixels: int) -> Tensor:
+    """Crops ``(B, P, C, C)`` float32 in 0..255, bilinear, all in one call.
+
+    Args:
+        patches: ``(B, P, S, S)`` uint8 or float, of flipped faces already with parts swapped.
+        placement: Where the boxes lie.
+        cover: Side of a patch over the side of its box.
+        pixels: C.
+    """
+    faces, parts = patches.shape[:2]
+    # linear is a similarity, so its inverse is its transpose over the squared scale
+    inverse = placement.linear.transpose(-1, -2) / placement.scale[..., None, None] ** 2
+    origin = -(inverse @ placement.shift[..., None])
+    theta = torch.cat([inverse, origin], dim=-1) / cover
+    # align_corners=False: -1 and 1 are the outer edges of the border pixels, as in box units
+    grid = functional.affine_grid(
+        theta.flatten(0, 1), [faces * parts, 1, pixels, pixels], align_corners=False
+    )
+    crops = functional.grid_sample(
+        patches.flatten(0, 1).unsqueeze(1).float(),
+        grid,
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )
+    return crops.view(faces, parts, pixels, pixels)

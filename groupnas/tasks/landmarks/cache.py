@@ -1,0 +1,178 @@
+"""Patches of a data set, cut once and kept on disk as a ``.npz`` file.
+
+The folder is ``$GROUPNAS_CACHE``, else ``$XDG_CACHE_HOME/groupnas``, else ``~/.cache/groupnas``.
+Everything in it can be deleted at any time. The file's name holds a hash of what went in (the
+names, sizes and times of all files, and the crop settings): changed data is cut again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import struct
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from groupnas.errors import InputError
+from groupnas.files import atomic_path
+from groupnas.tasks.landmarks.crops import CropSettings, Patches
+from groupnas.tasks.landmarks.markup import Markup
+
+FORMAT = 1  # raise when the way crops are cut, or the file's contents, change
+PATIENCE = 2.0  # seconds without a progress bar
+_WORKERS = min(8, os.cpu_count() or 1)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cached_patches(
+    dataset: str,
+    files: Sequence[Path],
+    root: Path,
+    markup: Markup,
+    settings: CropSettings,
+    build: Callable[[], Patches],
+) -> Patches:
+    """The patches cut from ``files``, from the cache if it has them, else built and kept there.
+
+    A damaged cache file is built again. A folder that cannot be written is warned of, once.
+
+    Args:
+        dataset: Begins the cache file's name.
+        files: Everything that ``build`` reads.
+        root: What the files' names are relative to.
+        markup: The markup of the patches.
+        settings: The settings of the patches.
+        build: Cuts the patches.
+    """
+    key = _key(dataset, files, root, markup, settings)
+    path = cache_folder() / f"{dataset.replace('/', '-')}-{key}.npz"
+    patches = load_patches(path, markup, settings)
+    if patches is None:
+        patches = build()
+        try:
+            save_patches(path, patches)
+        except InputError as error:
+            _warn_once(f"{error}; the crops will be cut again each time (set GROUPNAS_CACHE)")
+    return patches
+
+
+def cache_folder() -> Path:
+    """Where cache files lie; it need not exist."""
+    if own := os.environ.get("GROUPNAS_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "groupnas"
+
+
+def save_patches(path: Path, patches: Patches) -> None:
+    """Write patches as ``.npz``, whole or not at all; raises :class:`InputError` if it cannot."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(
+            stream,
+            pixels=patches.pixels,
+            points=patches.points,
+            box_size=patches.box_size,
+            interocular=patches.interocular,
+            sources=np.array(patches.sources, dtype=np.str_),
+        )
+
+
+def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches | None:
+    """Read what :func:`save_patches` wrote; ``None`` if it is not there, damaged or unfit."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:  # zip entries carry a checksum
+            patches = Patches(
+                arrays["pixels"],
+                arrays["points"],
+                arrays["box_size"],
+                arrays["interocular"],
+                tuple(map(str, arrays["sources"])),
+                markup,
+                settings,
+            )
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        struct.error,
+        zipfile.BadZipFile,
+    ):
+        return None  # all the ways in which zipfile and NumPy report a damaged file
+    return patches if _fits(patches) else None
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], what: str
+) -> list[Result]:
+    """``[function(item) for item in items]`` on all cores, in order.
+
+    Threads, because Pillow decodes and resamples without the interpreter's lock. A progress bar
+    comes up on standard error if it takes longer than :data:`PATIENCE` seconds.
+    """
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        try:
+            return list(_with_progress(pool.map(function, items), len(items), what))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # neither an error nor Ctrl-C waits for the rest
+            raise
+
+
+def _with_progress(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    begin = time.monotonic()
+    progress = Progress(console=Console(stderr=True), transient=True)
+    bar = progress.add_task(what, total=total)
+    try:
+        for result in results:
+            progress.advance(bar)
+            if not progress.live.is_started and time.monotonic() - begin > PATIENCE:
+                progress.start()
+            yield result
+    finally:
+        progress.stop()
+
+
+def _key(
+    dataset: str, files: Sequence[Path], root: Path, markup: Markup, settings: CropSettings
+) -> str:
+    status = [(file.relative_to(root).as_posix(), file.stat()) for file in files]
+    entries = [(name, entry.st_size, entry.st_mtime_ns) for name, entry in status]
+    content = [FORMAT, dataset, markup.name, asdict(settings), entries]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+
+
+def _fits(patches: Patches) -> bool:
+    faces, parts = len(patches.sources), len(patches.markup.parts)
+    side, points = patches.settings.pixels, len(patches.markup.part_points)
+    found = [
+        (array.shape, array.dtype)
+        for array in (patches.pixels, patches.points, patches.box_size, patches.interocular)
+    ]
+    return found == [
+        ((faces, parts, side, side), np.uint8),
+        ((faces, points, 2), np.float32),
+        ((faces, parts), np.float32),
+        ((faces,), np.float32),
+    ]
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -1,0 +1,204 @@
+"""300W as its authors lay it out: which faces there should be, and which are there.
+
+``<root>/300w`` holds ``afw``, ``helen/{trainset,testset}``, ``lfpw/{trainset,testset}`` and
+``ibug``; each face is a ``.pts`` file beside an image of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+from groupnas.tasks.landmarks.pts import read_pts
+
+FOLDER = "300w"
+OBTAINED = "https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ (research use)"
+_COMMON = {"helen/testset": 330, "lfpw/testset": 224}
+_CHALLENGING = {"ibug": 135}
+# Official number of faces in every folder of every split.
+SPLITS = {
+    "train": {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811},
+    "common": _COMMON,
+    "challenging": _CHALLENGING,
+    "test": {**_COMMON, **_CHALLENGING},
+}
+_IMAGES = (".png", ".jpg", ".jpeg")  # where a face has several, the first: png has lost nothing
+_FACE_OF_PHOTO = re.compile(r"(\d+)_\d+")
+
+
+@dataclass(frozen=True)
+class Face:
+    """One annotated face.
+
+    Attributes:
+        name: ``<subset>/<file stem>``.
+        source: The photo it is from, ``<subset>/<photo>``: AFW and Helen number the faces of a
+            photo (``1130084326_1``, ``1130084326_2``); elsewhere a photo has one face.
+        path: The image.
+        points: ``(68, 2)`` float64 in pixel-centre coordinates: (0, 0) is the centre of the
+            top left pixel. The ``.pts`` files count from 1 (they come from Matlab), so 1 is
+            subtracted; a shift of one pixel moves the NME by about 0.1.
+    """
+
+    name: str
+    source: str
+    path: Path
+    points: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SubsetInventory:
+    """What one folder of the data set holds.
+
+    Attributes:
+        name: The folder, e.g. ``"helen/trainset"``.
+        expected: The official number of faces.
+        images: The image of every complete face, sorted by name.
+        without_image: ``.pts`` files that have no image.
+        without_points: Images that have no ``.pts`` file.
+        folder_exists: Whether there is such a folder.
+    """
+
+    name: str
+    expected: int
+    images: tuple[Path, ...]
+    without_image: tuple[Path, ...]
+    without_points: tuple[Path, ...]
+    folder_exists: bool
+
+    @property
+    def found(self) -> int:
+        """Number of complete faces."""
+        return len(self.images)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every official face is there, and no half of one."""
+        return self.found >= self.expected and not self.without_image and not self.without_points
+
+    def __str__(self) -> str:
+        if not self.folder_exists:
+            return f"{self.name} no such folder (0 of {self.expected:,})"
+        text = f"{self.name} {self.found:,} of {self.expected:,}"
+        for what, files in (
+            (".pts without image", self.without_image),
+            ("image without .pts", self.without_points),
+        ):
+            if files:
+                text += f" ({len(files)} {what}: {files[0].name}{', ...' if files[1:] else ''})"
+        return text
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a copy of 300W holds of one split, subset by subset."""
+
+    root: Path
+    split: str
+    subsets: tuple[SubsetInventory, ...]
+
+    @property
+    def found(self) -> int:
+        """Number of complete faces."""
+        return sum(subset.found for subset in self.subsets)
+
+    @property
+    def expected(self) -> int:
+        """The official number of faces."""
+        return sum(subset.expected for subset in self.subsets)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return all(subset.complete for subset in self.subsets)
+
+    def require(self, allow_partial: bool) -> None:
+        """Raise :class:`InputError` where there is nothing, or too little and that is not allowed."""
+        if self.complete:
+            return
+        lacking = "; ".join(str(subset) for subset in self.subsets if not subset.complete)
+        message = f"{self.root}: 300W ({self.split}) is incomplete: {lacking}"
+        if not self.found:
+            raise InputError(f"{message}; obtain it from {OBTAINED}")
+        if not allow_partial:
+            raise InputError(
+                f"{message}; --allow-partial goes on with the {self.found:,} of "
+                f"{self.expected:,} faces that are there"
+            )
+
+
+def inventory(root: str | os.PathLike[str], split: str = "train") -> Inventory:
+    """Look which faces of a split are under ``<root>/300w``; reads folders, not files.
+
+    ``_mirror`` files, which some copies contain, do not count.
+
+    Raises:
+        InputError: ``root`` has no folder ``300w``, or a folder cannot be read.
+    """
+    folder = Path(root) / FOLDER
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; the data root must hold {FOLDER}/ with afw, helen, lfpw "
+            f"and ibug, from {OBTAINED}"
+        )
+    subsets = tuple(_subset(folder, name, count) for name, count in SPLITS[split].items())
+    return Inventory(folder, split, subsets)
+
+
+def read_faces(found: Inventory, images: Iterable[Path] | None = None) -> list[Face]:
+    """The faces of an inventory, or those of ``images`` only, with their landmarks.
+
+    Raises:
+        InputError: a ``.pts`` file is damaged; the message names file and line.
+    """
+    if images is None:
+        images = [image for subset in found.subsets for image in subset.images]
+    return [read_face(found.root, image) for image in images]
+
+
+def read_face(root: Path, image: Path) -> Face:
+    """The face of one image, from the ``.pts`` file beside it; raises as :func:`read_faces`."""
+    subset = image.parent.relative_to(root).as_posix()
+    numbered = _FACE_OF_PHOTO.fullmatch(image.stem)
+    return Face(
+        name=f"{subset}/{image.stem}",
+        source=f"{subset}/{numbered[1] if numbered else image.stem}",
+        path=image,
+        points=read_pts(points_file(image)) - 1.0,
+    )
+
+
+def points_file(image: Path) -> Path:
+    """The ``.pts`` file beside an image; its suffix may be in capitals."""
+    lower = image.with_suffix(".pts")
+    return lower if lower.is_file() else image.with_suffix(".PTS")
+
+
+def _subset(root: Path, name: str, expected: int) -> SubsetInventory:
+    folder = root / name
+    if not folder.is_dir():
+        return SubsetInventory(name, expected, (), (), (), False)
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    files = [file for file in files if not file.stem.endswith("_mirror")]
+    points = {file.stem: file for file in files if file.suffix.lower() == ".pts"}
+    images: dict[str, Path] = {}
+    for suffix in reversed(_IMAGES):
+        images.update({file.stem: file for file in files if file.suffix.lower() == suffix})
+    return SubsetInventory(
+        name,
+        expected,
+        tuple(images[stem] for stem in sorted(points.keys() & images.keys())),
+        tuple(points[stem] for stem in sorted(points.keys() - images.keys())),
+        tuple(images[stem] for stem in sorted(images.keys() - points.keys())),
+        True,
+    )
