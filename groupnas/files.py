@@ -26,6 +26,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     temporary: Path | None = None
     try:
+        if target.parent.exists() and not target.parent.is_dir():
+            raise InputError(f"{target}: cannot be written: {target.parent} is not a folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays: image writers choose their format by it.
         handle, name = tempfile.mkstemp(
@@ -98,8 +100,10 @@ def find_shipped(kind: str, name: str) -> Path:
 
 def _folders(kind: str) -> list[Path]:
     package = Path(str(resources.files("groupnas")))
-    candidates = [Path.cwd() / kind, package / "_shipped" / kind, package.parent / kind]
-    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
+    shipped = package / "_shipped" / kind
+    if not shipped.is_dir():  # not installed from a wheel but run from the checkout
+        shipped = package.parent / kind
+    return [folder for folder in dict.fromkeys([Path.cwd() / kind, shipped]) if folder.is_dir()]
 
 
 def _umask() -> int:

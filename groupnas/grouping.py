@@ -97,7 +97,9 @@ class Grouping:
         return cls.from_counts(
             space,
             {
-                unit: dict(zip(space.groups, _apportion(channels, shares, space.name, unit)))
+                unit: dict(
+                    zip(space.groups, _apportion(channels, shares, space.name, unit), strict=True)
+                )
                 for unit, channels in space.free_units.items()
             },
         )
@@ -158,9 +160,10 @@ class Grouping:
             InputError: it cannot be read, is not JSON, or is not a valid grouping; the message
                 names the file, the key, the unit and the channel.
         """
+        text = read_text(path)
         try:
-            data = json.loads(read_text(path))
-        except (json.JSONDecodeError, RecursionError) as error:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:  # ValueError: also integers too long
             raise InputError(f"{path}: is not JSON: {error}") from error
         try:
             return cls.from_dict(data)
@@ -171,9 +174,12 @@ class Grouping:
     def from_dict(cls, data: Any) -> Grouping:
         """The inverse of :meth:`to_dict`; raises :class:`InputError` where the data is wrong."""
         if not isinstance(data, dict):
-            raise InputError(f"expected an object with keys format, space, groups, units; got {type(data).__name__}")
+            raise InputError(
+                "expected an object with keys format, space, groups, units; "
+                f"got {type(data).__name__}"
+            )
         _same_names("keys", data, ("format", "space", "groups", "units"))
-        if data["format"] != FORMAT:
+        if type(data["format"]) is not int or data["format"] != FORMAT:  # True == 1
             raise InputError(f"format: expected {FORMAT}, got {data['format']!r}")
         if not isinstance(data["space"], str):
             raise InputError(f"space: expected a name, got {data['space']!r}")
@@ -184,7 +190,9 @@ class Grouping:
             raise InputError(f"units: expected an object, got {type(units).__name__}")
         for unit, channels in units.items():
             if not isinstance(channels, list):
-                raise InputError(f"unit {unit!r}: expected a list of group indices, got {channels!r}")
+                raise InputError(
+                    f"unit {unit!r}: expected a list of group indices, got {channels!r}"
+                )
         return cls(data["space"], groups, units)
 
     # -- reading it -----------------------------------------------------------------------------
@@ -201,7 +209,12 @@ class Grouping:
         return torch.tensor(self.assignments[unit], dtype=torch.long)
 
     def __hash__(self) -> int:
-        return hash((self.space, self.groups, tuple(self.assignments.items())))
+        # As equality does, this takes no notice of the units' order.
+        return hash((self.space, self.groups, frozenset(self.assignments.items())))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only mapping cannot be copied or pickled by itself.
+        return type(self), (self.space, self.groups, dict(self.assignments))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Channels of every group in every unit: ``{unit: {group: channels}}``."""
@@ -212,11 +225,13 @@ class Grouping:
 
     def changed(self, other: Grouping) -> int:
         """Number of channels that belong to another group in ``other``."""
-        self._check_same(other.groups, {u: len(c) for u, c in other.assignments.items()}, other.space)
+        self._check_same(
+            other.groups, {u: len(c) for u, c in other.assignments.items()}, other.space
+        )
         return sum(
             mine != theirs
             for unit, channels in self.assignments.items()
-            for mine, theirs in zip(channels, other.assignments[unit])
+            for mine, theirs in zip(channels, other.assignments[unit], strict=True)
         )
 
     def check_fits(self, space: Grouped) -> None:
@@ -310,6 +325,8 @@ def _apportion(channels: int, shares: Sequence[float], space: str, unit: str) ->
     if channels < len(shares):
         raise InputError(f"{space}: {unit}: {channels} channels cannot hold {len(shares)} groups")
     spare = channels - len(shares)
+    largest = max(shares)  # so that no sum or product overflows
+    shares = [share / largest for share in shares]
     # One channel each is given first; the shares then aim at their exact quotas.
     exact = [max(channels * share / sum(shares) - 1, 0.0) for share in shares]
     exact = [quota * spare / (sum(exact) or 1.0) for quota in exact]

@@ -1,0 +1,94 @@
+"""The floors: data goes one way, and nothing below the tasks knows what a face is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "groupnas"
+
+# Lowest first; a room imports from itself and from lower floors only.
+FLOORS = (
+    ("_version",),
+    ("errors",),
+    ("files",),
+    ("task",),
+    ("grouping",),
+    ("nn",),
+    ("spaces",),
+    ("accountant",),
+    ("engine",),
+    ("tasks",),
+    ("report", "deploy"),
+    ("cli",),
+    ("__init__", "__main__", "testing"),
+)
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(PACKAGE.rglob("*.py"))
+FACES = re.compile(r"(^|[._])(face|faces|facial|landmarks?)($|[._])")
+
+
+def room(module: str) -> str:
+    """``groupnas.nn.uneven`` -> ``nn``; the package itself is ``__init__``."""
+    return (module.split(".") + ["__init__"])[1]
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of all that is imported, lazily and for type checkers too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            for alias in node.names:
+                # Of the package itself, the name is a room or comes from __init__.
+                yield node.lineno, f"{module}.{alias.name}" if module == "groupnas" else module
+
+
+def breaches(source: str, module: str, package: str) -> list[str]:
+    """What a module imports against the rules; empty when all is well."""
+    home = room(module)
+    found = []
+    for line, name in imports(ast.parse(source), package):
+        if name.split(".")[0] == "groupnas":
+            other = room(name) if room(name) in FLOOR else "__init__"
+            if other != home and FLOOR[other] >= FLOOR[home]:
+                found.append(f"line {line}: {home} imports {name}, which is not below it")
+        if FLOOR[home] < FLOOR["tasks"] and FACES.search(name):
+            found.append(f"line {line}: {home} imports {name}, but only tasks know faces")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_down_only(file: Path) -> None:
+    module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+    assert room(module) in FLOOR, f"give {room(module)!r} a floor in FLOORS"
+    package = module.rpartition(".")[0]
+    assert breaches(file.read_text(encoding="utf-8"), module, package) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import groupnas.nn", ""),
+        ("from groupnas.grouping import Grouping", ""),
+        ("from . import schema\nfrom .units import x\nfrom ..errors import y", ""),
+        ("import torch.interface", ""),
+        ("def f():\n    import groupnas.engine.run", "line 2: spaces imports groupnas.engine.run"),
+        ("from groupnas import accountant", "line 1: spaces imports groupnas.accountant"),
+        ("from groupnas import Grouping", "line 1: spaces imports groupnas.Grouping"),
+        ("from ..accountant import x", "line 1: spaces imports groupnas.accountant"),
+        ("from .. import cli", "line 1: spaces imports groupnas.cli"),
+        ("import other.face_landmarks", "only tasks know faces"),
+    ],
+)
+def test_the_rule_itself(source: str, complaint: str) -> None:
+    found = breaches(source, "groupnas.spaces.space", "groupnas.spaces")
+    assert len(found) == bool(complaint)
+    assert complaint in "".join(found)
