@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.task import Task
+from groupnas.tasks.dataset import DataReport, DataSet
+from groupnas.tasks.landmarks import OBTAINED_300W
 
-__all__ = ["DATASETS", "DataSet", "find_data_root", "load_task"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["DATASETS", "DataSet", "find_data_root", "find_dataset", "load_task", "require_root"]
 
 DATA_VARIABLE = "GROUPNAS_DATA"
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set that a task can be made of.
-
-    Attributes:
-        name: What ``--data`` calls it.
-        summary: One line on what is in it.
-        obtained: Where it comes from.
-        folder: Its folder under the data root; ``None`` if it needs no files.
-        loader: Makes the task; called with ``root`` (``None`` only where ``folder`` is),
-            ``allow_partial``, ``limit`` and ``cache`` by name.
-    """
-
-    name: str
-    summary: str
-    obtained: str
-    folder: str | None
-    loader: Callable[..., Task]
-
-    def root(self, data_root: str | os.PathLike[str] | None) -> Path | None:
-        """The folder that holds :attr:`folder`; raises :class:`InputError` if none was given."""
-        if self.folder is None:
-            return None
-        root = find_data_root(data_root)
-        if root is None:
-            raise InputError(
-                f"{self.name}: no data root; set --data-root or {DATA_VARIABLE} to the folder that "
-                f"holds {self.folder}/"
-            )
-        return root
 
 
 def load_task(
@@ -71,9 +44,8 @@ def load_task(
         InputError: an unknown name, no data root, missing or damaged files.
     """
     entry = find_dataset(data)
-    return entry.loader(
-        root=entry.root(data_root), allow_partial=allow_partial, limit=limit, cache=cache
-    )
+    root = require_root(entry, data_root)
+    return entry.load(root=root, allow_partial=allow_partial, limit=limit, cache=cache)
 
 
 def find_dataset(name: str) -> DataSet:
@@ -89,16 +61,54 @@ def find_data_root(data_root: str | os.PathLike[str] | None = None) -> Path | No
     return Path(root) if root else None
 
 
+def require_root(entry: DataSet, data_root: str | os.PathLike[str] | None = None) -> Path | None:
+    """The data root of a data set that needs one, else ``None``.
+
+    Raises:
+        InputError: it needs one, and neither ``data_root`` nor ``GROUPNAS_DATA`` says where.
+    """
+    if entry.folder is None:
+        return None
+    root = find_data_root(data_root)
+    if root is None:
+        raise InputError(
+            f"{entry.name}: no data root; set --data-root or {DATA_VARIABLE} to the folder that "
+            f"holds {entry.folder}/"
+        )
+    return root
+
+
+# The functions below import late: the registry must be readable without torch and matplotlib.
+
+
 def _load_300w(*, root: Path, allow_partial: bool, limit: int | None, cache: bool) -> Task:
     from groupnas.tasks.landmarks.load import load_300w
 
     return load_300w(root, allow_partial=allow_partial, limit=limit, cache=cache)
 
 
+def _preview_300w(*, root: Path, allow_partial: bool) -> Figure:
+    from groupnas.tasks.landmarks.preview import preview_300w
+
+    return preview_300w(root, allow_partial)
+
+
+def _check_300w(root: Path) -> DataReport:
+    from groupnas.tasks.landmarks.w300 import check
+
+    return check(root)
+
+
 def _load_synthetic(*, root: None, allow_partial: bool, limit: int | None, cache: bool) -> Task:
     from groupnas.tasks.landmarks.load import load_synthetic
 
-    return load_synthetic(limit)
+    return load_synthetic(limit, cache=cache)
+
+
+def _preview_synthetic(*, root: None, allow_partial: bool) -> Figure:
+    from groupnas.tasks.landmarks.preview import preview_synthetic
+
+    return preview_synthetic()
 
 
 DATASETS: Mapping[str, DataSet] = MappingProxyType(
@@ -106,18 +116,22 @@ DATASETS: Mapping[str, DataSet] = MappingProxyType(
         entry.name: entry
         for entry in (
             DataSet(
-                "300w",
-                "3,148 training faces in the wild, 68 landmarks each",
-                "https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ (research use)",
-                "300w",
-                _load_300w,
+                name="300w",
+                summary="3,148 training faces in the wild, 68 landmarks each",
+                obtained=OBTAINED_300W,
+                folder="300w",
+                load=_load_300w,
+                preview=_preview_300w,
+                check=_check_300w,
             ),
             DataSet(
-                "synthetic",
-                "1,000 drawn faces with exact landmarks, 68 each",
-                "drawn on the spot, needs nothing",
-                None,
-                _load_synthetic,
+                name="synthetic",
+                summary="1,000 drawn faces with exact landmarks, 68 each",
+                obtained="drawn on the spot, needs nothing",
+                folder=None,
+                load=_load_synthetic,
+                preview=_preview_synthetic,
+                check=None,
             ),
         )
     }

@@ -12,14 +12,11 @@ import hashlib
 import json
 import os
 import struct
-import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -29,11 +26,6 @@ from groupnas.tasks.landmarks.crops import CropSettings, Patches
 from groupnas.tasks.landmarks.markup import Markup
 
 FORMAT = 1  # raise when the way crops are cut, or the file's contents, change
-PATIENCE = 2.0  # seconds without a progress bar
-_WORKERS = min(8, os.cpu_count() or 1)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def cached_patches(
@@ -92,7 +84,8 @@ def save_patches(path: Path, patches: Patches) -> None:
 def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches | None:
     """Read what :func:`save_patches` wrote; ``None`` if it is not there, damaged or unfit."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:  # zip entries carry a checksum
+        # zip entries carry a checksum; NumPy leaves a damaged file that it opened itself open
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             patches = Patches(
                 arrays["pixels"],
                 arrays["points"],
@@ -116,44 +109,16 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
     return patches if _fits(patches) else None
 
 
-def in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], what: str
-) -> list[Result]:
-    """``[function(item) for item in items]`` on all cores, in order.
-
-    Threads, because Pillow decodes and resamples without the interpreter's lock. A progress bar
-    comes up on standard error if it takes longer than :data:`PATIENCE` seconds.
-    """
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        try:
-            return list(_with_progress(pool.map(function, items), len(items), what))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # neither an error nor Ctrl-C waits for the rest
-            raise
-
-
-def _with_progress(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    begin = time.monotonic()
-    progress = Progress(console=Console(stderr=True), transient=True)
-    bar = progress.add_task(what, total=total)
-    try:
-        for result in results:
-            progress.advance(bar)
-            if not progress.live.is_started and time.monotonic() - begin > PATIENCE:
-                progress.start()
-            yield result
-    finally:
-        progress.stop()
-
-
 def _key(
     dataset: str, files: Sequence[Path], root: Path, markup: Markup, settings: CropSettings
 ) -> str:
-    status = [(file.relative_to(root).as_posix(), file.stat()) for file in files]
-    entries = [(name, entry.st_size, entry.st_mtime_ns) for name, entry in status]
+    entries = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+        entries.append((file.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     content = [FORMAT, dataset, markup.name, asdict(settings), entries]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
@@ -161,16 +126,13 @@ def _key(
 def _fits(patches: Patches) -> bool:
     faces, parts = len(patches.sources), len(patches.markup.parts)
     side, points = patches.settings.pixels, len(patches.markup.part_points)
-    found = [
-        (array.shape, array.dtype)
-        for array in (patches.pixels, patches.points, patches.box_size, patches.interocular)
-    ]
-    return found == [
-        ((faces, parts, side, side), np.uint8),
-        ((faces, points, 2), np.float32),
-        ((faces, parts), np.float32),
-        ((faces,), np.float32),
-    ]
+    expected = (
+        (patches.pixels, (faces, parts, side, side), np.uint8),
+        (patches.points, (faces, points, 2), np.float32),
+        (patches.box_size, (faces, parts), np.float32),
+        (patches.interocular, (faces,), np.float32),
+    )
+    return all(array.shape == shape and array.dtype == kind for array, shape, kind in expected)
 
 
 @functools.cache

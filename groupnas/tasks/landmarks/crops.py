@@ -8,7 +8,8 @@ is (0, 0); a 64 x 64 crop of the box spans it edge to edge.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +83,14 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the image cannot be read or is damaged.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    # Pillow's decoders report damage as any of these, depending on the format
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: damaged or not an image: {reason}") from error
+    with _opened(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def check_image(path: Path) -> tuple[int, int]:
+    """Width and height, from the header alone; raises as :func:`read_grey`."""
+    with _opened(path) as image:
+        return image.size
 
 
 def part_boxes(
@@ -197,6 +199,17 @@ def stack_parts(
         markup,
         settings,
     )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    # Pillow's decoders report damage as any of these, depending on the format
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).replace(str(path), "").split())
+        raise InputError(f"{path}: damaged or not an image: {reason}") from error
 
 
 def _pixels_between(first: float, last: float, size: int) -> NDArray[np.intp]:

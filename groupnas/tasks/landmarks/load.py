@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.cache import cached_patches, in_threads
+from groupnas.tasks.landmarks.cache import cached_patches
 from groupnas.tasks.landmarks.crops import (
     CropSettings,
     FaceParts,
@@ -20,6 +18,7 @@ from groupnas.tasks.landmarks.crops import (
     stack_parts,
 )
 from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.parallel import in_threads
 from groupnas.tasks.landmarks.task import FacialPartTask
 from groupnas.tasks.landmarks.w300 import inventory, points_file, read_face
 
@@ -78,20 +77,45 @@ def load_300w(
 
 
 def load_synthetic(
-    limit: int | None = None, *, seed: int = 0, settings: CropSettings | None = None
+    limit: int | None = None,
+    *,
+    seed: int = 0,
+    cache: bool = True,
+    settings: CropSettings | None = None,
 ) -> FacialPartTask:
-    """Drawn faces with exact landmarks, :data:`SYNTHETIC_FACES` of them or ``limit``."""
-    from groupnas.tasks.landmarks.synthetic import draw_faces
+    """Drawn faces with exact landmarks, :data:`SYNTHETIC_FACES` of them or ``limit``.
+
+    Args:
+        limit: How many faces.
+        seed: Which endless set of faces they begin.
+        cache: Whether patches may come from the disk and be kept there.
+        settings: How part boxes are laid.
+
+    Raises:
+        InputError: a limit below 1, or a negative seed.
+    """
+    from groupnas.tasks.landmarks import synthetic
 
     settings = settings or CropSettings()
     count = SYNTHETIC_FACES if limit is None else check_limit(limit)
-    images, points = draw_faces(count, seed=seed)
-    faces = [
-        cut_parts(image, np.asarray(mine, dtype=np.float64), _MARKUP, settings)
-        for image, mine in zip(images, points, strict=True)
-    ]
-    sources = [f"synthetic/{seed}/{number:05d}" for number in range(count)]
-    return FacialPartTask("synthetic", stack_parts(faces, sources, _MARKUP, settings))
+
+    def draw(index: int) -> FaceParts:
+        image, points = synthetic.draw_face(index, seed)
+        return cut_parts(image, points, _MARKUP, settings, name=f"synthetic face {index}")
+
+    def build() -> Patches:
+        faces = in_threads(draw, range(count), "Drawing faces")
+        sources = [f"synthetic/{seed}/{index:05d}" for index in range(count)]
+        return stack_parts(faces, sources, _MARKUP, settings)
+
+    if not cache:
+        return FacialPartTask("synthetic", build())
+    # What the faces are made from is the code that draws them.
+    folder = Path(synthetic.__file__).parent
+    code = sorted(folder.glob("*synthetic*.py"))
+    name = f"synthetic/{seed}/{count}"
+    patches = cached_patches(name, code, folder, _MARKUP, settings, build)
+    return FacialPartTask("synthetic", patches)
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:

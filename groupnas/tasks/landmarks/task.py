@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.augment import (
@@ -64,7 +65,7 @@ class FacialPartTask:
         self.name = name
         self.patches = patches
         self.augmentation = augmentation or Augmentation()
-        self.sources = patches.sources
+        self.sources: Sequence[str] = patches.sources
         self.inputs: Mapping[str, int] = MappingProxyType({part: 1 for part in markup.parts})
         self.outputs: Mapping[str, int] = MappingProxyType(
             {part: 2 * len(indices) for part, indices in markup.parts.items()}
@@ -81,7 +82,7 @@ class FacialPartTask:
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, PartTarget]:
-        """Crops ``(B, 4, 64, 64)`` float32 and their target; see :meth:`groupnas.task.Task.batch`."""
+        """Crops ``(B, 4, 64, 64)`` and their target, as :meth:`groupnas.task.Task.batch` says."""
         faces, parts = len(indices), len(self.inputs)
         placement = (
             no_placement(faces, parts)
@@ -135,5 +136,5 @@ class FacialPartTask:
 
 def standardise(crops: Tensor) -> Tensor:
     """Crops ``(B, P, C, C)`` with mean 0 and standard deviation 1 each; a flat crop becomes 0."""
-    deviation, mean = torch.std_mean(crops, dim=(2, 3), keepdim=True, correction=0)
-    return (crops - mean) / deviation.clamp(min=1.0)
+    # eps, one grey level squared, keeps a flat crop's noise small
+    return functional.layer_norm(crops, crops.shape[2:], eps=1.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks.landmarks import OBTAINED_300W
+from groupnas.tasks.landmarks.crops import check_image
+from groupnas.tasks.landmarks.parallel import in_threads
 from groupnas.tasks.landmarks.pts import read_pts
 
 FOLDER = "300w"
-OBTAINED = "https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ (research use)"
 _COMMON = {"helen/testset": 330, "lfpw/testset": 224}
 _CHALLENGING = {"ibug": 135}
 # Official number of faces in every folder of every split.
@@ -86,14 +88,18 @@ class SubsetInventory:
     def __str__(self) -> str:
         if not self.folder_exists:
             return f"{self.name} no such folder (0 of {self.expected:,})"
-        text = f"{self.name} {self.found:,} of {self.expected:,}"
-        for what, files in (
-            (".pts without image", self.without_image),
-            ("image without .pts", self.without_points),
-        ):
-            if files:
-                text += f" ({len(files)} {what}: {files[0].name}{', ...' if files[1:] else ''})"
-        return text
+        problems = f" ({'; '.join(self.problems)})" if self.problems else ""
+        return f"{self.name} {self.found:,} of {self.expected:,}{problems}"
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each kind of half a face."""
+        kinds = {"no image": self.without_image, "no .pts": self.without_points}
+        return tuple(
+            f"{len(files)} with {what}: {files[0].name}{', ...' if files[1:] else ''}"
+            for what, files in kinds.items()
+            if files
+        )
 
 
 @dataclass(frozen=True)
@@ -115,21 +121,20 @@ class Inventory:
         return sum(subset.expected for subset in self.subsets)
 
     @property
-    def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return all(subset.complete for subset in self.subsets)
+    def lacking(self) -> str | None:
+        """One line that says what is missing; ``None`` if nothing is."""
+        lines = [str(subset) for subset in self.subsets if not subset.complete]
+        return f"300W ({self.split}) is incomplete: {', '.join(lines)}" if lines else None
 
     def require(self, allow_partial: bool) -> None:
-        """Raise :class:`InputError` where there is nothing, or too little and that is not allowed."""
-        if self.complete:
+        """Raise :class:`InputError` if nothing is there, or too little and that is not allowed."""
+        if self.lacking is None:
             return
-        lacking = "; ".join(str(subset) for subset in self.subsets if not subset.complete)
-        message = f"{self.root}: 300W ({self.split}) is incomplete: {lacking}"
         if not self.found:
-            raise InputError(f"{message}; obtain it from {OBTAINED}")
+            raise InputError(f"{self.root}: {self.lacking}; obtain it from {OBTAINED_300W}")
         if not allow_partial:
             raise InputError(
-                f"{message}; --allow-partial goes on with the {self.found:,} of "
+                f"{self.root}: {self.lacking}; --allow-partial goes on with the {self.found:,} of "
                 f"{self.expected:,} faces that are there"
             )
 
@@ -146,25 +151,18 @@ def inventory(root: str | os.PathLike[str], split: str = "train") -> Inventory:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; the data root must hold {FOLDER}/ with afw, helen, lfpw "
-            f"and ibug, from {OBTAINED}"
+            f"and ibug, from {OBTAINED_300W}"
         )
     subsets = tuple(_subset(folder, name, count) for name, count in SPLITS[split].items())
     return Inventory(folder, split, subsets)
 
 
-def read_faces(found: Inventory, images: Iterable[Path] | None = None) -> list[Face]:
-    """The faces of an inventory, or those of ``images`` only, with their landmarks.
+def read_face(root: Path, image: Path) -> Face:
+    """The face of one image, from the ``.pts`` file beside it.
 
     Raises:
-        InputError: a ``.pts`` file is damaged; the message names file and line.
+        InputError: the ``.pts`` file is damaged; the message names file and line.
     """
-    if images is None:
-        images = [image for subset in found.subsets for image in subset.images]
-    return [read_face(found.root, image) for image in images]
-
-
-def read_face(root: Path, image: Path) -> Face:
-    """The face of one image, from the ``.pts`` file beside it; raises as :func:`read_faces`."""
     subset = image.parent.relative_to(root).as_posix()
     numbered = _FACE_OF_PHOTO.fullmatch(image.stem)
     return Face(
@@ -179,6 +177,39 @@ def points_file(image: Path) -> Path:
     """The ``.pts`` file beside an image; its suffix may be in capitals."""
     lower = image.with_suffix(".pts")
     return lower if lower.is_file() else image.with_suffix(".PTS")
+
+
+def check(root: str | os.PathLike[str]) -> DataReport:
+    """Account for every file of every split: each ``.pts`` is parsed, each image's header read.
+
+    Raises:
+        InputError: ``root`` has no folder ``300w``, or a folder cannot be read.
+    """
+    splits = [inventory(root, split) for split in ("train", "common", "challenging")]
+    subsets = [(found.split, subset) for found in splits for subset in found.subsets]
+    images = [image for _, subset in subsets for image in subset.images]
+    alone = [file for _, subset in subsets for file in subset.without_image]
+    lines = in_threads(_damage, [*images, *map(points_file, images), *alone], "Checking files")
+    return DataReport(
+        folder=splits[0].root,
+        subsets=tuple(
+            SubsetReport(subset.name, split, subset.expected, subset.found, subset.problems)
+            for split, subset in subsets
+        ),
+        damaged=tuple(line for line in lines if line),
+        incomplete=splits[0].lacking,
+    )
+
+
+def _damage(file: Path) -> str | None:
+    try:
+        if file.suffix.lower() == ".pts":
+            read_pts(file)
+        else:
+            check_image(file)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _subset(root: Path, name: str, expected: int) -> SubsetInventory:

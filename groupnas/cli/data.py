@@ -1,0 +1,130 @@
+"""``groupnas data``: which data sets there are, what of them is here, what they look like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from groupnas.errors import InputError
+from groupnas.tasks import DATASETS, find_data_root, find_dataset, require_root
+
+if TYPE_CHECKING:
+    from groupnas.tasks.dataset import DataReport, DataSet
+
+app = App(name="data", help="List, check and preview data sets.")
+
+Data = Annotated[str, Parameter(name="--data", help="A data set; `groupnas data list` names them.")]
+DataRoot = Annotated[
+    Path | None,
+    Parameter(
+        name="--data-root",
+        help="The folder that holds the data sets' folders; else GROUPNAS_DATA.",
+    ),
+]
+AllowPartial = Annotated[
+    bool, Parameter(name="--allow-partial", negative="", help="Accept an incomplete copy.")
+]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead.")]
+
+_PICTURES = (".png", ".pdf", ".svg")
+_DAMAGE_SHOWN = 10
+
+
+@app.command(name="list")
+def list_datasets(*, data_root: DataRoot = None, as_json: AsJson = False) -> None:
+    """Name every data set, and say which of them are here."""
+    root = find_data_root(data_root)
+    rows = [(entry, _whereabouts(entry, root)) for entry in DATASETS.values()]
+    if as_json:
+        keys = ("name", "summary", "obtained", "folder")
+        entries = [
+            {**{key: getattr(entry, key) for key in keys}, "status": status}
+            for entry, status in rows
+        ]
+        print(json.dumps({"data_root": None if root is None else str(root), "datasets": entries}))
+        return
+    width = max(map(len, DATASETS))
+    for entry, status in rows:
+        print(f"{entry.name:{width}}  {status:9}  {entry.summary}; {entry.obtained}")
+    if root is None:
+        print("No data root: set --data-root or GROUPNAS_DATA to say where data sets lie.")
+
+
+@app.command
+def check(
+    *,
+    data: Data,
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+    as_json: AsJson = False,
+) -> None:
+    """Account for every file: found, missing, damaged, and where the data set is obtained.
+
+    Exits with 2 if the training samples are incomplete (unless that is allowed) or any file is
+    damaged.
+    """
+    entry = find_dataset(data)
+    root = require_root(entry, data_root)
+    if entry.check is None or root is None:
+        print(json.dumps({"name": data, "obtained": entry.obtained}) if as_json else entry.obtained)
+        return
+    report = entry.check(root)
+    if as_json:
+        content = {"name": data, "obtained": entry.obtained, **report.to_dict()}
+        print(json.dumps(content, indent=2))
+    else:
+        print("\n".join(_page(entry, report)))
+    if report.damaged:
+        raise InputError(f"{report.folder}: {len(report.damaged)} damaged; {report.damaged[0]}")
+    if report.incomplete and not allow_partial:
+        raise InputError(
+            f"{report.folder}: {report.incomplete}; --allow-partial goes on with what is there"
+        )
+
+
+@app.command
+def preview(
+    *,
+    data: Data,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .pdf or .svg file.")],
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+) -> None:
+    """Draw a contact sheet: faces, part boxes, and the crops as they are and augmented."""
+    from groupnas.files import atomic_path
+
+    if output.suffix.lower() not in _PICTURES:
+        raise InputError(f"{output}: a picture's name must end in {', '.join(_PICTURES)}")
+    entry = find_dataset(data)
+    figure = entry.preview(root=require_root(entry, data_root), allow_partial=allow_partial)
+    with atomic_path(output) as temporary:
+        figure.savefig(temporary, dpi=150)
+    print(output)
+
+
+def _whereabouts(entry: DataSet, root: Path | None) -> str:
+    if entry.folder is None:
+        return "built in"
+    return "found" if root is not None and (root / entry.folder).is_dir() else "not found"
+
+
+def _page(entry: DataSet, report: DataReport) -> list[str]:
+    lines = [f"{entry.name}: {entry.summary}", f"  folder    {report.folder}"]
+    lines.append(f"  obtained  {entry.obtained}")
+    width = max(len(subset.name) for subset in report.subsets)
+    split = None
+    for subset in report.subsets:
+        if subset.split != split:
+            split = subset.split
+            lines.append(f"{split}:")
+        state = "complete" if subset.found >= subset.expected else "incomplete"
+        count = f"{subset.found:>6,} of {subset.expected:>6,}"
+        lines.append("  " + "  ".join([f"{subset.name:{width}}", count, state, *subset.problems]))
+    lines.append(f"damaged: {len(report.damaged) or 'none'}")
+    lines += [f"  {line}" for line in report.damaged[:_DAMAGE_SHOWN]]
+    if len(report.damaged) > _DAMAGE_SHOWN:
+        lines.append(f"  and {len(report.damaged) - _DAMAGE_SHOWN} more; --json lists them all")
+    return lines

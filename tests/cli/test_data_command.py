@@ -1,0 +1,85 @@
+"""``groupnas data``: list, check, preview."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from groupnas.cli.data import app
+from groupnas.errors import InputError
+from groupnas.tasks.landmarks import w300
+from groupnas.tasks.landmarks.synthetic import draw_face
+
+
+def run(*arguments: object) -> None:
+    app([str(argument) for argument in arguments], result_action="return_value")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with two drawn faces, which is one too few."""
+    monkeypatch.setattr(
+        w300, "SPLITS", {"train": {"afw": 3}, "common": {}, "challenging": {"ibug": 1}}
+    )
+    monkeypatch.setenv("GROUPNAS_DATA", str(tmp_path))
+    folder = tmp_path / "300w/afw"
+    folder.mkdir(parents=True)
+    for index in range(2):
+        grey, points = draw_face(index)
+        Image.fromarray(grey).save(folder / f"1_{index}.png")
+        rows = "\n".join(f"{x} {y}" for x, y in points + 1)
+        (folder / f"1_{index}.pts").write_text(rows)
+    return tmp_path
+
+
+def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("list")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["300w", "synthetic"]
+    assert "  found  " in lines[0] and "https://" in lines[0]
+    run("list", "--data-root", root / "nowhere", "--json")
+    content = json.loads(capsys.readouterr().out)
+    assert [entry["status"] for entry in content["datasets"]] == ["not found", "built in"]
+
+
+def test_check_of_an_incomplete_copy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="incomplete: afw 2 of 3; --allow-partial"):
+        run("check", "--data", "300w")
+    page = capsys.readouterr().out
+    assert "2 of      3  incomplete" in page
+    assert "damaged: none" in page and "https://" in page
+    run("check", "--data", "300w", "--allow-partial", "--json")
+    content = json.loads(capsys.readouterr().out)
+    assert content["subsets"][0]["found"] == 2 and content["damaged"] == []
+
+
+def test_check_names_damage(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "300w/afw/1_0.pts").write_text("1 2 3")
+    with pytest.raises(InputError, match="1 damaged; .*1_0.pts:1: expected x and y"):
+        run("check", "--data", "300w", "--allow-partial")
+    assert "damaged: 1\n" in capsys.readouterr().out
+
+
+def test_check_of_what_needs_no_files(capsys: pytest.CaptureFixture[str]) -> None:
+    run("check", "--data", "synthetic")
+    assert "needs nothing" in capsys.readouterr().out
+
+
+def test_preview(root: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "sheet.png"
+    run("preview", "--data", "300w", "--allow-partial", "-o", picture)
+    with Image.open(picture) as image:
+        assert min(image.size) > 500
+        assert len(image.convert("RGB").getcolors(1 << 24) or []) > 100
+    with pytest.raises(InputError, match="--allow-partial"):
+        run("preview", "--data", "300w", "-o", picture)
+    with pytest.raises(InputError, match="must end in .png"):
+        run("preview", "--data", "300w", "-o", tmp_path / "sheet.txt")
+
+
+def test_unknown_data_set() -> None:
+    with pytest.raises(InputError, match="did you mean 'synthetic'"):
+        run("check", "--data", "syntetic")

@@ -1,0 +1,123 @@
+"""The disk cache: same patches, rebuilt when stale or damaged, never in the way."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groupnas.tasks.landmarks import cache
+from groupnas.tasks.landmarks.cache import (
+    cache_folder,
+    cached_patches,
+    load_patches,
+    save_patches,
+)
+from groupnas.tasks.landmarks.crops import CropSettings, Patches, cut_parts, stack_parts
+from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.synthetic import draw_face
+
+MARKUP, SETTINGS = MARKUPS[68], CropSettings(pixels=32)
+
+
+@pytest.fixture(scope="module")
+def patches() -> Patches:
+    cut = [cut_parts(*draw_face(index), MARKUP, SETTINGS) for index in range(3)]
+    return stack_parts(cut, ["a", "b", "b"], MARKUP, SETTINGS)
+
+
+class Setup:
+    """A data folder of one file, and a count of how often patches were built."""
+
+    def __init__(self, root: Path, patches: Patches) -> None:
+        self.root, self.file, self.patches, self.built = root, root / "x.jpg", patches, 0
+        self.file.write_text("x")
+
+    def __call__(self, settings: CropSettings = SETTINGS) -> Patches:
+        def build() -> Patches:
+            self.built += 1
+            return self.patches
+
+        return cached_patches("set", [self.file], self.root, MARKUP, settings, build)
+
+
+@pytest.fixture
+def setup(tmp_path: Path, patches: Patches, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    monkeypatch.setenv("GROUPNAS_CACHE", str(tmp_path / "cache"))
+    return Setup(tmp_path, patches)
+
+
+def assert_same(one: Patches, other: Patches) -> None:
+    for name in ("pixels", "points", "box_size", "interocular"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert getattr(one, name).dtype == getattr(other, name).dtype
+    assert one.sources == other.sources
+    assert (one.markup, one.settings) == (other.markup, other.settings)
+
+
+def test_second_time_comes_from_disk(setup: Setup) -> None:
+    assert_same(setup(), setup())
+    assert setup.built == 1
+    assert len(list(cache_folder().iterdir())) == 1
+
+
+def test_other_files_or_settings_are_built_anew(setup: Setup) -> None:
+    setup()
+    setup.file.write_text("longer")
+    setup()
+    assert setup.built == 2
+    setup(CropSettings(pixels=32, margin=1.3))
+    assert setup.built == 3
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("how", ["cut", "flip"])
+def test_a_damaged_file_is_built_again(setup: Setup, at: float, how: str) -> None:
+    setup()
+    (path,) = cache_folder().iterdir()
+    content = bytearray(path.read_bytes())
+    position = int(at * len(content))
+    if how == "cut":
+        del content[position:]
+    else:
+        content[position] ^= 0xFF
+    path.write_bytes(content)
+    assert_same(setup(), setup.patches)
+    assert_same(setup(), setup.patches)
+    assert setup.built <= 2  # a flipped bit may hit padding
+    assert load_patches(path, MARKUP, SETTINGS) is not None
+
+
+def test_a_file_of_other_shape_does_not_fit(tmp_path: Path, patches: Patches) -> None:
+    path = tmp_path / "x.npz"
+    save_patches(path, patches)
+    assert load_patches(path, MARKUP, SETTINGS) is not None
+    assert load_patches(path, MARKUP, CropSettings(pixels=31)) is None
+    assert load_patches(path, MARKUPS[98], SETTINGS) is None
+    np.savez(path, pixels=np.array([object()], dtype=object))
+    assert load_patches(path, MARKUP, SETTINGS) is None  # pickles are not loaded
+
+
+def test_an_unwritable_folder_warns_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache._warn_once.cache_clear()
+    blocked = setup.root / "blocked"
+    blocked.write_text("a file where the folder should be")
+    monkeypatch.setenv("GROUPNAS_CACHE", str(blocked / "cache"))
+    with pytest.warns(RuntimeWarning, match="cannot be written.*GROUPNAS_CACHE"):
+        assert_same(setup(), setup.patches)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same(setup(), setup.patches)
+
+
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("GROUPNAS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache/groupnas"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert cache_folder() == Path("/x/groupnas")
+    monkeypatch.setenv("GROUPNAS_CACHE", "/y")
+    assert cache_folder() == Path("/y")
