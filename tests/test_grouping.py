@@ -126,6 +126,24 @@ def test_changed_by_hand() -> None:
         G.changed(Grouping("other", ["b", "a"], G.assignments))
 
 
+@given(st.data())
+def test_resized_is_the_least_change(data: st.DataObject) -> None:
+    space = data.draw(spaces())
+    one, two = data.draw(groupings(space)), data.draw(groupings(space))
+    assert one.resized(two) == two.resized(one) <= one.changed(two)
+    # Only the sizes count, not which channels make them up.
+    assert one.resized(Grouping.from_counts(space, two.counts())) == one.resized(two)
+    assert one.resized(Grouping.from_counts(space, one.counts())) == 0
+
+
+def test_resized_by_hand() -> None:
+    one = Grouping("s", "abc", {"u": [0, 0, 0, 0, 1, 2], "v": [0, 1, 2]})
+    two = Grouping("s", "abc", {"u": [2, 2, 0, 1, 1, 2], "v": [2, 1, 0]})
+    assert (one.resized(two), one.changed(two)) == (3, 5)
+    with pytest.raises(InputError):
+        one.resized(G)
+
+
 @pytest.mark.parametrize(
     ("space", "expected"),
     [
@@ -274,9 +292,9 @@ def test_unit_too_narrow_for_the_groups() -> None:
 
 @st.composite
 def score_tables(draw: st.DrawFn) -> list[list[int]]:
-    """Whole numbers, so that losses are exact and ties are common."""
+    """Whole numbers, so that losses are exact and often equal; every channel has a preference."""
     groups = draw(st.integers(1, 3))
-    row = st.lists(st.integers(-4, 4), min_size=groups, max_size=groups)
+    row = st.lists(st.integers(-4, 4), min_size=groups, max_size=groups, unique=True)
     return draw(st.lists(row, min_size=groups, max_size=6))
 
 
@@ -317,7 +335,9 @@ def test_repair_of_one_empty_group_is_the_cheapest(scores: list[list[int]]) -> N
     [
         ([[3, 1], [2, 0], [1, 0.5]], [0, 0, 1]),  # the last one loses least
         ([[1, 0], [1, 0], [1, 0]], [1, 0, 0]),  # ties go to the lower channel
-        ([[0, 0], [0, 0]], [1, 0]),  # and to the lower group
+        ([[0, 0], [0, 0]], [0, 1]),  # no preference: even shares
+        ([[0, 1], [2, 2], [2, 2], [2, 2]], [1, 0, 0, 1]),
+        ([[2, 2, 0], [2, 1, 0], [3, 2, 0]], [1, 2, 0]),  # a tie fills "b" at no loss
         # Channel 2 would lose least, but its group has no other.
         ([[9, 0, 0], [9, 0, 1], [0, 1, 0.9]], [0, 2, 1]),
         ([[5, 4, 1], [5, 0, 2], [5, 0, 0]], [1, 2, 0]),  # two empty groups
@@ -326,6 +346,14 @@ def test_repair_of_one_empty_group_is_the_cheapest(scores: list[list[int]]) -> N
 )
 def test_repair_by_hand(scores: list[list[float]], expected: list[int]) -> None:
     assert best_valid(scores) == expected
+
+
+@given(st.integers(1, 4), st.integers(0, 12), st.floats(-1, 1))
+def test_equal_scores_mean_even_shares(groups: int, spare: int, score: float) -> None:
+    chosen = best_valid([[score] * groups] * (groups + spare))
+    sizes = Counter(chosen).values()
+    assert len(sizes) == groups
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_from_scores_is_repaired_per_unit() -> None:
