@@ -1,0 +1,90 @@
+"""``groupnas plot``: groupings as Tetris plots, or how a search went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.grouping import Grouping
+
+INITIAL, FOUND, HISTORY = "initial_grouping.json", "grouping.json", "history.jsonl"
+
+
+def plot(
+    paths: Annotated[list[Path], Parameter(help="Run folders, grouping files; or one history.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .svg or .pdf file.")],
+    kind: Annotated[
+        Literal["tetris", "history"],
+        Parameter(help="tetris: each unit's channels by group; history: a search's epochs."),
+    ] = "tetris",
+) -> None:
+    """Draw groupings, one panel each, or the history of a search.
+
+    A run folder gives two panels, the grouping it started from and the one it found; runs that
+    started alike share the first. What changed is told against the run's own start, and for
+    grouping files against the first panel.
+    """
+    from groupnas.report import plot_history, plot_tetris, read_history
+    from groupnas.report.figure import check_suffix
+
+    check_suffix(output)
+    if kind == "history":
+        plot_history(read_history(_history_file(paths)), output)
+    else:
+        panels, since = _panels(paths)
+        plot_tetris(panels, output, since)
+    print(output)
+
+
+def _history_file(paths: list[Path]) -> Path:
+    if len(paths) != 1:
+        raise InputError(f"--kind history draws one run, got {len(paths)}: {_listed(paths)}")
+    return _member(paths[0], HISTORY, "its search has not begun") if paths[0].is_dir() else paths[0]
+
+
+def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:
+    """Title and grouping of each panel, and the panel that each is compared with."""
+    from groupnas.grouping import Grouping
+
+    panels: list[tuple[str, Grouping]] = []
+    since: list[int | None] = []
+    starts: dict[Grouping, int] = {}
+    runs = sum(path.is_dir() for path in paths)
+    for path in paths:
+        if not path.is_dir():
+            if path.suffix == ".jsonl":
+                raise InputError(f"{path}: is a history, not a grouping; add --kind history")
+            panels.append((str(path.with_suffix("")), Grouping.load(path)))
+            since.append(0 if len(panels) > 1 else None)
+            continue
+        found = Grouping.load(_member(path, FOUND, "its search has not ended, or it is no run"))
+        start = Grouping.load(_member(path, INITIAL, f"give {path / FOUND} to draw that alone"))
+        name = f"{path}: " if runs > 1 else ""
+        if start not in starts:
+            starts[start] = len(panels)
+            panels.append((f"{name}initial", start))
+            since.append(None)
+        panels.append((f"{name}found", found))
+        since.append(starts[start])
+    if len(starts) == 1:
+        first = next(iter(starts.values()))
+        panels[first] = ("initial", panels[first][1])
+    return panels, since
+
+
+def _member(folder: Path, name: str, otherwise: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{folder}: has no {name}; {otherwise}")
+    return path
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(map(str, paths))
