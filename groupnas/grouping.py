@@ -234,6 +234,20 @@ class Grouping:
             for mine, theirs in zip(channels, other.assignments[unit], strict=True)
         )
 
+    def resized(self, other: Grouping) -> int:
+        """Least number of channels that must change group to give every group ``other``'s size.
+
+        Within a unit only the sizes make a difference to an untrained network: its channels are
+        exchangeable. Never more than :meth:`changed`.
+        """
+        mine, theirs = self.counts(), other.counts()
+        self.changed(other)  # raises where units or groups differ
+        return sum(
+            max(mine[unit][group] - theirs[unit][group], 0)
+            for unit in self.units
+            for group in self.groups
+        )
+
     def check_fits(self, space: Grouped) -> None:
         """Raise :class:`InputError` unless units, widths and groups are the space's."""
         self._check_same(space.groups, space.free_units, space.name)
@@ -297,8 +311,9 @@ class Grouping:
 def best_valid(scores: Sequence[Sequence[float]], unit: str = "unit") -> list[int]:
     """Each channel's best group, changed as little as possible so that no group is empty.
 
-    An empty group takes, from groups that own more than one channel, the channel that loses the
-    least score by the change; ties go to the lower index.
+    A channel without preference goes to the best-scored group that has the fewest channels so far,
+    so that equal scores mean even shares. An empty group takes, from groups that own more than one
+    channel, the channel that loses the least score by the change; ties go to the lower index.
 
     Args:
         scores: ``(C, G)``, higher is better.
@@ -310,7 +325,9 @@ def best_valid(scores: Sequence[Sequence[float]], unit: str = "unit") -> list[in
     groups = range(len(scores[0]))
     if len(scores) < len(groups):
         raise InputError(f"{unit}: {len(scores)} channels cannot hold {len(groups)} groups")
-    chosen = [max(groups, key=row.__getitem__) for row in scores]
+    chosen: list[int] = []
+    for row in scores:
+        chosen.append(min(groups, key=lambda group: (-row[group], chosen.count(group))))
     for group in groups:
         if group in chosen:
             continue

@@ -1,0 +1,38 @@
+"""Search how much of a network each part of its task should get."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from groupnas._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from groupnas.accountant import flops as flops
+    from groupnas.engine.search import search as search
+    from groupnas.engine.strategy import load_strategy as load_strategy
+    from groupnas.errors import InputError as InputError
+    from groupnas.grouping import Grouping as Grouping
+    from groupnas.spaces.derive import derive as derive
+    from groupnas.spaces.space import SearchSpace as SearchSpace
+    from groupnas.spaces.space import load_space as load_space
+    from groupnas.spaces.supernet import Supernet as Supernet
+
+# Public name -> module. Imported on first use, since half of them need torch and half do not.
+_HOMES = {
+    "Grouping": "groupnas.grouping",
+    "InputError": "groupnas.errors",
+    "SearchSpace": "groupnas.spaces.space",
+    "Supernet": "groupnas.spaces.supernet",
+    "derive": "groupnas.spaces.derive",
+    "flops": "groupnas.accountant",
+    "search": "groupnas.engine.search",
+    "load_strategy": "groupnas.engine.strategy",
+    "load_space": "groupnas.spaces.space",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'groupnas' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,283 @@
+"""The accountant: what every layer costs every group, exactly or in expectation.
+
+A layer that mixes channels costs group j  H W k^2 a_j b_j  multiply-accumulates (MACs), with a_j
+and b_j the group's channels at its input and output; a depthwise convolution costs its channel's
+group H W k^2. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
+Figures are per image. FLOPs are not time: memory traffic and uneven groups are not in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.grouping import Grouping
+from groupnas.spaces.layer import Layer
+from groupnas.spaces.space import SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """How one tool counts: the weight of each kind of operation. All ignore residual additions.
+
+    Attributes:
+        summary: What it is, in one line.
+        mac: Operations per multiply-accumulate of convolutions and linear layers.
+        norm: Operations per element that passes a BatchNorm in evaluation mode.
+        act: Operations per element that passes an activation.
+        conv_bias: Operations per output element of a convolution with bias.
+        pool_in: Operations per input element of a pooling.
+        average_out: Operations per output element of an average pooling.
+    """
+
+    summary: str
+    mac: int
+    norm: int = 0
+    act: int = 0
+    conv_bias: int = 0
+    pool_in: int = 0
+    average_out: int = 0
+
+
+CONVENTIONS: dict[str, Convention] = {
+    "mac": Convention(summary="multiply-accumulates of convolutions and linear layers", mac=1),
+    "torchstat": Convention(
+        summary="torchstat's Flops, the tool of the PicassoNet paper",
+        mac=1,
+        norm=2,
+        act=1,
+        conv_bias=1,
+        pool_in=1,
+    ),
+    "thop": Convention(summary="thop 0.1", mac=1, norm=4, average_out=1),
+    "fvcore": Convention(summary="fvcore's FlopCountAnalysis, evaluation mode", mac=1, norm=2),
+    "torch": Convention(summary="torch.utils.flop_counter: two per MAC", mac=2),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCost:
+    """Operations and parameters of one layer, for each group in the groups' order."""
+
+    name: str
+    op: str
+    flops: tuple[int, ...]
+    params: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlopsTable:
+    """The cost of one grouping, layer by group; operations per image in one convention."""
+
+    space: str
+    convention: str
+    groups: tuple[str, ...]
+    layers: tuple[LayerCost, ...]
+
+    @property
+    def per_group(self) -> dict[str, int]:
+        """Operations of each group, all layers together."""
+        return self._sum_layers("flops")
+
+    @property
+    def params_per_group(self) -> dict[str, int]:
+        """Parameters of each group, all layers together."""
+        return self._sum_layers("params")
+
+    @property
+    def per_layer(self) -> dict[str, int]:
+        """Operations of each layer, all groups together."""
+        return {layer.name: sum(layer.flops) for layer in self.layers}
+
+    @property
+    def total(self) -> int:
+        """Operations of the whole network."""
+        return sum(self.per_group.values())
+
+    @property
+    def total_params(self) -> int:
+        """Parameters of the whole network."""
+        return sum(self.params_per_group.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values for JSON."""
+        return {
+            "space": self.space,
+            "convention": self.convention,
+            "total": self.total,
+            "per_group": self.per_group,
+            "total_params": self.total_params,
+            "params_per_group": self.params_per_group,
+            "layers": {
+                layer.name: {
+                    "op": layer.op,
+                    "flops": dict(zip(self.groups, layer.flops, strict=True)),
+                    "params": dict(zip(self.groups, layer.params, strict=True)),
+                }
+                for layer in self.layers
+            },
+        }
+
+    def rows(self) -> list[list[str]]:
+        """The table as text: a header, a row for each layer, then sums, shares and parameters."""
+        total = max(self.total, 1)
+        per_group = self.per_group.values()
+        return [
+            [f"layer ({self.convention})", *self.groups, "all"],
+            *(
+                [layer.name, *map(_thousands, layer.flops), _thousands(sum(layer.flops))]
+                for layer in self.layers
+            ),
+            ["total", *map(_thousands, per_group), _thousands(self.total)],
+            ["share", *(f"{100 * flops / total:.1f} %" for flops in per_group), "100 %"],
+            [
+                "parameters",
+                *map(_thousands, self.params_per_group.values()),
+                _thousands(self.total_params),
+            ],
+        ]
+
+    def to_markdown(self) -> str:
+        """:meth:`rows` as a Markdown table."""
+        header, *body = self.rows()
+        rule = ["---", *(["---:"] * (len(header) - 1))]
+        return "".join(f"| {' | '.join(row)} |\n" for row in [header, rule, *body])
+
+    def _sum_layers(self, what: str) -> dict[str, int]:
+        columns = zip(*(getattr(layer, what) for layer in self.layers), strict=True)
+        return dict(zip(self.groups, map(sum, columns), strict=True))
+
+
+def flops(space: SearchSpace, grouping: Grouping, convention: str = "mac") -> FlopsTable:
+    """The exact cost of a grouping: what the derived network computes, group by group.
+
+    Args:
+        space: The space whose layers are counted.
+        grouping: Any grouping that fits the space.
+        convention: A name in :data:`CONVENTIONS`.
+
+    Raises:
+        InputError: an unknown convention, or a grouping that does not fit.
+    """
+    rules = _convention(convention)
+    grouping.check_fits(space)
+    groups = range(len(space.groups))
+    sizes = {
+        unit: [assignment.count(group) for group in groups]
+        for unit, assignment in {**space.fixed, **grouping.assignments}.items()
+    }
+    costs = []
+    for layer in space.layers:
+        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
+        pairs = [x * y for x, y in zip(a, b, strict=True)]
+        costs.append(
+            LayerCost(
+                name=layer.name,
+                op=layer.op,
+                flops=tuple(
+                    _operations(layer, rules, *terms) for terms in zip(a, b, pairs, strict=True)
+                ),
+                params=tuple(_parameters(layer, *terms) for terms in zip(b, pairs, strict=True)),
+            )
+        )
+    return FlopsTable(
+        space=space.name, convention=convention, groups=space.groups, layers=tuple(costs)
+    )
+
+
+def expected_flops(
+    space: SearchSpace, probabilities: Mapping[str, Tensor], convention: str = "mac"
+) -> Tensor:
+    """The expected cost under independent draws of every channel's group; differentiable.
+
+    One-hot probabilities give :func:`flops` exactly.
+
+    Args:
+        space: The space whose layers are counted.
+        probabilities: Free unit to membership ``(C, G)``, rows summing to 1, as
+            :meth:`groupnas.Supernet.probabilities` gives it.
+        convention: A name in :data:`CONVENTIONS`.
+
+    Returns:
+        ``(layers, G)`` in the probabilities' dtype.
+    """
+    import torch
+
+    rules = _convention(convention)
+    some = next(iter(probabilities.values()))
+    fixed = {
+        unit: torch.nn.functional.one_hot(torch.tensor(assignment), len(space.groups)).to(some)
+        for unit, assignment in space.fixed.items()
+    }
+    membership = {**fixed, **probabilities}
+    sizes = {unit: p.sum(dim=0) for unit, p in membership.items()}
+    rows = []
+    for layer in space.layers:
+        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
+        pairs = a * b
+        if layer.in_unit == layer.out_unit:
+            # A unit with itself is not independent: E[a^2] = E[a]^2 + Var[a].
+            p = membership[layer.in_unit]
+            pairs = pairs + (p * (1 - p)).sum(dim=0)
+        rows.append(_operations(layer, rules, a, b, pairs))
+    return torch.stack(rows)
+
+
+def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:
+    """Operations of one group (or of all, as tensors) with a inputs and b outputs."""
+    area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
+    cost = _COUNTS[layer.op](layer, rules, a * area_in, b * area_out, pairs * area_out)
+    cost = cost + rules.norm * layer.norm * b * area_out
+    return cost + rules.act * (layer.act != "none") * b * area_out
+
+
+def _count_conv(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    weights = out if layer.op == "depthwise" else pairs
+    return rules.mac * layer.kernel**2 * weights + rules.conv_bias * layer.bias * out
+
+
+def _count_linear(layer: Layer, rules: Convention, _in: Any, _out: Any, pairs: Any) -> Any:
+    return rules.mac * layer.positions * pairs
+
+
+def _count_pool(
+    layer: Layer, rules: Convention, inputs: Any, out: Any, _pairs: Any, *, average: bool
+) -> Any:
+    return rules.pool_in * inputs + rules.average_out * average * out
+
+
+# Elements in, elements out, and channel pairs times output positions -> operations.
+_COUNTS: dict[str, Callable[[Layer, Convention, Any, Any, Any], Any]] = {
+    "conv": _count_conv,
+    "depthwise": _count_conv,
+    "linear": _count_linear,
+    "avgpool": partial(_count_pool, average=True),
+    "maxpool": partial(_count_pool, average=False),
+}
+
+
+def _parameters(layer: Layer, b: int, pairs: int) -> int:
+    """Weights, biases and BatchNorm's two affine parameters of one group."""
+    kernel = {
+        "conv": layer.kernel**2 * pairs,
+        "depthwise": layer.kernel**2 * b,
+        "linear": layer.positions * pairs,
+    }.get(layer.op, 0)
+    return kernel + (layer.bias + 2 * layer.norm) * b
+
+
+def _convention(name: str) -> Convention:
+    if name not in CONVENTIONS:
+        raise InputError(f"convention {name!r}: {nearest(name, CONVENTIONS)}")
+    return CONVENTIONS[name]
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}"

@@ -1,0 +1,45 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from groupnas._version import __version__
+from groupnas.cli.data import app as data_app
+from groupnas.cli.flops import flops
+from groupnas.cli.plot import plot
+from groupnas.cli.search import search
+from groupnas.cli.spaces import spaces
+from groupnas.cli.strategies import strategies
+from groupnas.errors import InputError
+
+app = App(
+    name="groupnas",
+    version=__version__,
+    help=(
+        "Search how much of a network each part of its task should get.\n\n"
+        "Start with: groupnas search --space picasso_local --data synthetic --strategy gumbel:quick"
+    ),
+)
+for command in (search, flops, plot, spaces, strategies):
+    app.command(command)
+app.command(data_app)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run one command line; the exit code, 0 where nothing went wrong.
+
+    Raises:
+        InputError: the line cannot be parsed, or the command found its input wrong.
+    """
+    try:
+        app(
+            list(arguments) if arguments is not None else None,
+            exit_on_error=False,
+            print_error=False,
+        )
+    except CycloptsError as error:
+        raise InputError(f"{' '.join(str(error).split())} See groupnas --help.") from error
+    return 0

@@ -1,0 +1,44 @@
+"""``groupnas flops``: what a grouping costs, layer by group."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import AsJson, Space
+
+
+def flops(
+    *,
+    space: Space,
+    grouping: Annotated[
+        Path | None, Parameter(help="A grouping.json; even groups where not given.")
+    ] = None,
+    convention: Annotated[
+        str, Parameter(help="What counts: mac, torchstat, thop, fvcore or torch.")
+    ] = "mac",
+    markdown: Annotated[bool, Parameter(negative="", help="Print a Markdown table.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count operations and parameters of every layer and group, per image."""
+    from groupnas.accountant import flops as count
+    from groupnas.cli.tables import print_table
+    from groupnas.grouping import Grouping
+    from groupnas.spaces import load_space
+
+    chosen = load_space(space)
+    table = count(
+        chosen, Grouping.load(grouping) if grouping else Grouping.even(chosen), convention
+    )
+    if as_json:
+        print(json.dumps(table.to_dict(), indent=2))
+    elif markdown:
+        print(table.to_markdown(), end="")
+    else:
+        print_table(table.rows(), numbers=True)
+        for published in chosen.published:
+            figures = ", ".join(f"{g} {n / 1e6:.2f} M" for g, n in published.per_group.items())
+            print(f"Published, {published.label}: {figures}")

@@ -1,0 +1,229 @@
+"""``groupnas search``: the main job."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from groupnas.cli.options import AllowPartial, DataRoot
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.engine.search import Run
+    from groupnas.spaces.space import SearchSpace
+
+# What a run must be started with and a resumed one takes from its config.yaml.
+_RECORDED = ("space", "data", "data_root", "allow_partial", "limit", "seed", "threads", "device")
+
+
+def search(
+    *,
+    space: Annotated[
+        str | None, Parameter(help="A search space (`groupnas spaces`) or a file.")
+    ] = None,
+    data: Annotated[
+        str | None, Parameter(help="A data set; `groupnas data list` names them.")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
+    seed: Annotated[
+        int | None, Parameter(help="Of everything random; 0 by default.", validator=Number(gte=0))
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        Parameter(help="Search epochs, instead of the strategy's.", validator=Number(gte=1)),
+    ] = None,
+    device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
+    threads: Annotated[
+        int | None,
+        Parameter(help="CPU threads; torch's choice by default.", validator=Number(gte=1)),
+    ] = None,
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+    limit: Annotated[
+        int | None, Parameter(help="Use this many samples only.", validator=Number(gte=2))
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, Parameter(negative="", help="Write TensorBoard files into the run folder too.")
+    ] = False,
+) -> None:
+    """Search how many channels each group gets in every layer.
+
+    Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it
+    after which, like after any other end, --resume goes on.
+    """
+    given = {
+        "space": space,
+        "data": data,
+        "data_root": None if data_root is None else str(data_root.resolve()),
+        "allow_partial": allow_partial or None,
+        "limit": limit,
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+    }
+    if resume:
+        arguments = _recorded_arguments(out, given)
+    else:
+        arguments = {**given, "seed": seed or 0, "device": device or "cpu"}
+    for name in ("space", "data"):
+        if arguments[name] is None:
+            raise InputError(f"search needs --{name} (only --resume knows it already)")
+    folder = out or _default_folder(arguments, strategy or "gumbel")
+    _search(arguments, folder, strategy, epochs, resume, tensorboard)
+
+
+def _search(
+    arguments: dict[str, Any],
+    folder: Path,
+    strategy: str | None,
+    epochs: int | None,
+    resume: bool,
+    tensorboard: bool,
+) -> None:
+    # Names are checked before torch is imported: a typing mistake is answered at once.
+    from groupnas.engine.strategy import load_strategy
+    from groupnas.spaces import load_space
+    from groupnas.tasks import find_dataset
+
+    chosen = load_space(arguments["space"])
+    find_dataset(arguments["data"])
+    settings = load_strategy(strategy or "gumbel") if strategy or not resume else None
+
+    import torch
+
+    from groupnas.cli.progress import ConsoleProgress
+    from groupnas.engine.search import search as run_search
+    from groupnas.tasks import load_task
+
+    if arguments["threads"]:
+        torch.set_num_threads(arguments["threads"])
+    task = load_task(
+        arguments["data"],
+        data_root=arguments["data_root"],
+        allow_partial=bool(arguments["allow_partial"]),
+        limit=arguments["limit"],
+    )
+    progress = ConsoleProgress()
+    try:
+        run = run_search(
+            chosen,
+            task,
+            settings,
+            folder,
+            seed=arguments["seed"],
+            device=arguments["device"],
+            epochs=epochs,
+            resume=resume,
+            observers=[progress, *(_tensorboard(folder) if tensorboard else [])],
+            arguments={**arguments, "threads": torch.get_num_threads()},
+        )
+    except KeyboardInterrupt:
+        progress.close()
+        command = f"groupnas search --resume --out {shlex.quote(str(folder))}"
+        raise SystemExit(_stopped(folder, command)) from None
+    finally:
+        progress.close()
+    _summary(run, chosen)
+
+
+def _stopped(folder: Path, command: str) -> int:
+    import sys
+
+    if (folder / "config.yaml").exists():
+        print(f"groupnas: stopped; go on with: {command}", file=sys.stderr)
+    else:
+        print("groupnas: stopped before the search began", file=sys.stderr)
+    return 130
+
+
+def _recorded_arguments(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What the run was started with; an option that says otherwise is refused."""
+    from groupnas.engine.run_folder import RunFolder
+
+    if out is None:
+        raise InputError("--resume needs --out, the folder of the run to go on with")
+    recorded = RunFolder(out).read_config().get("arguments")
+    if not isinstance(recorded, dict) or not set(_RECORDED) <= set(recorded):
+        raise InputError(
+            f"{out / 'config.yaml'}: arguments: expected {', '.join(_RECORDED)}; "
+            "was the run started by `groupnas search`?"
+        )
+    for name, value in given.items():
+        movable = name in ("data_root", "device", "threads")
+        if value is not None and value != recorded[name] and not movable:
+            option = name.replace("_", "-")
+            raise InputError(
+                f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
+            )
+    return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}
+
+
+def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
+    names = [Path(arguments["space"]).stem, arguments["data"], Path(strategy).stem]
+    stem = "-".join(name.replace(":", "_") for name in names)
+    return Path("runs") / f"{stem}-seed{arguments['seed']}"
+
+
+def _tensorboard(folder: Path) -> list[Any]:
+    from groupnas.engine.observer import TensorBoard
+
+    try:
+        return [TensorBoard(folder / "tensorboard")]
+    except ImportError as error:
+        raise InputError(
+            "--tensorboard: not installed; pip install 'groupnas[tensorboard]'"
+        ) from error
+
+
+def _summary(run: Run, space: SearchSpace) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.report import plot_history, plot_tetris
+
+    result = run.result
+    before, after = result["macs_before"], result["macs_after"]
+    errors = result["validation_errors"]
+    total_before, total_after = sum(before.values()), sum(after.values())
+    rows = [["", *space.groups, "all"]]
+    for label, macs, total in (("before", before, total_before), ("after", after, total_after)):
+        rows.append(
+            [f"MACs {label}", *(f"{n / 1e6:.2f} M" for n in macs.values()), f"{total / 1e6:.2f} M"]
+        )
+    rows.append(
+        [
+            "change",
+            *(f"{after[g] / before[g] - 1:+.1%}" for g in space.groups),
+            f"{total_after / total_before - 1:+.1%}",
+        ]
+    )
+    for network in ("supernet", "derived"):
+        rows.append(
+            [f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in errors[network].values())]
+        )
+    print_table(rows, numbers=True)
+    channels = result["channels"]
+    print(
+        f"{result['moved']} of {channels} channels moved to another group; group sizes differ by "
+        f"{result['resized']}. Entropy {result['entropy']:.2f}, {result['decided']:.0%} decided."
+    )
+    for finding in result["health"]:
+        print(f"health: {finding}")
+    tetris, history = run.folder / "tetris.png", run.folder / "history.png"
+    plot_tetris([("initial", run.initial), ("found", run.grouping)], tetris, [None, 0])
+    plot_history(list(run.history), history)
+    for label, path in (
+        ("grouping", run.folder / "grouping.json"),
+        ("Tetris plot", tetris),
+        ("history plot", history),
+    ):
+        print(f"{label}: {path}")

@@ -1,0 +1,34 @@
+"""``groupnas strategies``: which ways to search there are."""
+
+from __future__ import annotations
+
+import json
+
+from groupnas.cli.options import AsJson
+
+
+def strategies(*, as_json: AsJson = False) -> None:
+    """List the strategies and their presets: those in ./strategies, then the shipped ones."""
+    from groupnas.cli.tables import print_table
+    from groupnas.engine.strategy import load_strategy, preset_names
+    from groupnas.files import shipped_names
+
+    rows = []
+    for name in shipped_names("strategies"):
+        for full in [name, *(f"{name}:{preset}" for preset in preset_names(name))]:
+            rows.append({"name": full, **load_strategy(full).model_dump(mode="json")})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    header = ["strategy", "epochs", "warm-up", "relaxation", "title"]
+    body = [
+        [
+            row["name"],
+            str(row["epochs"]),
+            str(row["warmup_epochs"]),
+            row["masks"]["relaxation"],
+            row["title"],
+        ]
+        for row in rows
+    ]
+    print_table([header, *body])

@@ -1,0 +1,243 @@
+"""Algorithm 1 of paper 000: masks on validation batches and weights on training batches in turn."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from groupnas.accountant import flops
+from groupnas.engine.health import diagnose, vitals
+from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.split import Stream, split_by_source
+from groupnas.engine.strategy import Strategy
+from groupnas.errors import InputError
+from groupnas.nn import Temperature
+from groupnas.spaces.space import SearchSpace
+from groupnas.spaces.supernet import Supernet
+from groupnas.task import Task
+
+Record = dict[str, Any]
+
+
+class BilevelSearch:
+    """The state of a search and its two kinds of step; first-order.
+
+    Args:
+        space: The space to search.
+        task: Training samples; inputs and outputs of each group must be the space's.
+        strategy: All settings.
+        seed: Of the split, the weights, the order of the data, its augmentation, and the draws.
+            The global random state of torch is set from it.
+        device: Where the supernet lives.
+
+    Raises:
+        InputError: task and space do not fit together, or too few photos to split.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        strategy: Strategy,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        check_task(task, space)
+        self.space, self.task, self.strategy = space, task, strategy
+        self.device = torch.device(device)
+        self.split = split_by_source(task.sources, strategy.validation, seed)
+        torch.manual_seed(seed)
+        self._data_rng = torch.Generator().manual_seed(seed)
+        self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
+        self.validation_stream = Stream(self.split.validation, strategy.batch_size, self._data_rng)
+        self.net = Supernet(space, strategy.masks.relaxation, strategy.masks.init)
+        # Measured on two CPU cores: a step takes two thirds of its time in this layout.
+        self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = list(self.net.weight_parameters())
+        self._logits = list(self.net.arch_parameters())
+        self._weight_optimizer = make_optimizer(strategy.weights, self._weights)
+        self._mask_optimizer = make_optimizer(strategy.masks.optimizer, self._logits)
+        self._temperature = Temperature(**strategy.masks.temperature.model_dump())
+        self.initial = self.net.grouping()
+        self.history: list[Record] = []
+        self.data_seconds = 0.0
+
+    @property
+    def total_epochs(self) -> int:
+        """Warm-up and search epochs together."""
+        return self.strategy.warmup_epochs + self.strategy.epochs
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.history) >= self.total_epochs
+
+    def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
+        """One pass over the training side; its record is appended to :attr:`history`.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        epoch = len(self.history)
+        searching = epoch >= self.strategy.warmup_epochs
+        steps = self.train_stream.batches_per_pass
+        before = self.net.grouping()
+        self.net.train()
+        sums = _Means()
+        for step in range(steps):
+            self._set_schedules(epoch + step / steps)
+            if searching and step % self.strategy.mask_every == 0:
+                self._mask_step(sums)
+            self._weight_step(sums)
+            on_step(step + 1, steps)
+        after = self.net.grouping()
+        channels = sum(map(len, after.assignments.values()))
+        record = {
+            "epoch": epoch + 1,
+            "phase": "search" if searching else "warmup",
+            "train_loss": sums.mean("train_loss"),
+            "mask_loss": sums.mean("mask_loss"),
+            "error": sums.table("error", self.space.groups),
+            "temperature": self._temperature(self._search_progress(epoch)),
+            "mask_gradient": sums.mean("mask_gradient"),
+            **vitals(self.net),
+            "changed": after.changed(before) / channels,
+            "moved": after.changed(self.initial) / channels,
+            "resized": after.resized(self.initial) / channels,
+            "channels": {
+                group: sum(counts[group] for counts in after.counts().values())
+                for group in self.space.groups
+            },
+            "macs": flops(self.space, after).per_group,
+        }
+        record["health"] = diagnose([*self.history, record], self.strategy.epochs)
+        self.history.append(record)
+        return record
+
+    def _mask_step(self, sums: _Means) -> None:
+        """Descend the validation loss by the logits, weights fixed (lines 7-8)."""
+        draws = self.strategy.masks.draws
+        gradients = [torch.zeros_like(logits) for logits in self._logits]
+        for _ in range(draws):
+            x, target = self._next_batch(self.validation_stream)
+            predicted = self.net(x)
+            loss = self.task.loss(predicted, target)
+            sums.add("mask_loss", _finite(loss, "validation"))
+            with torch.no_grad():
+                sums.add("error", self.task.errors(predicted.detach(), target).mean(dim=0))
+            for total, part in zip(gradients, torch.autograd.grad(loss, self._logits), strict=True):
+                total += part / draws
+        sums.add("mask_gradient", torch.cat([g.flatten() for g in gradients]).abs().mean())
+        _step(self._mask_optimizer, self._logits, gradients)
+
+    def _weight_step(self, sums: _Means) -> None:
+        """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
+        x, target = self._next_batch(self.train_stream)
+        loss = self.task.loss(self.net(x), target)
+        sums.add("train_loss", _finite(loss, "training"))
+        gradients = torch.autograd.grad(loss, self._weights)
+        _step(self._weight_optimizer, self._weights, list(gradients))
+
+    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
+        """A batch of the task on the search's device; arguments as of :meth:`Task.batch`."""
+        x, target = self.task.batch(indices, generator)
+        x = x.to(self.device, memory_format=torch.channels_last)
+        return x, self.task.to(target, self.device)
+
+    def _next_batch(self, stream: Stream) -> tuple[Tensor, Any]:
+        start = time.perf_counter()
+        batch = self.load(next(stream), self._data_rng)
+        self.data_seconds += time.perf_counter() - start
+        return batch
+
+    def _search_progress(self, epoch: float) -> float:
+        return (epoch - self.strategy.warmup_epochs) / self.strategy.epochs
+
+    def _set_schedules(self, epoch: float) -> None:
+        self.net.set_temperature(self._temperature(self._search_progress(epoch)))
+        set_learning_rate(self._weight_optimizer, self.strategy.weights, epoch / self.total_epochs)
+        set_learning_rate(
+            self._mask_optimizer,
+            self.strategy.masks.optimizer,
+            max(self._search_progress(epoch), 0.0),
+        )
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values only."""
+        return {
+            "supernet": self.net.state_dict(),
+            "weight_optimizer": self._weight_optimizer.state_dict(),
+            "mask_optimizer": self._mask_optimizer.state_dict(),
+            "train_stream": self.train_stream.state_dict(),
+            "validation_stream": self.validation_stream.state_dict(),
+            "data_rng": self._data_rng.get_state(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "initial": self.initial.to_dict(),
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
+        self.net.load_state_dict(state["supernet"])
+        self._weight_optimizer.load_state_dict(state["weight_optimizer"])
+        self._mask_optimizer.load_state_dict(state["mask_optimizer"])
+        self.train_stream.load_state_dict(state["train_stream"])
+        self.validation_stream.load_state_dict(state["validation_stream"])
+        self._data_rng.set_state(state["data_rng"])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        self.initial = type(self.initial).from_dict(state["initial"])
+        self.history = list(state["history"])
+
+
+def check_task(task: Task, space: SearchSpace) -> None:
+    """Raise :class:`InputError` unless the task's groups, inputs and outputs are the space's."""
+    for what in ("inputs", "outputs"):
+        offered, needed = dict(getattr(task, what)), dict(getattr(space, what))
+        if list(offered.items()) != list(needed.items()):
+            raise InputError(
+                f"task {task.name} has {what} {offered}, space {space.name} has {needed}"
+            )
+
+
+class _Means:
+    """Running means of what the steps of an epoch report; tensors are read once, at the end."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        value = value.detach().double()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def mean(self, name: str) -> float | None:
+        return (self._sums[name] / self._counts[name]).item() if name in self._sums else None
+
+    def table(self, name: str, keys: tuple[str, ...]) -> dict[str, float] | None:
+        if name not in self._sums:
+            return None
+        return dict(zip(keys, (self._sums[name] / self._counts[name]).tolist(), strict=True))
+
+
+def _finite(loss: Tensor, side: str) -> Tensor:
+    if not math.isfinite(loss.item()):
+        raise InputError(f"the {side} loss is {loss.item()}: the search diverged; lower weights.lr")
+    return loss
+
+
+def _step(optimizer: torch.optim.Optimizer, parameters: list[Any], gradients: list[Tensor]) -> None:
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    optimizer.zero_grad()

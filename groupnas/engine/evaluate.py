@@ -1,0 +1,79 @@
+"""What a search is worth: validation errors of the supernet and of the derived network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from groupnas.engine.bilevel import BilevelSearch
+from groupnas.spaces.derive import derive
+
+
+@torch.no_grad()
+def recalibrate(
+    search: BilevelSearch, network: nn.Module, generator: torch.Generator | None = None
+) -> None:
+    """Replace BatchNorm's running statistics by the means over the training side.
+
+    Those of the search are a mixture over draws of the masks: no network's own. BatchNorm is left
+    in evaluation mode.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+        norm.train()
+    for indices in search.split.train.split(search.strategy.batch_size):
+        if len(indices) > 1:
+            network(search.load(indices, generator)[0])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+@torch.no_grad()
+def validation_errors(search: BilevelSearch, network: nn.Module) -> dict[str, float]:
+    """Mean error of every group and over all groups' outputs, on the validation side, unaugmented.
+
+    The mean weighs every group by its outputs, as the error over all points does.
+    """
+    rows = []
+    for indices in search.split.validation.split(search.strategy.batch_size):
+        x, target = search.load(indices)
+        rows.append(search.task.errors(network(x), target))
+    per_group = torch.cat(rows).double().mean(dim=0)
+    weights = torch.tensor(list(search.space.outputs.values()), dtype=torch.float64)
+    mean = (per_group.cpu() * weights).sum() / weights.sum()
+    return {**dict(zip(search.space.groups, per_group.tolist(), strict=True)), "mean": mean.item()}
+
+
+def final_errors(search: BilevelSearch) -> dict[str, dict[str, float]]:
+    """Validation errors of ``supernet`` (masks drawn as in the search) and ``derived`` network.
+
+    Both see BatchNorm statistics of their own, from the augmented training side. The difference
+    is what the relaxation hid. Does not change the search's weights.
+    """
+    seed = torch.Generator().manual_seed(0)
+    network = derive(search.net)
+    recalibrate(search, network, seed)
+    network.eval()
+    with _drawing(search.net):
+        recalibrate(search, search.net, seed)
+        supernet = validation_errors(search, search.net)
+    return {"supernet": supernet, "derived": validation_errors(search, network)}
+
+
+@contextmanager
+def _drawing(net: nn.Module) -> Iterator[None]:
+    """Masks draw, and BatchNorm's statistics are put back afterwards."""
+    kept: dict[str, Tensor] = {k: v.clone() for k, v in net.state_dict().items()}
+    net.train()
+    try:
+        yield
+    finally:
+        net.load_state_dict(kept)
+        net.train()

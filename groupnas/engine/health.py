@@ -1,0 +1,70 @@
+"""Are the masks learning? What is measured each epoch, and what it means when it goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from groupnas.spaces.supernet import Supernet
+
+UNDECIDED_ENTROPY = 0.9
+SILENT_MOVED = 0.02
+RESTLESS_CHANGED = 0.05
+DECIDED = 0.9
+
+
+def vitals(net: Supernet) -> dict[str, Any]:
+    """The masks' state: ``entropy`` and ``decided``, and the groups that no channel prefers.
+
+    ``entropy`` is the mean over all channels of the entropy of their probabilities over ln G, in
+    [0, 1]; ``decided`` the share of channels whose likeliest group has at least 0.9; ``empty`` the
+    ``unit/group`` pairs that only the repair keeps alive.
+    """
+    masks = net.channel_masks()
+    channels = sum(len(mask.logits) for mask in masks.values())
+    entropy = sum(mask.entropy().item() * len(mask.logits) for mask in masks.values())
+    decided = sum(
+        int((mask.probabilities().amax(dim=1) >= DECIDED).sum()) for mask in masks.values()
+    )
+    empty = [
+        f"{unit}/{group}"
+        for unit, mask in masks.items()
+        for index, group in enumerate(net.space.groups)
+        if not bool((mask.logits.argmax(dim=1) == index).any())
+    ]
+    return {"entropy": entropy / channels, "decided": decided / channels, "empty": empty}
+
+
+def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[str]:
+    """What is wrong with the masks after the last record of ``history``, in words; often nothing.
+
+    Args:
+        history: Records of the epochs so far, the warm-up's included.
+        search_epochs: Search epochs that the run will have.
+    """
+    searched = [record for record in history if record["phase"] == "search"]
+    if not searched:
+        return []
+    last, findings = searched[-1], []
+    progress = len(searched) / search_epochs
+    if last["mask_gradient"] == 0:
+        findings.append("dead: no gradient reaches the masks")
+    if last["empty"]:
+        findings.append(
+            f"collapsed: no channel prefers {', '.join(last['empty'])}; each was given one"
+        )
+    if progress >= 0.25 and last["moved"] < SILENT_MOVED:
+        findings.append(
+            f"silent: {last['moved']:.1%} of the channels left their first group; a larger "
+            "masks.optimizer.lr or a Gumbel relaxation would move them"
+        )
+    if progress == 1 and last["entropy"] > UNDECIDED_ENTROPY:
+        findings.append(
+            f"undecided: entropy {last['entropy']:.2f} of 1; more epochs or a larger "
+            "masks.optimizer.lr would decide them"
+        )
+    if progress == 1 and last["changed"] > RESTLESS_CHANGED:
+        findings.append(
+            f"restless: {last['changed']:.1%} of the channels still changed group in the last epoch"
+        )
+    return findings

@@ -1,0 +1,227 @@
+"""One search from start to end, in a run folder that survives being killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from groupnas._version import __version__
+from groupnas.accountant import flops
+from groupnas.engine.bilevel import BilevelSearch
+from groupnas.engine.evaluate import final_errors
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.strategy import Strategy, load_strategy
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.schema import validate
+from groupnas.spaces.space import SearchSpace
+from groupnas.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished search.
+
+    Attributes:
+        folder: Its files.
+        grouping: What was found.
+        initial: What it started from.
+        history: One record for each epoch, as in ``history.jsonl``.
+        result: Costs before and after, health, validation errors, as in ``result.json``.
+    """
+
+    folder: RunFolder
+    grouping: Grouping
+    initial: Grouping
+    history: Sequence[Mapping[str, Any]]
+    result: Mapping[str, Any]
+
+
+def search(
+    space: SearchSpace,
+    task: Task,
+    strategy: str | Strategy | None = None,
+    out: str | os.PathLike[str] = "runs/search",
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    epochs: int | None = None,
+    resume: bool = False,
+    observers: Sequence[Observer] = (),
+    arguments: Mapping[str, Any] | None = None,
+) -> Run:
+    """Search a grouping; the main job (paper 000, Algorithm 1).
+
+    Every epoch ends with a checkpoint. A run that was killed, at any moment, goes on with
+    ``resume=True`` and ends with the same grouping and history as one never stopped (bit for bit
+    on a CPU with the same number of threads).
+
+    Args:
+        space: What to search.
+        task: What to learn from; test data is not reachable through it.
+        strategy: A name, ``name:preset``, a path, or the settings; ``"gumbel"`` where not given,
+            or what the resumed run was started with.
+        out: The run folder; must not hold a run, unless it is resumed.
+        seed: Of everything random.
+        device: A torch device.
+        epochs: Replaces the strategy's number of search epochs.
+        resume: Go on with the run in ``out``.
+        observers: Told how it goes.
+        arguments: Plain values that the caller wants recorded in ``config.yaml``.
+
+    Raises:
+        InputError: wrong arguments or files; a folder that is in use, holds another run, or
+            cannot be written; a resumed run whose space, data or settings are not the same; a
+            loss that is no longer finite.
+    """
+    folder = RunFolder(out)
+    with folder.locked(), torch.random.fork_rng():
+        recorded = folder.read_config() if resume else None
+        if not resume and folder.exists:
+            raise InputError(
+                f"{folder.path}: holds a run already; --resume goes on with it, another --out begins"
+            )
+        if strategy is None and recorded is not None:
+            settings = validate(Strategy, recorded.get("strategy"), f"{folder.path}/config.yaml")
+        else:
+            settings = (
+                strategy if isinstance(strategy, Strategy) else load_strategy(strategy or "gumbel")
+            )
+        settings = settings.with_epochs(epochs)
+        job = BilevelSearch(space, task, settings, seed, _checked_device(device))
+        config = _config(job, seed, device, arguments)
+        if recorded is not None:
+            _check_same(recorded, config, folder)
+            job.load_state_dict(folder.load_checkpoint())
+        else:
+            _start(folder, job, config)
+        return _run(folder, job, observers)
+
+
+def _start(folder: RunFolder, job: BilevelSearch, config: dict[str, Any]) -> None:
+    folder.write_json("split.json", job.split.sources(job.task.sources))
+    job.initial.save(folder / "initial_grouping.json")
+    folder.save_checkpoint(job.state_dict())
+    # Last, since it is what makes the folder a run: all that a resumption needs is there.
+    folder.write_config(config)
+
+
+def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -> Run:
+    # A kill may have come between a checkpoint and these; the checkpoint is what counts.
+    _write_outcome(folder, job)
+    for observer in observers:
+        observer.started(job)
+    while not job.finished:
+        start, waited = time.perf_counter(), job.data_seconds
+        record = job.run_epoch(lambda done, total: _tell_step(observers, done, total))
+        timing = {
+            "epoch": record["epoch"],
+            "seconds": round(time.perf_counter() - start, 3),
+            "data_seconds": round(job.data_seconds - waited, 3),
+        }
+        folder.save_checkpoint(job.state_dict())
+        _write_outcome(folder, job)
+        folder.append_line("timings.jsonl", timing)
+        for observer in observers:
+            observer.epoch_ended(record)
+    result = _result(job)
+    folder.write_json("result.json", result)
+    for observer in observers:
+        observer.finished(result)
+    return Run(
+        folder=folder,
+        grouping=job.net.grouping(),
+        initial=job.initial,
+        history=job.history,
+        result=result,
+    )
+
+
+def _tell_step(observers: Sequence[Observer], done: int, total: int) -> None:
+    for observer in observers:
+        observer.stepped(done, total)
+
+
+def _write_outcome(folder: RunFolder, job: BilevelSearch) -> None:
+    job.net.grouping().save(folder / "grouping.json")
+    folder.write_lines("history.jsonl", job.history)
+
+
+def _result(job: BilevelSearch) -> dict[str, Any]:
+    grouping = job.net.grouping()
+    before, after = flops(job.space, job.initial), flops(job.space, grouping)
+    return {
+        "epochs": len(job.history),
+        "channels": sum(job.space.free_units.values()),
+        "moved": grouping.changed(job.initial),
+        "resized": grouping.resized(job.initial),
+        "macs_before": before.per_group,
+        "macs_after": after.per_group,
+        "entropy": job.history[-1]["entropy"],
+        "decided": job.history[-1]["decided"],
+        "health": job.history[-1]["health"],
+        "error_unit": job.task.error_unit,
+        "validation_errors": final_errors(job),
+    }
+
+
+def _config(
+    job: BilevelSearch, seed: int, device: str, arguments: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    layers = repr((job.space.blocks, job.space.groups)).encode()
+    return {
+        "arguments": dict(arguments or {}),
+        "space": {"name": job.space.name, "fingerprint": hashlib.sha256(layers).hexdigest()},
+        "task": {
+            "name": job.task.name,
+            "samples": len(job.task.sources),
+            "fingerprint": job.task.fingerprint(),
+        },
+        "seed": seed,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "groupnas": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "strategy": job.strategy.model_dump(mode="json"),
+    }
+
+
+def _check_same(recorded: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
+    for key in ("space", "task", "seed", "strategy"):
+        difference = _first_difference(recorded.get(key), now[key], key)
+        if difference:
+            path, was, is_now = difference
+            raise InputError(
+                f"{folder.path}: the run was started with {path} = {was!r}, not {is_now!r}; a "
+                "resumed run must not change it"
+            )
+
+
+def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in {**now, **was}:
+            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
+            if found:
+                return found
+        return None
+    return None if was == now else (path, was, now)
+
+
+def _checked_device(device: str) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used here: {reason}") from error

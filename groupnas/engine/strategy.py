@@ -1,0 +1,150 @@
+"""The strategy file: how a grouping is searched. The file's edge, and the settings inside.
+
+``name:preset`` picks one of the file's presets, which replace single settings of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from groupnas.errors import InputError
+from groupnas.files import find_shipped, nearest
+from groupnas.schema import read_yaml, validate
+
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Natural = Annotated[int, Field(ge=0, strict=True)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimizer(_Model):
+    """An optimiser and how its learning rate falls over the run.
+
+    Attributes:
+        name: ``adam`` or ``sgd`` (with momentum).
+        lr: Learning rate at the start.
+        weight_decay: L2 penalty.
+        betas: Adam's decay rates.
+        momentum: SGD's momentum.
+        schedule: ``constant``, or ``cosine`` down to ``end_lr`` at the end of the run.
+        end_lr: Final learning rate of the cosine.
+    """
+
+    name: Literal["adam", "sgd"] = "adam"
+    lr: Rate
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    momentum: Share = 0.9
+    schedule: Literal["constant", "cosine"] = "constant"
+    end_lr: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TemperatureSettings(_Model):
+    """Of the relaxation, over the search epochs; see :class:`groupnas.nn.Temperature`."""
+
+    start: Rate = 1.0
+    end: Rate = 1.0
+    schedule: Literal["constant", "linear", "exponential", "cosine"] = "exponential"
+
+
+class Masks(_Model):
+    """How the masks are relaxed and learned.
+
+    Attributes:
+        relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
+        init: Logits all one, or N(0, 1).
+        temperature: Of the relaxation.
+        optimizer: Of the logits.
+        draws: Validation batches, each with new masks, whose gradients are averaged in one step.
+    """
+
+    relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
+    init: Literal["ones", "normal"] = "ones"
+    temperature: TemperatureSettings = TemperatureSettings()
+    optimizer: Optimizer
+    draws: Positive = 1
+
+
+class Strategy(_Model):
+    """All settings of a bilevel search (paper 000, Algorithm 1).
+
+    Attributes:
+        format: 1.
+        title: One line for lists.
+        source: Where the algorithm was published.
+        warmup_epochs: Epochs that train weights only, before the search epochs.
+        epochs: Search epochs: mask and weight steps in turn.
+        batch_size: Samples of a step.
+        validation: Share of the training samples that the masks learn from.
+        mask_every: Weight steps for each mask step.
+        weights: Optimiser of the weights, over warm-up and search.
+        masks: The masks' settings.
+    """
+
+    format: Literal[1] = 1
+    title: str
+    source: str = ""
+    warmup_epochs: Natural
+    epochs: Positive
+    batch_size: Positive
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    mask_every: Positive = 1
+    weights: Optimizer
+    masks: Masks
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        return " ".join(title.split())
+
+    def with_epochs(self, epochs: int | None) -> Strategy:
+        """The same strategy with another number of search epochs (warm-up unchanged)."""
+        if epochs is None:
+            return self
+        return validate(Strategy, {**self.model_dump(), "epochs": epochs}, "--epochs")
+
+
+def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
+    """The strategy that a name, ``name:preset`` or a path means; ``./strategies`` comes first.
+
+    Raises:
+        InputError: no such strategy or preset, or a file that is wrong (names the key at fault).
+    """
+    name, preset = os.fspath(strategy), None
+    if ":" in name and not os.path.exists(name):
+        name, preset = name.rsplit(":", 1)
+    path = find_shipped("strategies", name)
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
+    presets = data.pop("presets", {})
+    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
+        raise InputError(f"{path}: presets: expected a mapping from names to settings")
+    if preset is not None and preset not in presets:
+        raise InputError(f"{path}: preset {preset!r}: {nearest(preset, presets)}")
+    if preset is not None:
+        data = _merged(data, presets[preset])
+    return validate(Strategy, data, str(path))
+
+
+def preset_names(strategy: str) -> list[str]:
+    """The presets of a strategy file, for lists."""
+    return list(read_yaml(find_shipped("strategies", strategy)).get("presets", {}))
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``, setting by setting at every depth."""
+    both = dict(base)
+    for key, value in changes.items():
+        old = base.get(key)
+        both[key] = (
+            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return both

@@ -1,0 +1,89 @@
+"""Relaxations: how trainable logits become masks, and how gradients find their way back.
+
+Every relaxation maps logits ``(C, G)`` and a temperature > 0 to a mask ``(C, G)`` of the same dtype
+whose rows sum to 1. The hard ones return exactly one-hot rows; they differ in the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxation:
+    """One entry of :data:`RELAXATIONS`.
+
+    Attributes:
+        function: ``(logits (C, G), temperature) -> mask (C, G)``.
+        summary: What it does, in one line.
+        source: Where it was published.
+    """
+
+    function: Callable[[Tensor, float], Tensor]
+    summary: str
+    source: str
+
+    def __call__(self, logits: Tensor, temperature: float) -> Tensor:
+        return self.function(logits, temperature)
+
+
+def gumbel_soft(logits: Tensor, temperature: float) -> Tensor:
+    """softmax((logits + g) / T) with g ~ Gumbel(0, 1): eq. 7 taken literally at T = 1."""
+    return F.gumbel_softmax(logits, tau=temperature)
+
+
+def gumbel_hard(logits: Tensor, temperature: float) -> Tensor:
+    """One-hot of the Gumbel sample; the gradient is the soft sample's (straight-through)."""
+    return _straight_through(gumbel_soft(logits, temperature))
+
+
+def softmax_hard(logits: Tensor, temperature: float) -> Tensor:
+    """One-hot of the largest logit; the gradient is the softmax's (straight-through)."""
+    return _straight_through(F.softmax(logits / temperature, dim=1))
+
+
+def flgc(logits: Tensor, temperature: float) -> Tensor:
+    """One-hot of the largest logit; the gradient enters at that entry only.
+
+    With j* the largest entry of row i, dL/dS_ij = g_ij* p_ij* (delta_jj* - p_ij) / T.
+    """
+    soft = F.softmax(logits / temperature, dim=1)
+    kept = soft * _one_hot_of_largest(soft)
+    return _one_hot_of_largest(soft) + (kept - kept.detach())
+
+
+RELAXATIONS: dict[str, Relaxation] = {
+    "gumbel_hard": Relaxation(
+        function=gumbel_hard,
+        summary="sample a group for every channel, straight-through gradient",
+        source="PicassoNet (Wen et al. 2022), Algorithm 1, with binary masks",
+    ),
+    "gumbel_soft": Relaxation(
+        function=gumbel_soft,
+        summary="sample a mixture of groups for every channel",
+        source="PicassoNet (Wen et al. 2022), eq. 7",
+    ),
+    "softmax_hard": Relaxation(
+        function=softmax_hard,
+        summary="take the likeliest group, straight-through gradient",
+        source="Bengio et al. 2013 (straight-through) over a softmax",
+    ),
+    "flgc": Relaxation(
+        function=flgc,
+        summary="take the likeliest group, gradient at that entry alone",
+        source="FLGC (Wang et al. 2019), section 3",
+    ),
+}
+
+
+def _one_hot_of_largest(soft: Tensor) -> Tensor:
+    return F.one_hot(soft.argmax(dim=1), soft.shape[1]).to(soft.dtype)
+
+
+def _straight_through(soft: Tensor) -> Tensor:
+    # In this order the difference is exactly 0, so that the mask is exactly binary.
+    return _one_hot_of_largest(soft) + (soft - soft.detach())

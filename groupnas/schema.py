@@ -1,0 +1,68 @@
+"""YAML files at the edge: read without executing anything, checked with every fault named."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from groupnas.errors import InputError
+from groupnas.files import read_text
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """The data of a YAML file (plain values only: no tag is ever executed).
+
+    Raises:
+        InputError: not readable, not YAML, or a key that stands twice; with the line.
+    """
+    try:
+        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line}: is not YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from error
+
+
+def validate(model: type[ModelT], data: Any, origin: str) -> ModelT:
+    """``data`` as ``model``; an :class:`InputError` lists every key at fault in one line."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{origin}: {'; '.join(map(_one_fault, error.errors()))}") from error
+
+
+def _one_fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "value_error":  # ours: already names its key
+        return ".".join(filter(None, [where, str(fault["ctx"]["error"])]))
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    if fault["type"] == "missing":
+        return f"{where}: missing"
+    got = "" if isinstance(fault["input"], (dict, list)) else f", got {fault['input']!r}"
+    return f"{where or 'file'}: {fault['msg'][0].lower()}{fault['msg'][1:]}{got}"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A SafeLoader for which a repeated key is an error, not the last one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (dict, list)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a plain value", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,46 @@
+"""Pieces that the supernet and the derived network have in common."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from groupnas.spaces.layer import Layer
+
+_ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+    "none": nn.Identity,
+}
+
+
+def channelwise(layer: Layer) -> nn.Module:
+    """The module of a layer that keeps each channel to itself: depthwise or pooling."""
+    if layer.op == "depthwise":
+        return nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            groups=layer.in_channels,
+            bias=layer.bias,
+            **layer.window,
+        )
+    pooling = nn.AvgPool2d if layer.op == "avgpool" else nn.MaxPool2d
+    return pooling(layer.kernel, layer.stride)
+
+
+def tail(layer: Layer) -> list[nn.Module]:
+    """BatchNorm and activation behind a layer, where it has them."""
+    modules: list[nn.Module] = [nn.BatchNorm2d(layer.out_channels)] if layer.norm else []
+    if layer.act != "none":
+        # Fresh outputs of the layer before it: nobody else reads them
+        modules.append(_ACTIVATIONS[layer.act](inplace=True))
+    return modules
+
+
+def init_plain(module: nn.Module) -> None:
+    """MSRA initialisation of plain layers, whose fan-in is their own."""
+    for part in module.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

@@ -1,0 +1,131 @@
+"""A search space: which networks there are to choose from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from groupnas.errors import InputError
+from groupnas.files import find_shipped, nearest
+from groupnas.spaces.compiler import Compiler
+from groupnas.spaces.layer import Block, Layer
+from groupnas.spaces.schema import Published, SpaceFile, read_space_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """All groupings of one layer table.
+
+    Attributes:
+        name: The file's name, with ``:variant`` where it has variants.
+        title: One line for people.
+        groups: Group names.
+        inputs: Input channels of each group; the network's input has them in this order.
+        outputs: Outputs of each group, likewise.
+        input_size: Height and width of the input.
+        blocks: The network, input to output.
+        units: Channels of every channel unit, in network order.
+        fixed: Units that the task decides (input, output, and what is tied to them), with the
+            group index of each channel.
+        published: Figures of others, to print beside ours.
+    """
+
+    name: str
+    title: str
+    groups: tuple[str, ...]
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+    input_size: tuple[int, int]
+    blocks: tuple[Block, ...]
+    units: Mapping[str, int]
+    fixed: Mapping[str, tuple[int, ...]]
+    published: tuple[Published, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All primitive layers, input to output."""
+        return tuple(layer for block in self.blocks for layer in block.layers)
+
+    @cached_property
+    def free_units(self) -> Mapping[str, int]:
+        """Channels of every unit that a grouping divides, in network order."""
+        return {unit: size for unit, size in self.units.items() if unit not in self.fixed}
+
+    @classmethod
+    def from_file(cls, file: SpaceFile, name: str, variant: str | None = None) -> SearchSpace:
+        """Compile a checked file.
+
+        Raises:
+            InputError: an unknown variant, missing inputs or outputs, or rows that do not fit
+                together.
+        """
+        if variant is None and file.variants:
+            variant = next(iter(file.variants))
+        if variant is not None and variant not in file.variants:
+            raise InputError(f"variant {variant!r}: {nearest(variant, file.variants)}")
+        chosen = file.variants.get(variant or "")
+        inputs = (chosen.inputs if chosen else None) or file.inputs
+        outputs = (chosen.outputs if chosen else None) or file.outputs
+        if inputs is None or outputs is None:
+            key = "inputs" if inputs is None else "outputs"
+            raise InputError(f"{key}: missing; give every group's number of {key}")
+        groups = tuple(file.groups)
+        compiler = Compiler(file=file, inputs=sum(inputs.values()), outputs=sum(outputs.values()))
+        blocks = compiler.run()
+        units = compiler.units
+        if units.of("input") == units.of("output"):
+            raise InputError("layers: input and output are one channel unit; nothing to divide")
+        space = cls(
+            name=f"{name}:{variant}" if variant else name,
+            title=file.title,
+            groups=groups,
+            inputs={group: inputs[group] for group in groups},
+            outputs={group: outputs[group] for group in groups},
+            input_size=file.input,
+            blocks=blocks,
+            units={unit: units.channels[unit] for unit in units.names()},
+            fixed={
+                units.of("input"): _in_order(groups, inputs),
+                units.of("output"): _in_order(groups, outputs),
+            },
+        )
+        if not space.free_units:
+            raise InputError(
+                "layers: every channel unit is the input's or output's; nothing to divide"
+            )
+        return space
+
+
+def load_space(space: str | os.PathLike[str], variant: str | None = None) -> SearchSpace:
+    """The search space that a name or a path means.
+
+    Args:
+        space: A name (``picasso_local``), a name with its variant (``picasso_local:98``), or a
+            path to a YAML file. Names are looked up in ``./search_spaces`` first.
+        variant: The variant, where it is not part of the name; the file's first by default.
+
+    Raises:
+        InputError: no such space or variant, or a file that is wrong (names the key at fault).
+    """
+    name = os.fspath(space)
+    if variant is None and ":" in name and not os.path.exists(name):
+        name, variant = name.rsplit(":", 1)
+    path = find_shipped("search_spaces", name)
+    try:
+        return SearchSpace.from_file(read_space_file(path), path.stem, variant)
+    except InputError as error:
+        message = str(error)
+        raise InputError(
+            message if message.startswith(str(path)) else f"{path}: {message}"
+        ) from error
+
+
+def variant_names(name: str) -> list[str]:
+    """The variants of a space's file, for lists; the first is the default."""
+    return list(read_space_file(find_shipped("search_spaces", name)).variants)
+
+
+def _in_order(groups: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(index for index, group in enumerate(groups) for _ in range(sizes[group]))

@@ -1,0 +1,165 @@
+"""The supernet: every grouping of a space in one network of dense, masked layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groupnas.grouping import Grouping
+from groupnas.nn import ChannelMask, MaskedConv2d, MaskedLinear
+from groupnas.nn.channel_mask import MaskInit
+from groupnas.spaces.layer import Block, Layer
+from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.space import SearchSpace
+
+
+class Supernet(nn.Module):
+    """A network whose grouping is learned: one :class:`ChannelMask` for each free channel unit.
+
+    All layers that touch a unit use one draw of its mask per forward pass, so that a group's
+    outputs depend on that group's inputs alone, whatever the masks say (paper 000, eq. 6:
+    M_out of layer k is M_in of layer k + 1).
+
+    Args:
+        space: The space to build.
+        relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
+        init: Of the masks' logits: ``"ones"`` or ``"normal"``.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        relaxation: str = "gumbel_hard",
+        init: MaskInit = "ones",
+    ) -> None:
+        super().__init__()
+        self.space = space
+        groups = len(space.groups)
+        # A module's name may not contain a dot; a unit's may not contain a dash.
+        self.masks = nn.ModuleDict(
+            {
+                unit.replace(".", "-"): ChannelMask(channels, groups, relaxation, init)
+                for unit, channels in space.free_units.items()
+            }
+        )
+        for unit, assignment in space.fixed.items():
+            one_hot = F.one_hot(torch.tensor(assignment), groups).float()
+            self.register_buffer(f"fixed_{unit}".replace(".", "-"), one_hot, persistent=False)
+        self.blocks = nn.ModuleDict(
+            {
+                block.name.replace(".", "-"): nn.ModuleList(
+                    MaskedLayer(layer, groups) for layer in block.layers
+                )
+                for block in space.blocks
+            }
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, part after part in the groups' order."""
+        masks = self._draw()
+        for block, modules in self.layers_by_block():
+            start = x
+            for layer, module in zip(block.layers, modules, strict=True):
+                x = module(x, masks[layer.in_unit], masks[layer.out_unit])
+            if block.residual:
+                x = x + start
+        return x
+
+    def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
+        """Every block of the space with the modules of its layers."""
+        for block, modules in zip(self.space.blocks, self.blocks.values(), strict=True):
+            yield block, list(cast(nn.ModuleList, modules))  # type: ignore[arg-type]
+
+    def channel_masks(self) -> dict[str, ChannelMask]:
+        """The mask of every free unit, in network order."""
+        return dict(zip(self.space.free_units, self.masks.values(), strict=True))  # type: ignore[arg-type]
+
+    def set_grouping(self, grouping: Grouping) -> None:
+        """Pin a grouping: training and evaluation use it until :meth:`release`.
+
+        Raises:
+            InputError: the grouping does not fit the space.
+        """
+        grouping.check_fits(self.space)
+        for unit, mask in self.channel_masks().items():
+            mask.pin(grouping[unit])
+
+    def release(self) -> None:
+        """Go back to the masks' own logits."""
+        for mask in self.channel_masks().values():
+            mask.release()
+
+    def grouping(self) -> Grouping:
+        """The pinned grouping, or the masks' likeliest one, repaired so that no group is empty."""
+        units = {unit: mask.discrete().tolist() for unit, mask in self.channel_masks().items()}
+        return Grouping(self.space.name, self.space.groups, units)
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Membership of every free unit's channels, ``(C, G)``: what expected costs are made of."""
+        return {unit: mask.probabilities() for unit, mask in self.channel_masks().items()}
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the relaxations' temperature (> 0) in all masks."""
+        for mask in self.channel_masks().values():
+            mask.temperature = temperature
+
+    def weight_parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters but the masks' logits."""
+        return self.blocks.parameters()
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The masks' logits."""
+        return self.masks.parameters()
+
+    def _draw(self) -> Mapping[str, Tensor]:
+        masks = {unit: mask() for unit, mask in self.channel_masks().items()}
+        for unit in self.space.fixed:
+            masks[unit] = getattr(self, f"fixed_{unit}".replace(".", "-"))
+        return masks
+
+
+class MaskedLayer(nn.Module):
+    """One primitive layer with its BatchNorm and activation; masks reach only where they apply."""
+
+    def __init__(self, layer: Layer, groups: int) -> None:
+        super().__init__()
+        self.mixes = layer.mixes_channels
+        self.op = _operator(layer, groups)
+        self.tail = nn.Sequential(*tail(layer))
+
+    def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        x = self.op(x, in_mask, out_mask) if self.mixes else self.op(x)
+        return self.tail(x)
+
+
+def _operator(layer: Layer, groups: int) -> nn.Module:
+    if layer.op == "conv":
+        return MaskedConv2d(
+            layer.in_channels,
+            layer.out_channels,
+            groups=groups,
+            bias=layer.bias,
+            **layer.window,
+        )
+    if layer.op == "linear":
+        return _FlatLinear(
+            layer.in_channels * layer.positions,
+            layer.out_channels,
+            groups,
+            positions=layer.positions,
+            bias=layer.bias,
+        )
+    module = channelwise(layer)
+    init_plain(module)
+    return module
+
+
+class _FlatLinear(MaskedLinear):
+    """A :class:`MaskedLinear` that flattens ``(N, C, H, W)`` itself."""
+
+    def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        return super().forward(x.flatten(1), in_mask, out_mask)
