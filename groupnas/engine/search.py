@@ -87,7 +87,7 @@ def search(
         recorded = folder.read_config() if resume else None
         if not resume and folder.exists:
             raise InputError(
-                f"{folder.path}: holds a run already; --resume goes on with it, another --out begins"
+                f"{folder.path}: holds a run already; --resume goes on, another --out begins"
             )
         if strategy is None and recorded is not None:
             settings = validate(Strategy, recorded.get("strategy"), f"{folder.path}/config.yaml")
