@@ -110,10 +110,13 @@ def resample(patches: Tensor, placement: Placement, cover: float, pixels: int) -
     inverse = placement.linear.transpose(-1, -2) / placement.scale[..., None, None] ** 2
     origin = -(inverse @ placement.shift[..., None])
     theta = torch.cat([inverse, origin], dim=-1) / cover
-    # align_corners=False: -1 and 1 are the outer edges of the border pixels, as in box units
-    grid = functional.affine_grid(
-        theta.flatten(0, 1), [faces * parts, 1, pixels, pixels], align_corners=False
-    )
+    # Pixel centres in a system whose -1 and 1 are the outer edges, as in box units; grid_sample
+    # calls this align_corners=False. By hand: affine_grid takes twice the time of the sampling.
+    centres = (2 * torch.arange(pixels) + 1) / pixels - 1
+    theta = theta.flatten(0, 1)[:, None, None]
+    across = theta[..., 0] * centres[:, None] + theta[..., 2]  # (B P, 1, C, 2)
+    down = theta[..., 1] * centres[:, None, None]  # (B P, C, 1, 2)
+    grid = across + down
     crops = functional.grid_sample(
         patches.flatten(0, 1).unsqueeze(1).float(),
         grid,
