@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 import yaml
@@ -20,13 +21,17 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
     Raises:
         InputError: not readable, not YAML, or a key that stands twice; with the line.
     """
+    text = read_text(path)
     try:
-        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
+        return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: is not YAML: {error.problem}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from error
+    except (ValueError, LookupError, AttributeError) as error:
+        # What PyYAML lets out where a scalar is not of its tag: `2024-13-01`, `!!bool maybe`.
+        raise InputError(f"{path}: is not YAML: a value cannot be read: {error}") from error
 
 
 def validate(model: type[ModelT], data: Any, origin: str) -> ModelT:
@@ -55,8 +60,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<`, whose keys others may replace
+                continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (dict, list)):
+            if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(
                     None, None, "a key must be a plain value", key_node.start_mark
                 )
