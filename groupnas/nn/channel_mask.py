@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from groupnas.files import nearest
 from groupnas.grouping import best_valid
 from groupnas.nn.relaxation import RELAXATIONS
 
-MaskInit = Literal["ones", "normal"]
+MaskInit = Literal["ones", "normal", "even"]
 
 
 class ChannelMask(nn.Module):
@@ -32,7 +32,8 @@ class ChannelMask(nn.Module):
         channels: C.
         groups: G, at most C.
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
-        init: Logits all one (paper 000, Algorithm 1) or N(0, 1) (FLGC).
+        init: Logits all one (paper 000, Algorithm 1), N(0, 1) (FLGC), or an even division.
+        confidence: With an even division, the probability in (1 / G, 1) of a channel's own group.
 
     Raises:
         InputError: more groups than channels, or an unknown relaxation or init.
@@ -46,20 +47,20 @@ class ChannelMask(nn.Module):
         groups: int,
         relaxation: str = "gumbel_hard",
         init: MaskInit = "ones",
+        confidence: float = 0.9,
     ) -> None:
         super().__init__()
         if not 1 <= groups <= channels:
             raise InputError(f"{channels} channels cannot hold {groups} groups")
         if relaxation not in RELAXATIONS:
             raise InputError(f"relaxation {relaxation!r}: {nearest(relaxation, RELAXATIONS)}")
-        if init not in ("ones", "normal"):
-            raise InputError(f"mask init: expected 'ones' or 'normal', got {init!r}")
+        if init not in get_args(MaskInit):
+            raise InputError(f"mask init {init!r}: {nearest(init, get_args(MaskInit))}")
         self.groups = groups
         self.relaxation = relaxation
         self.temperature = 1.0
         self.pinned = False
-        logits = torch.ones(channels, groups)
-        self.logits = nn.Parameter(logits if init == "ones" else torch.randn_like(logits))
+        self.logits = nn.Parameter(_initial_logits(channels, groups, init, confidence))
         self.register_buffer("assignment", self.discrete())
 
     @classmethod
@@ -96,8 +97,20 @@ class ChannelMask(nn.Module):
         return torch.tensor(best_valid(logits.tolist()), device=logits.device)
 
     def pin(self, assignment: Tensor) -> None:
-        """Use one assignment, ``(C,)`` int64, in training too, until :meth:`release`."""
-        self.assignment = assignment.to(self.logits.device, torch.long)
+        """Use one assignment, ``(C,)`` int64, in training too, until :meth:`release`.
+
+        Raises:
+            InputError: another number of channels, or an index that is no group.
+        """
+        channels = len(self.logits)
+        if assignment.shape != (channels,):
+            raise InputError(
+                f"assignment: expected {channels} channels, got shape {tuple(assignment.shape)}"
+            )
+        if not 0 <= int(assignment.min()) <= int(assignment.max()) < self.groups:
+            raise InputError(f"assignment: group indices must be in 0..{self.groups - 1}")
+        # A copy: loading a state dict writes into the buffer.
+        self.assignment = assignment.to(self.logits.device, torch.long, copy=True)
         self.pinned = True
 
     def release(self) -> None:
@@ -112,6 +125,27 @@ class ChannelMask(nn.Module):
             self.assignment = self.discrete()
         return self
 
+    def get_extra_state(self) -> Tensor:
+        """Whether the mask is pinned: part of the state dict, or a loaded mask would be another."""
+        return torch.tensor(self.pinned)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """The inverse of :meth:`get_extra_state`."""
+        self.pinned = bool(state)
+
     def extra_repr(self) -> str:
         state = "pinned" if self.pinned else self.relaxation
         return f"{self.logits.shape[0]} channels, {self.groups} groups, {state}"
+
+
+def _initial_logits(channels: int, groups: int, init: MaskInit, confidence: float) -> Tensor:
+    logits = torch.ones(channels, groups)
+    if init == "normal":
+        return torch.randn_like(logits)
+    if init == "even":
+        if not 1 / groups < confidence < 1:
+            raise InputError(f"mask confidence: expected 1/{groups} to 1, got {confidence}")
+        own = F.one_hot(torch.tensor(best_valid(logits.tolist())), groups)
+        # softmax gives the own group its confidence, and the others equal parts of the rest
+        logits += own * math.log(confidence * (groups - 1) / (1 - confidence))
+    return logits
