@@ -31,7 +31,7 @@ class Convention:
         summary: What it is, in one line.
         mac: Operations per multiply-accumulate of convolutions and linear layers.
         norm: Operations per element that passes a BatchNorm in evaluation mode.
-        act: Operations per element that passes an activation.
+        act: Operations per element that passes a ReLU or ReLU6; no tool counts the others.
         conv_bias: Operations per output element of a convolution with bias.
         pool_in: Operations per input element of a pooling.
         average_out: Operations per output element of an average pooling.
@@ -235,7 +235,7 @@ def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> 
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
     cost = _COUNTS[layer.op](layer, rules, a * area_in, b * area_out, pairs * area_out)
     cost = cost + rules.norm * layer.norm * b * area_out
-    return cost + rules.act * (layer.act != "none") * b * area_out
+    return cost + rules.act * (layer.act in ("relu", "relu6")) * b * area_out
 
 
 def _count_conv(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
