@@ -99,7 +99,7 @@ class Compiler:
             raise InputError(
                 "the last row, and only it, must be a linear without c: the network's output"
             )
-        if self._size == (1, 1) and row.kind in ("irb", "conv", "dwconv") and self._is_flat():
+        if row.kind != "linear" and self._is_flat():
             raise InputError(f"op: {row.op} cannot follow a linear layer")
         for index in range(row.n):
             name = row.name if row.n == 1 and row.kind != "irb" else f"{row.name}.block{index + 1}"

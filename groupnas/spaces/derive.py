@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from groupnas.grouping import Grouping
 from groupnas.nn import MaskedConv2d, MaskedLinear, UnevenGroupConv2d, UnevenGroupLinear
 from groupnas.spaces.layer import Layer
-from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.modules import channelwise, init_plain, module_name, tail
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 
@@ -41,9 +41,7 @@ def build(space: SearchSpace, grouping: Grouping) -> nn.Sequential:
     network = nn.Sequential()
     for block in space.blocks:
         layers = [_plain_layer(layer, members) for layer in block.layers]
-        network.add_module(
-            block.name.replace(".", "_"), GroupedBlock(*layers, residual=block.residual)
-        )
+        network.add_module(module_name(block.name), GroupedBlock(*layers, residual=block.residual))
     init_plain(network)
     return network
 
@@ -53,11 +51,12 @@ def derive(net: Supernet) -> nn.Sequential:
     """The supernet's grouping as a plain network with inherited weights.
 
     Its outputs equal the supernet's in evaluation mode. The supernet is not changed; the result
-    has its mode and device.
+    has its mode, device and dtype.
     """
     grouping = net.grouping()
-    device = next(net.weight_parameters()).device
-    network = build(net.space, grouping).to(device)
+    weight = next(net.weight_parameters())
+    device = weight.device
+    network = build(net.space, grouping).to(device, weight.dtype)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()

@@ -14,6 +14,18 @@ _ACTIVATIONS = {
 }
 
 
+# Names that no part of a container can have; found by asking, since PyTorch adds methods.
+_TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
+
+
+def module_name(name: str) -> str:
+    """The name of a block or unit as PyTorch takes it: without dots, none of a container's own.
+
+    Different names stay different: none of ours has a dash.
+    """
+    return f"{name}-" if name in _TAKEN else name.replace(".", "-")
+
+
 def channelwise(layer: Layer) -> nn.Module:
     """The module of a layer that keeps each channel to itself: depthwise or pooling."""
     if layer.op == "depthwise":

@@ -27,7 +27,7 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "linear": (set(), {"c", "act", "bias"}),
 }
 _PLAIN = {"irb", "linear", "avgpool"}
-_OPERATOR = re.compile(r"^(conv|dwconv|avgpool|maxpool|irb)([1-9])x\2$")
+_OPERATOR = re.compile(r"(conv|dwconv|avgpool|maxpool|irb)([1-9])x\2")
 OPERATORS = "convKxK, dwconvKxK, irb, irbKxK, avgpool (global), avgpoolKxK, maxpoolKxK, linear"
 
 
@@ -70,12 +70,12 @@ class Row(_Model):
     @property
     def kernel(self) -> int | None:
         """Kernel size; ``None`` for linear and global pooling, 3 for a plain ``irb``."""
-        match = _OPERATOR.match(self.op)
+        match = _OPERATOR.fullmatch(self.op)
         return int(match[2]) if match else (3 if self.op == "irb" else None)
 
     @model_validator(mode="after")
     def _operator_and_keys(self) -> Row:
-        if self.op not in _PLAIN and not _OPERATOR.match(self.op):
+        if self.op not in _PLAIN and not _OPERATOR.fullmatch(self.op):
             raise ValueError(f"op: {self.op!r} is not an operator; choose from: {OPERATORS}")
         required, allowed = _KEYS[self.kind]
         given = self.model_fields_set - {"name", "op"}
@@ -145,6 +145,8 @@ class SpaceFile(_Model):
         # `68:` is a number to YAML and a name to us
         if isinstance(data, dict) and isinstance(data.get("variants"), dict):
             variants = {str(key): value for key, value in data["variants"].items()}
+            if len(variants) < len(data["variants"]):
+                raise ValueError("variants: a name stands twice")
             return {**data, "variants": variants}
         return data
 

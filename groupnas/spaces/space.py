@@ -90,6 +90,7 @@ class SearchSpace:
                 units.of("input"): _in_order(groups, inputs),
                 units.of("output"): _in_order(groups, outputs),
             },
+            published=tuple((chosen.published if chosen else None) or file.published),
         )
         if not space.free_units:
             raise InputError(

@@ -13,7 +13,7 @@ from groupnas.grouping import Grouping
 from groupnas.nn import ChannelMask, MaskedConv2d, MaskedLinear
 from groupnas.nn.channel_mask import MaskInit
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.modules import channelwise, init_plain, module_name, tail
 from groupnas.spaces.space import SearchSpace
 
 
@@ -27,7 +27,8 @@ class Supernet(nn.Module):
     Args:
         space: The space to build.
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
-        init: Of the masks' logits: ``"ones"`` or ``"normal"``.
+        init: Of the masks' logits: ``"ones"``, ``"normal"`` or ``"even"``.
+        confidence: Of the even init; see :class:`ChannelMask`.
     """
 
     def __init__(
@@ -35,14 +36,14 @@ class Supernet(nn.Module):
         space: SearchSpace,
         relaxation: str = "gumbel_hard",
         init: MaskInit = "ones",
+        confidence: float = 0.9,
     ) -> None:
         super().__init__()
         self.space = space
         groups = len(space.groups)
-        # A module's name may not contain a dot; a unit's may not contain a dash.
         self.masks = nn.ModuleDict(
             {
-                unit.replace(".", "-"): ChannelMask(channels, groups, relaxation, init)
+                module_name(unit): ChannelMask(channels, groups, relaxation, init, confidence)
                 for unit, channels in space.free_units.items()
             }
         )
@@ -51,7 +52,7 @@ class Supernet(nn.Module):
             self.register_buffer(f"fixed_{unit}".replace(".", "-"), one_hot, persistent=False)
         self.blocks = nn.ModuleDict(
             {
-                block.name.replace(".", "-"): nn.ModuleList(
+                module_name(block.name): nn.ModuleList(
                     MaskedLayer(layer, groups) for layer in block.layers
                 )
                 for block in space.blocks
