@@ -59,14 +59,16 @@ class Masks(_Model):
 
     Attributes:
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
-        init: Logits all one, or N(0, 1).
+        init: Logits all one, N(0, 1), or an even division.
+        confidence: With the even division, the probability of a channel's own group.
         temperature: Of the relaxation.
         optimizer: Of the logits.
         draws: Validation batches, each with new masks, whose gradients are averaged in one step.
     """
 
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
-    init: Literal["ones", "normal"] = "ones"
+    init: Literal["ones", "normal", "even"] = "ones"
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     temperature: TemperatureSettings = TemperatureSettings()
     optimizer: Optimizer
     draws: Positive = 1
