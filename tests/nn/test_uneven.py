@@ -1,0 +1,93 @@
+"""groupnas.nn.uneven: groups of any size, each a plain layer over its own channels."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
+
+X = torch.randn(2, 7, 9, 8, generator=torch.Generator().manual_seed(0)).double()
+INS, OUTS = (1, 4, 2), (3, 1, 5)
+CONVS: dict[str, dict[str, Any]] = {
+    "1x1": {"kernel_size": 1},
+    "strided": {"kernel_size": 3, "stride": 2, "padding": 1},
+    "dilated": {"kernel_size": 3, "padding": 2, "dilation": 2},
+    "no bias": {"kernel_size": 3, "bias": False},
+}
+
+
+def block_diagonal(weights: list[torch.Tensor]) -> torch.Tensor:
+    """The dense weight: each group's on the diagonal, exact zeros elsewhere."""
+    dense = weights[0].new_zeros(sum(OUTS), sum(INS), *weights[0].shape[2:])
+    row = column = 0
+    for weight in weights:
+        dense[row : row + weight.shape[0], column : column + weight.shape[1]] = weight
+        row, column = row + weight.shape[0], column + weight.shape[1]
+    return dense
+
+
+@pytest.mark.parametrize("options", CONVS.values(), ids=CONVS)
+def test_a_conv_is_block_diagonal(options: dict[str, Any]) -> None:
+    layer: Any = UnevenGroupConv2d(INS, OUTS, **options).double()
+    dense = nn.Conv2d(sum(INS), sum(OUTS), **options).double()
+    with torch.no_grad():
+        dense.weight.copy_(block_diagonal([part.weight for part in layer.parts]))
+        if dense.bias is not None:
+            dense.bias.copy_(torch.cat([part.bias for part in layer.parts]))
+    torch.testing.assert_close(layer(X), dense(X))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_is_block_diagonal(bias: bool) -> None:
+    layer: Any = UnevenGroupLinear(INS, OUTS, bias=bias).double()
+    dense = nn.Linear(sum(INS), sum(OUTS), bias=bias).double()
+    with torch.no_grad():
+        dense.weight.copy_(block_diagonal([part.weight for part in layer.parts]))
+        if bias:
+            dense.bias.copy_(torch.cat([part.bias for part in layer.parts]))
+    torch.testing.assert_close(layer(X[:, :, 0, 0]), dense(X[:, :, 0, 0]))
+
+
+def test_a_linear_flattens_channel_first() -> None:
+    layer = UnevenGroupLinear([72, 432], [2, 3]).double()
+    torch.testing.assert_close(layer(X), layer(X.flatten(1)))
+    first = layer.parts[0](X[:, 0].flatten(1))
+    torch.testing.assert_close(layer(X)[:, :2], first)
+
+
+def test_only_what_is_needed_is_stored() -> None:
+    layer = UnevenGroupConv2d(INS, OUTS, 3)
+    assert sum(p.numel() for p in layer.parameters()) == 9 * (1 * 3 + 4 * 1 + 2 * 5) + 9
+
+
+@pytest.mark.parametrize("make", [lambda i, o: UnevenGroupConv2d(i, o, 1), UnevenGroupLinear])
+def test_as_many_inputs_as_outputs(make: Any) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        make([1, 2, 3], [4, 5])
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (UnevenGroupConv2d(INS, OUTS, 3, padding=1), X.float()),
+        (UnevenGroupLinear(INS, OUTS), X[:, :, 0, 0].float()),
+    ],
+    ids=["conv", "linear"],
+)
+def test_they_copy_compile_export_and_autocast(layer: nn.Module, x: torch.Tensor) -> None:
+    layer.eval()
+    expected = layer(x)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for other in (
+        copy.deepcopy(layer),
+        compiled,
+        torch.export.export(layer, (x,)).module(),
+    ):
+        torch.testing.assert_close(other(x), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x).float(), expected, rtol=0.05, atol=0.1)
