@@ -1,0 +1,207 @@
+"""groupnas.spaces.schema: every file that is wrong says in one line which key is at fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from groupnas.errors import InputError
+from groupnas.spaces import load_space
+from groupnas.spaces.schema import Row, read_space_file
+
+RIGHT: dict[str, Any] = {
+    "format": 1,
+    "title": "Right",
+    "input": [8, 6],
+    "groups": ["a", "b"],
+    "inputs": {"a": 1, "b": 1},
+    "outputs": {"a": 2, "b": 2},
+    "layers": [
+        {"name": "stem", "op": "conv3x3", "c": 4},
+        {"name": "body", "op": "irb", "t": 2, "c": 6, "n": 2, "s": 2},
+        {"name": "output", "op": "linear"},
+    ],
+}
+REMOVE = object()
+
+
+def changed(path: str, value: Any) -> str:
+    """``RIGHT`` as YAML with the value at ``path`` replaced, added, or removed."""
+    data = yaml.safe_load(yaml.safe_dump(RIGHT))
+    *parents, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    place = data
+    for key in parents:
+        place = place[key]
+    if value is REMOVE:
+        del place[last]
+    elif isinstance(place, list):
+        place[last : last + 1] = [value]
+    else:
+        place[last] = value
+    return yaml.safe_dump(data)
+
+
+def row(**keys: Any) -> dict[str, Any]:
+    return {"name": "row", **keys}
+
+
+WRONG: dict[str, tuple[str, Any, str]] = {
+    # label: (path of the change, value, what the message says behind the file's name)
+    "unknown operator": ("layers.0.op", "cnv3x3", "layers.0.op: 'cnv3x3' is not an operator; ch"),
+    "operator without kernel": ("layers.0.op", "conv", "layers.0.op: 'conv' is not an operator"),
+    "oblong kernel": ("layers.0.op", "conv3x5", "layers.0.op: 'conv3x5' is not an operator"),
+    "line break": ("layers.0.op", "conv3x3\n", "layers.0.op: 'conv3x3\\n' is not an operator"),
+    "even kernel": ("layers.0.op", "conv2x2", "layers.0.op: 'conv2x2': convolutions take odd"),
+    "missing t": ("layers.1.t", REMOVE, "layers.1.t: missing; op irb needs it"),
+    "missing c": ("layers.0.c", REMOVE, "layers.0.c: missing; op conv3x3 needs it"),
+    "key of another op": ("layers.0.t", 2, "layers.0.t: op conv3x3 does not take it"),
+    "pooling with c": ("layers.0", row(op="avgpool", c=3), "layers.0.c: op avgpool does not take"),
+    "c below the groups": ("layers.0.c", 1, "layers.0 (stem): c: 1 channels cannot hold 2 groups"),
+    "unknown key": ("strides", 2, "strides: unknown key"),
+    "unknown key of a row": ("layers.1.stride", 2, "layers.1.stride: unknown key"),
+    "missing title": ("title", REMOVE, "title: missing"),
+    "missing name": ("layers.0.name", REMOVE, "layers.0.name: missing"),
+    "outputs of other groups": (
+        "outputs",
+        {"a": 2, "c": 2},
+        "outputs: expected exactly the groups a, b",
+    ),
+    "inputs of too few groups": ("inputs", {"a": 1}, "inputs: expected exactly the groups a, b"),
+    "variant of other groups": (
+        "variants",
+        {68: {"outputs": {"a": 1}}},
+        "variants.68.outputs: expected exactly the groups a, b",
+    ),
+    "variant twice": ("variants", {68: {}, "68": {}}, "variants: a name stands twice"),
+    "missing outputs": ("outputs", REMOVE, "outputs: missing; give every group's number"),
+    "missing inputs": ("inputs", REMOVE, "inputs: missing; give every group's number of inputs"),
+    "no output for a group": (
+        "outputs.a",
+        0,
+        "outputs.a: input should be greater than or equal to 1, got 0",
+    ),
+    "row twice": ("layers.1.name", "stem", "layers.1.name: 'stem' stands twice"),
+    "reserved name": (
+        "layers.0.name",
+        "input",
+        "layers.0 (input): name: 'input' is already the name",
+    ),
+    "name in capitals": ("layers.0.name", "Stem", "layers.0.name: string should match pattern"),
+    "name with a dot": ("layers.0.name", "a.b", "layers.0.name: string should match pattern"),
+    "another format": ("format", 2, "format: input should be 1, got 2"),
+    "format as text": ("format", "1", "format: input should be 1, got '1'"),
+    "stride 0": ("layers.0.s", 0, "layers.0.s: input should be greater than or equal to 1, got 0"),
+    "bool for int": ("layers.0.c", True, "layers.0.c: input should be a valid integer, got True"),
+    "float for int": ("layers.0.c", 4.0, "layers.0.c: input should be a valid integer, got 4.0"),
+    "text for int": ("layers.1.n", "2", "layers.1.n: input should be a valid integer, got '2'"),
+    "float in the size": ("input", [8, 6.0], "input.1: input should be a valid integer, got 6.0"),
+    "size of one": ("input", [8], "input.1: missing"),
+    "one group": ("groups", ["a"], "groups: list should have at least 2 items"),
+    "group twice": ("groups", ["a", "a"], "groups: a name stands twice"),
+    "no layers": ("layers", [], "layers: list should have at least 1 item"),
+    "unknown activation": ("act", "gelu", "act: input should be 'relu', 'relu6', 'hardswish' or"),
+    "global pooling, oblong": (
+        "layers.1",
+        row(op="avgpool"),
+        "layers.1 (row): op: a global pooling needs a square input; give its kernel",
+    ),
+    "window too large": (
+        "layers.1",
+        row(op="maxpool7x7"),
+        "layers.1 (row): a 7 x 7 window does not fit its (8, 6) input",
+    ),
+    "last row no linear": (
+        "layers.2",
+        row(op="conv1x1", c=4),
+        "layers.2 (row): the last row, and only it, must be a linear without c",
+    ),
+    "last row with c": ("layers.2.c", 4, "layers.2 (output): the last row, and only it, must be"),
+    "output in the middle": ("layers.1", row(op="linear"), "layers.1 (row): the last row, and on"),
+    "two faults": ("layers.0", {"name": "A", "op": "conv1x1", "c": 0}, "layers.0.name: string sho"),
+}
+
+
+def refusal(file: Path, contents: str | bytes) -> str:
+    """What is said of a file with these contents, behind its name."""
+    file.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    with pytest.raises(InputError) as error:
+        load_space(file)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(str(file))
+    return message[len(str(file)) :].removeprefix(": ")
+
+
+def test_the_file_that_is_changed_below_is_right(tmp_path: Path) -> None:
+    file = tmp_path / "right.yaml"
+    file.write_text(yaml.safe_dump(RIGHT))
+    space = load_space(file)
+    assert (space.name, space.title) == ("right", "Right")
+
+
+@pytest.mark.parametrize(("path", "value", "message"), WRONG.values(), ids=WRONG)
+def test_the_key_at_fault_is_named(tmp_path: Path, path: str, value: Any, message: str) -> None:
+    said = refusal(tmp_path / "wrong.yaml", changed(path, value))
+    assert said.startswith(message), said
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "wrong.yaml", changed("layers.0", {"name": "A", "op": "irb", "c": 0}))
+    assert "layers.0.name: " in said and "layers.0.c: " in said
+
+
+@pytest.mark.parametrize("op", ["conv3x3", "dwconv3x3", "irb", "maxpool2x2", "avgpool"])
+def test_nothing_but_linear_follows_linear(tmp_path: Path, op: str) -> None:
+    keys = {"conv3x3": {"c": 4}, "irb": {"t": 2, "c": 4}}.get(op, {})
+    data = {**RIGHT, "layers": [{"name": "flat", "op": "linear", "c": 4}, row(op=op, **keys)]}
+    data["layers"].append({"name": "output", "op": "linear"})
+    said = refusal(tmp_path / "wrong.yaml", yaml.safe_dump(data))
+    assert said == f"layers.1 (row): op: {op} cannot follow a linear layer"
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("format: 1\nlayers: [", ":2: is not YAML: "),
+        ("format: 1\nformat: 1", ":2: is not YAML: key 'format' stands twice"),
+        ("layers:\n- {name: a, op: irb, c: 4, c: 5}", ":2: is not YAML: key 'c' stands twice"),
+        ("format: !!python/object/apply:os.getcwd []", ":1: is not YAML: could not determine"),
+        (b"\x89PNG\r\n\x1a\n", "is not a text file (byte 0)"),
+        ("", "file: input should be a valid dictionary or instance of SpaceFile, got None"),
+        ("just words", "file: input should be a valid dictionary or instance of SpaceFile, got 'j"),
+    ],
+    ids=["broken", "key twice", "key of a row twice", "tag", "binary", "empty", "text"],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, contents: str | bytes, message: str) -> None:
+    said = refusal(tmp_path / "wrong.yaml", contents)
+    assert said.startswith(message), said
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.yaml"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"folder\.yaml: no such file"):
+        load_space(folder)
+    with pytest.raises(InputError, match=r"folder\.yaml: cannot be read: Is a directory"):
+        read_space_file(folder)
+
+
+@pytest.mark.parametrize(
+    ("op", "kind", "kernel"),
+    [
+        ("conv3x3", "conv", 3),
+        ("dwconv5x5", "dwconv", 5),
+        ("maxpool2x2", "maxpool", 2),
+        ("avgpool", "avgpool", None),
+        ("irb", "irb", 3),
+        ("irb7x7", "irb", 7),
+        ("linear", "linear", None),
+    ],
+)
+def test_an_operator_is_its_kind_and_kernel(op: str, kind: str, kernel: int | None) -> None:
+    keys = {"conv": {"c": 4}, "irb": {"t": 1, "c": 4}}.get(kind, {})
+    made = Row.model_validate(row(op=op, **keys))
+    assert (made.kind, made.kernel) == (kind, kernel)
