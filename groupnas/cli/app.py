@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from groupnas._version import __version__
 from groupnas.cli.data import app as data_app
@@ -41,5 +42,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
         )
     except CycloptsError as error:
-        raise InputError(f"{' '.join(str(error).split())} See groupnas --help.") from error
+        command = " ".join(["groupnas", *(error.command_chain or ())])
+        raise InputError(f"{_message(error)} See {command} --help.") from error
     return 0
+
+
+def _message(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"Unexpected argument: {shlex.join(error.unused_tokens)}."
+    return " ".join(str(error).split())

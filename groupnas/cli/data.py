@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from groupnas.cli.options import AllowPartial, AsJson, DataRoot
 from groupnas.errors import InputError
 from groupnas.tasks import DATASETS, find_data_root, find_dataset, require_root
 
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
 app = App(name="data", help="List, check and preview data sets.")
 
 Data = Annotated[str, Parameter(name="--data", help="A data set; `groupnas data list` names them.")]
-DataRoot = Annotated[
-    Path | None,
-    Parameter(
-        name="--data-root",
-        help="The folder that holds the data sets' folders; else GROUPNAS_DATA.",
-    ),
-]
-AllowPartial = Annotated[
-    bool, Parameter(name="--allow-partial", negative="", help="Accept an incomplete copy.")
-]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead.")]
-
-_PICTURES = (".png", ".pdf", ".svg")
 _DAMAGE_SHOWN = 10
 
 
@@ -94,15 +82,12 @@ def preview(
     allow_partial: AllowPartial = False,
 ) -> None:
     """Draw a contact sheet: faces, part boxes, and the crops as they are and augmented."""
-    from groupnas.files import atomic_path
+    from groupnas.report.figure import check_suffix, save
 
-    if output.suffix.lower() not in _PICTURES:
-        raise InputError(f"{output}: a picture's name must end in {', '.join(_PICTURES)}")
+    check_suffix(output)
     entry = find_dataset(data)
     figure = entry.preview(root=require_root(entry, data_root), allow_partial=allow_partial)
-    with atomic_path(output) as temporary:
-        figure.savefig(temporary, dpi=150)
-    print(output)
+    print(save(figure, output))
 
 
 def _whereabouts(entry: DataSet, root: Path | None) -> str:

@@ -12,8 +12,6 @@ from groupnas.errors import InputError
 if TYPE_CHECKING:
     from groupnas.grouping import Grouping
 
-INITIAL, FOUND, HISTORY = "initial_grouping.json", "grouping.json", "history.jsonl"
-
 
 def plot(
     paths: Annotated[list[Path], Parameter(help="Run folders, grouping files; or one history.")],
@@ -44,6 +42,8 @@ def plot(
 
 
 def _history_file(paths: list[Path]) -> Path:
+    from groupnas.engine.run_folder import HISTORY
+
     if len(paths) != 1:
         raise InputError(f"--kind history draws one run, got {len(paths)}: {_listed(paths)}")
     return _member(paths[0], HISTORY, "its search has not begun") if paths[0].is_dir() else paths[0]
@@ -51,6 +51,7 @@ def _history_file(paths: list[Path]) -> Path:
 
 def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:
     """Title and grouping of each panel, and the panel that each is compared with."""
+    from groupnas.engine.run_folder import FOUND, INITIAL
     from groupnas.grouping import Grouping
 
     panels: list[tuple[str, Grouping]] = []

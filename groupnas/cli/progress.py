@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,10 +13,13 @@ if TYPE_CHECKING:
     from groupnas.engine.bilevel import BilevelSearch
 
 
-class ConsoleProgress(Observer):
-    """A bar with the time left, and one line for each epoch.
+_HEADER_EVERY = 20  # epochs; the names must not scroll away
 
-    The line: losses, channels of every group, share of channels that changed group, entropy.
+
+class ConsoleProgress(Observer):
+    """A bar with the time left, and one line for each epoch; on standard error.
+
+    The line: losses, share of channels that changed group, entropy, channels of every group.
     """
 
     def __init__(self) -> None:
@@ -30,20 +32,22 @@ class ConsoleProgress(Observer):
             TextColumn("ETA"),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=self.console,
+            disable=not self.console.is_terminal,
             # Speed is averaged over the latest minutes: search epochs cost twice a warm-up's.
             speed_estimate_period=120,
         )
         self._findings: set[str] = set()
+        self._lines = 0
 
     def started(self, search: BilevelSearch) -> None:
         train, validation = len(search.split.train), len(search.split.validation)
-        self.console.print(
+        self._say(
             f"{search.space.name} on {search.task.name}: {train:,} samples train the weights, "
-            f"{validation:,} the masks; {search.total_epochs} epochs "
-            f"({search.strategy.warmup_epochs} warm-up)"
+            f"{validation:,} the masks"
         )
+        self._say(f"{search.total_epochs} epochs, {search.strategy.warmup_epochs} of them warm-up")
         if search.history:
-            self.console.print(f"resuming after epoch {len(search.history)}")
+            self._say(f"resuming after epoch {len(search.history)}")
         self._names = search.space.groups
         self._total = search.total_epochs
         self._steps = search.train_stream.batches_per_pass
@@ -58,19 +62,22 @@ class ConsoleProgress(Observer):
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         self._done = record["epoch"]
-        channels = " ".join(f"{name} {record['channels'][name]}" for name in self._names)
-        width = int(math.log10(self._total)) + 1
-        losses = f"train {record['train_loss']:.2f}"
-        if record["mask_loss"] is not None:
-            losses += f"  masks {record['mask_loss']:.2f}"
-        self._progress.console.print(
-            f"{record['epoch']:>{width}}/{self._total} {record['phase']:6}  {losses}  {channels}  "
-            f"changed {record['changed']:.1%}  entropy {record['entropy']:.2f}"
+        if self._lines % _HEADER_EVERY == 0:
+            self._row("epoch", "train", "masks", "changed", "entropy", dict.fromkeys(self._names))
+        self._lines += 1
+        masks = record["mask_loss"]
+        self._row(
+            f"{record['epoch']}/{self._total}",
+            f"{record['train_loss']:.4g}",
+            "warm-up" if masks is None else f"{masks:.4g}",
+            f"{record['changed']:.1%}",
+            f"{record['entropy']:.2f}",
+            record["channels"],
         )
         for finding in record["health"]:
             kind = finding.split(":")[0]
             if kind not in self._findings:
-                self._progress.console.print(f"  health: {finding}")
+                self._say(f"  health: {finding}")
             self._findings.add(kind)
 
     def finished(self, result: dict[str, Any]) -> None:
@@ -79,3 +86,25 @@ class ConsoleProgress(Observer):
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+    def _row(
+        self,
+        epoch: str,
+        train: str,
+        masks: str,
+        changed: str,
+        entropy: str,
+        channels: dict[str, int | None],
+    ) -> None:
+        """One line under the names of its columns, or, without numbers, the names themselves."""
+        groups = [
+            f"{name if channels[name] is None else channels[name]:>{max(len(name), 4)}}"
+            for name in self._names
+        ]
+        width = 2 * len(str(self._total)) + 1
+        numbers = [f"{epoch:>{width}}", *(f"{t:>7}" for t in (train, masks, changed, entropy))]
+        self._say("  ".join([*numbers, *groups]))
+
+    def _say(self, line: str) -> None:
+        # A pipe has no width to fit: one line stays one line.
+        self.console.print(line, soft_wrap=not self.console.is_terminal)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -13,11 +16,21 @@ from groupnas.cli.options import AllowPartial, DataRoot
 from groupnas.errors import InputError
 
 if TYPE_CHECKING:
+    from groupnas.engine.run_folder import RunFolder
     from groupnas.engine.search import Run
     from groupnas.spaces.space import SearchSpace
 
 # What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED = ("space", "data", "data_root", "allow_partial", "limit", "seed", "threads", "device")
+_RECORDED: dict[str, type | UnionType] = {
+    "space": str,
+    "data": str,
+    "data_root": str | None,
+    "allow_partial": bool | None,
+    "limit": int | None,
+    "seed": int,
+    "threads": int,
+    "device": str,
+}
 
 
 def search(
@@ -34,7 +47,8 @@ def search(
     ] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
     seed: Annotated[
-        int | None, Parameter(help="Of everything random; 0 by default.", validator=Number(gte=0))
+        int | None,
+        Parameter(help="Of everything random; 0 by default.", validator=Number(gte=0, lt=2**63)),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -43,7 +57,9 @@ def search(
     device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
     threads: Annotated[
         int | None,
-        Parameter(help="CPU threads; torch's choice by default.", validator=Number(gte=1)),
+        Parameter(
+            help="CPU threads; torch's choice by default.", validator=Number(gte=1, lte=1024)
+        ),
     ] = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
@@ -63,7 +79,7 @@ def search(
     after which, like after any other end, --resume goes on.
     """
     given = {
-        "space": space,
+        "space": None if space is None else _resolved(space),
         "data": data,
         "data_root": None if data_root is None else str(data_root.resolve()),
         "allow_partial": allow_partial or None,
@@ -92,6 +108,7 @@ def _search(
     tensorboard: bool,
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
+    from groupnas.engine.run_folder import RunFolder
     from groupnas.engine.strategy import load_strategy
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
@@ -99,6 +116,8 @@ def _search(
     chosen = load_space(arguments["space"])
     find_dataset(arguments["data"])
     settings = load_strategy(strategy or "gumbel") if strategy or not resume else None
+    if not resume:
+        RunFolder(folder).check_free()
 
     import torch
 
@@ -130,17 +149,15 @@ def _search(
         )
     except KeyboardInterrupt:
         progress.close()
-        command = f"groupnas search --resume --out {shlex.quote(str(folder))}"
-        raise SystemExit(_stopped(folder, command)) from None
+        raise SystemExit(_stopped(RunFolder(folder))) from None
     finally:
         progress.close()
     _summary(run, chosen)
 
 
-def _stopped(folder: Path, command: str) -> int:
-    import sys
-
-    if (folder / "config.yaml").exists():
+def _stopped(folder: RunFolder) -> int:
+    if folder.exists:
+        command = f"groupnas search --resume --out {shlex.quote(str(folder.path))}"
         print(f"groupnas: stopped; go on with: {command}", file=sys.stderr)
     else:
         print("groupnas: stopped before the search began", file=sys.stderr)
@@ -149,16 +166,19 @@ def _stopped(folder: Path, command: str) -> int:
 
 def _recorded_arguments(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """What the run was started with; an option that says otherwise is refused."""
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.engine.run_folder import CONFIG, RunFolder
 
     if out is None:
         raise InputError("--resume needs --out, the folder of the run to go on with")
     recorded = RunFolder(out).read_config().get("arguments")
     if not isinstance(recorded, dict) or not set(_RECORDED) <= set(recorded):
         raise InputError(
-            f"{out / 'config.yaml'}: arguments: expected {', '.join(_RECORDED)}; "
+            f"{out / CONFIG}: arguments: expected {', '.join(_RECORDED)}; "
             "was the run started by `groupnas search`?"
         )
+    for name, kind in _RECORDED.items():
+        if not isinstance(recorded[name], kind):
+            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {recorded[name]!r}")
     for name, value in given.items():
         movable = name in ("data_root", "device", "threads")
         if value is not None and value != recorded[name] and not movable:
@@ -167,6 +187,15 @@ def _recorded_arguments(out: Path | None, given: dict[str, Any]) -> dict[str, An
                 f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
             )
     return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}
+
+
+def _resolved(space: str) -> str:
+    """A path that means the same wherever the run is resumed; names stay as they are."""
+    path, colon, variant = space, "", ""
+    if not os.path.exists(space):
+        path, colon, variant = space.rpartition(":") if ":" in space else (space, "", "")
+    is_path = os.sep in path or path.endswith((".yaml", ".yml"))
+    return os.path.abspath(path) + colon + variant if is_path else space
 
 
 def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
@@ -188,6 +217,7 @@ def _tensorboard(folder: Path) -> list[Any]:
 
 def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.cli.tables import print_table
+    from groupnas.engine.run_folder import FOUND
     from groupnas.report import plot_history, plot_tetris
 
     result = run.result
@@ -222,7 +252,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
     plot_tetris([("initial", run.initial), ("found", run.grouping)], tetris, [None, 0])
     plot_history(list(run.history), history)
     for label, path in (
-        ("grouping", run.folder / "grouping.json"),
+        ("grouping", run.folder / FOUND),
         ("Tetris plot", tetris),
         ("history plot", history),
     ):

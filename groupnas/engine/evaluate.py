@@ -27,8 +27,9 @@ def recalibrate(
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average
         norm.train()
-    for indices in search.split.train.split(search.strategy.batch_size):
-        if len(indices) > 1:
+    size = search.train_stream.batch_size
+    for indices in search.split.train.split(size):
+        if len(indices) == size:  # the rest, if any, would weigh more than its share
             network(search.load(indices, generator)[0])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

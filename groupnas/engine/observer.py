@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,7 +39,12 @@ class TensorBoard(Observer):
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder))
+        self._open = partial(SummaryWriter, os.fspath(folder))
+
+    def started(self, search: BilevelSearch) -> None:
+        # Not before: the folder may be another run's. A resumed run takes back what comes again.
+        done = len(search.history)
+        self._writer = self._open(purge_step=done + 1 if done else None)
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         for key, value in record.items():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -19,6 +22,31 @@ from groupnas.files import atomic_path, write_text
 from groupnas.schema import read_yaml
 
 CHECKPOINT_FORMAT = 1
+
+CONFIG = "config.yaml"
+SPLIT = "split.json"
+INITIAL = "initial_grouping.json"
+FOUND = "grouping.json"
+HISTORY = "history.jsonl"
+TIMINGS = "timings.jsonl"
+CHECKPOINT = "checkpoint.pt"
+RESULT = "result.json"
+
+# What torch, pickle and zipfile were seen to raise for bytes that are not, or no longer, theirs.
+_DAMAGE = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class RunFolder:
@@ -46,20 +74,24 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder; the lock ends with the process, however it ends.
 
+        What a process that was killed left half-written is removed.
+
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file; a run needs a folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self / ".lock", timeout=0)
             lock.acquire()
         except Timeout as error:
             raise InputError(f"{self.path}: another run is writing to this folder") from error
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be written: {error.strerror or error}"
-            ) from error
+        except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{self.path}: cannot be written: {reason}") from error
         try:
+            self._remove_leftovers()
             yield
         finally:
             lock.release()
@@ -67,19 +99,28 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether a run was started here."""
-        return (self / "config.yaml").exists()
+        return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
+
+    def check_free(self) -> None:
+        """Raise :class:`InputError` if a run was started here."""
+        if self.exists:
+            raise InputError(
+                f"{self.path}: holds a run already; --resume goes on, another --out begins"
+            )
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.yaml``."""
-        write_text(self / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_text(self / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
     def read_config(self) -> dict[str, Any]:
         """``config.yaml``; an :class:`InputError` where there is no run or it is damaged."""
         if not self.exists:
-            raise InputError(f"{self.path}: no run to resume here (config.yaml is missing)")
-        config = read_yaml(self / "config.yaml")
+            raise InputError(f"{self.path}: no run to resume here ({CONFIG} is missing)")
+        config = read_yaml(self / CONFIG)
         if not isinstance(config, dict):
-            raise InputError(f"{self / 'config.yaml'}: expected settings, got {config!r}")
+            raise InputError(
+                f"{self / CONFIG}: is damaged: expected settings, got {str(config)[:40]!r}"
+            )
         return config
 
     def write_json(self, name: str, value: Any) -> None:
@@ -91,20 +132,25 @@ class RunFolder:
         write_text(self / name, "".join(json.dumps(record) + "\n" for record in records))
 
     def append_line(self, name: str, record: Any) -> None:
-        """Add one JSON record to a log that nothing depends on."""
+        """Add one JSON record to a log that nothing depends on, behind its last whole line."""
+        path = self / name
         try:
-            with open(self / name, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            old = path.read_bytes() if path.exists() else b""
         except OSError as error:
-            raise InputError(f"{self / name}: cannot be written: {error.strerror}") from error
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        whole = old[: old.rfind(b"\n") + 1]
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(whole + json.dumps(record).encode() + b"\n")
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace ``checkpoint.pt`` by tensors and plain values."""
-        with atomic_path(self / "checkpoint.pt") as temporary:
-            try:
-                torch.save({"format": CHECKPOINT_FORMAT, **state}, temporary)
-            except RuntimeError as error:  # torch's word for a disk that is full
-                raise OSError(None, str(error).splitlines()[0]) from error
+        import torch
+
+        # By way of memory: of a full disk torch says "unexpected pos 64 vs 0".
+        buffer = io.BytesIO()
+        torch.save({"format": CHECKPOINT_FORMAT, **state}, buffer)
+        with atomic_path(self / CHECKPOINT) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any]:
         """The last saved state; never executes what is in the file.
@@ -112,13 +158,34 @@ class RunFolder:
         Raises:
             InputError: it is missing, damaged, of another format, or holds more than tensors.
         """
-        path = self / "checkpoint.pt"
+        import torch
+
+        path = self / CHECKPOINT
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            content = path.read_bytes()
         except FileNotFoundError as error:
             raise InputError(f"{path}: is missing; start again in a new folder") from error
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as e:
-            raise InputError(f"{path}: is damaged or not a checkpoint; start again") from e
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch checks no checksums
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except _DAMAGE as error:
+            raise InputError(
+                f"{path}: is damaged or not a checkpoint; start again in a new folder"
+            ) from error
         if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
-            raise InputError(f"{path}: expected checkpoint format {CHECKPOINT_FORMAT}")
+            raise InputError(
+                f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
+                "new folder, or use the groupnas that wrote it"
+            )
         return state
+
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files that :func:`atomic_path` names after the run's files."""
+        for name in (CONFIG, SPLIT, INITIAL, FOUND, HISTORY, TIMINGS, CHECKPOINT, RESULT):
+            path = Path(name)
+            for file in self.path.glob(f".{path.stem}-????????{path.suffix}"):
+                file.unlink(missing_ok=True)

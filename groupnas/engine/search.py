@@ -17,7 +17,17 @@ from groupnas.accountant import flops
 from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.evaluate import final_errors
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    FOUND,
+    HISTORY,
+    INITIAL,
+    RESULT,
+    SPLIT,
+    TIMINGS,
+    RunFolder,
+)
 from groupnas.engine.strategy import Strategy, load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
@@ -83,35 +93,52 @@ def search(
             loss that is no longer finite.
     """
     folder = RunFolder(out)
-    with folder.locked(), torch.random.fork_rng():
-        recorded = folder.read_config() if resume else None
-        if not resume and folder.exists:
-            raise InputError(
-                f"{folder.path}: holds a run already; --resume goes on, another --out begins"
-            )
-        if strategy is None and recorded is not None:
-            settings = validate(Strategy, recorded.get("strategy"), f"{folder.path}/config.yaml")
-        else:
-            settings = (
-                strategy if isinstance(strategy, Strategy) else load_strategy(strategy or "gumbel")
-            )
-        settings = settings.with_epochs(epochs)
+    recorded = folder.read_config() if resume else None
+    if recorded is None:
+        folder.check_free()
+    settings = _settings(strategy, recorded, folder).with_epochs(epochs)
+    # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
+    with torch.random.fork_rng():
         job = BilevelSearch(space, task, settings, seed, _checked_device(device))
         config = _config(job, seed, device, arguments)
         if recorded is not None:
             _check_same(recorded, config, folder)
-            job.load_state_dict(folder.load_checkpoint())
-        else:
-            _start(folder, job, config)
-        return _run(folder, job, observers)
+        with folder.locked():
+            if recorded is None:
+                folder.check_free()  # another process may have been faster
+                _start(folder, job, config)
+            else:
+                _go_on(folder, job)
+            return _run(folder, job, observers)
+
+
+def _settings(
+    strategy: str | Strategy | None, recorded: dict[str, Any] | None, folder: RunFolder
+) -> Strategy:
+    if isinstance(strategy, Strategy):
+        return strategy
+    if strategy is None and recorded is not None:
+        return validate(Strategy, recorded.get("strategy"), f"{folder / CONFIG}: strategy")
+    return load_strategy(strategy or "gumbel")
 
 
 def _start(folder: RunFolder, job: BilevelSearch, config: dict[str, Any]) -> None:
-    folder.write_json("split.json", job.split.sources(job.task.sources))
-    job.initial.save(folder / "initial_grouping.json")
+    folder.write_json(SPLIT, job.split.sources(job.task.sources))
+    job.initial.save(folder / INITIAL)
     folder.save_checkpoint(job.state_dict())
     # Last, since it is what makes the folder a run: all that a resumption needs is there.
     folder.write_config(config)
+
+
+def _go_on(folder: RunFolder, job: BilevelSearch) -> None:
+    state = folder.load_checkpoint()
+    try:
+        job.load_state_dict(state)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / CHECKPOINT}: is not of the run that {CONFIG} describes; start again in a "
+            "new folder"
+        ) from error
 
 
 def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -> Run:
@@ -129,11 +156,11 @@ def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -
         }
         folder.save_checkpoint(job.state_dict())
         _write_outcome(folder, job)
-        folder.append_line("timings.jsonl", timing)
+        folder.append_line(TIMINGS, timing)
         for observer in observers:
             observer.epoch_ended(record)
     result = _result(job)
-    folder.write_json("result.json", result)
+    folder.write_json(RESULT, result)
     for observer in observers:
         observer.finished(result)
     return Run(
@@ -151,8 +178,8 @@ def _tell_step(observers: Sequence[Observer], done: int, total: int) -> None:
 
 
 def _write_outcome(folder: RunFolder, job: BilevelSearch) -> None:
-    job.net.grouping().save(folder / "grouping.json")
-    folder.write_lines("history.jsonl", job.history)
+    job.net.grouping().save(folder / FOUND)
+    folder.write_lines(HISTORY, job.history)
 
 
 def _result(job: BilevelSearch) -> dict[str, Any]:
@@ -220,7 +247,7 @@ def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | N
 
 def _checked_device(device: str) -> torch.device:
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # the meta device has no values
         return torch.device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
