@@ -31,8 +31,9 @@ REMOVE = object()
 def changed(path: str, value: Any) -> str:
     """``RIGHT`` as YAML with the value at ``path`` replaced, added, or removed."""
     data = yaml.safe_load(yaml.safe_dump(RIGHT))
-    *parents, last = (int(key) if key.isdigit() else key for key in path.split("."))
-    place = data
+    keys: list[Any] = [int(key) if key.isdigit() else key for key in path.split(".")]
+    *parents, last = keys
+    place: Any = data
     for key in parents:
         place = place[key]
     if value is REMOVE:

@@ -1,0 +1,190 @@
+"""groupnas.derive and build: plain networks that equal the supernet, and hold nothing else."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from groupnas.accountant import flops
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.nn import UnevenGroupConv2d
+from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.derive import build, derive
+from groupnas.spaces.supernet import Supernet
+
+SMALL = Path(__file__).parent / "small"
+PLAIN = {
+    nn.Sequential, nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU,
+    nn.ReLU6, nn.Hardswish, nn.ModuleList,
+}  # fmt: skip
+
+Groupings = Callable[[SearchSpace], list[Grouping]]
+Fill = Callable[..., Any]
+
+
+def some_input(space: SearchSpace, batch: int = 2) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(batch, sum(space.inputs.values()), *space.input_size, generator=generator)
+
+
+def difference(a: Tensor, b: Tensor) -> float:
+    """Largest absolute difference; relative to the outputs' scale where that is above 1."""
+    return ((a - b).abs().max() / b.abs().max().clamp(min=1)).item()
+
+
+def test_outputs_are_the_supernets(
+    space: SearchSpace, groupings: Groupings, randomised: Fill
+) -> None:
+    net = randomised(Supernet(space)).eval()
+    x = some_input(space)
+    for grouping in groupings(space):
+        net.set_grouping(grouping)
+        with torch.no_grad():
+            assert difference(derive(net)(x), net(x)) < 1e-5
+
+
+@settings(max_examples=10)
+@given(grouping_seed=st.integers(0, 10**6), weight_seed=st.integers(0, 10**6))
+@pytest.mark.parametrize("name", ["ties", "pools", "plain", "tied_input"])
+def test_any_grouping_and_weights(name: str, grouping_seed: int, weight_seed: int) -> None:
+    """In float64, where only a mistake is left to see."""
+    space = load_space(SMALL / f"{name}.yaml")
+    torch.manual_seed(weight_seed)
+    net = Supernet(space).double().eval()
+    with torch.no_grad():
+        for parameter in net.weight_parameters():
+            parameter.normal_(0, 0.5)
+    net.set_grouping(Grouping.random(space, grouping_seed))
+    x = some_input(space).double()
+    derived = derive(net)
+    assert next(derived.parameters()).dtype == torch.float64
+    assert difference(derived(x), net(x)) < 1e-12
+
+
+def test_what_was_learned_is_derived_too(space: SearchSpace, randomised: Fill) -> None:
+    torch.manual_seed(4)
+    net = randomised(Supernet(space, init="normal")).eval()
+    with torch.no_grad():
+        assert difference(derive(net)(some_input(space)), net(some_input(space))) < 1e-5
+
+
+def test_no_group_reaches_another(
+    space: SearchSpace, groupings: Groupings, reach: Callable[..., Tensor], randomised: Fill
+) -> None:
+    for grouping in groupings(space):
+        reached = reach(randomised(build(space, grouping)).eval(), space)
+        own = torch.eye(len(reached), dtype=torch.bool)
+        assert reached[~own].eq(0).all()
+        assert reached[own].gt(0).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_supernet_is_not_changed(training: bool, randomised: Fill) -> None:
+    net = randomised(Supernet(load_space(SMALL / "ties.yaml"), init="normal")).train(training)
+    before = copy.deepcopy(net.state_dict())
+    derived = derive(net)
+    assert derived.training == net.training == training
+    with torch.no_grad():
+        for parameter in derived.parameters():
+            parameter.zero_()  # the weights are copies
+    after = net.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_nothing_is_left_of_the_masks(space: SearchSpace) -> None:
+    network = build(space, Grouping.random(space))
+    kinds = {type(module) for module in network.modules()}
+    assert {kind.__name__ for kind in kinds - PLAIN} <= {
+        "GroupedBlock",
+        "UnevenGroupConv2d",
+        "UnevenGroupLinear",
+    }
+    assert len(network) == len(space.blocks)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_as_many_parameters_as_are_counted(space: SearchSpace, groupings: Groupings) -> None:
+    for grouping in groupings(space):
+        network = build(space, grouping)
+        counted = flops(space, grouping).total_params
+        assert sum(p.numel() for p in network.parameters()) == counted
+
+
+def test_equal_sizes_become_a_native_grouped_conv() -> None:
+    space = load_space(SMALL / "plain.yaml")  # widths 4, 8, 12, 12 in 4 groups
+    network = build(space, Grouping.even(space))
+    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert [conv.groups for conv in convs] == [4, 4, 4]
+    uneven = build(space, Grouping.manual(space, {"a": 2.0}))
+    assert any(isinstance(module, UnevenGroupConv2d) for module in uneven.modules())
+
+
+def test_fresh_weights_have_the_variance_of_their_own_fan_in() -> None:
+    """Group a of ``second.block1`` sees 5 of 8 channels, the others one each."""
+    space = load_space(SMALL / "plain.yaml")
+    counts = {
+        unit: {"a": size - 3, "b": 1, "c": 1, "d": 1} for unit, size in space.free_units.items()
+    }
+    grouping = Grouping.from_counts(space, counts)
+    torch.manual_seed(0)
+    wide, narrow = [], []
+    for _ in range(50):
+        parts = build(space, grouping).get_submodule("second-block1.0.0.parts")
+        wide.append(parts[0].weight.flatten())  # type: ignore[index]
+        narrow.append(parts[1].weight.flatten())  # type: ignore[index]
+    assert torch.cat(wide).std().item() == pytest.approx(math.sqrt(2 / (5 * 9)), rel=0.05)
+    assert torch.cat(narrow).std().item() == pytest.approx(math.sqrt(2 / 9), rel=0.1)
+
+
+def test_a_grouping_that_does_not_fit_is_refused() -> None:
+    space = load_space(SMALL / "plain.yaml")
+    other = Grouping("plain", space.groups, {"first": [0, 1, 2, 3]})
+    with pytest.raises(InputError, match="units of the grouping for plain"):
+        build(space, other)
+
+
+def test_it_compiles_exports_and_autocasts(randomised: Fill) -> None:
+    space = load_space(SMALL / "pools.yaml")
+    network: nn.Module = randomised(build(space, Grouping.random(space))).eval()
+    x = some_input(space)
+    expected = network(x)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected)
+    torch.testing.assert_close(torch.export.export(network, (x,)).module()(x), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = network(x).float()
+    assert (low - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_it_can_be_trained(randomised: Fill) -> None:
+    """In-place activations must not spoil what the backward pass needs."""
+    space = load_space(SMALL / "pools.yaml")
+    net = randomised(Supernet(space).double()).eval()
+    net.set_grouping(Grouping.random(space, seed=3))
+    network, x = derive(net), some_input(space).double()
+    net(x).square().sum().backward()
+    network(x).square().sum().backward()
+    theirs = sum(p.grad.square().sum() for p in net.weight_parameters())
+    ours = sum(p.grad.square().sum() for p in network.parameters() if p.grad is not None)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_it_stays_where_the_supernet_is(space: SearchSpace) -> None:
+    net = Supernet(space, init="normal").cuda().eval()
+    network = derive(net)
+    assert all(parameter.is_cuda for parameter in network.parameters())
+    x = some_input(space).cuda()
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), net(x), rtol=1e-2, atol=1e-2)

@@ -1,0 +1,236 @@
+"""groupnas.Supernet: groups never mix, a unit has one draw, and all of it can be kept."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.nn import RELAXATIONS, ChannelMask
+from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.supernet import MaskedLayer, Supernet
+
+SMALL = Path(__file__).parent / "small"
+HARD = [name for name in RELAXATIONS if name != "gumbel_soft"]
+
+Groupings = Callable[[SearchSpace], list[Grouping]]
+Reach = Callable[..., Tensor]
+Fill = Callable[..., Any]
+
+
+def some_input(space: SearchSpace, batch: int = 2) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(batch, sum(space.inputs.values()), *space.input_size, generator=generator)
+
+
+def small(name: str = "ties", **settings: Any) -> Supernet:
+    torch.manual_seed(0)
+    return Supernet(load_space(SMALL / f"{name}.yaml"), init="normal", **settings)
+
+
+# -- what it computes ---------------------------------------------------------------------------
+
+
+def test_every_layer_has_the_size_that_the_space_says(space: SearchSpace) -> None:
+    net, seen = Supernet(space).eval(), []
+    for module in net.modules():
+        if isinstance(module, MaskedLayer):
+            module.register_forward_hook(lambda module, args, out: seen.append(tuple(out.shape)))
+    assert net(some_input(space)).shape == (2, sum(space.outputs.values()))
+    expected: list[tuple[int, ...]] = []
+    for layer in space.layers:
+        spatial = () if layer.op == "linear" else layer.out_size
+        expected.append((2, layer.out_channels, *spatial))
+    assert seen == expected
+
+
+def check_that_groups_keep_apart(reached: Tensor) -> None:
+    own = torch.eye(len(reached), dtype=torch.bool)
+    assert reached[~own].eq(0).all()
+    assert reached[own].gt(0).all()
+
+
+def test_no_group_reaches_another_when_pinned(
+    space: SearchSpace, groupings: Groupings, reach: Reach, randomised: Fill
+) -> None:
+    net = randomised(Supernet(space)).eval()
+    for grouping in groupings(space):
+        net.set_grouping(grouping)
+        check_that_groups_keep_apart(reach(net, space))
+
+
+@pytest.mark.parametrize("relaxation", HARD)
+def test_no_group_reaches_another_while_masks_are_drawn(
+    space: SearchSpace, relaxation: str, reach: Reach, randomised: Fill
+) -> None:
+    net = randomised(Supernet(space, relaxation, init="even")).train()
+    reached = reach(net, space)
+    # A draw may leave a group without a channel, and its outputs without a cause.
+    own = torch.eye(len(reached), dtype=torch.bool)
+    assert reached[~own].eq(0).all()
+    assert reached[own].gt(0).any()
+
+
+def test_soft_masks_do_mix_groups(reach: Reach, randomised: Fill) -> None:
+    """So that the test above is known to see it."""
+    net = randomised(small(relaxation="gumbel_soft")).train()
+    assert reach(net, net.space).gt(0).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_unit_is_drawn_once_for_all_its_layers(space: SearchSpace, training: bool) -> None:
+    net, drawn = Supernet(space).train(training), Counter[str]()
+    for unit, mask in net.channel_masks().items():
+        mask.register_forward_hook(lambda *_, unit=unit: drawn.update([unit]))
+    net(some_input(space))
+    assert drawn == Counter(list(space.free_units))
+
+
+def test_weights_and_masks_share_all_parameters_out(space: SearchSpace) -> None:
+    net = Supernet(space)
+    weights, logits = set(net.weight_parameters()), set(net.arch_parameters())
+    assert weights.isdisjoint(logits)
+    assert weights | logits == set(net.parameters())
+    assert sum(p.numel() for p in logits) == len(space.groups) * sum(space.free_units.values())
+
+
+def test_gradients_reach_all_parameters(space: SearchSpace) -> None:
+    torch.manual_seed(0)
+    net = Supernet(space, init="normal").train()
+    net(some_input(space, batch=4)).square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert "logits" not in name or parameter.grad.ne(0).any(), name
+
+
+# -- the grouping -------------------------------------------------------------------------------
+
+
+def test_it_starts_as_the_even_grouping_by_numbers(space: SearchSpace) -> None:
+    assert Supernet(space).grouping().counts() == Grouping.even(space).counts()
+
+
+def test_a_pinned_grouping_is_what_it_says_and_uses(
+    space: SearchSpace, groupings: Groupings
+) -> None:
+    net = Supernet(space)
+    for grouping in groupings(space):
+        net.set_grouping(grouping)
+        for mode in (True, False):
+            assert net.train(mode).grouping() == grouping
+            for unit, mask in net.channel_masks().items():
+                assert mask().argmax(dim=1).tolist() == list(grouping.assignments[unit])
+                assert torch.equal(net.probabilities()[unit], mask())
+
+
+def test_release_goes_back_to_what_was_learned() -> None:
+    net = small()
+    learned = net.grouping()
+    net.set_grouping(Grouping.random(net.space, seed=1))
+    assert net.grouping() != learned
+    net.release()
+    assert net.grouping() == learned
+
+
+def test_the_grouping_is_valid_whatever_the_logits_say() -> None:
+    net = small()
+    with torch.no_grad():
+        for logits in net.arch_parameters():
+            logits[:, 1] += 100
+    counts = net.grouping().counts()
+    for unit, channels in net.space.free_units.items():
+        assert counts[unit] == {"a": 1, "b": channels - 2, "c": 1}
+
+
+def test_a_grouping_of_another_space_is_refused() -> None:
+    other = Grouping.even(load_space(SMALL / "pools.yaml"))
+    with pytest.raises(InputError, match="groups"):
+        small().set_grouping(other)
+
+
+def test_settings_reach_every_mask() -> None:
+    net = small(relaxation="flgc")
+    net.set_temperature(0.25)
+    assert {mask.temperature for mask in net.channel_masks().values()} == {0.25}
+    assert {mask.relaxation for mask in net.channel_masks().values()} == {"flgc"}
+    for unit, p in net.probabilities().items():
+        torch.testing.assert_close(p.sum(dim=1), torch.ones(net.space.free_units[unit]))
+
+
+# -- in the company of PyTorch ------------------------------------------------------------------
+
+
+def through_state_dict(net: Supernet) -> Supernet:
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    fresh = Supernet(net.space)
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    return fresh.eval()
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_copies_compute_the_same(space: SearchSpace, pinned: bool) -> None:
+    net = Supernet(space, init="normal").eval()
+    if pinned:
+        net.set_grouping(Grouping.random(space, seed=2))
+    x = some_input(space)
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), through_state_dict(net)):
+        assert torch.equal(twin(x), net(x))
+        assert twin.grouping() == net.grouping()
+
+
+def test_it_compiles_exports_and_autocasts(randomised: Fill) -> None:
+    net: nn.Module = randomised(small("ties")).eval()
+    x = some_input(net.space)  # type: ignore[arg-type]
+    expected = net(x)
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected)
+    torch.testing.assert_close(torch.export.export(net, (x,)).module()(x), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = net(x).float()
+    assert (low - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_channels_last_computes_the_same(randomised: Fill) -> None:
+    net = randomised(small("pools")).eval()
+    x = some_input(net.space)
+    expected = net(x)
+    net.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(net(x.to(memory_format=torch.channels_last)), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_it_runs_on_cuda(space: SearchSpace) -> None:
+    net = Supernet(space, init="normal").cuda()
+    assert net.grouping() == copy.deepcopy(net).cpu().grouping()
+    net(some_input(space).cuda()).square().sum().backward()
+    for parameter in net.parameters():
+        assert parameter.grad is not None and parameter.grad.is_cuda
+
+
+def test_masks_of_even_start_keep_their_confidence() -> None:
+    net = Supernet(load_space(SMALL / "ties.yaml"), init="even", confidence=0.8)
+    for p in net.probabilities().values():
+        torch.testing.assert_close(p.max(dim=1).values, torch.full((len(p),), 0.8))
+
+
+def test_names_of_modules_are_never_those_of_their_container() -> None:
+    net = small("tied_input")
+    blocks, masks = list(net.blocks), list(net.masks)
+    assert len(blocks) == len(net.space.blocks) == len(set(blocks))
+    assert masks == ["train-block1-hidden", "train-block2-hidden", "type-block1", "type-block2"] + [
+        "type_block1",
+        "pop-",
+    ]
+    assert all(isinstance(mask, ChannelMask) for mask in net.masks.values())
