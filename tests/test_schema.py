@@ -1,0 +1,154 @@
+"""groupnas.schema: YAML is data, never code, and what is wrong is named with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from groupnas.errors import InputError
+from groupnas.schema import read_yaml, validate
+
+
+def read(folder: Path, contents: str | bytes) -> Any:
+    file = folder / "file.yaml"
+    file.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    return read_yaml(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("", None),
+        ("a: [1, 2.5, yes, null, text]", {"a": [1, 2.5, True, None, "text"]}),
+        ("68: {outputs: {a: 1}}", {68: {"outputs": {"a": 1}}}),
+        ("a: {x: 1}\nb: {x: 1}", {"a": {"x": 1}, "b": {"x": 1}}),  # the same key elsewhere
+        ("a: &one {x: 1}\nb: *one", {"a": {"x": 1}, "b": {"x": 1}}),
+        ("a: &a {x: 1, y: 1}\nb: {<<: *a, y: 2}", {"a": {"x": 1, "y": 1}, "b": {"x": 1, "y": 2}}),
+    ],
+)
+def test_plain_values_are_read(tmp_path: Path, text: str, data: Any) -> None:
+    assert read(tmp_path, text) == data
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("a: 1\nb: [", ":2: is not YAML: "),
+        ("a: 1\n\tb: 2", ":2: is not YAML: found character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2", ":2: is not YAML: but found another document"),
+        ("a: *x", ":1: is not YAML: found undefined alias 'x'"),
+        ("a: 1\nb: 2\na: 3", ":3: is not YAML: key 'a' stands twice"),
+        ("a:\n  - {x: 1, x: 1}", ":2: is not YAML: key 'x' stands twice"),
+        ("1: a\n1.0: b", ":2: is not YAML: key 1.0 stands twice"),
+        ("? [a]\n: 1", ":1: is not YAML: a key must be a plain value"),
+        ("? {a: 1}\n: 1", ":1: is not YAML: a key must be a plain value"),
+        ("? !!set {a}\n: 1", ":1: is not YAML: a key must be a plain value"),
+        ("a: 2024-13-01", ": is not YAML: a value cannot be read: month must be in 1..12"),
+        ("a: !!bool maybe", ": is not YAML: a value cannot be read: 'maybe'"),
+        ("a: !!int ''", ": is not YAML: a value cannot be read: "),
+        ("a: !!timestamp x", ": is not YAML: a value cannot be read: "),
+        ("a: 0x_", ": is not YAML: a value cannot be read: "),
+        ("a: " + "9" * 5000, ": is not YAML: a value cannot be read: "),
+        ("a: " + "[" * 5000, ": is not YAML: maximum recursion depth exceeded"),
+        ("a: \x01", ": is not YAML: unacceptable character #x0001"),
+        (b"\xff\xfe\x00", ": is not a text file (byte 0)"),
+    ],
+)
+def test_what_is_not_yaml_is_named(tmp_path: Path, contents: str | bytes, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, contents)
+    assert str(error.value).startswith(str(tmp_path / "file.yaml") + message), error.value
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [{}]]",
+        "!!python/object/apply:os.system ['touch {}']",
+        "!!python/object/new:os.system ['touch {}']",
+        "!!python/name:os.system",
+        "!!python/tuple [1, 2]",
+    ],
+)
+def test_no_tag_is_executed(tmp_path: Path, text: str) -> None:
+    trace = tmp_path / "trace"
+    with pytest.raises(InputError, match=":1: is not YAML: could not determine a constructor"):
+        read(tmp_path, "a: " + text.format(trace))
+    assert not trace.exists()
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.yaml: cannot be read: No such file or directory"):
+        read_yaml(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_yaml(tmp_path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(st.text(alphabet="ab:&*!{}[]<>,?-|'\"#%@ \n\t019._~", max_size=25))
+def test_any_text_is_read_or_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    try:
+        read(tmp_path, text)
+    except InputError as error:
+        assert str(error).startswith(str(tmp_path / "file.yaml"))
+
+
+# -- checking -----------------------------------------------------------------------------------
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: Annotated[int, Field(ge=1, strict=True)]
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    parts: list[Inner] = []
+    table: dict[str, int] = {}
+
+    @model_validator(mode="after")
+    def _short(self) -> Outer:
+        if len(self.name) > 5:
+            raise ValueError("name: at most 5 letters")
+        return self
+
+
+def test_what_is_right_becomes_the_model() -> None:
+    made = validate(Outer, {"name": "a", "parts": [{"size": 2}]}, "here")
+    assert made.parts[0].size == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "here: name: missing"),
+        ({"name": "a", "nme": 1}, "here: nme: unknown key"),
+        ({"name": 5}, "here: name: input should be a valid string, got 5"),
+        ({"name": "a\nb", "parts": [{}]}, "here: parts.0.size: missing"),
+        ({"name": "a", "parts": 5}, "here: parts: input should be a valid list, got 5"),
+        ({"name": ["a\n"]}, "here: name: input should be a valid string"),
+        ({"name": "a" * 6}, "here: name: at most 5 letters"),
+        (
+            {"name": "a", "table": {"x": "no\n"}},
+            "here: table.x: input should be a valid integer, unable to parse string as an "
+            "integer, got 'no\\n'",
+        ),
+        (
+            {"name": "a", "parts": [{"size": 1}, {"size": 0}, {"size": True}]},
+            "here: parts.1.size: input should be greater than or equal to 1, got 0; "
+            "parts.2.size: input should be a valid integer, got True",
+        ),
+        (None, "here: file: input should be a valid dictionary or instance of Outer, got None"),
+    ],
+)
+def test_every_fault_is_named_in_one_line(data: Any, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        validate(Outer, data, "here")
+    assert str(error.value) == message
