@@ -1,0 +1,78 @@
+"""What the history says about the masks: each finding by a history of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import groupnas
+from groupnas.engine.health import diagnose, vitals
+
+HEALTHY = {
+    "phase": "search",
+    "mask_gradient": 1e-3,
+    "empty": [],
+    "moved": 0.3,
+    "entropy": 0.5,
+    "changed": 0.01,
+}
+WARMUP = {**HEALTHY, "phase": "warmup", "mask_gradient": None, "moved": 0.0, "entropy": 1.0}
+
+
+def history(epochs: int = 4, **last: Any) -> list[dict[str, Any]]:
+    return [WARMUP, *[HEALTHY] * (epochs - 1), {**HEALTHY, **last}]
+
+
+def test_healthy() -> None:
+    for epochs in (1, 2, 4):
+        assert diagnose(history(epochs), 4) == []
+    assert diagnose([], 4) == diagnose([WARMUP], 4) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "finding"),
+    [
+        ({"mask_gradient": 0.0}, "dead: no gradient reaches the masks"),
+        ({"empty": ["stem/ring", "head/disc"]}, "collapsed: no channel prefers stem/ring, head/d"),
+        ({"moved": 0.019}, "silent: 1.9% of the channels left"),
+        ({"entropy": 0.91}, "undecided: entropy 0.91 of 1"),
+        ({"changed": 0.051}, "restless: 5.1% of the channels"),
+    ],
+)
+def test_each_finding_alone(last: dict[str, Any], finding: str) -> None:
+    found = diagnose(history(4, **last), 4)
+    assert len(found) == 1 and found[0].startswith(finding)
+    assert "\n" not in found[0]
+
+
+def test_just_inside_the_bounds() -> None:
+    last = {"moved": 0.02, "entropy": 0.9, "changed": 0.05}
+    assert diagnose(history(4, **last), 4) == []
+
+
+def test_what_time_still_mends_is_not_said_early() -> None:
+    early = {"moved": 0.0, "entropy": 1.0, "changed": 1.0}
+    assert diagnose(history(1, **early), 8) == []
+    # a quarter of the search is enough to move, not to decide
+    assert [f.split(":")[0] for f in diagnose(history(2, **early), 8)] == ["silent"]
+
+
+def test_vitals_by_hand(shapes_space: groupnas.SearchSpace) -> None:
+    net = groupnas.Supernet(shapes_space, init="even", confidence=0.8)
+    undecided = (0.8 * math.log(1 / 0.8) + 0.2 * math.log(1 / 0.1)) / math.log(3)
+    found = vitals(net)
+    assert found["entropy"] == pytest.approx(undecided, rel=1e-5)
+    assert found["decided"] == 0 and found["empty"] == []
+
+    # One unit certain of its first group alone: 12 of 114 channels decided, two groups empty.
+    stem = net.channel_masks()["stem"]
+    with torch.no_grad():
+        stem.logits.copy_(torch.tensor([50.0, 0.0, 0.0]).expand(12, 3))
+    total = sum(shapes_space.free_units.values())
+    found = vitals(net)
+    assert found["empty"] == ["stem/square", "stem/ring"]
+    assert found["decided"] == pytest.approx(12 / total)
+    assert found["entropy"] == pytest.approx(undecided * (total - 12) / total, rel=1e-5)

@@ -1,0 +1,58 @@
+"""Learning rates as functions of progress."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.strategy import Optimizer
+
+
+def rate(settings: Optimizer, progress: float) -> float:
+    optimizer = make_optimizer(settings, [torch.nn.Parameter(torch.zeros(1))])
+    set_learning_rate(optimizer, settings, progress)
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def test_constant() -> None:
+    settings = Optimizer(lr=0.2, end_lr=0.1)
+    assert [rate(settings, p) for p in (0.0, 0.5, 1.0)] == [0.2, 0.2, 0.2]
+
+
+def test_cosine() -> None:
+    settings = Optimizer(lr=0.5, end_lr=0.1, schedule="cosine")
+    assert rate(settings, 0) == pytest.approx(0.5)
+    assert rate(settings, 0.5) == pytest.approx(0.3)
+    assert rate(settings, 1) == pytest.approx(0.1)
+    assert rate(settings, 1 / 3) == pytest.approx(0.1 + 0.4 * (1 + math.sqrt(1 / 4)) / 2)
+
+
+def test_setting_it_twice_is_setting_it_once() -> None:
+    settings = Optimizer(lr=0.5, schedule="cosine")
+    optimizer = make_optimizer(settings, [torch.nn.Parameter(torch.zeros(1))])
+    for progress in (0.9, 0.1, 0.25):
+        set_learning_rate(optimizer, settings, progress)
+    assert optimizer.param_groups[0]["lr"] == rate(settings, 0.25)
+
+
+def test_settings_reach_torch() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    adam = make_optimizer(Optimizer(lr=0.1, betas=(0.5, 0.9), weight_decay=0.01), parameters)
+    assert isinstance(adam, torch.optim.Adam)
+    assert adam.defaults["betas"] == (0.5, 0.9) and adam.defaults["weight_decay"] == 0.01
+    sgd = make_optimizer(Optimizer(name="sgd", lr=0.1, momentum=0.7, weight_decay=0.02), parameters)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert sgd.defaults["momentum"] == 0.7 and sgd.defaults["weight_decay"] == 0.02
+
+
+def test_sgd_with_momentum_steps_as_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = make_optimizer(Optimizer(name="sgd", lr=0.1, momentum=0.5), [weight])
+    for _ in range(2):
+        weight.grad = torch.ones(1)
+        optimizer.step()
+    # velocity 1, then 0.5 + 1
+    assert weight.item() == pytest.approx(-0.1 - 0.15)

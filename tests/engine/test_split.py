@@ -1,0 +1,98 @@
+"""The split by photo, and the streams of batches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groupnas.engine.split import Stream, split_by_source
+from groupnas.errors import InputError
+
+SOURCES = st.lists(st.sampled_from("abcdefghij"), min_size=2, max_size=60).filter(
+    lambda sources: len(set(sources)) > 1
+)
+SHARES = st.floats(0.01, 0.99)
+
+
+@given(SOURCES, SHARES, st.integers(0, 2**63 - 1))
+def test_split_is_a_partition_by_photo(sources: list[str], share: float, seed: int) -> None:
+    split = split_by_source(sources, share, seed)
+    train, validation = split.train.tolist(), split.validation.tolist()
+    assert sorted(train + validation) == list(range(len(sources)))
+    assert train and validation
+    assert not {sources[i] for i in train} & {sources[i] for i in validation}
+    assert split.train.dtype == split.validation.dtype == torch.int64
+
+
+@given(SOURCES, SHARES, st.integers(0, 100))
+def test_share_is_met_to_within_one_photo(sources: list[str], share: float, seed: int) -> None:
+    validation = split_by_source(sources, share, seed).validation.tolist()
+    wanted = share * len(sources)
+    photos = {sources[i] for i in validation}
+    largest = max(sources.count(photo) for photo in photos)
+    assert len(validation) - largest < wanted
+    if len(photos) < len(set(sources)) - 1:  # the last photo always trains
+        assert len(validation) >= wanted
+
+
+def test_split_is_seeded_and_does_not_look_at_the_order_of_samples() -> None:
+    sources = [f"photo {i % 20}" for i in range(60)]
+    first = split_by_source(sources, 0.3, 7).sources(sources)
+    assert split_by_source(sources, 0.3, 7).sources(sources) == first
+    assert split_by_source(sources[::-1], 0.3, 7).sources(sources[::-1]) == first
+    assert split_by_source(sources, 0.3, 8).sources(sources) != first
+    assert len(first["validation"]) == 6 and len(first["train"]) == 14
+    assert first["train"] == sorted(first["train"])
+
+
+@pytest.mark.parametrize("sources", [[], ["one"], ["one"] * 5])
+def test_too_few_photos(sources: list[str]) -> None:
+    with pytest.raises(InputError, match=r"[01] photo\(s\); a split needs at least 2"):
+        split_by_source(sources, 0.3, 0)
+
+
+def stream(indices: list[int], batch_size: int, seed: int = 0) -> Stream:
+    return Stream(torch.tensor(indices), batch_size, torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99))
+def test_every_pass_takes_every_sample_at_most_once(
+    samples: int, batch_size: int, seed: int
+) -> None:
+    indices = [3 * i for i in range(samples)]
+    batches = stream(indices, batch_size, seed)
+    size, count = min(batch_size, samples), batches.batches_per_pass
+    assert batches.batch_size == size and count == samples // size
+    for _ in range(3):
+        taken = [next(batches) for _ in range(count)]
+        assert all(len(batch) == size for batch in taken)
+        flat = torch.cat(taken).tolist()
+        assert len(set(flat)) == len(flat) == count * size
+        assert set(flat) <= set(indices)
+        if samples % size == 0:
+            assert sorted(flat) == indices
+
+
+def test_passes_differ_and_leave_out_different_samples() -> None:
+    batches = stream(list(range(10)), 4)
+    passes = [torch.cat([next(batches), next(batches)]).tolist() for _ in range(8)]
+    assert len({tuple(p) for p in passes}) == 8
+    assert len({frozenset(p) for p in passes}) > 1
+
+
+@given(st.integers(0, 12))
+def test_state_goes_on_where_it_was_saved(drawn: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    batches = Stream(torch.arange(10), 3, generator)
+    for _ in range(drawn):
+        next(batches)
+    kept, kept_rng = batches.state_dict(), generator.get_state()
+    expected = [next(batches).tolist() for _ in range(9)]
+
+    other_generator = torch.Generator()
+    other = Stream(torch.arange(10), 3, other_generator)
+    other.load_state_dict(kept)
+    other_generator.set_state(kept_rng)
+    assert [next(other).tolist() for _ in range(9)] == expected
