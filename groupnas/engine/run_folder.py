@@ -79,7 +79,7 @@ class RunFolder:
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
-        if self.path.exists() and not self.path.is_dir():
+        if os.path.exists(self.path) and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; a run needs a folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,8 @@ def brief(own_parts: ModuleType) -> Callable[..., Strategy]:
     def make(masks: dict[str, Any] | None = None, **changes: Any) -> Strategy:
         settings = own_parts.STRATEGY.model_dump()
         settings.update(warmup_epochs=1, epochs=2, batch_size=20, **changes)
-        settings["masks"].update(masks or {})
+        # Undecided at first, so that a few steps change the grouping.
+        settings["masks"].update({"init": "ones", **(masks or {})})
         return validate(Strategy, settings, "test")
 
     return make

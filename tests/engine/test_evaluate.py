@@ -1,0 +1,116 @@
+"""What a search is worth: BatchNorm statistics of its own, and errors on the validation side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import groupnas
+from groupnas.engine.bilevel import BilevelSearch
+from groupnas.engine.evaluate import final_errors, recalibrate, validation_errors
+
+
+@pytest.fixture
+def searched(make_search: Callable[..., BilevelSearch]) -> BilevelSearch:
+    search = make_search()
+    while not search.finished:
+        search.run_epoch()
+    return search
+
+
+def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def test_recalibrated_statistics_are_the_means_over_the_training_side(
+    searched: BilevelSearch,
+) -> None:
+    network = groupnas.derive(searched.net)
+    recalibrate(searched, network)
+
+    # The first BatchNorm's input, from the network's own first layer, batch by batch.
+    layer = network[0][0]
+    assert isinstance(layer[1], nn.BatchNorm2d)
+    means, variances = [], []
+    for indices in searched.split.train[:60].split(20):  # 70 samples: the last 10 fill no batch
+        with torch.no_grad():
+            y = layer[0](searched.load(indices)[0])
+        means.append(y.mean(dim=(0, 2, 3)))
+        variances.append(y.var(dim=(0, 2, 3), unbiased=True))
+    torch.testing.assert_close(layer[1].running_mean, torch.stack(means).mean(dim=0))
+    torch.testing.assert_close(layer[1].running_var, torch.stack(variances).mean(dim=0))
+
+
+def test_recalibration_leaves_the_rest_as_it_was(searched: BilevelSearch) -> None:
+    network = groupnas.derive(searched.net)
+    before = [norm.momentum for norm in norms(network)]
+    weights = {name: p.clone() for name, p in network.named_parameters()}
+    recalibrate(searched, network)
+    assert [norm.momentum for norm in norms(network)] == before
+    assert not any(norm.training for norm in norms(network))
+    assert all(torch.equal(weights[name], p) for name, p in network.named_parameters())
+    # a second time changes nothing: what was there before does not matter
+    once = [norm.running_mean.clone() for norm in norms(network)]
+    for norm in norms(network):
+        norm.running_mean.fill_(7.0)
+    recalibrate(searched, network)
+    assert all(torch.equal(a, n.running_mean) for a, n in zip(once, norms(network), strict=True))
+
+
+def test_recalibration_when_the_training_side_is_smaller_than_a_batch(
+    make_search: Callable[..., BilevelSearch], own_parts: Any
+) -> None:
+    search = make_search(own_parts.Shapes(samples=6))
+    search.run_epoch()
+    network = groupnas.derive(search.net)
+    recalibrate(search, network)
+    assert all(norm.num_batches_tracked == 1 for norm in norms(network))
+
+
+def test_final_errors_change_nothing(searched: BilevelSearch) -> None:
+    before = {key: value.clone() for key, value in searched.net.state_dict().items()}
+    modes = [module.training for module in searched.net.modules()]
+    pinned = [mask.pinned for mask in searched.net.channel_masks().values()]
+    momenta = [norm.momentum for norm in norms(searched.net)]
+    final_errors(searched)
+    after = searched.net.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert [module.training for module in searched.net.modules()] == modes
+    assert [mask.pinned for mask in searched.net.channel_masks().values()] == pinned
+    assert [norm.momentum for norm in norms(searched.net)] == momenta
+
+
+def test_final_errors_repeat(searched: BilevelSearch) -> None:
+    state = torch.get_rng_state()
+    first = final_errors(searched)
+    torch.set_rng_state(state)
+    assert final_errors(searched) == first
+
+
+def test_derived_error_is_that_of_the_pinned_supernet(searched: BilevelSearch) -> None:
+    errors = final_errors(searched)["derived"]
+    net = searched.net
+    net.set_grouping(net.grouping())
+    # the same augmented batches as the derived network saw
+    recalibrate(searched, net, torch.Generator().manual_seed(0))
+    net.eval()
+    pinned = validation_errors(searched, net)
+    assert pinned == pytest.approx(errors, rel=1e-4)
+    assert list(errors) == ["disc", "square", "ring", "mean"]
+
+
+def test_validation_errors_by_hand(searched: BilevelSearch) -> None:
+    class Zero(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.zeros(len(x), 9)
+
+    _, truth = searched.task.batch(searched.split.validation)
+    expected = truth.abs().mean(dim=(0, 2)) * 8  # px: half of 16 pixels
+    found = validation_errors(searched, Zero())
+    assert [found[g] for g in ("disc", "square", "ring")] == pytest.approx(expected.tolist())
+    assert found["mean"] == pytest.approx(expected.mean().item())  # three outputs each

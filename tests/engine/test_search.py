@@ -1,0 +1,222 @@
+"""The whole search: its folder, its refusals, and that a resumed run must be the same run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import groupnas
+import groupnas.files
+from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.search import Run
+from groupnas.errors import InputError
+
+
+@pytest.fixture
+def go(shapes_space: Any, shapes: Any, brief: Any, tmp_path: Path) -> Callable[..., Run]:
+    """Search the shapes in ``tmp_path/run``; arguments replace the usual ones."""
+
+    def run(**changes: Any) -> Run:
+        arguments = {
+            "space": shapes_space,
+            "task": shapes,
+            "strategy": None if changes.get("resume") else brief(),
+            "out": tmp_path / "run",
+            **changes,
+        }
+        return groupnas.search(**arguments)
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_what_a_run_leaves_behind(go: Any, tmp_path: Path) -> None:
+    run = go(seed=5, arguments={"colour": "blue"})
+    folder = tmp_path / "run"
+    assert {file.name for file in folder.iterdir()} == {
+        ".lock",
+        "checkpoint.pt",
+        "config.yaml",
+        "grouping.json",
+        "history.jsonl",
+        "initial_grouping.json",
+        "result.json",
+        "split.json",
+        "timings.jsonl",
+    }
+    assert groupnas.Grouping.load(folder / "grouping.json") == run.grouping
+    assert groupnas.Grouping.load(folder / "initial_grouping.json") == run.initial
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == list(run.history)
+    assert json.loads((folder / "result.json").read_text()) == run.result
+    assert len((folder / "timings.jsonl").read_text().splitlines()) == 3
+    split = json.loads((folder / "split.json").read_text())
+    assert len(split["train"]) == 70 and len(split["validation"]) == 30
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["seed"] == 5 and config["arguments"] == {"colour": "blue"}
+    assert config["strategy"]["epochs"] == 2 and config["task"]["samples"] == 100
+
+
+def test_result_by_hand(go: Any, shapes_space: Any) -> None:
+    run = go()
+    assert run.result["moved"] > 0
+    assert run.result["macs_before"] == groupnas.flops(shapes_space, run.initial).per_group
+    assert run.result["macs_after"] == groupnas.flops(shapes_space, run.grouping).per_group
+    assert run.result["moved"] == run.grouping.changed(run.initial)
+    assert run.result["channels"] == sum(shapes_space.free_units.values())
+    assert run.result["epochs"] == 3 and run.result["error_unit"] == "px"
+    assert set(run.result["validation_errors"]) == {"supernet", "derived"}
+
+
+def test_the_same_seed_gives_the_same_files(go: Any, tmp_path: Path) -> None:
+    names = ("grouping.json", "history.jsonl", "split.json", "result.json", "checkpoint.pt")
+    first, second, other = (
+        files(go(out=tmp_path / name, seed=seed).folder.path)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    for name in names:
+        assert first[name] == second[name], name
+        assert first[name] != other[name], name
+
+
+def test_the_callers_random_state_is_left_alone(go: Any) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    go()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_finished_run_resumed_gives_its_result_again(go: Any, tmp_path: Path) -> None:
+    first = go()
+    before = files(tmp_path / "run")
+    again = go(resume=True)
+    assert files(tmp_path / "run") == before
+    assert again.result == first.result and again.grouping == first.grouping
+
+
+def test_a_second_run_in_the_same_folder(go: Any, tmp_path: Path) -> None:
+    go()
+    before = files(tmp_path / "run")
+    with pytest.raises(InputError, match="run: holds a run already; --resume goes on, another"):
+        go()
+    assert files(tmp_path / "run") == before
+
+
+def test_other_files_in_the_folder_are_left_alone(go: Any, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notes.txt").write_text("mine")
+    go()
+    assert (tmp_path / "run/notes.txt").read_text() == "mine"
+
+
+def test_fewer_or_more_epochs(go: Any, tmp_path: Path) -> None:
+    assert len(go(epochs=4).history) == 5  # and one of warm-up
+    with pytest.raises(InputError, match="--epochs: epochs: .*got 0"):
+        go(epochs=0, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_setting_is_refused_by_name(
+    go: Any, brief: Any, own_parts: Any, shapes_space: Any, tmp_path: Path
+) -> None:
+    go(seed=1)
+    before = files(tmp_path / "run")
+    text = own_parts.SPACE.read_text()
+    (tmp_path / "three_parts.yaml").write_text(text.replace("c: 24", "c: 30"))
+    (tmp_path / "renamed.yaml").write_text(text)
+    masks = {"temperature": {"start": 2.0}}
+    for changes, message in (
+        ({"seed": 2}, "seed = 1, not 2"),
+        ({"epochs": 3}, "strategy.epochs = 2, not 3"),
+        ({"strategy": brief(mask_every=2)}, "mask_every = 1, n"),
+        ({"strategy": brief(masks=masks)}, "strategy.masks.temperature.start = 1.0, not 2.0"),
+        ({"space": groupnas.load_space(tmp_path / "three_parts.yaml")}, "space.fingerprint = "),
+        ({"space": groupnas.load_space(tmp_path / "renamed.yaml")}, "space.name = 'three_parts'"),
+        ({"task": own_parts.Shapes(samples=99)}, "task.samples = 100, not 99"),
+        ({"task": own_parts.Shapes(samples=100, seed=1)}, "task.fingerprint = "),
+    ):
+        with pytest.raises(InputError, match=f"run: the run was started with .*{message}") as error:
+            go(**{"resume": True, "seed": 1, **changes})
+        assert "\n" not in str(error.value)
+    assert files(tmp_path / "run") == before
+    # what does not change the search may be named otherwise
+    titled = replace(shapes_space, title="Another title")
+    go(resume=True, seed=1, space=titled)
+
+
+def test_nothing_to_resume(go: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run: no run to resume here"):
+        go(resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", "", "meta"])
+def test_a_device_that_is_not_here(go: Any, tmp_path: Path, device: str) -> None:
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used here: ") as error:
+        go(device=device)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
+    go()
+    folder = RunFolder(tmp_path / "run")
+    for state in ({}, {**folder.load_checkpoint(), "supernet": {}}):
+        folder.save_checkpoint(state)
+        with pytest.raises(InputError, match="checkpoint.pt: is not of the run that config.yaml"):
+            go(resume=True)
+
+
+def test_a_damaged_strategy_in_the_config(go: Any, tmp_path: Path) -> None:
+    go()
+    path = tmp_path / "run/config.yaml"
+    good = yaml.safe_load(path.read_text())
+    for damage in (None, {}, {**good["strategy"], "epochs": -1}, "words"):
+        path.write_text(yaml.safe_dump({**good, "strategy": damage}))
+        with pytest.raises(InputError, match="config.yaml: strategy: ") as error:
+            go(resume=True)
+        assert "\n" not in str(error.value)
+
+
+def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever write fails, it is said in one line, and the run goes on once there is space."""
+    expected = files(go(out=tmp_path / "whole").folder.path)
+    replace_file = os.replace
+    for number in range(1, 100):
+        calls = 0
+
+        def failing(source: Any, target: Any, number: int = number) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace_file(source, target)
+
+        out = tmp_path / str(number)
+        monkeypatch.setattr(groupnas.files.os, "replace", failing)
+        try:
+            go(out=out)
+            break
+        except InputError as error:
+            assert str(error).endswith("cannot be written: No space left on device")
+        finally:
+            monkeypatch.undo()
+        assert not list(out.glob(".[!l]*"))  # nothing half-written is left
+        go(out=out, resume=RunFolder(out).exists)
+        found = files(out)
+        for name in ("grouping.json", "initial_grouping.json", "split.json", "history.jsonl"):
+            assert found[name] == expected[name], (number, name)
+        assert found["result.json"] == expected["result.json"]
+    assert number > 15
