@@ -71,8 +71,8 @@ def test_the_order_of_groups_is_that_of_groups(tmp_path: Path) -> None:
     """Not that of the keys of ``inputs`` and ``outputs``."""
     text = (SMALL / "ties.yaml").read_text()
     file = tmp_path / "other.yaml"
-    file.write_text(text.replace("{a: 1, b: 2, c: 1}", "{c: 1, b: 2, a: 1}"))
-    assert load_space(file).fixed["input"] == (0, 1, 1, 2)
+    file.write_text(text.replace("{a: 1, b: 2, c: 1}", "{c: 3, b: 2, a: 1}"))
+    assert load_space(file).fixed["input"] == (0, 1, 1, 2, 2, 2)
     assert tuple(load_space(file).inputs) == ("a", "b", "c")
 
 
