@@ -123,17 +123,13 @@ class BilevelSearch:
 
     def _mask_step(self, sums: _Means) -> None:
         """Descend the validation loss by the logits, weights fixed (lines 7-8)."""
-        draws = self.strategy.masks.draws
-        gradients = [torch.zeros_like(logits) for logits in self._logits]
-        for _ in range(draws):
-            x, target = self._next_batch(self.validation_stream)
-            predicted = self.net(x)
-            loss = self.task.loss(predicted, target)
-            sums.add("mask_loss", _finite(loss, "validation"))
-            with torch.no_grad():
-                sums.add("error", self.task.errors(predicted.detach(), target).mean(dim=0))
-            for total, part in zip(gradients, torch.autograd.grad(loss, self._logits), strict=True):
-                total += part / draws
+        x, target = self._next_batch(self.validation_stream)
+        predicted = self.net(x)
+        loss = self.task.loss(predicted, target)
+        sums.add("mask_loss", _finite(loss, "validation"))
+        with torch.no_grad():
+            sums.add("error", self.task.errors(predicted, target).mean(dim=0))
+        gradients = list(torch.autograd.grad(loss, self._logits))
         sums.add("mask_gradient", torch.cat([g.flatten() for g in gradients]).abs().mean())
         _step(self._mask_optimizer, self._logits, gradients)
 

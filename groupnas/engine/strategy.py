@@ -63,7 +63,6 @@ class Masks(_Model):
         confidence: With the even division, the probability of a channel's own group.
         temperature: Of the relaxation.
         optimizer: Of the logits.
-        draws: Validation batches, each with new masks, whose gradients are averaged in one step.
     """
 
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
@@ -71,7 +70,6 @@ class Masks(_Model):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     temperature: TemperatureSettings = TemperatureSettings()
     optimizer: Optimizer
-    draws: Positive = 1
 
 
 class Strategy(_Model):

@@ -113,13 +113,10 @@ def test_warm_up_never_changes_logits(recorded: Any) -> None:
     assert record["mask_loss"] is record["error"] is record["mask_gradient"] is None
 
 
-def test_mask_steps_may_be_rarer_and_average_several_draws(recorded: Any) -> None:
-    search, task = recorded(epochs=2, mask_every=2, masks={"draws": 3})
-    step = ["validation"] * 3 + ["train"]
+def test_mask_steps_may_be_rarer(recorded: Any) -> None:
+    search, task = recorded(epochs=2, mask_every=2)
+    step = ["validation", "train"]
     assert sides(search, task) == ["train"] * 3 + [*step, "train", *step]
-    # nothing is stepped between the draws of one step
-    assert same(task.logits[3], task.logits[4]) and same(task.logits[4], task.logits[5])
-    assert not same(task.logits[5], task.logits[6])
 
 
 def test_record_by_hand(recorded: Any) -> None:

@@ -58,7 +58,7 @@ def test_values_and_defaults(folder: Path) -> None:
     assert strategy.title == "A title on two lines"
     assert (strategy.epochs, strategy.mask_every, strategy.validation) == (10, 1, 0.25)
     assert strategy.weights.name == "adam" and strategy.weights.betas == (0.9, 0.999)
-    assert strategy.masks.relaxation == "gumbel_hard" and strategy.masks.draws == 1
+    assert strategy.masks.relaxation == "gumbel_hard"
     assert load_strategy(folder / "strategies/mine.yaml") == strategy
 
 
@@ -118,7 +118,6 @@ def test_another_number_of_epochs() -> None:
         ({"masks.relaxation": "gumble"}, "masks.relaxation: .*got 'gumble'"),
         ({"masks.init": "zeros"}, "masks.init: .*got 'zeros'"),
         ({"masks.confidence": 1}, "masks.confidence: .*got 1"),
-        ({"masks.draws": 0}, "masks.draws: .*got 0"),
         ({"masks.temperature.end": -1.0}, "masks.temperature.end: .*got -1.0"),
         ({"masks.temperature.schedule": "steps"}, "masks.temperature.schedule: .*got 'steps'"),
     ],
