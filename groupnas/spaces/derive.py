@@ -56,7 +56,8 @@ def derive(net: Supernet) -> nn.Sequential:
     grouping = net.grouping()
     weight = next(net.weight_parameters())
     device = weight.device
-    network = build(net.space, grouping).to(device, weight.dtype)
+    with torch.random.fork_rng():  # the fresh weights are overwritten; nobody's draws should shift
+        network = build(net.space, grouping).to(device, weight.dtype)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()
