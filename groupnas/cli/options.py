@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 Space = Annotated[
     str,
@@ -25,3 +26,15 @@ AllowPartial = Annotated[
     bool, Parameter(name="--allow-partial", negative="", help="Accept an incomplete copy.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead.")]
+
+
+def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
+    """An option that takes a whole number from ``least`` on."""
+    return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+
+
+def _whole(_: Any, tokens: Any) -> int:
+    try:
+        return int(tokens[0].value)  # cyclopts itself would round 1.5
+    except ValueError as error:
+        raise ValueError(f"expected a whole number, got {tokens[0].value!r}.") from error

@@ -10,9 +10,8 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from groupnas.cli.options import AllowPartial, DataRoot
+from groupnas.cli.options import AllowPartial, DataRoot, whole_number
 from groupnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,25 +46,18 @@ def search(
     ] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
     seed: Annotated[
-        int | None,
-        Parameter(help="Of everything random; 0 by default.", validator=Number(gte=0, lt=2**63)),
+        int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)
     ] = None,
     epochs: Annotated[
-        int | None,
-        Parameter(help="Search epochs, instead of the strategy's.", validator=Number(gte=1)),
+        int | None, whole_number("Search epochs, instead of the strategy's.", 1)
     ] = None,
     device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
     threads: Annotated[
-        int | None,
-        Parameter(
-            help="CPU threads; torch's choice by default.", validator=Number(gte=1, lte=1024)
-        ),
+        int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)
     ] = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[
-        int | None, Parameter(help="Use this many samples only.", validator=Number(gte=2))
-    ] = None,
+    limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
     resume: Annotated[
         bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
     ] = False,
@@ -226,9 +218,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
     total_before, total_after = sum(before.values()), sum(after.values())
     rows = [["", *space.groups, "all"]]
     for label, macs, total in (("before", before, total_before), ("after", after, total_after)):
-        rows.append(
-            [f"MACs {label}", *(f"{n / 1e6:.2f} M" for n in macs.values()), f"{total / 1e6:.2f} M"]
-        )
+        rows.append([f"MACs {label}", *map(_short, macs.values()), _short(total)])
     rows.append(
         [
             "change",
@@ -257,3 +247,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
         ("history plot", history),
     ):
         print(f"{label}: {path}")
+
+
+def _short(macs: int) -> str:
+    return f"{macs / 1e6:.2f} M" if macs >= 1e5 else f"{macs:,}"

@@ -79,8 +79,6 @@ class RunFolder:
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
-        if os.path.exists(self.path) and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; a run needs a folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self / ".lock", timeout=0)
@@ -102,7 +100,9 @@ class RunFolder:
         return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
 
     def check_free(self) -> None:
-        """Raise :class:`InputError` if a run was started here."""
+        """Raise :class:`InputError` if a run was started here, or a file is in the way."""
+        if os.path.isfile(self.path):
+            raise InputError(f"{self.path}: is a file; a run needs a folder")
         if self.exists:
             raise InputError(
                 f"{self.path}: holds a run already; --resume goes on, another --out begins"

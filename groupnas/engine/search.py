@@ -238,6 +238,8 @@ def _check_same(recorded: dict[str, Any], now: dict[str, Any], folder: RunFolder
 def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**now, **was}:
+            if f"{path}.{key}" in ("strategy.title", "strategy.source"):  # change nothing
+                continue
             found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
             if found:
                 return found

@@ -93,6 +93,8 @@ def test_leftovers_are_named_as_atomic_path_names_them(folder: RunFolder) -> Non
 def test_a_file_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file: is a file; a run needs a folder"):
+        RunFolder(tmp_path / "file").check_free()
+    with pytest.raises(InputError, match="file: cannot be written: File exists"):
         RunFolder(tmp_path / "file").locked().__enter__()
     with pytest.raises(InputError, match="file/run: cannot be written: Not a directory"):
         RunFolder(tmp_path / "file/run").locked().__enter__()

@@ -153,7 +153,8 @@ def test_another_setting_is_refused_by_name(
     assert files(tmp_path / "run") == before
     # what does not change the search may be named otherwise
     titled = replace(shapes_space, title="Another title")
-    go(resume=True, seed=1, space=titled)
+    strategy = brief().model_copy(update={"title": "Another too", "source": "elsewhere"})
+    go(resume=True, seed=1, space=titled, strategy=strategy)
 
 
 def test_nothing_to_resume(go: Any, tmp_path: Path) -> None:

@@ -45,4 +45,5 @@ def _with_progress(results: Iterator[Result], total: int, what: str) -> Iterator
                 progress.start()
             yield result
     finally:
-        progress.stop()
+        if progress.live.is_started:  # or it would end a bar that is not there with a newline
+            progress.stop()
