@@ -68,8 +68,8 @@ class ConsoleProgress(Observer):
         masks = record["mask_loss"]
         self._row(
             f"{record['epoch']}/{self._total}",
-            f"{record['train_loss']:.4g}",
-            "warm-up" if masks is None else f"{masks:.4g}",
+            f"{record['train_loss']:#.4g}",
+            "warm-up" if masks is None else f"{masks:#.4g}",
             f"{record['changed']:.1%}",
             f"{record['entropy']:.2f}",
             record["channels"],
