@@ -67,8 +67,8 @@ def search(
 ) -> None:
     """Search how many channels each group gets in every layer.
 
-    Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it
-    after which, like after any other end, --resume goes on.
+    Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it, and
+    --resume goes on, as it does after a crash.
     """
     given = {
         "space": None if space is None else _resolved(space),

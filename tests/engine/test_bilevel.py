@@ -148,8 +148,8 @@ def test_record_of_the_masks_by_hand(recorded: Any) -> None:
     last, space = search.history[-1], search.space
     rows = torch.cat([logits.softmax(dim=1) for logits in task.logits[-1]]).double()
     entropy = -(rows * rows.log()).sum(dim=1).mean() / math.log(3)
-    assert last["entropy"] == pytest.approx(entropy, rel=1e-5)
-    assert last["decided"] == pytest.approx((rows.amax(dim=1) >= 0.9).double().mean())
+    assert last["entropy"] == pytest.approx(entropy.item(), rel=1e-5)
+    assert last["decided"] == pytest.approx((rows.amax(dim=1) >= 0.9).double().mean().item())
 
     def groups(logits: list[Tensor]) -> list[int]:
         return torch.cat([unit.argmax(dim=1) for unit in logits]).tolist()
