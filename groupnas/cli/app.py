@@ -21,8 +21,8 @@ app = App(
     version=__version__,
     help=(
         "Search how much of a network each part of its task should get.\n\n"
-        "Start with: groupnas search --space picasso_local --data synthetic --strategy gumbel:quick "
-        "--epochs 20"
+        "Start with: groupnas search --space picasso_local --data synthetic "
+        "--strategy gumbel:quick --epochs 20"
     ),
 )
 for command in (search, flops, plot, spaces, strategies):
