@@ -22,7 +22,7 @@ app = App(
     help=(
         "Search how much of a network each part of its task should get.\n\n"
         "Start with: groupnas search --space picasso_local --data synthetic "
-        "--strategy gumbel:quick --epochs 20"
+        "--strategy gumbel:demo"
     ),
 )
 for command in (search, flops, plot, spaces, strategies):
