@@ -115,3 +115,9 @@ def test_import_without_torch(module: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (result.stdout.strip(), result.stderr) == ("[]", "")
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (command,) = (line for line in lines if line.startswith("python3 -m venv .venv-test"))
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
