@@ -16,6 +16,7 @@ FLOORS = (
     ("_version",),
     ("errors",),
     ("files",),
+    ("palette",),
     ("schema",),
     ("task",),
     ("grouping",),

@@ -16,7 +16,7 @@ from matplotlib.textpath import TextToPath
 
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.report.palette import INK, MUTED, PALE
+from groupnas.palette import INK, MUTED, PALE
 
 # File suffix to the metadata that would otherwise name the moment and the program's version.
 _ANONYMOUS: dict[str, dict[str, None]] = {

@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 
 from groupnas.errors import InputError
 from groupnas.files import nearest, read_text
+from groupnas.palette import COLOURS, INK, MUTED, WARNING, WASH, look
 from groupnas.report.figure import check_suffix, save, shorten, styled, text_width
-from groupnas.report.palette import COLOURS, INK, MUTED, WARNING, WASH, look
 
 Record = Mapping[str, Any]
 

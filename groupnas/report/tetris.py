@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.palette import INK, MUTED, look
 from groupnas.report.figure import check_suffix, save, shorten, styled, text_width
 from groupnas.report.layout import (
     GAP,
@@ -29,7 +30,6 @@ from groupnas.report.layout import (
     TITLE,
     Layout,
 )
-from groupnas.report.palette import INK, MUTED, look
 
 
 def plot_tetris(

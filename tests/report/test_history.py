@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from groupnas.errors import InputError
+from groupnas.palette import WASH, look
 from groupnas.report.history import history_figure, plot_history, read_history
-from groupnas.report.palette import WASH, look
 
 GROUPS = ("left_eye", "right_eye", "nose", "mouth")
 

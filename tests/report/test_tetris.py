@@ -16,8 +16,8 @@ from matplotlib.patches import Rectangle
 
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.palette import look
 from groupnas.report.layout import GAP, Layout
-from groupnas.report.palette import look
 from groupnas.report.tetris import plot_tetris, tetris_figure
 
 FACE = ("left_eye", "right_eye", "nose", "mouth")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from groupnas.palette import COLOURS
 from groupnas.tasks.landmarks.crops import (
     CropSettings,
     cut_parts,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FACES = 6
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7")  # Okabe and Ito, one per part
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.float64]]  # grey image, landmarks
 
@@ -96,7 +96,7 @@ def _draw_face(
     outline = points[list(markup.contour)]
     axes.plot(*outline.T, ".", color="white", markersize=1.5)
     for indices, centre, side, colour in zip(
-        markup.parts.values(), centres, sides, COLOURS, strict=True
+        markup.parts.values(), centres, sides, COLOURS, strict=False
     ):
         axes.plot(*points[list(indices)].T, ".", color=colour, markersize=2)
         corner = tuple(centre - side / 2)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from groupnas.report.palette import COLOURS, HATCHES, contrast, look
+from groupnas.palette import COLOURS, HATCHES, contrast, look
 
 # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0; they apply to linear RGB.
 VISION = {
