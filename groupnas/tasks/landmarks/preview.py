@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FACES = 6
+# A light rim, so that dark points are seen on dark hair
+_RIMMED: dict[str, Any] = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.float64]]  # grey image, landmarks
 
@@ -98,7 +100,7 @@ def _draw_face(
     for indices, centre, side, colour in zip(
         markup.parts.values(), centres, sides, COLOURS, strict=False
     ):
-        axes.plot(*points[list(indices)].T, ".", color=colour, markersize=2)
+        axes.plot(*points[list(indices)].T, ".", color=colour, **_RIMMED)
         corner = tuple(centre - side / 2)
         axes.add_patch(Rectangle(corner, side, side, fill=False, color=colour, linewidth=0.8))
     # The whole face and a little around it, whatever the image's size.
@@ -113,7 +115,7 @@ def _draw_crop(
 ) -> None:
     _show(axes, crop, -2.5, 2.5)
     pixels = (points + 1) * CROP / 2 - 0.5  # box units to pixel centres
-    axes.plot(*pixels.T, ".", color=colour, markersize=2)
+    axes.plot(*pixels.T, ".", color=colour, **_RIMMED)
     axes.set_xlim(-0.5, CROP - 0.5)
     axes.set_ylim(CROP - 0.5, -0.5)
 
