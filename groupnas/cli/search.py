@@ -226,7 +226,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
             f"{total_after / total_before - 1:+.1%}",
         ]
     )
-    for network in ("supernet", "derived"):
+    for network in ("constant", "supernet", "derived"):
         rows.append(
             [f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in errors[network].values())]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -37,7 +37,9 @@ def recalibrate(
 
 
 @torch.no_grad()
-def validation_errors(search: BilevelSearch, network: nn.Module) -> dict[str, float]:
+def validation_errors(
+    search: BilevelSearch, network: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
     """Mean error of every group and over all groups' outputs, on the validation side, unaugmented.
 
     The mean weighs every group by its outputs, as the error over all points does.
@@ -56,7 +58,9 @@ def final_errors(search: BilevelSearch) -> dict[str, dict[str, float]]:
     """Validation errors of ``supernet`` (masks drawn as in the search) and ``derived`` network.
 
     Both see BatchNorm statistics of their own, from the augmented training side. The difference
-    is what the relaxation hid. Does not change the search's weights.
+    is what the relaxation hid. ``constant`` is the error of the derived network's mean output, the
+    same for every sample: what a network that looks at nothing has. Does not change the search's
+    weights.
     """
     seed = torch.Generator().manual_seed(0)
     network = derive(search.net)
@@ -65,7 +69,19 @@ def final_errors(search: BilevelSearch) -> dict[str, dict[str, float]]:
     with _drawing(search.net):
         recalibrate(search, search.net, seed)
         supernet = validation_errors(search, search.net)
-    return {"supernet": supernet, "derived": validation_errors(search, network)}
+    mean = _mean_output(search, network)
+    return {
+        "constant": validation_errors(search, lambda x: mean.expand(len(x), -1)),
+        "supernet": supernet,
+        "derived": validation_errors(search, network),
+    }
+
+
+@torch.no_grad()
+def _mean_output(search: BilevelSearch, network: nn.Module) -> Tensor:
+    """Mean output over the validation side, ``(outputs,)``."""
+    batches = search.split.validation.split(search.strategy.batch_size)
+    return torch.cat([network(search.load(indices)[0]) for indices in batches]).mean(dim=0)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ UNDECIDED_ENTROPY = 0.9
 SILENT_MOVED = 0.02
 RESTLESS_CHANGED = 0.05
 DECIDED = 0.9
+BLIND_ERROR = 0.95
 
 
 def vitals(net: Supernet) -> dict[str, Any]:
@@ -68,3 +69,20 @@ def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[s
             f"restless: {last['changed']:.1%} of the channels still changed group in the last epoch"
         )
     return findings
+
+
+def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What the validation errors at the end of a search say about it.
+
+    Args:
+        errors: ``constant``, ``supernet`` and ``derived``, as of
+            :func:`groupnas.engine.evaluate.final_errors`.
+    """
+    constant, supernet = errors["constant"]["mean"], errors["supernet"]["mean"]
+    if supernet < BLIND_ERROR * constant:
+        return []
+    return [
+        f"blind: the supernet's error {supernet:.2f} is no better than a constant output's "
+        f"{constant:.2f}, so the masks had nothing to learn from; train longer, or start from "
+        "masks.init: even"
+    ]

@@ -16,6 +16,7 @@ from groupnas._version import __version__
 from groupnas.accountant import flops
 from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.evaluate import final_errors
+from groupnas.engine.health import diagnose_errors
 from groupnas.engine.observer import Observer
 from groupnas.engine.run_folder import (
     CHECKPOINT,
@@ -185,6 +186,7 @@ def _write_outcome(folder: RunFolder, job: BilevelSearch) -> None:
 def _result(job: BilevelSearch) -> dict[str, Any]:
     grouping = job.net.grouping()
     before, after = flops(job.space, job.initial), flops(job.space, grouping)
+    errors = final_errors(job)
     return {
         "epochs": len(job.history),
         "channels": sum(job.space.free_units.values()),
@@ -194,9 +196,9 @@ def _result(job: BilevelSearch) -> dict[str, Any]:
         "macs_after": after.per_group,
         "entropy": job.history[-1]["entropy"],
         "decided": job.history[-1]["decided"],
-        "health": job.history[-1]["health"],
+        "health": [*job.history[-1]["health"], *diagnose_errors(errors)],
         "error_unit": job.task.error_unit,
-        "validation_errors": final_errors(job),
+        "validation_errors": errors,
     }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import groupnas
 from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.evaluate import final_errors, recalibrate, validation_errors
+from groupnas.spaces.derive import derive
 
 
 @pytest.fixture
@@ -114,3 +115,13 @@ def test_validation_errors_by_hand(searched: BilevelSearch) -> None:
     found = validation_errors(searched, Zero())
     assert [found[g] for g in ("disc", "square", "ring")] == pytest.approx(expected.tolist())
     assert found["mean"] == pytest.approx(expected.mean().item())  # three outputs each
+
+
+def test_constant_error_by_hand(searched: BilevelSearch) -> None:
+    network = derive(searched.net)
+    recalibrate(searched, network, torch.Generator().manual_seed(0))
+    pixels, truth = searched.task.batch(searched.split.validation)
+    with torch.no_grad():
+        mean = network.eval()(pixels).mean(dim=0)
+    expected = (truth.flatten(1) - mean).abs().mean().item() * 8  # three outputs each, in px
+    assert final_errors(searched)["constant"]["mean"] == pytest.approx(expected, rel=1e-4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import groupnas
-from groupnas.engine.health import diagnose, vitals
+from groupnas.engine.health import diagnose, diagnose_errors, vitals
 
 HEALTHY = {
     "phase": "search",
@@ -76,3 +76,10 @@ def test_vitals_by_hand(shapes_space: groupnas.SearchSpace) -> None:
     assert found["empty"] == ["stem/square", "stem/ring"]
     assert found["decided"] == pytest.approx(12 / total)
     assert found["entropy"] == pytest.approx(undecided * (total - 12) / total, rel=1e-5)
+
+
+@pytest.mark.parametrize(("supernet", "blind"), [(4.7, False), (4.8, True), (6.0, True)])
+def test_a_supernet_no_better_than_a_constant_is_blind(supernet: float, blind: bool) -> None:
+    errors = {"constant": {"mean": 5.0}, "supernet": {"mean": supernet}, "derived": {"mean": 1.0}}
+    findings = diagnose_errors(errors)
+    assert len(findings) == blind and all(text.startswith("blind: ") for text in findings)

@@ -77,7 +77,7 @@ def test_result_by_hand(go: Any, shapes_space: Any) -> None:
     assert run.result["moved"] == run.grouping.changed(run.initial)
     assert run.result["channels"] == sum(shapes_space.free_units.values())
     assert run.result["epochs"] == 3 and run.result["error_unit"] == "px"
-    assert set(run.result["validation_errors"]) == {"supernet", "derived"}
+    assert set(run.result["validation_errors"]) == {"constant", "supernet", "derived"}
 
 
 def test_the_same_seed_gives_the_same_files(go: Any, tmp_path: Path) -> None:
