@@ -78,11 +78,11 @@ def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
         errors: ``constant``, ``supernet`` and ``derived``, as of
             :func:`groupnas.engine.evaluate.final_errors`.
     """
-    constant, supernet = errors["constant"]["mean"], errors["supernet"]["mean"]
-    if supernet < BLIND_ERROR * constant:
+    constant = errors["constant"]["mean"]
+    best = min(errors["supernet"]["mean"], errors["derived"]["mean"])
+    if best < BLIND_ERROR * constant:
         return []
     return [
-        f"blind: the supernet's error {supernet:.2f} is no better than a constant output's "
-        f"{constant:.2f}, so the masks had nothing to learn from; train longer, or start from "
-        "masks.init: even"
+        f"blind: an error of {best:.2f} is no better than a constant output's {constant:.2f}, so "
+        "the masks had nothing to learn from; train longer, or start from masks.init: even"
     ]

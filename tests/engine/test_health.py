@@ -78,8 +78,13 @@ def test_vitals_by_hand(shapes_space: groupnas.SearchSpace) -> None:
     assert found["entropy"] == pytest.approx(undecided * (total - 12) / total, rel=1e-5)
 
 
-@pytest.mark.parametrize(("supernet", "blind"), [(4.7, False), (4.8, True), (6.0, True)])
-def test_a_supernet_no_better_than_a_constant_is_blind(supernet: float, blind: bool) -> None:
-    errors = {"constant": {"mean": 5.0}, "supernet": {"mean": supernet}, "derived": {"mean": 1.0}}
-    findings = diagnose_errors(errors)
+@pytest.mark.parametrize(
+    ("supernet", "derived", "blind"),
+    [(4.7, 6.0, False), (6.0, 4.7, False), (4.8, 6.0, True), (6.0, 6.0, True)],
+)
+def test_networks_no_better_than_a_constant_are_blind(
+    supernet: float, derived: float, blind: bool
+) -> None:
+    errors = {"constant": 5.0, "supernet": supernet, "derived": derived}
+    findings = diagnose_errors({network: {"mean": error} for network, error in errors.items()})
     assert len(findings) == blind and all(text.startswith("blind: ") for text in findings)
