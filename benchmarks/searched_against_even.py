@@ -21,7 +21,7 @@ from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.split import Stream
 from groupnas.engine.strategy import Strategy
-from groupnas.schema import read_yaml
+from groupnas.schema import read_yaml, validate
 from groupnas.spaces.derive import build
 from groupnas.tasks import load_task
 
@@ -59,7 +59,7 @@ def main() -> None:
     for run in options.runs:
         config = read_yaml(run / "config.yaml")
         space = gn.load_space(config["space"]["name"])
-        strategy = Strategy.model_validate(config["strategy"])
+        strategy = validate(Strategy, config["strategy"], f"{run}/config.yaml: strategy")
         search = BilevelSearch(space, task, strategy, config["seed"])
         even = gn.Grouping.even(space)
         for label, grouping in (
