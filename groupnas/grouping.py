@@ -145,7 +145,14 @@ class Grouping:
         Args:
             space: The space whose units are divided.
             scores: Unit name to a ``(C, G)`` table, higher is better.
+
+        Raises:
+            InputError: units or channels that are not the space's.
         """
+        _same_names("units", scores, space.free_units)
+        for unit, channels in space.free_units.items():
+            if len(scores[unit]) != channels:
+                raise InputError(f"{unit}: {len(scores[unit])} rows given, it has {channels}")
         return cls(
             space.name,
             space.groups,

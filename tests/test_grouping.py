@@ -363,6 +363,16 @@ def test_from_scores_is_repaired_per_unit() -> None:
     assert dict(grouping.assignments) == {"stem": (0, 1, 0), "head": (1, 0)}
 
 
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [({}, "units: missing stem"), ({"stem": [[1, 0], [0, 1]]}, "stem: 2 rows given, it has 3")],
+)
+def test_from_scores_refuses(stem: dict[str, list[list[int]]], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Grouping.from_scores(TOY, {"head": [[0, 1], [1, 0]], **stem})
+    assert str(caught.value) == expected
+
+
 # -- files --------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from groupnas.errors import InputError
-from groupnas.spaces.layer import Block, Layer, LayerOp
+from groupnas.spaces.layer import Activation, Block, Layer, LayerOp
 from groupnas.spaces.schema import Row, SpaceFile
 
 
@@ -184,7 +184,7 @@ class Compiler:
         stride: int = 1,
         dilation: int = 1,
         norm: bool = False,
-        act: str = "none",
+        act: Activation = "none",
         bias: bool = False,
     ) -> Layer:
         """Append a layer behind the current end; no ``out_end`` keeps the channels' unit."""
@@ -209,7 +209,7 @@ class Compiler:
             stride=stride,
             dilation=dilation,
             norm=norm,
-            act=act,  # type: ignore[arg-type]
+            act=act,
             bias=bias,
         )
         self._size = (1, 1) if op == "linear" else _windows(layer)

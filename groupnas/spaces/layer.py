@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Activation = Literal["relu", "relu6", "hardswish", "none"]
 LayerOp = Literal["conv", "depthwise", "linear", "avgpool", "maxpool"]
 
 
@@ -41,7 +42,7 @@ class Layer:
     stride: int = 1
     dilation: int = 1
     norm: bool = False
-    act: Literal["relu", "relu6", "hardswish", "none"] = "none"
+    act: Activation = "none"
     bias: bool = False
 
     @property

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from groupnas.schema import read_yaml, validate
+from groupnas.spaces.layer import Activation
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -58,7 +59,7 @@ class Row(_Model):
     n: Positive = 1
     s: Positive = 1
     d: Positive = 1
-    act: Literal["relu", "relu6", "hardswish", "none"] | None = None
+    act: Activation | None = None
     norm: bool = True
     bias: bool | None = None
 
@@ -136,7 +137,7 @@ class SpaceFile(_Model):
     outputs: dict[str, Positive] | None = None
     variants: dict[str, Variant] = {}
     published: list[Published] = []
-    act: Literal["relu", "relu6", "hardswish", "none"] = "relu6"
+    act: Activation = "relu6"
     layers: Annotated[list[Row], Field(min_length=1)]
 
     @model_validator(mode="before")
