@@ -1,7 +1,11 @@
 """300W as its authors lay it out: which faces there should be, and which are there.
 
 ``<root>/300w`` holds ``afw``, ``helen/{trainset,testset}``, ``lfpw/{trainset,testset}`` and
-``ibug``; each face is a ``.pts`` file beside an image of the same name.
+``ibug``, and for the test set of the 300-W challenge ``01_Indoor`` and ``02_Outdoor``; each face
+is a ``.pts`` file beside an image of the same name.
+
+The ``.pts`` files count pixels from 1 (they come from Matlab), so 1 is subtracted; a shift of one
+pixel moves the NME by about 0.1.
 """
 
 from __future__ import annotations
@@ -11,13 +15,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.tasks.dataset import DataReport, SubsetReport
 from groupnas.tasks.landmarks import OBTAINED_300W
-from groupnas.tasks.landmarks.crops import check_image
+from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.images import check_image, read_rgb
+from groupnas.tasks.landmarks.markup import MARKUPS
 from groupnas.tasks.landmarks.parallel import in_threads
 from groupnas.tasks.landmarks.pts import read_pts
 
@@ -30,29 +34,17 @@ SPLITS = {
     "common": _COMMON,
     "challenging": _CHALLENGING,
     "test": {**_COMMON, **_CHALLENGING},
+    "w600": {"01_Indoor": 300, "02_Outdoor": 300},
+}
+# What the faces of a folder are scored as.
+_SUBSETS = {
+    **dict.fromkeys(_COMMON, "common"),
+    **dict.fromkeys(_CHALLENGING, "challenging"),
+    "01_Indoor": "indoor",
+    "02_Outdoor": "outdoor",
 }
 _IMAGES = (".png", ".jpg", ".jpeg")  # where a face has several, the first: png has lost nothing
 _FACE_OF_PHOTO = re.compile(r"(\d+)_\d+")
-
-
-@dataclass(frozen=True)
-class Face:
-    """One annotated face.
-
-    Attributes:
-        name: ``<subset>/<file stem>``.
-        source: The photo it is from, ``<subset>/<photo>``: AFW and Helen number the faces of a
-            photo (``1130084326_1``, ``1130084326_2``); elsewhere a photo has one face.
-        path: The image.
-        points: ``(68, 2)`` float64 in pixel-centre coordinates: (0, 0) is the centre of the
-            top left pixel. The ``.pts`` files count from 1 (they come from Matlab), so 1 is
-            subtracted; a shift of one pixel moves the NME by about 0.1.
-    """
-
-    name: str
-    source: str
-    path: Path
-    points: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -139,14 +131,31 @@ class Inventory:
             )
 
 
+def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
+    """The faces of a split, folder by folder, by name; see :attr:`FaceSet.faces`.
+
+    Raises:
+        InputError: faces are missing (and that is not allowed), or a ``.pts`` file is damaged.
+    """
+    return [read_face(root / FOLDER, image) for image in _images_of(root, split, allow_partial)]
+
+
+def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
+    """The ``.pts`` files of a split; see :attr:`FaceSet.files`."""
+    return [points_file(image) for image in _images_of(root, split, allow_partial)]
+
+
 def inventory(root: str | os.PathLike[str], split: str = "train") -> Inventory:
     """Look which faces of a split are under ``<root>/300w``; reads folders, not files.
 
     ``_mirror`` files, which some copies contain, do not count.
 
     Raises:
-        InputError: ``root`` has no folder ``300w``, or a folder cannot be read.
+        InputError: there is no such split, ``root`` has no folder ``300w``, or a folder cannot be
+            read.
     """
+    if split not in SPLITS:
+        raise InputError(f"300W has no split {split!r}; {nearest(split, SPLITS)}")
     folder = Path(root) / FOLDER
     if not folder.is_dir():
         raise InputError(
@@ -160,6 +169,9 @@ def inventory(root: str | os.PathLike[str], split: str = "train") -> Inventory:
 def read_face(root: Path, image: Path) -> Face:
     """The face of one image, from the ``.pts`` file beside it.
 
+    AFW and Helen number the faces of a photo (``1130084326_1``, ``1130084326_2``), which share
+    their :attr:`Face.source`; elsewhere a photo has one face.
+
     Raises:
         InputError: the ``.pts`` file is damaged; the message names file and line.
     """
@@ -170,6 +182,7 @@ def read_face(root: Path, image: Path) -> Face:
         source=f"{subset}/{numbered[1] if numbered else image.stem}",
         path=image,
         points=read_pts(points_file(image)) - 1.0,
+        subsets=frozenset({_SUBSETS[subset]} if subset in _SUBSETS else ()),
     )
 
 
@@ -185,7 +198,7 @@ def check(root: str | os.PathLike[str]) -> DataReport:
     Raises:
         InputError: ``root`` has no folder ``300w``, or a folder cannot be read.
     """
-    splits = [inventory(root, split) for split in ("train", "common", "challenging")]
+    splits = [inventory(root, split) for split in SPLITS if split != "test"]  # two others in one
     subsets = [(found.split, subset) for found in splits for subset in found.subsets]
     images = [image for _, subset in subsets for image in subset.images]
     alone = [file for _, subset in subsets for file in subset.without_image]
@@ -199,6 +212,12 @@ def check(root: str | os.PathLike[str]) -> DataReport:
         damaged=tuple(line for line in lines if line),
         incomplete=splits[0].lacking,
     )
+
+
+def _images_of(root: Path, split: str, allow_partial: bool) -> list[Path]:
+    found = inventory(root, split)
+    found.require(allow_partial)
+    return [image for subset in found.subsets for image in subset.images]
 
 
 def _damage(file: Path) -> str | None:
@@ -233,3 +252,22 @@ def _subset(root: Path, name: str, expected: int) -> SubsetInventory:
         tuple(images[stem] for stem in sorted(images.keys() - points.keys())),
         True,
     )
+
+
+FACES = FaceSet(
+    name="300w",
+    markup=MARKUPS[68],
+    box="landmarks",
+    normaliser="interocular",
+    subsets={
+        "train": (),
+        "common": (),
+        "challenging": (),
+        "test": ("common", "challenging"),
+        "w600": ("indoor", "outdoor"),
+    },
+    faces=faces,
+    files=files,
+    read=lambda face: read_rgb(face.path),
+    check=check,
+)

@@ -19,6 +19,8 @@ FILES = {
     "helen/testset": ["31_1.jpg"],
     "lfpw/testset": ["image_0001.png"],
     "ibug": ["image_003_1.jpg"],
+    "01_Indoor": ["indoor_001.png"],
+    "02_Outdoor": ["outdoor_001.png"],
 }
 COUNTS = {folder: len(names) for folder, names in FILES.items()}
 

@@ -11,23 +11,19 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks import w300
-from groupnas.tasks.landmarks.crops import read_grey
+from groupnas.tasks.landmarks.images import read_grey
 from groupnas.tasks.landmarks.synthetic import draw_face
-from groupnas.tasks.landmarks.w300 import check, inventory, read_face
+from groupnas.tasks.landmarks.w300 import FACES, check, inventory, read_face
 
 Copy = Callable[[], Path]
-
-
-def faces(root: Path, split: str = "train") -> list[w300.Face]:
-    found = inventory(root, split)
-    images = [image for subset in found.subsets for image in subset.images]
-    return [read_face(found.root, image) for image in images]
 
 
 def test_official_counts() -> None:
     assert sum(w300.SPLITS["train"].values()) == 3148
     assert sum(w300.SPLITS["common"].values()) == 554
     assert sum(w300.SPLITS["test"].values()) == 689
+    assert sum(w300.SPLITS["w600"].values()) == 600
+    assert set(w300.SPLITS) == set(FACES.subsets)
 
 
 def test_a_complete_copy(copy_300w: Copy) -> None:
@@ -38,7 +34,7 @@ def test_a_complete_copy(copy_300w: Copy) -> None:
 
 
 def test_faces_of_one_photo_share_their_source(copy_300w: Copy) -> None:
-    sources = {face.name: face.source for face in faces(copy_300w())}
+    sources = {face.name: face.source for face in FACES.faces(copy_300w(), "train", False)}
     assert sources == {
         "afw/11_1": "afw/11",
         "afw/11_2": "afw/11",
@@ -51,8 +47,36 @@ def test_faces_of_one_photo_share_their_source(copy_300w: Copy) -> None:
 
 
 def test_points_count_from_zero(copy_300w: Copy) -> None:
-    first = faces(copy_300w())[0]
+    first = FACES.faces(copy_300w(), "train", False)[0]
     np.testing.assert_allclose(first.points, draw_face(0)[1], atol=1e-6)
+
+
+def test_subsets_of_the_test_splits(copy_300w: Copy) -> None:
+    root = copy_300w()
+    found = {
+        split: [(face.name, *face.subsets) for face in FACES.faces(root, split, False)]
+        for split in ("common", "challenging", "test", "w600")
+    }
+    assert found["common"] == [
+        ("helen/testset/31_1", "common"),
+        ("lfpw/testset/image_0001", "common"),
+    ]
+    assert found["challenging"] == [("ibug/image_003_1", "challenging")]
+    assert found["test"] == found["common"] + found["challenging"]
+    assert found["w600"] == [
+        ("01_Indoor/indoor_001", "indoor"),
+        ("02_Outdoor/outdoor_001", "outdoor"),
+    ]
+    assert not any(face.subsets for face in FACES.faces(root, "train", False))
+
+
+def test_files_and_pictures_of_a_split(copy_300w: Copy) -> None:
+    root = copy_300w()
+    faces = FACES.faces(root, "train", False)
+    assert FACES.files(root, "train", False) == [face.path.with_suffix(".pts") for face in faces]
+    assert FACES.read(faces[0]).shape == (160, 160, 3)
+    with pytest.raises(InputError, match="no split 'tset'; did you mean 'test'"):
+        FACES.faces(root, "tset", False)
 
 
 def test_mirrored_files_and_duplicates_do_not_count(copy_300w: Copy) -> None:
@@ -110,6 +134,7 @@ def test_check_finds_every_damaged_file(copy_300w: Copy) -> None:
         *["train"] * 3,
         *["common"] * 2,
         "challenging",
+        *["w600"] * 2,
     ]
 
 
