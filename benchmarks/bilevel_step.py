@@ -22,7 +22,7 @@ from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.split import Stream
 from groupnas.spaces import Layer
-from groupnas.spaces.derive import GroupedBlock
+from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.modules import channelwise, init_plain, tail
 from groupnas.tasks import load_task
 
@@ -111,13 +111,11 @@ class StopWatch:
         return self._data / self._total
 
 
-def dense(space: SearchSpace) -> nn.Sequential:
+def dense(space: SearchSpace) -> GroupedNetwork:
     """All layers of a space at full width, every output connected to every input."""
-    network = nn.Sequential(
-        *(
-            GroupedBlock(*map(_dense_layer, block.layers), residual=block.residual)
-            for block in space.blocks
-        )
+    network = GroupedNetwork(
+        space.blocks,
+        [nn.Sequential(*map(_dense_layer, block.layers)) for block in space.blocks],
     )
     init_plain(network)
     return network

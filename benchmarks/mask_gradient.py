@@ -21,7 +21,8 @@ from torch import Tensor
 import groupnas as gn
 from groupnas.engine.run_folder import RunFolder
 from groupnas.schema import read_yaml
-from groupnas.spaces.layer import Layer
+from groupnas.spaces.layer import Block, Layer
+from groupnas.spaces.modules import run_blocks
 from groupnas.task import Task
 from groupnas.tasks import load_task
 
@@ -34,10 +35,11 @@ def mask_gradients(
     groups = len(net.space.groups)
     for unit, assignment in net.space.fixed.items():
         masks[unit] = torch.nn.functional.one_hot(torch.tensor(assignment), groups).float()
+    modules = {block.name: layers for block, layers in net.layers_by_block()}
     seen = []
-    for block, modules in net.layers_by_block():
-        start = x
-        for layer, module in zip(block.layers, modules, strict=True):
+
+    def compute(block: Block, x: Tensor) -> Tensor:
+        for layer, module in zip(block.layers, modules[block.name], strict=True):
             # Copies, so that a unit's layers are told apart
             inputs, outputs = (
                 masks[unit].clone().requires_grad_() for unit in (layer.in_unit, layer.out_unit)
@@ -45,8 +47,9 @@ def mask_gradients(
             x = module(x, inputs, outputs)
             if layer.mixes_channels:
                 seen.append((layer, inputs, outputs))
-        x = x + start if block.residual else x
-    task.loss(x, target).backward()
+        return x
+
+    task.loss(run_blocks(net.space.blocks, x, compute), target).backward()
     return [(layer, a.detach(), b.detach(), a.grad, b.grad) for layer, a, b in seen]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from groupnas.errors import InputError
-from groupnas.spaces.layer import Activation, Block, Layer, LayerOp
+from groupnas.files import nearest
+from groupnas.spaces.layer import INPUT, Activation, Block, Layer, LayerOp
 from groupnas.spaces.schema import Row, SpaceFile
 
 
 class Units:
-    """Layer ends, united where a depthwise convolution or a residual addition ties them.
+    """Layer ends, united where a depthwise convolution or an addition ties them.
 
     A united set is called after its earliest end.
     """
@@ -45,6 +46,16 @@ class Units:
         return [end for end, parent in self._parent.items() if parent == end]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Signal:
+    """What flows out of a block (or of the network's input): who reads it starts here."""
+
+    block: str
+    end: str
+    size: tuple[int, int]
+    flat: bool = False
+
+
 @dataclass
 class Compiler:
     """Walks the rows once, from the input's end to the output's.
@@ -64,8 +75,10 @@ class Compiler:
     blocks: list[Block] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._end = self.units.new("input", self.inputs)
-        self._size = self.file.input
+        end = self.units.new(INPUT, self.inputs)
+        self._here = _Signal(block=INPUT, end=end, size=self.file.input)
+        self._signals = {INPUT: self._here}  # of each row so far
+        self._read: set[str] = set()  # names of rows
 
     def run(self) -> tuple[Block, ...]:
         """The blocks, their layers naming channel units.
@@ -79,27 +92,58 @@ class Compiler:
                 self._row(row, last)
             except InputError as error:
                 raise InputError(f"layers.{index} ({row.name}): {error}") from error
+        for index, row in enumerate(self.file.layers[:-1]):
+            if row.name not in self._read:
+                raise InputError(
+                    f"layers.{index} ({row.name}): no row reads it; name it in a later row's from, "
+                    "or take it out"
+                )
+        last_reader = {name: block.name for block in self.blocks for name in _reads(block)}
         return tuple(
             replace(
                 block,
-                layers=tuple(
-                    replace(
-                        layer,
-                        in_unit=self.units.of(layer.in_unit),
-                        out_unit=self.units.of(layer.out_unit),
-                    )
-                    for layer in block.layers
-                ),
+                layers=tuple(map(self._in_units, block.layers)),
+                frees=tuple(name for name in _reads(block) if last_reader[name] == block.name),
             )
             for block in self.blocks
         )
 
+    def _in_units(self, layer: Layer) -> Layer:
+        of = self.units.of
+        return replace(layer, in_unit=of(layer.in_unit), out_unit=of(layer.out_unit))
+
     def _row(self, row: Row, last: bool) -> None:
+        if row.name == INPUT:
+            raise InputError("name: 'input' is already the name of the network's input")
         if (row.kind == "linear" and row.c is None) != last:
             raise InputError(
                 "the last row, and only it, must be a linear without c: the network's output"
             )
-        if row.kind != "linear" and self._is_flat():
+        sources = self._sources(row, last)
+        self._here = next(iter(sources.values()))
+        if row.kind == "linear":
+            self._linear(row, sources)
+        else:
+            self._spatial(row)
+        self._signals[row.name] = self._here
+
+    def _sources(self, row: Row, last: bool) -> dict[str, _Signal]:
+        """What a row reads, by the name of the row that it comes from."""
+        names = row.reads or [next(reversed(self._signals))]
+        if len(names) > 1 and not last:
+            raise InputError("from: a list of rows is only for the last row, the network's output")
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"from: {name!r} stands twice")
+            if any(name == other.name for other in self.file.layers) and name not in self._signals:
+                raise InputError(f"from: {name!r} is not above this row; a row reads one above it")
+            if name not in self._signals:
+                raise InputError(f"from: no row above is {name!r}; {nearest(name, self._signals)}")
+        self._read.update(names)
+        return {name: self._signals[name] for name in names}
+
+    def _spatial(self, row: Row) -> None:
+        if self._here.flat:
             raise InputError(f"op: {row.op} cannot follow a linear layer")
         for index in range(row.n):
             name = row.name if row.n == 1 and row.kind != "irb" else f"{row.name}.block{index + 1}"
@@ -107,24 +151,38 @@ class Compiler:
             if row.kind == "irb":
                 self._inverted_residual(row, name, stride, first=index == 0)
             else:
-                self.blocks.append(Block(name=name, layers=(self._simple(row, name, stride),)))
+                self._add(name, self._here, self._simple(row, name, stride))
 
-    def _is_flat(self) -> bool:
-        return bool(self.blocks) and self.blocks[-1].layers[-1].op == "linear"
+    def _add(self, name: str, start: _Signal, *layers: Layer, plus: str | None = None) -> None:
+        """Append a block that reads ``start``; its layers lead from there to here."""
+        self.blocks.append(Block(name=name, layers=layers, source=start.block, plus=plus))
+        self._here = replace(self._here, block=name)
+
+    def _linear(self, row: Row, sources: dict[str, _Signal]) -> None:
+        """One layer for each source: their sum is one layer of all features."""
+        act = row.act or ("none" if row.c is None else self.file.act)
+        if len(sources) > 1 and act != "none":
+            raise InputError("act: an output that reads several rows cannot have one")
+        plus = None
+        for source, start in sources.items():
+            self._here = start
+            name = row.name if len(sources) == 1 else f"{row.name}.{source}"
+            end = "output" if row.c is None and plus is None else name
+            bias = row.bias is not False and plus is None
+            layer = self._layer(name, "linear", end, row.c or self.outputs, act=act, bias=bias)
+            if plus is not None:
+                self.units.tie("output", end)
+            self._add(name, start, layer, plus=plus)
+            plus = name
 
     def _simple(self, row: Row, name: str, stride: int) -> Layer:
         kernel, act = row.kernel, row.act or self.file.act
-        if row.kind == "linear":
-            end = "output" if row.c is None else name
-            act = row.act or ("none" if row.c is None else self.file.act)
-            bias = True if row.bias is None else row.bias
-            return self._layer(name, "linear", end, row.c or self.outputs, act=act, bias=bias)
         if row.kind in ("avgpool", "maxpool"):
             op: LayerOp = "avgpool" if row.kind == "avgpool" else "maxpool"
             if kernel is None:
-                if self._size[0] != self._size[1]:
+                kernel, width = self._here.size
+                if kernel != width:
                     raise InputError("op: a global pooling needs a square input; give its kernel")
-                kernel = self._size[0]
             return self._layer(name, op, None, kernel=kernel, stride=stride)
         bias = not row.norm if row.bias is None else row.bias
         depthwise = row.kind == "dwconv"
@@ -143,12 +201,12 @@ class Compiler:
 
     def _inverted_residual(self, row: Row, name: str, stride: int, first: bool) -> None:
         """MobileNetV2's block: expand by t, depthwise, project; added to its input if it fits."""
-        start = self._end
+        start = self._here
         act = row.act or self.file.act
         layers = []
         assert row.t is not None and row.c is not None and row.kernel is not None
         if row.t > 1:
-            width = row.t * self.units.channels[start]
+            width = row.t * self.units.channels[start.end]
             layers.append(
                 self._layer(
                     f"{name}.expand", "conv", f"{name}.hidden", width, kernel=1, norm=True, act=act
@@ -168,10 +226,10 @@ class Compiler:
         )
         trunk = f"{row.name}.trunk" if first else f"{name}.trunk"
         layers.append(self._layer(f"{name}.project", "conv", trunk, row.c, kernel=1, norm=True))
-        residual = stride == 1 and self.units.channels[start] == row.c
+        residual = stride == 1 and self.units.channels[start.end] == row.c
         if residual:
-            self.units.tie(start, trunk)
-        self.blocks.append(Block(name=name, layers=tuple(layers), residual=residual))
+            self.units.tie(start.end, trunk)
+        self._add(name, start, *layers, plus=start.block if residual else None)
 
     def _layer(
         self,
@@ -187,24 +245,24 @@ class Compiler:
         act: Activation = "none",
         bias: bool = False,
     ) -> Layer:
-        """Append a layer behind the current end; no ``out_end`` keeps the channels' unit."""
-        in_end, in_size = self._end, self._size
-        width = self.units.channels[in_end]
+        """A layer that leads on from here; no ``out_end`` keeps the channels' unit."""
+        start, end = self._here, self._here.end
+        width = self.units.channels[end]
         if out_end is not None and channels is not None:
             if channels < len(self.file.groups):
                 raise InputError(
                     f"c: {channels} channels cannot hold {len(self.file.groups)} groups"
                 )
-            self._end = self.units.new(out_end, channels)
+            end = self.units.new(out_end, channels)
         layer = Layer(
             name=name,
             op=op,
-            in_unit=in_end,
-            out_unit=self._end,
+            in_unit=start.end,
+            out_unit=end,
             in_channels=width,
             out_channels=channels or width,
-            in_size=in_size,
-            out_size=in_size,
+            in_size=start.size,
+            out_size=start.size,
             kernel=kernel,
             stride=stride,
             dilation=dilation,
@@ -212,8 +270,14 @@ class Compiler:
             act=act,
             bias=bias,
         )
-        self._size = (1, 1) if op == "linear" else _windows(layer)
-        return replace(layer, out_size=self._size)
+        size = (1, 1) if op == "linear" else _windows(layer)
+        self._here = replace(start, end=end, size=size, flat=op == "linear")
+        return replace(layer, out_size=size)
+
+
+def _reads(block: Block) -> dict[str, None]:
+    """The blocks whose outputs a block takes, each once."""
+    return dict.fromkeys(name for name in (block.source, block.plus) if name is not None)
 
 
 def _windows(layer: Layer) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -9,27 +10,38 @@ from torch import Tensor, nn
 
 from groupnas.grouping import Grouping
 from groupnas.nn import MaskedConv2d, MaskedLinear, UnevenGroupConv2d, UnevenGroupLinear
-from groupnas.spaces.layer import Layer
-from groupnas.spaces.modules import channelwise, init_plain, module_name, tail
+from groupnas.spaces.layer import Block, Layer
+from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 
 
-class GroupedBlock(nn.Sequential):
-    """Layers in sequence; with ``residual``, the input is added to the output."""
+class GroupedNetwork(nn.Module):
+    """Blocks of plain layers, each of which reads an earlier one.
 
-    def __init__(self, *layers: nn.Module, residual: bool) -> None:
-        super().__init__(*layers)
-        self.residual = residual
+    Args:
+        plan: The space's blocks: who reads whom.
+        modules: The layers of each, in the same order.
+    """
+
+    def __init__(self, plan: Sequence[Block], modules: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.plan = tuple(plan)
+        names = (module_name(block.name) for block in self.plan)
+        self.blocks = nn.ModuleDict(dict(zip(names, modules, strict=True)))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        return x + y if self.residual else y
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
+        return run_blocks(self.plan, x, self._compute)
+
+    def _compute(self, block: Block, x: Tensor) -> Tensor:
+        return cast(Tensor, self.blocks[module_name(block.name)](x))
 
 
-def build(space: SearchSpace, grouping: Grouping) -> nn.Sequential:
+def build(space: SearchSpace, grouping: Grouping) -> GroupedNetwork:
     """The plain network of a grouping with fresh weights (MSRA, each group's own fan-in).
 
+    The output layer's weights are a hundredth of that: training starts from outputs near 0.
     Channels are ordered by group inside each unit, so that groups are contiguous; inputs and
     outputs keep their order. Maps ``(N, C_in, H, W)`` to ``(N, outputs)``.
 
@@ -38,16 +50,23 @@ def build(space: SearchSpace, grouping: Grouping) -> nn.Sequential:
     """
     grouping.check_fits(space)
     members = _members(space, grouping)
-    network = nn.Sequential()
-    for block in space.blocks:
-        layers = [_plain_layer(layer, members) for layer in block.layers]
-        network.add_module(module_name(block.name), GroupedBlock(*layers, residual=block.residual))
+    network = GroupedNetwork(
+        space.blocks,
+        [
+            nn.Sequential(*(_plain_layer(layer, members) for layer in block.layers))
+            for block in space.blocks
+        ],
+    )
     init_plain(network)
+    for block, module in zip(space.blocks, network.blocks.values(), strict=True):
+        if block.layers[-1].out_unit == "output":
+            for parameter in module.parameters():
+                parameter.data.mul_(0.01)
     return network
 
 
 @torch.no_grad()
-def derive(net: Supernet) -> nn.Sequential:
+def derive(net: Supernet) -> GroupedNetwork:
     """The supernet's grouping as a plain network with inherited weights.
 
     Its outputs equal the supernet's in evaluation mode. The supernet is not changed; the result
@@ -62,10 +81,10 @@ def derive(net: Supernet) -> nn.Sequential:
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()
     }
-    for (block, masked), plain in zip(net.layers_by_block(), network, strict=True):
-        for layer, source, target in zip(
-            block.layers, masked, cast(GroupedBlock, plain), strict=True
-        ):
+    plain = network.blocks.values()
+    for (block, sources), targets in zip(net.layers_by_block(), plain, strict=True):
+        triples = zip(block.layers, sources, cast(nn.Sequential, targets), strict=True)
+        for layer, source, target in triples:
             _inherit(layer, source, cast(nn.Sequential, target), members)
     return network.train(net.training)
 
@@ -88,6 +107,9 @@ def _plain_layer(layer: Layer, members: dict[str, list[list[int]]]) -> nn.Sequen
     outputs = [len(channels) for channels in members[layer.out_unit]]
     if layer.op == "linear":
         features = [channels * layer.positions for channels in inputs]
+        if len(features) == 1:
+            linear = nn.Linear(features[0], outputs[0], bias=layer.bias)
+            return nn.Sequential(nn.Flatten(), linear, *tail(layer))
         return nn.Sequential(UnevenGroupLinear(features, outputs, bias=layer.bias), *tail(layer))
     if len(set(inputs)) == len(set(outputs)) == 1:
         conv: nn.Module = nn.Conv2d(
@@ -104,6 +126,7 @@ def _inherit(
     """Copy one layer's weights: channels in the order of their groups, none across groups."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
     order = torch.cat(outputs)
+    plain, *plain_tail = (part for part in target if not isinstance(part, nn.Flatten))
     if isinstance(source.op, (MaskedConv2d, MaskedLinear, nn.Conv2d)):  # pooling has no weights
         weight, bias = source.op.weight, source.op.bias
         if layer.op == "linear":
@@ -112,7 +135,6 @@ def _inherit(
             weight[rows][:, columns] if layer.mixes_channels else weight[rows]
             for rows, columns in zip(outputs, inputs, strict=True)
         ]
-        plain = target[0]
         if isinstance(plain, (UnevenGroupConv2d, UnevenGroupLinear)):
             pieces: list[Any] = list(zip(plain.parts, weights, outputs, strict=True))
         else:
@@ -121,7 +143,7 @@ def _inherit(
             part.weight.copy_(value.reshape(part.weight.shape))
             if bias is not None:
                 part.bias.copy_(bias[rows])
-    for norm, plain_norm in zip(source.tail, list(target)[1:], strict=True):
+    for norm, plain_norm in zip(source.tail, plain_tail, strict=True):
         if isinstance(norm, nn.BatchNorm2d):
             state = norm.state_dict()
             plain_norm.load_state_dict({k: v[order] if v.dim() else v for k, v in state.items()})

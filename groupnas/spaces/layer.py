@@ -1,4 +1,4 @@
-"""The compiled form of a space: primitive layers, in blocks that may have a residual addition."""
+"""The compiled form of a space: primitive layers, in blocks that read and add earlier ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 Activation = Literal["relu", "relu6", "hardswish", "none"]
 LayerOp = Literal["conv", "depthwise", "linear", "avgpool", "maxpool"]
+
+INPUT = "input"  # where a block is named: the network's own input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,19 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Layers in sequence; with ``residual``, the block's input is added to its output."""
+    """Layers in sequence, behind an earlier block.
+
+    Attributes:
+        name: E.g. ``stage2.block1``.
+        layers: First to last.
+        source: The block whose output the first layer reads, or ``"input"``.
+        plus: The block whose output (or ``"input"``) is added to the last layer's; the source
+            itself in a residual block.
+        frees: The blocks whose outputs nobody reads behind this one.
+    """
 
     name: str
     layers: tuple[Layer, ...]
-    residual: bool = False
+    source: str
+    plus: str | None = None
+    frees: tuple[str, ...] = ()

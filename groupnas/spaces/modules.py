@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable, Sequence
 
-from groupnas.spaces.layer import Layer
+from torch import Tensor, nn
+
+from groupnas.spaces.layer import INPUT, Block, Layer
 
 _ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -24,6 +26,27 @@ def module_name(name: str) -> str:
     Different names stay different: none of ours has a dash.
     """
     return f"{name}-" if name in _TAKEN else name.replace(".", "-")
+
+
+def run_blocks(
+    blocks: Sequence[Block], x: Tensor, compute: Callable[[Block, Tensor], Tensor]
+) -> Tensor:
+    """The last block's output; each is dropped once its last reader has run.
+
+    Args:
+        blocks: Of a space, in its order.
+        x: The network's input.
+        compute: The layers of a block.
+    """
+    outputs = {INPUT: x}
+    for block in blocks:
+        x = compute(block, outputs[block.source])
+        if block.plus is not None:
+            x = x + outputs[block.plus]
+        outputs[block.name] = x
+        for name in block.frees:
+            del outputs[name]
+    return x
 
 
 def channelwise(layer: Layer) -> nn.Module:

@@ -10,13 +10,20 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from groupnas.schema import read_yaml, validate
 from groupnas.spaces.layer import Activation
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+# One name is short for a list of one
+Names = Annotated[
+    list[Name],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 
 # operator -> the keys it must have, the keys it may have
 _KEYS: dict[str, tuple[set[str], set[str]]] = {
@@ -50,6 +57,9 @@ class Row(_Model):
         act: Activation; the file's where not given (none behind the network's output).
         norm: Whether BatchNorm follows.
         bias: Whether the convolution has a bias; by default where no BatchNorm follows.
+        reads: The rows that it reads, ``from`` in the file; by default the row above. ``input`` is
+            the network's own. Only the network's output may read several: their features,
+            flattened, one after the other.
     """
 
     name: Name
@@ -62,6 +72,7 @@ class Row(_Model):
     act: Activation | None = None
     norm: bool = True
     bias: bool | None = None
+    reads: Names | None = Field(default=None, alias="from")
 
     @property
     def kind(self) -> str:
@@ -79,7 +90,7 @@ class Row(_Model):
         if self.op not in _PLAIN and not _OPERATOR.fullmatch(self.op):
             raise ValueError(f"op: {self.op!r} is not an operator; choose from: {OPERATORS}")
         required, allowed = _KEYS[self.kind]
-        given = self.model_fields_set - {"name", "op"}
+        given = self.model_fields_set - {"name", "op", "reads"}
         if missing := sorted(required - given):
             raise ValueError(f"{missing[0]}: missing; op {self.op} needs it")
         if unknown := sorted(given - required - allowed):
@@ -119,7 +130,8 @@ class SpaceFile(_Model):
         title: One line for lists.
         source: Where the architecture was published.
         input: Height and width of the input.
-        groups: Group names, in the order of input channels and outputs.
+        groups: Group names, in the order of input channels and outputs; a single one makes a
+            network without groups.
         inputs: Input channels of each group.
         outputs: Network outputs of each group.
         variants: Named replacements of what is above; the first is the default.
@@ -132,7 +144,7 @@ class SpaceFile(_Model):
     title: str
     source: str = ""
     input: tuple[Positive, Positive]
-    groups: Annotated[list[Name], Field(min_length=2)]
+    groups: Annotated[list[Name], Field(min_length=1)]
     inputs: dict[str, Positive] | None = None
     outputs: dict[str, Positive] | None = None
     variants: dict[str, Variant] = {}

@@ -13,7 +13,7 @@ from groupnas.grouping import Grouping
 from groupnas.nn import ChannelMask, MaskedConv2d, MaskedLinear
 from groupnas.nn.channel_mask import MaskInit
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import channelwise, init_plain, module_name, tail
+from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
 
 
@@ -62,13 +62,14 @@ class Supernet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, part after part in the groups' order."""
         masks = self._draw()
-        for block, modules in self.layers_by_block():
-            start = x
+
+        def compute(block: Block, x: Tensor) -> Tensor:
+            modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
             for layer, module in zip(block.layers, modules, strict=True):
                 x = module(x, masks[layer.in_unit], masks[layer.out_unit])
-            if block.residual:
-                x = x + start
-        return x
+            return x
+
+        return run_blocks(self.space.blocks, x, compute)
 
     def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
         """Every block of the space with the modules of its layers."""

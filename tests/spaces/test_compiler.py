@@ -57,7 +57,8 @@ def test_residual_additions_tie_trunks_across_rows() -> None:
     assert ends["one.block1.project"] == ("stem", "stem")
     assert ends["two.block1.project"] == ("two.block1.hidden", "stem")
     assert ends["depth.block2"] == ("three.trunk", "three.trunk")
-    assert [block.residual for block in space.blocks[1:7]] == [True] * 4 + [False, True]
+    residuals = [block.plus == block.source for block in space.blocks[1:7]]
+    assert residuals == [True] * 4 + [False, True]
 
 
 def test_pooling_dilation_and_linear_layers() -> None:
@@ -111,7 +112,7 @@ def test_what_a_row_adds(
 ) -> None:
     space = compiled({"name": "stem", "op": "conv3x3", "c": 4}, {"name": "x", **row})
     assert list(space.free_units) == ["stem", *units]
-    assert [block.residual for block in space.blocks[1:-1]] == residuals
+    assert [block.plus == block.source for block in space.blocks[1:-1]] == residuals
 
 
 def test_the_first_of_a_row_has_its_stride(compiled: Make) -> None:

@@ -25,7 +25,7 @@ from groupnas.spaces.supernet import Supernet
 SMALL = Path(__file__).parent / "small"
 PLAIN = {
     nn.Sequential, nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU,
-    nn.ReLU6, nn.Hardswish, nn.ModuleList,
+    nn.ReLU6, nn.Hardswish, nn.ModuleList, nn.ModuleDict, nn.Flatten,
 }  # fmt: skip
 
 Groupings = Callable[[SearchSpace], list[Grouping]]
@@ -106,11 +106,11 @@ def test_nothing_is_left_of_the_masks(space: SearchSpace) -> None:
     network = build(space, Grouping.random(space))
     kinds = {type(module) for module in network.modules()}
     assert {kind.__name__ for kind in kinds - PLAIN} <= {
-        "GroupedBlock",
+        "GroupedNetwork",
         "UnevenGroupConv2d",
         "UnevenGroupLinear",
     }
-    assert len(network) == len(space.blocks)
+    assert len(network.blocks) == len(space.blocks)
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -140,7 +140,7 @@ def test_fresh_weights_have_the_variance_of_their_own_fan_in() -> None:
     torch.manual_seed(0)
     wide, narrow = [], []
     for _ in range(50):
-        parts = build(space, grouping).get_submodule("second-block1.0.0.parts")
+        parts = build(space, grouping).get_submodule("blocks.second-block1.0.0.parts")
         wide.append(parts[0].weight.flatten())  # type: ignore[index]
         narrow.append(parts[1].weight.flatten())  # type: ignore[index]
     assert torch.cat(wide).std().item() == pytest.approx(math.sqrt(2 / (5 * 9)), rel=0.05)

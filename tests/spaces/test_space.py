@@ -25,6 +25,8 @@ PARTS = ("left_eye", "right_eye", "nose", "mouth")
         ("picasso_local:68", (22, 22, 18, 40)),
         ("picasso_local:98", (36, 36, 18, 40)),
         ("picasso_local:19", (12, 12, 6, 6)),
+        ("picasso_local:29", (18, 18, 8, 12)),
+        ("picasso_local:106", (38, 38, 30, 40)),
     ],
 )
 def test_variants_of_the_local_network(name: str, outputs: tuple[int, ...]) -> None:
@@ -41,7 +43,7 @@ def test_variants_of_the_local_network(name: str, outputs: tuple[int, ...]) -> N
 def test_a_variant_can_be_an_argument() -> None:
     assert load_space("picasso_local", "98") == load_space("picasso_local:98")
     assert load_space("picasso_local", "98") != load_space("picasso_local")
-    assert variant_names("picasso_local") == ["68", "98", "19"]
+    assert variant_names("picasso_local") == ["68", "98", "19", "29", "106"]
 
 
 def test_published_figures_are_the_variants() -> None:
@@ -87,7 +89,7 @@ def test_the_users_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
     ("name", "message"),
     [
         ("picaso_local", "'picaso_local' is not among the search spaces; did you mean 'picasso"),
-        ("picasso_local:86", "variant '86': choose from: 19, 68, 98"),
+        ("picasso_local:86", "variant '86': choose from: 106, 19, 29, 68, 98"),
         ("nowhere/ties.yaml", "nowhere/ties.yaml: no such file"),
         (f"{SMALL / 'ties.yaml'}:68", "ties.yaml: variant '68': choose from: (none)"),
     ],

@@ -100,7 +100,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "text for int": ("layers.1.n", "2", "layers.1.n: input should be a valid integer, got '2'"),
     "float in the size": ("input", [8, 6.0], "input.1: input should be a valid integer, got 6.0"),
     "size of one": ("input", [8], "input.1: missing"),
-    "one group": ("groups", ["a"], "groups: list should have at least 2 items"),
+    "no group": ("groups", [], "groups: list should have at least 1 item"),
     "group twice": ("groups", ["a", "a"], "groups: a name stands twice"),
     "no layers": ("layers", [], "layers: list should have at least 1 item"),
     "unknown activation": ("act", "gelu", "act: input should be 'relu', 'relu6', 'hardswish' or"),
