@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """How one tool counts: the weight of each kind of operation. All ignore residual additions.
+    """How one tool counts: the weight of each kind of operation. None counts sums of two layers.
 
     Attributes:
         summary: What it is, in one line.
@@ -126,9 +126,19 @@ class FlopsTable:
         }
 
     def rows(self) -> list[list[str]]:
-        """The table as text: a header, a row for each layer, then sums, shares and parameters."""
+        """The table as text: a header, a row for each layer, then sums, shares and parameters.
+
+        A single group is all there is: it has no column of sums and no shares.
+        """
         total = max(self.total, 1)
         per_group = self.per_group.values()
+        if len(self.groups) == 1:
+            return [
+                [f"layer ({self.convention})", *self.groups],
+                *([layer.name, _thousands(*layer.flops)] for layer in self.layers),
+                ["total", _thousands(self.total)],
+                ["parameters", _thousands(self.total_params)],
+            ]
         return [
             [f"layer ({self.convention})", *self.groups, "all"],
             *(

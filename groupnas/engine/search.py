@@ -93,6 +93,11 @@ def search(
             cannot be written; a resumed run whose space, data or settings are not the same; a
             loss that is no longer finite.
     """
+    if len(space.groups) == 1:
+        raise InputError(
+            f"{space.name}: has one group ({space.groups[0]}), so that there is nothing to search; "
+            "choose a space with two or more"
+        )
     folder = RunFolder(out)
     recorded = folder.read_config() if resume else None
     if recorded is None:

@@ -21,8 +21,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # One name is short for a list of one
 Names = Annotated[
     list[Name],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     Field(min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
 
 # operator -> the keys it must have, the keys it may have

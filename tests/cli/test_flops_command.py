@@ -52,7 +52,7 @@ def test_published_figures_are_printed_beside(capsys: pytest.CaptureFixture[str]
     ("options", "message"),
     [
         (["--space", "picaso_local"], "did you mean 'picasso_local'"),
-        (["--space", "picasso_local:69"], "variant '69': choose from: 19, 68, 98"),
+        (["--space", "picasso_local:69"], "variant '69': choose from: 106, 19, 29, 68, 98"),
         (["--space", SPACE, "--convention", "macs"], "convention 'macs': did you mean 'mac'"),
         (["--space", SPACE, "--grouping", "none.json"], "none.json: cannot be read: No such file"),
         (["--space", SPACE, "--grouping", SPACE], "three_parts.yaml: is not JSON"),

@@ -171,6 +171,12 @@ def test_a_device_that_is_not_here(go: Any, tmp_path: Path, device: str) -> None
     assert not (tmp_path / "run").exists()
 
 
+def test_one_group_leaves_nothing_to_search(go: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"picasso_global:68: has one group \(face\), so that"):
+        go(space=groupnas.load_space("picasso_global"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
     go()
     folder = RunFolder(tmp_path / "run")

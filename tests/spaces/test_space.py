@@ -113,8 +113,14 @@ def test_layers_join_without_a_gap(space: SearchSpace) -> None:
     layers = space.layers
     assert layers[0].in_unit == "input" and layers[-1].out_unit == "output"
     assert layers[0].in_size == space.input_size and layers[-1].out_size == (1, 1)
-    for first, second in zip(layers, layers[1:], strict=False):
-        assert (first.out_unit, first.out_size) == (second.in_unit, second.in_size)
+    ends = {"input": ("input", space.input_size)}
+    for block in space.blocks:
+        end = ends[block.source]
+        for layer in block.layers:
+            assert (layer.in_unit, layer.in_size) == end
+            end = (layer.out_unit, layer.out_size)
+        ends[block.name] = end
+        assert block.plus is None or ends[block.plus] == end
     for layer in layers:
         assert layer.in_channels == space.units[layer.in_unit]
         assert layer.out_channels == space.units[layer.out_unit]
