@@ -68,10 +68,13 @@ class Scores:
 
 @dataclass(frozen=True)
 class PoseBin:
-    """The faces whose pose lies in ``low <= angle < high`` degrees, and their NME in %."""
+    """The faces whose pose lies in ``low <= angle < high`` degrees, and their NME in %.
 
-    low: float
-    high: float
+    The last bin is open: its ``high`` is ``None``.
+    """
+
+    low: int
+    high: int | None
     faces: int
     nme: float | None
 
@@ -126,7 +129,7 @@ class Errors:
         found = []
         for number in range(_LAST_BIN // _BIN + 1):
             rows = bins == number
-            high = np.inf if number * _BIN == _LAST_BIN else (number + 1) * _BIN
+            high = None if number * _BIN == _LAST_BIN else (number + 1) * _BIN
             found.append(
                 PoseBin(number * _BIN, high, int(rows.sum()), _mean_percent(self.nme[rows]))
             )
@@ -186,8 +189,7 @@ def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = N
         InputError: an unknown kind, one that the markup does not have, or a face whose distance
             is not above 0; the message counts faces from 0.
     """
-    if kind not in NORMALISERS:
-        raise InputError(f"normaliser {kind!r}: no such thing; {nearest(kind, NORMALISERS)}")
+    check_normaliser(kind, markup)
     if kind.startswith("box"):
         if boxes is None:
             raise ValueError(f"the normaliser {kind} needs boxes")
@@ -198,10 +200,6 @@ def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = N
             "box_width": sides[:, 0],
         }[kind]
     else:
-        if kind == "interocular" and markup.interocular is None:
-            raise InputError(
-                f"normaliser {kind!r}: {markup.name} marks no outer eye corners; use 'box'"
-            )
         ends = markup.interpupil
         if kind == "interocular" and markup.interocular is not None:
             left, right = markup.interocular
@@ -215,6 +213,16 @@ def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = N
             "cannot be divided by that"
         )
     return np.asarray(distance, dtype=np.float64)
+
+
+def check_normaliser(kind: str, markup: Markup) -> None:
+    """Raise :class:`InputError` unless there is such a normaliser and the markup has it."""
+    if kind not in NORMALISERS:
+        raise InputError(f"normaliser {kind!r}: no such thing; {nearest(kind, NORMALISERS)}")
+    if kind == "interocular" and markup.interocular is None:
+        raise InputError(
+            f"normaliser {kind!r}: {markup.name} marks no outer eye corners; use 'box'"
+        )
 
 
 def tangents(truth: Array, markup: Markup) -> Array:

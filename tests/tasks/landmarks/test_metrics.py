@@ -221,4 +221,4 @@ def test_nme_by_pose() -> None:
     assert bins[0].nme == pytest.approx(100 * errors.nme[:2].mean())
     assert bins[9].nme == pytest.approx(100 * errors.nme[3:].mean())
     assert bins[5].nme is None
-    assert (bins[9].low, bins[9].high) == (90, math.inf)
+    assert (bins[9].low, bins[9].high) == (90, None)

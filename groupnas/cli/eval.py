@@ -1,0 +1,139 @@
+"""``groupnas eval``: what a trained cascade scores on a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import AllowPartial, AsJson, DataRoot
+
+if TYPE_CHECKING:
+    from groupnas.report.faces import Panel
+    from groupnas.tasks.landmarks.evaluation import Evaluation
+    from groupnas.tasks.landmarks.face import Face, FaceSet
+
+_SHOWN = 12  # faces on a sheet
+
+
+def evaluate(
+    *,
+    model: Annotated[Path, Parameter(help="A trained cascade: its model.json, or its folder.")],
+    data: Annotated[str, Parameter(help="A data set of faces; `groupnas data list` names them.")],
+    split: Annotated[str, Parameter(help="Of the data set.")] = "test",
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+    normaliser: Annotated[
+        str | None,
+        Parameter(
+            help="Divide errors by interocular, interpupil, box, box_longest or box_width; the "
+            "data set's own by default."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, Parameter(help="What is a failure: 0.1; of 106 points 0.08.")
+    ] = None,
+    device: Annotated[str, Parameter(help="A torch device.")] = "cpu",
+    out: Annotated[
+        Path | None,
+        Parameter(help="A folder for scores.json, faces.csv, the CED and the worst faces."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a cascade and its global stage on the faces of a data set.
+
+    Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
+    distribution (AUC) of every subset, the error of each part, and the error by head pose.
+    """
+    from groupnas.tasks.landmarks.face_sets import face_set
+    from groupnas.tasks.landmarks.metrics import check_normaliser
+
+    faces = face_set(data)
+    if normaliser is not None:
+        check_normaliser(normaliser, faces.markup)
+    root = _root(data, data_root)
+
+    from groupnas.cli.tables import print_table
+    from groupnas.tasks.landmarks import evaluation as evaluating
+    from groupnas.tasks.landmarks.model import load_cascade
+
+    found = evaluating.evaluate(
+        load_cascade(model, device),
+        faces,
+        root,
+        split,
+        allow_partial=allow_partial,
+        kind=normaliser,
+        threshold=threshold,
+        watch=_watched,
+    )
+    scores = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
+    written = _write(found, faces, scores, out) if out else []
+    if as_json:
+        print(json.dumps(scores, indent=2))
+        return
+    print(evaluating.how(found))
+    print_table(evaluating.rows(found), numbers=True)
+    print("\nNME % by head pose, in degrees of pitch and yaw estimated from the true landmarks:")
+    print_table(evaluating.pose_rows(found), numbers=True)
+    for path in written:
+        print(path)
+
+
+def _write(found: Evaluation, faces: FaceSet, scores: object, out: Path) -> list[Path]:
+    from groupnas.files import write_text
+    from groupnas.report.ced import plot_ced
+    from groupnas.report.faces import plot_faces
+
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(out / "faces.csv", found.to_csv())
+    written = [out / "scores.json", out / "faces.csv"]
+    full = found.scores["full"]
+    for suffix in (".png", ".svg"):
+        path = plot_ced(
+            {stage: 100 * errors.nme for stage, errors in found.errors.items()},
+            out / f"ced{suffix}",
+            limit=100 * found.threshold,
+            unit=f"NME, % of {found.normaliser} ({found.data}, {found.split})",
+            notes=[f"NME {full[stage].nme:.2f} %, AUC {full[stage].auc:.3f}" for stage in full],
+        )
+        written.append(path)
+    ranked = found.ranked()
+    for name, numbers in (("worst", ranked[:_SHOWN]), ("best", ranked[::-1][:_SHOWN])):
+        written.append(plot_faces(_panels(found, faces, numbers), out / f"{name}.png"))
+    return written
+
+
+def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[Panel]:
+    from groupnas.report.faces import Panel
+
+    curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
+    return [
+        Panel(
+            title=f"{100 * found.errors['cascade'].nme[number]:.2f} %  {found.faces[number].name}",
+            image=faces.read(found.faces[number]),
+            truth=found.faces[number].points,
+            found=found.located["cascade"][number],
+            curves=curves,
+        )
+        for number in numbers
+    ]
+
+
+def _root(data: str, data_root: Path | None) -> Path | None:
+    from groupnas.tasks import find_dataset, require_root
+
+    return require_root(find_dataset(data), data_root)
+
+
+def _watched(faces: Sequence[Face]) -> Iterable[Face]:
+    """The faces one by one, under a progress bar where there is a terminal to see it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(faces, description="Locating landmarks")
