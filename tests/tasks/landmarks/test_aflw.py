@@ -34,7 +34,7 @@ def test_faces_in_the_files_order(
         np.testing.assert_array_equal(face.points, some_points(19, row))
         assert face.box is not None and face.box.tolist() == [
             10 + row,
-            20 + row,
+            20,
             60 + row,
             70 + row,
         ]
