@@ -113,7 +113,7 @@ def files_in(places: list[Path]) -> list[tuple[Path, Reader]]:
 
 
 def fuzz_apart(path: Path, times: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """:func:`fuzz` of one file in a process of its own, which damage may bring down."""
+    """:func:`fuzz` of one file in a process of its own, which HDF5 might bring down."""
     command = [sys.executable, __file__, str(path), "--times", str(times), "--seed", str(seed)]
     return subprocess.run([*command, "--here"], capture_output=True, text=True, timeout=600)
 
@@ -128,7 +128,7 @@ def main() -> int:
     ends: Counter[str] = Counter()
     failures = []
     for path, read in files_in(options.places):
-        if not options.here and path.suffix == ".mat":
+        if not options.here and path.match("COFW_*_color.mat"):
             done = fuzz_apart(path, options.times, options.seed)
             lines = done.stdout.splitlines()
             if done.returncode not in (0, 1) or not lines:

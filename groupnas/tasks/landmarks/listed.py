@@ -127,7 +127,7 @@ def report(
                 damaged.append(str(error))
                 problem = "damaged"
             subsets.append(SubsetReport(name, split, expected, 0, (problem,)))
-            lacking: str | None = f"{split}: {problem}"
+            lacking: str | None = f"{name}: {problem}"
         else:
             count = len(listed.found)
             subsets.append(SubsetReport(name, split, expected, count, listed.problems))

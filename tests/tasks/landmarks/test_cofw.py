@@ -121,7 +121,7 @@ def test_check(cofw_root: Path) -> None:
     path = cofw_root / "cofw/COFW_train_color.mat"
     path.write_bytes(path.read_bytes()[:3000])
     report = FACES.check(cofw_root)
-    assert len(report.damaged) == 1 and report.incomplete == "train: damaged"
+    assert len(report.damaged) == 1 and report.incomplete == "COFW_train_color.mat: damaged"
     assert report.damaged[0].startswith(f"{path}: damaged or not a Matlab file: ")
     assert "no such file" in report.subsets[1].problems[0]
 

@@ -115,7 +115,7 @@ def test_check_names_all_that_is_wrong(wflw_root: Path) -> None:
         "list_98pt_rect_attr_test.txt marks as pose",
         f"{SUBSETS}/list_98pt_test_makeup.txt:1: expected 197 fields, got 3",
     ]
-    assert report.incomplete == "train: damaged"
+    assert report.incomplete == "list_98pt_rect_attr_train.txt: damaged"
     assert report.subsets[0].found == 0
     assert report.subsets[1].problems == ()
 
