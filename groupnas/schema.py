@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from groupnas.errors import InputError
-from groupnas.files import read_text
+from groupnas.files import find_shipped, nearest, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -32,6 +33,49 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
     except (ValueError, LookupError, AttributeError) as error:
         # What PyYAML lets out where a scalar is not of its tag: `2024-13-01`, `!!bool maybe`.
         raise InputError(f"{path}: is not YAML: a value cannot be read: {error}") from error
+
+
+def read_preset(kind: str, name: str) -> tuple[Any, Path]:
+    """The data of a settings file, with the preset that ``name:preset`` picks, and its path.
+
+    A file's ``presets`` replace single settings of it, at every depth.
+
+    Args:
+        kind: A folder of shipped files, e.g. ``"strategies"``.
+        name: As :func:`groupnas.files.find_shipped` takes it, with or without ``:preset``.
+
+    Raises:
+        InputError: no such file or preset, or not a mapping of settings.
+    """
+    preset = None
+    if ":" in name and not os.path.exists(name):
+        name, preset = name.rsplit(":", 1)
+    path = find_shipped(kind, name)
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
+    presets = data.pop("presets", {})
+    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
+        raise InputError(f"{path}: presets: expected a mapping from names to settings")
+    if preset is not None and preset not in presets:
+        raise InputError(f"{path}: preset {preset!r}: {nearest(preset, presets)}")
+    return data if preset is None else _merged(data, presets[preset]), path
+
+
+def preset_names(kind: str, name: str) -> list[str]:
+    """The presets of a settings file, for lists."""
+    return list(read_yaml(find_shipped(kind, name)).get("presets", {}))
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``, setting by setting at every depth."""
+    both = dict(base)
+    for key, value in changes.items():
+        old = base.get(key)
+        both[key] = (
+            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return both
 
 
 def validate(model: type[ModelT], data: Any, origin: str) -> ModelT:

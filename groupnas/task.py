@@ -1,7 +1,8 @@
-"""What a search needs from the data: the :class:`Task` protocol."""
+"""What a search or a training needs from the data: the :class:`Task` protocol."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -58,3 +59,44 @@ class Task(Protocol):
     def fingerprint(self) -> str:
         """A hash of the samples; a resumed run refuses data that is not the same."""
         ...
+
+
+class TaskSubset:
+    """Some samples of a task, as a task.
+
+    Args:
+        task: The whole.
+        indices: ``(N,)`` int64, which samples.
+    """
+
+    def __init__(self, task: Task, indices: Tensor) -> None:
+        self._task = task
+        self._indices = indices
+        self.name = task.name
+        self.inputs = task.inputs
+        self.outputs = task.outputs
+        self.error_unit = task.error_unit
+        self.sources: Sequence[str] = [task.sources[index] for index in indices.tolist()]
+
+    def batch(
+        self, indices: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]:
+        """As :meth:`Task.batch`; indices count within the subset."""
+        return self._task.batch(self._indices[indices], generator)
+
+    def loss(self, predicted: Tensor, target: Any) -> Tensor:
+        """As :meth:`Task.loss`."""
+        return self._task.loss(predicted, target)
+
+    def errors(self, predicted: Tensor, target: Any) -> Tensor:
+        """As :meth:`Task.errors`."""
+        return self._task.errors(predicted, target)
+
+    def to(self, target: Any, device: torch.device) -> Any:
+        """As :meth:`Task.to`."""
+        return self._task.to(target, device)
+
+    def fingerprint(self) -> str:
+        """Of the whole task and of which samples these are."""
+        chosen = f"{self._task.fingerprint()} {self._indices.tolist()}"
+        return hashlib.sha256(chosen.encode()).hexdigest()

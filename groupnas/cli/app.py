@@ -9,11 +9,13 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from groupnas._version import __version__
 from groupnas.cli.data import app as data_app
+from groupnas.cli.eval import evaluate
 from groupnas.cli.flops import flops
 from groupnas.cli.plot import plot
 from groupnas.cli.search import search
 from groupnas.cli.spaces import spaces
 from groupnas.cli.strategies import strategies
+from groupnas.cli.train import train
 from groupnas.errors import InputError
 
 app = App(
@@ -25,8 +27,9 @@ app = App(
         "--strategy gumbel:demo"
     ),
 )
-for command in (search, flops, plot, spaces, strategies):
+for command in (search, train, flops, plot, spaces, strategies):
     app.command(command)
+app.command(evaluate, name="eval")
 app.command(data_app)
 
 

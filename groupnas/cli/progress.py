@@ -1,4 +1,4 @@
-"""What a search shows while it runs."""
+"""What a search and a training show while they run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from groupnas.engine.observer import Observer
 
 if TYPE_CHECKING:
-    from groupnas.engine.bilevel import BilevelSearch
+    from groupnas.engine.job import Job
 
 
 _HEADER_EVERY = 20  # epochs; the names must not scroll away
 
 
 class ConsoleProgress(Observer):
-    """A bar with the time left, and one line for each epoch; on standard error.
+    """A bar with the time left, and one line for each epoch; on standard error."""
 
-    The line: losses, share of channels that changed group, entropy, channels of every group.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, what: str = "searching") -> None:
         self.console = Console(stderr=True, highlight=False, markup=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -36,24 +33,18 @@ class ConsoleProgress(Observer):
             # Speed is averaged over the latest minutes: search epochs cost twice a warm-up's.
             speed_estimate_period=120,
         )
+        self._what = what
         self._findings: set[str] = set()
         self._lines = 0
 
-    def started(self, search: BilevelSearch) -> None:
-        train, validation = len(search.split.train), len(search.split.validation)
-        self._say(
-            f"{search.space.name} on {search.task.name}: {train:,} samples train the weights, "
-            f"{validation:,} the masks"
-        )
-        self._say(f"{search.total_epochs} epochs, {search.strategy.warmup_epochs} of them warm-up")
-        if search.history:
-            self._say(f"resuming after epoch {len(search.history)}")
-        self._names = search.space.groups
-        self._total = search.total_epochs
-        self._steps = search.train_stream.batches_per_pass
-        self._done = len(search.history)
+    def started(self, job: Job) -> None:
+        for line in job.describe():
+            self._say(line)
+        if job.history:
+            self._say(f"resuming after epoch {len(job.history)}")
+        self._total, self._done = job.total_epochs, len(job.history)
         self._bar = self._progress.add_task(
-            "searching", total=self._total * self._steps, completed=self._done * self._steps
+            self._what, total=self._total * job.steps, completed=self._done * job.steps
         )
         self._progress.start()
 
@@ -62,19 +53,14 @@ class ConsoleProgress(Observer):
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         self._done = record["epoch"]
+        columns = _training_columns(record) if "validation" in record else _search_columns(record)
+        cells = {"epoch": f"{record['epoch']}/{self._total}", **columns}
+        widths = [max(len(name), 2 * len(str(self._total)) + 1, 7) for name in cells]
         if self._lines % _HEADER_EVERY == 0:
-            self._row("epoch", "train", "masks", "changed", "entropy", dict.fromkeys(self._names))
+            self._say("  ".join(f"{name:>{w}}" for name, w in zip(cells, widths, strict=True)))
         self._lines += 1
-        masks = record["mask_loss"]
-        self._row(
-            f"{record['epoch']}/{self._total}",
-            f"{record['train_loss']:#.4g}",
-            "warm-up" if masks is None else f"{masks:#.4g}",
-            f"{record['changed']:.1%}",
-            f"{record['entropy']:.2f}",
-            record["channels"],
-        )
-        for finding in record["health"]:
+        self._say("  ".join(f"{cell:>{w}}" for cell, w in zip(cells.values(), widths, strict=True)))
+        for finding in record.get("health", []):
             kind = finding.split(":")[0]
             if kind not in self._findings:
                 self._say(f"  health: {finding}")
@@ -87,24 +73,28 @@ class ConsoleProgress(Observer):
         """Leave the terminal as it was."""
         self._progress.stop()
 
-    def _row(
-        self,
-        epoch: str,
-        train: str,
-        masks: str,
-        changed: str,
-        entropy: str,
-        channels: dict[str, int | None],
-    ) -> None:
-        """One line under the names of its columns, or, without numbers, the names themselves."""
-        groups = [
-            f"{name if channels[name] is None else channels[name]:>{max(len(name), 4)}}"
-            for name in self._names
-        ]
-        width = 2 * len(str(self._total)) + 1
-        numbers = [f"{epoch:>{width}}", *(f"{t:>7}" for t in (train, masks, changed, entropy))]
-        self._say("  ".join([*numbers, *groups]))
-
     def _say(self, line: str) -> None:
         # A pipe has no width to fit: one line stays one line.
         self.console.print(line, soft_wrap=not self.console.is_terminal)
+
+
+def _search_columns(record: dict[str, Any]) -> dict[str, str]:
+    """Losses, share of channels that changed group, entropy, channels of every group."""
+    masks = record["mask_loss"]
+    return {
+        "train": f"{record['train_loss']:#.4g}",
+        "masks": "warm-up" if masks is None else f"{masks:#.4g}",
+        "changed": f"{record['changed']:.1%}",
+        "entropy": f"{record['entropy']:.2f}",
+        **{group: str(channels) for group, channels in record["channels"].items()},
+    }
+
+
+def _training_columns(record: dict[str, Any]) -> dict[str, str]:
+    """Training loss, and the validation error of every group and over all."""
+    errors = record["validation"]
+    shown = errors if len(errors) > 2 else {"error": errors["mean"]}
+    return {
+        "train": f"{record['train_loss']:#.4g}",
+        **{group: f"{error:.2f}" for group, error in shown.items()},
+    }

@@ -10,12 +10,13 @@ from groupnas.cli.options import AsJson
 def strategies(*, as_json: AsJson = False) -> None:
     """List the strategies and their presets: those in ./strategies, then the shipped ones."""
     from groupnas.cli.tables import print_table
-    from groupnas.engine.strategy import load_strategy, preset_names
+    from groupnas.engine.strategy import load_strategy
     from groupnas.files import shipped_names
+    from groupnas.schema import preset_names
 
     rows = []
     for name in shipped_names("strategies"):
-        for full in [name, *(f"{name}:{preset}" for preset in preset_names(name))]:
+        for full in [name, *(f"{name}:{preset}" for preset in preset_names("strategies", name))]:
             rows.append({"name": full, **load_strategy(full).model_dump(mode="json")})
     if as_json:
         print(json.dumps(rows, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from groupnas.accountant import flops
 from groupnas.engine.health import diagnose, vitals
+from groupnas.engine.job import Means, Record, check_finite
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.split import Stream, split_by_source
 from groupnas.engine.strategy import Strategy
@@ -20,8 +20,6 @@ from groupnas.nn import Temperature
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
 from groupnas.task import Task
-
-Record = dict[str, Any]
 
 
 class BilevelSearch:
@@ -70,14 +68,28 @@ class BilevelSearch:
         self.data_seconds = 0.0
 
     @property
+    def batch_size(self) -> int:
+        """Samples of a weight step."""
+        return self.train_stream.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Weight steps of an epoch."""
+        return self.train_stream.batches_per_pass
+
+    @property
     def total_epochs(self) -> int:
         """Warm-up and search epochs together."""
         return self.strategy.warmup_epochs + self.strategy.epochs
 
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return len(self.history) >= self.total_epochs
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        train, validation = len(self.split.train), len(self.split.validation)
+        return [
+            f"{self.space.name} on {self.task.name}: {train:,} samples train the weights, "
+            f"{validation:,} the masks",
+            f"{self.total_epochs} epochs, {self.strategy.warmup_epochs} of them warm-up",
+        ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """One pass over the training side; its record is appended to :attr:`history`.
@@ -87,10 +99,10 @@ class BilevelSearch:
         """
         epoch = len(self.history)
         searching = epoch >= self.strategy.warmup_epochs
-        steps = self.train_stream.batches_per_pass
+        steps = self.steps
         before = self.net.grouping()
         self.net.train()
-        sums = _Means()
+        sums = Means()
         for step in range(steps):
             self._set_schedules(epoch + step / steps)
             if searching and step % self.strategy.mask_every == 0:
@@ -121,23 +133,23 @@ class BilevelSearch:
         self.history.append(record)
         return record
 
-    def _mask_step(self, sums: _Means) -> None:
+    def _mask_step(self, sums: Means) -> None:
         """Descend the validation loss by the logits, weights fixed (lines 7-8)."""
         x, target = self._next_batch(self.validation_stream)
         predicted = self.net(x)
         loss = self.task.loss(predicted, target)
-        sums.add("mask_loss", _finite(loss, "validation"))
+        sums.add("mask_loss", check_finite(loss, "validation"))
         with torch.no_grad():
             sums.add("error", self.task.errors(predicted, target).mean(dim=0))
         gradients = list(torch.autograd.grad(loss, self._logits))
         sums.add("mask_gradient", torch.cat([g.flatten() for g in gradients]).abs().mean())
         _step(self._mask_optimizer, self._logits, gradients)
 
-    def _weight_step(self, sums: _Means) -> None:
+    def _weight_step(self, sums: Means) -> None:
         """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
         x, target = self._next_batch(self.train_stream)
         loss = self.task.loss(self.net(x), target)
-        sums.add("train_loss", _finite(loss, "training"))
+        sums.add("train_loss", check_finite(loss, "training"))
         gradients = torch.autograd.grad(loss, self._weights)
         _step(self._weight_optimizer, self._weights, list(gradients))
 
@@ -205,33 +217,6 @@ def check_task(task: Task, space: SearchSpace) -> None:
             raise InputError(
                 f"task {task.name} has {what} {offered}, space {space.name} has {needed}"
             )
-
-
-class _Means:
-    """Running means of what the steps of an epoch report; tensors are read once, at the end."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, name: str, value: Tensor) -> None:
-        value = value.detach().double()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._counts[name] = self._counts.get(name, 0) + 1
-
-    def mean(self, name: str) -> float | None:
-        return (self._sums[name] / self._counts[name]).item() if name in self._sums else None
-
-    def table(self, name: str, keys: tuple[str, ...]) -> dict[str, float] | None:
-        if name not in self._sums:
-            return None
-        return dict(zip(keys, (self._sums[name] / self._counts[name]).tolist(), strict=True))
-
-
-def _finite(loss: Tensor, side: str) -> Tensor:
-    if not math.isfinite(loss.item()):
-        raise InputError(f"the {side} loss is {loss.item()}: the search diverged; lower weights.lr")
-    return loss
 
 
 def _step(optimizer: torch.optim.Optimizer, parameters: list[Any], gradients: list[Tensor]) -> None:

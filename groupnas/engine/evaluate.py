@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.engine.bilevel import BilevelSearch
+from groupnas.engine.job import Job
 from groupnas.spaces.derive import derive
 
 
@@ -37,21 +38,19 @@ def recalibrate(
 
 
 @torch.no_grad()
-def validation_errors(
-    search: BilevelSearch, network: Callable[[Tensor], Tensor]
-) -> dict[str, float]:
+def validation_errors(job: Job, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
     """Mean error of every group and over all groups' outputs, on the validation side, unaugmented.
 
     The mean weighs every group by its outputs, as the error over all points does.
     """
     rows = []
-    for indices in search.split.validation.split(search.strategy.batch_size):
-        x, target = search.load(indices)
-        rows.append(search.task.errors(network(x), target))
+    for indices in job.split.validation.split(job.batch_size):
+        x, target = job.load(indices)
+        rows.append(job.task.errors(network(x), target))
     per_group = torch.cat(rows).double().mean(dim=0)
-    weights = torch.tensor(list(search.space.outputs.values()), dtype=torch.float64)
+    weights = torch.tensor(list(job.task.outputs.values()), dtype=torch.float64)
     mean = (per_group.cpu() * weights).sum() / weights.sum()
-    return {**dict(zip(search.space.groups, per_group.tolist(), strict=True)), "mean": mean.item()}
+    return {**dict(zip(job.task.outputs, per_group.tolist(), strict=True)), "mean": mean.item()}
 
 
 def final_errors(search: BilevelSearch) -> dict[str, dict[str, float]]:

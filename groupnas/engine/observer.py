@@ -1,4 +1,4 @@
-"""Who is told how a search goes: progress bars, trackers."""
+"""Who is told how a job goes: progress bars, trackers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groupnas.engine.bilevel import BilevelSearch
+    from groupnas.engine.job import Job
 
 
 class Observer:
     """Told what happens; does nothing by itself. Inherit, and override what is of interest."""
 
-    def started(self, search: BilevelSearch) -> None:
-        """The search is about to run, from its beginning or from a checkpoint."""
+    def started(self, job: Job) -> None:
+        """The job is about to run, from its beginning or from a checkpoint."""
 
     def stepped(self, done: int, total: int) -> None:
         """``done`` of an epoch's ``total`` steps are over."""
@@ -41,9 +41,9 @@ class TensorBoard(Observer):
 
         self._open = partial(SummaryWriter, os.fspath(folder))
 
-    def started(self, search: BilevelSearch) -> None:
+    def started(self, job: Job) -> None:
         # Not before: the folder may be another run's. A resumed run takes back what comes again.
-        done = len(search.history)
+        done = len(job.history)
         self._writer = self._open(purge_step=done + 1 if done else None)
 
     def epoch_ended(self, record: dict[str, Any]) -> None:

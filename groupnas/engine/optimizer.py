@@ -34,5 +34,7 @@ def set_learning_rate(
     lr = settings.lr
     if settings.schedule == "cosine":
         lr = settings.end_lr + (lr - settings.end_lr) * (1 + math.cos(math.pi * progress)) / 2
+    if progress < settings.warmup:
+        lr *= progress / settings.warmup
     for group in optimizer.param_groups:
         group["lr"] = lr

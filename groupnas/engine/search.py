@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from groupnas._version import __version__
 from groupnas.accountant import flops
 from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.evaluate import final_errors
 from groupnas.engine.health import diagnose_errors
-from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import (
-    CHECKPOINT,
-    CONFIG,
-    FOUND,
-    HISTORY,
-    INITIAL,
-    RESULT,
-    SPLIT,
-    TIMINGS,
-    RunFolder,
+from groupnas.engine.job import (
+    check_same,
+    checked_device,
+    describe_task,
+    go_on,
+    run_epochs,
+    versions,
 )
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, SPLIT, RunFolder
 from groupnas.engine.strategy import Strategy, load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
+from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 
@@ -45,6 +42,7 @@ class Run:
         folder: Its files.
         grouping: What was found.
         initial: What it started from.
+        network: The derived network of that grouping, with the search's weights.
         history: One record for each epoch, as in ``history.jsonl``.
         result: Costs before and after, health, validation errors, as in ``result.json``.
     """
@@ -52,6 +50,7 @@ class Run:
     folder: RunFolder
     grouping: Grouping
     initial: Grouping
+    network: nn.Module
     history: Sequence[Mapping[str, Any]]
     result: Mapping[str, Any]
 
@@ -105,16 +104,16 @@ def search(
     settings = _settings(strategy, recorded, folder).with_epochs(epochs)
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
     with torch.random.fork_rng():
-        job = BilevelSearch(space, task, settings, seed, _checked_device(device))
+        job = BilevelSearch(space, task, settings, seed, checked_device(device))
         config = _config(job, seed, device, arguments)
         if recorded is not None:
-            _check_same(recorded, config, folder)
+            check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
         with folder.locked():
             if recorded is None:
                 folder.check_free()  # another process may have been faster
                 _start(folder, job, config)
             else:
-                _go_on(folder, job)
+                go_on(folder, job)
             return _run(folder, job, observers)
 
 
@@ -136,35 +135,8 @@ def _start(folder: RunFolder, job: BilevelSearch, config: dict[str, Any]) -> Non
     folder.write_config(config)
 
 
-def _go_on(folder: RunFolder, job: BilevelSearch) -> None:
-    state = folder.load_checkpoint()
-    try:
-        job.load_state_dict(state)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{folder / CHECKPOINT}: is not of the run that {CONFIG} describes; start again in a "
-            "new folder"
-        ) from error
-
-
 def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -> Run:
-    # A kill may have come between a checkpoint and these; the checkpoint is what counts.
-    _write_outcome(folder, job)
-    for observer in observers:
-        observer.started(job)
-    while not job.finished:
-        start, waited = time.perf_counter(), job.data_seconds
-        record = job.run_epoch(lambda done, total: _tell_step(observers, done, total))
-        timing = {
-            "epoch": record["epoch"],
-            "seconds": round(time.perf_counter() - start, 3),
-            "data_seconds": round(job.data_seconds - waited, 3),
-        }
-        folder.save_checkpoint(job.state_dict())
-        _write_outcome(folder, job)
-        folder.append_line(TIMINGS, timing)
-        for observer in observers:
-            observer.epoch_ended(record)
+    run_epochs(folder, job, observers, lambda: job.net.grouping().save(folder / FOUND))
     result = _result(job)
     folder.write_json(RESULT, result)
     for observer in observers:
@@ -173,19 +145,10 @@ def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -
         folder=folder,
         grouping=job.net.grouping(),
         initial=job.initial,
+        network=derive(job.net),
         history=job.history,
         result=result,
     )
-
-
-def _tell_step(observers: Sequence[Observer], done: int, total: int) -> None:
-    for observer in observers:
-        observer.stepped(done, total)
-
-
-def _write_outcome(folder: RunFolder, job: BilevelSearch) -> None:
-    job.net.grouping().save(folder / FOUND)
-    folder.write_lines(HISTORY, job.history)
 
 
 def _result(job: BilevelSearch) -> dict[str, Any]:
@@ -214,50 +177,10 @@ def _config(
     return {
         "arguments": dict(arguments or {}),
         "space": {"name": job.space.name, "fingerprint": hashlib.sha256(layers).hexdigest()},
-        "task": {
-            "name": job.task.name,
-            "samples": len(job.task.sources),
-            "fingerprint": job.task.fingerprint(),
-        },
+        "task": describe_task(job.task),
         "seed": seed,
         "device": device,
         "threads": torch.get_num_threads(),
-        "versions": {
-            "groupnas": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "strategy": job.strategy.model_dump(mode="json"),
     }
-
-
-def _check_same(recorded: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
-    for key in ("space", "task", "seed", "strategy"):
-        difference = _first_difference(recorded.get(key), now[key], key)
-        if difference:
-            path, was, is_now = difference
-            raise InputError(
-                f"{folder.path}: the run was started with {path} = {was!r}, not {is_now!r}; a "
-                "resumed run must not change it"
-            )
-
-
-def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in {**now, **was}:
-            if f"{path}.{key}" in ("strategy.title", "strategy.source"):  # change nothing
-                continue
-            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
-            if found:
-                return found
-        return None
-    return None if was == now else (path, was, now)
-
-
-def _checked_device(device: str) -> torch.device:
-    try:
-        torch.zeros(1, device=device).item()  # the meta device has no values
-        return torch.device(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {device!r} cannot be used here: {reason}") from error

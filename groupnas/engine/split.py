@@ -60,12 +60,20 @@ def split_by_source(sources: Sequence[str], share: float, seed: int) -> Split:
 class Stream:
     """An endless, reshuffled sequence of batches of indices, whose place can be saved.
 
-    Batches all have ``min(batch_size, len(indices))`` samples; what is left over of a pass that
-    does not fill one is skipped, other samples in each pass.
+    With ``weights`` ``(len(indices),)`` a pass draws as many indices as there are, with replacement
+    and in proportion to their weights. Batches all have ``min(batch_size, len(indices))`` samples;
+    what is left over of a pass that does not fill one is skipped, other samples in each pass.
     """
 
-    def __init__(self, indices: Tensor, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        indices: Tensor,
+        batch_size: int,
+        generator: torch.Generator,
+        weights: Tensor | None = None,
+    ) -> None:
         self._indices = indices
+        self._weights = weights
         self._generator = generator
         self._order = indices[:0]
         self.batch_size = min(batch_size, len(indices))
@@ -77,10 +85,15 @@ class Stream:
 
     def __next__(self) -> Tensor:
         if len(self._order) < self.batch_size:
-            shuffled = torch.randperm(len(self._indices), generator=self._generator)
-            self._order = self._indices[shuffled]
+            self._order = self._indices[self._pass()]
         batch, self._order = self._order[: self.batch_size], self._order[self.batch_size :]
         return batch
+
+    def _pass(self) -> Tensor:
+        count = len(self._indices)
+        if self._weights is None:
+            return torch.randperm(count, generator=self._generator)
+        return torch.multinomial(self._weights, count, True, generator=self._generator)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is left of the current pass."""

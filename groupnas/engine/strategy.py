@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from groupnas.errors import InputError
-from groupnas.files import find_shipped, nearest
-from groupnas.schema import read_yaml, validate
+from groupnas.schema import read_preset, validate
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Natural = Annotated[int, Field(ge=0, strict=True)]
@@ -35,6 +33,7 @@ class Optimizer(_Model):
         momentum: SGD's momentum.
         schedule: ``constant``, or ``cosine`` down to ``end_lr`` at the end of the run.
         end_lr: Final learning rate of the cosine.
+        warmup: Share of the run in which the learning rate rises from 0 to what it would be.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -44,6 +43,7 @@ class Optimizer(_Model):
     momentum: Share = 0.9
     schedule: Literal["constant", "cosine"] = "constant"
     end_lr: Annotated[float, Field(ge=0)] = 0.0
+    warmup: Share = 0.0
 
 
 class TemperatureSettings(_Model):
@@ -117,34 +117,5 @@ def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     Raises:
         InputError: no such strategy or preset, or a file that is wrong (names the key at fault).
     """
-    name, preset = os.fspath(strategy), None
-    if ":" in name and not os.path.exists(name):
-        name, preset = name.rsplit(":", 1)
-    path = find_shipped("strategies", name)
-    data = read_yaml(path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
-    presets = data.pop("presets", {})
-    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
-        raise InputError(f"{path}: presets: expected a mapping from names to settings")
-    if preset is not None and preset not in presets:
-        raise InputError(f"{path}: preset {preset!r}: {nearest(preset, presets)}")
-    if preset is not None:
-        data = _merged(data, presets[preset])
+    data, path = read_preset("strategies", os.fspath(strategy))
     return validate(Strategy, data, str(path))
-
-
-def preset_names(strategy: str) -> list[str]:
-    """The presets of a strategy file, for lists."""
-    return list(read_yaml(find_shipped("strategies", strategy)).get("presets", {}))
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes``, setting by setting at every depth."""
-    both = dict(base)
-    for key, value in changes.items():
-        old = base.get(key)
-        both[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return both

@@ -38,10 +38,11 @@ class GroupedNetwork(nn.Module):
         return cast(Tensor, self.blocks[module_name(block.name)](x))
 
 
-def build(space: SearchSpace, grouping: Grouping) -> GroupedNetwork:
+def build(space: SearchSpace, grouping: Grouping, start: Tensor | None = None) -> GroupedNetwork:
     """The plain network of a grouping with fresh weights (MSRA, each group's own fan-in).
 
-    The output layer's weights are a hundredth of that: training starts from outputs near 0.
+    The output layer's weights are a hundredth of that, and its biases are ``start`` ``(outputs,)``,
+    0 by default: training starts from outputs near there.
     Channels are ordered by group inside each unit, so that groups are contiguous; inputs and
     outputs keep their order. Maps ``(N, C_in, H, W)`` to ``(N, outputs)``.
 
@@ -62,6 +63,10 @@ def build(space: SearchSpace, grouping: Grouping) -> GroupedNetwork:
         if block.layers[-1].out_unit == "output":
             for parameter in module.parameters():
                 parameter.data.mul_(0.01)
+            biases = [value for name, value in module.named_parameters() if name.endswith("bias")]
+            if start is not None and biases:
+                for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
+                    bias.data.copy_(values)
     return network
 
 

@@ -29,6 +29,8 @@ class SearchSpace:
         units: Channels of every channel unit, in network order.
         fixed: Units that the task decides (input, output, and what is tied to them), with the
             group index of each channel.
+        file: What the space was compiled from.
+        variant: Which of the file's variants it is.
         published: Figures of others, to print beside ours.
     """
 
@@ -41,6 +43,8 @@ class SearchSpace:
     blocks: tuple[Block, ...]
     units: Mapping[str, int]
     fixed: Mapping[str, tuple[int, ...]]
+    file: SpaceFile
+    variant: str | None = None
     published: tuple[Published, ...] = ()
 
     @property
@@ -90,6 +94,8 @@ class SearchSpace:
                 units.of("input"): _in_order(groups, inputs),
                 units.of("output"): _in_order(groups, outputs),
             },
+            file=file,
+            variant=variant,
             published=tuple((chosen.published if chosen else None) or file.published),
         )
         if not space.free_units:

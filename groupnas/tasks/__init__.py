@@ -12,7 +12,13 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.task import Task
 from groupnas.tasks.dataset import DataReport, DataSet
-from groupnas.tasks.landmarks import OBTAINED_300W
+from groupnas.tasks.landmarks.sources import (
+    OBTAINED_300W,
+    OBTAINED_AFLW,
+    OBTAINED_COFW,
+    OBTAINED_COFW68,
+    OBTAINED_WFLW,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,60 +84,72 @@ def require_root(entry: DataSet, data_root: str | os.PathLike[str] | None = None
     return root
 
 
-# The functions below import late: the registry must be readable without torch and matplotlib.
+def _face_data(name: str, folder: str | None, summary: str, obtained: str) -> DataSet:
+    """A data set of faces. It is looked into late: lists must be printed without torch."""
 
+    def load(*, root: Path | None, allow_partial: bool, limit: int | None, cache: bool) -> Task:
+        from groupnas.tasks.landmarks.face_sets import face_set
+        from groupnas.tasks.landmarks.load import load_landmarks
 
-def _load_300w(*, root: Path, allow_partial: bool, limit: int | None, cache: bool) -> Task:
-    from groupnas.tasks.landmarks.load import load_300w
+        return load_landmarks(
+            face_set(name), root, allow_partial=allow_partial, limit=limit, cache=cache
+        )
 
-    return load_300w(root, allow_partial=allow_partial, limit=limit, cache=cache)
+    def preview(*, root: Path | None, allow_partial: bool) -> Figure:
+        from groupnas.tasks.landmarks.face_sets import face_set
+        from groupnas.tasks.landmarks.preview import preview
 
+        return preview(face_set(name), root, allow_partial)
 
-def _preview_300w(*, root: Path, allow_partial: bool) -> Figure:
-    from groupnas.tasks.landmarks.preview import preview_300w
+    def check(root: Path) -> DataReport:
+        from groupnas.tasks.landmarks.face_sets import face_set
 
-    return preview_300w(root, allow_partial)
+        return face_set(name).check(root)
 
-
-def _check_300w(root: Path) -> DataReport:
-    from groupnas.tasks.landmarks.w300 import check
-
-    return check(root)
-
-
-def _load_synthetic(*, root: None, allow_partial: bool, limit: int | None, cache: bool) -> Task:
-    from groupnas.tasks.landmarks.load import load_synthetic
-
-    return load_synthetic(limit, cache=cache)
-
-
-def _preview_synthetic(*, root: None, allow_partial: bool) -> Figure:
-    from groupnas.tasks.landmarks.preview import preview_synthetic
-
-    return preview_synthetic()
+    return DataSet(
+        name=name,
+        summary=summary,
+        obtained=obtained,
+        folder=folder,
+        load=load,
+        preview=preview,
+        check=None if folder is None else check,
+    )
 
 
 DATASETS: Mapping[str, DataSet] = MappingProxyType(
     {
         entry.name: entry
         for entry in (
-            DataSet(
-                name="300w",
-                summary="3,148 training faces in the wild, 68 landmarks each",
-                obtained=OBTAINED_300W,
-                folder="300w",
-                load=_load_300w,
-                preview=_preview_300w,
-                check=_check_300w,
+            _face_data(
+                "300w", "300w", "3,148 training faces in the wild, 68 landmarks each", OBTAINED_300W
             ),
-            DataSet(
-                name="synthetic",
-                summary="1,000 drawn faces with exact landmarks, 68 each",
-                obtained="drawn on the spot, needs nothing",
-                folder=None,
-                load=_load_synthetic,
-                preview=_preview_synthetic,
-                check=None,
+            _face_data(
+                "wflw", "wflw", "7,500 training faces in the wild, 98 landmarks each", OBTAINED_WFLW
+            ),
+            _face_data(
+                "aflw",
+                "aflw",
+                "20,000 training faces in every pose, 19 landmarks each",
+                OBTAINED_AFLW,
+            ),
+            _face_data(
+                "cofw",
+                "cofw",
+                "1,345 faces to train on, many occluded, 29 landmarks",
+                OBTAINED_COFW,
+            ),
+            _face_data(
+                "cofw68",
+                "cofw",
+                "507 test faces of COFW, 68 landmarks each; nothing to train on",
+                OBTAINED_COFW68,
+            ),
+            _face_data(
+                "synthetic",
+                None,
+                "1,000 drawn faces with exact landmarks, 68 each",
+                "drawn on the spot, needs nothing",
             ),
         )
     }

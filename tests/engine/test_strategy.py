@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from groupnas.engine.strategy import load_strategy, preset_names
+from groupnas.engine.strategy import load_strategy
+from groupnas.schema import preset_names
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
 
@@ -68,7 +69,7 @@ def test_presets_replace_single_settings_at_every_depth(folder: Path) -> None:
     assert deep.masks.optimizer.lr == 0.7 and deep.masks.optimizer.name == "sgd"
     assert deep.weights == plain.weights and deep.epochs == plain.epochs
     assert load_strategy("strategies/mine.yaml:quick").epochs == 3
-    assert preset_names("mine") == ["quick", "deep"]
+    assert preset_names("strategies", "mine") == ["quick", "deep"]
 
 
 def test_own_strategies_come_first(folder: Path) -> None:
@@ -80,7 +81,7 @@ def test_own_strategies_come_first(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", shipped_names("strategies"))
 def test_shipped_strategies_are_valid(name: str) -> None:
-    for full in [name, *(f"{name}:{preset}" for preset in preset_names(name))]:
+    for full in [name, *(f"{name}:{preset}" for preset in preset_names("strategies", name))]:
         strategy = load_strategy(full)
         assert strategy.title and strategy.source
 

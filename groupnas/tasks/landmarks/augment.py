@@ -1,6 +1,6 @@
-"""Augmented crops of facial parts: draw transformations, resample patches, move the points along.
+"""Augmented crops: draw transformations, resample patches, move the points along.
 
-Shapes: B faces, P parts, K part points, S pixels of a patch, C pixels of a crop.
+Shapes: B faces, P regions (parts), K points, D channels, S pixels of a patch, C pixels of a crop.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from torch.nn import functional
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """The paper's local augmentation (Section IV-B1), drawn uniformly.
+    """Random changes of a training crop, drawn uniformly; the defaults are of the part crops.
 
-    Scale, rotation and translation are drawn for every part by itself, since in the cascade the
+    Scale, rotation and translation are drawn for every region by itself, since in the cascade the
     first network misplaces every part by itself; a face is mirrored as a whole.
 
+    The paper (section IV-B) scales "images" by [0.9, 1.0] in the local stage and by [1.1, 1.16] in
+    the global one, of boxes that it does not describe. A network is used in the middle of the range
+    that it was trained in, so here the same ranges stand around 1, and the box's margin says what
+    1 means.
+
     Attributes:
-        scale: Range of the factor by which the *face* grows in its crop: 0.9 shows it at nine
-            tenths of its size, with more around it (the paper scales "images").
+        scale: Range of the factor by which the *face* grows in its crop.
         rotation: Largest angle in degrees, both ways.
-        translation: Largest shift in pixels of a 64 x 64 crop, both ways, x and y on their own.
+        translation: Largest shift, both ways, x and y on their own, as a share of the crop's side.
         flip: Probability that a face is mirrored.
     """
 
-    scale: tuple[float, float] = (0.9, 1.0)
+    scale: tuple[float, float] = (0.95, 1.05)
     rotation: float = 6.0
-    translation: float = 3.0
+    translation: float = 3 / 64
     flip: float = 0.5
 
 
@@ -62,7 +66,7 @@ def draw_placement(
     smallest, largest = settings.scale
     scale = smallest + (largest - smallest) * draws[..., 0]
     angle = math.radians(settings.rotation) * (2 * draws[..., 1] - 1)
-    shift = settings.translation / 32 * (2 * draws[..., 2:] - 1)
+    shift = 2 * settings.translation * (2 * draws[..., 2:] - 1)
     return place(scale, angle, shift, flipped)
 
 
@@ -97,10 +101,10 @@ def place_points(points: Tensor, placement: Placement, owners: Tensor) -> Tensor
 
 
 def resample(patches: Tensor, placement: Placement, cover: float, pixels: int) -> Tensor:
-    """Crops ``(B, P, C, C)`` float32 in 0..255, bilinear, all in one call.
+    """Crops ``(B, P, D, C, C)`` float32 in 0..255, bilinear, all in one call.
 
     Args:
-        patches: ``(B, P, S, S)`` uint8 or float, of flipped faces already with parts swapped.
+        patches: ``(B, P, D, S, S)`` uint8 or float, of flipped faces already with parts swapped.
         placement: Where the boxes lie.
         cover: Side of a patch over the side of its box.
         pixels: C.
@@ -118,10 +122,10 @@ def resample(patches: Tensor, placement: Placement, cover: float, pixels: int) -
     down = theta[..., 1] * centres[:, None, None]  # (B P, C, 1, 2)
     grid = across + down
     crops = functional.grid_sample(
-        patches.flatten(0, 1).unsqueeze(1).float(),
+        patches.flatten(0, 1).float(),
         grid,
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )
-    return crops.view(faces, parts, pixels, pixels)
+    return crops.unflatten(0, (faces, parts))

@@ -25,13 +25,12 @@ from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.crops import CropSettings, Patches
 from groupnas.tasks.landmarks.markup import Markup
 
-FORMAT = 1  # raise when the way crops are cut, or the file's contents, change
+FORMAT = 2  # raise when the way crops are cut, or the file's contents, change
 
 
 def cached_patches(
     dataset: str,
     files: Sequence[Path],
-    root: Path,
     markup: Markup,
     settings: CropSettings,
     build: Callable[[], Patches],
@@ -43,12 +42,11 @@ def cached_patches(
     Args:
         dataset: Begins the cache file's name.
         files: Everything that ``build`` reads.
-        root: What the files' names are relative to.
         markup: The markup of the patches.
         settings: The settings of the patches.
         build: Cuts the patches.
     """
-    key = _key(dataset, files, root, markup, settings)
+    key = _key(dataset, files, markup, settings)
     path = cache_folder() / f"{dataset.replace('/', '-')}-{key}.npz"
     patches = load_patches(path, markup, settings)
     if patches is None:
@@ -76,7 +74,7 @@ def save_patches(path: Path, patches: Patches) -> None:
             pixels=patches.pixels,
             points=patches.points,
             box_size=patches.box_size,
-            interocular=patches.interocular,
+            normaliser=patches.normaliser,
             sources=np.array(patches.sources, dtype=np.str_),
         )
 
@@ -90,7 +88,7 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
                 arrays["pixels"],
                 arrays["points"],
                 arrays["box_size"],
-                arrays["interocular"],
+                arrays["normaliser"],
                 tuple(map(str, arrays["sources"])),
                 markup,
                 settings,
@@ -109,9 +107,9 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
     return patches if _fits(patches) else None
 
 
-def _key(
-    dataset: str, files: Sequence[Path], root: Path, markup: Markup, settings: CropSettings
-) -> str:
+def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSettings) -> str:
+    # Relative names: a copy elsewhere, with its times kept, is the same data.
+    root = os.path.commonpath([file.parent for file in files])
     entries = []
     for file in files:
         try:
@@ -119,18 +117,20 @@ def _key(
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
         entries.append((file.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
-    content = [FORMAT, dataset, markup.name, asdict(settings), entries]
+    regions = [markup.name, markup.part_points]
+    content = [FORMAT, dataset, regions, asdict(settings), entries]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
 
 def _fits(patches: Patches) -> bool:
     faces, parts = len(patches.sources), len(patches.markup.parts)
     side, points = patches.settings.pixels, len(patches.markup.part_points)
+    channels = patches.settings.channels
     expected = (
-        (patches.pixels, (faces, parts, side, side), np.uint8),
+        (patches.pixels, (faces, parts, channels, side, side), np.uint8),
         (patches.points, (faces, points, 2), np.float32),
         (patches.box_size, (faces, parts), np.float32),
-        (patches.interocular, (faces,), np.float32),
+        (patches.normaliser, (faces,), np.float32),
     )
     return all(array.shape == shape and array.dtype == kind for array, shape, kind in expected)
 

@@ -1,17 +1,18 @@
-"""Cut the facial parts out of a face: part boxes, and the patches that crops are resampled from.
+"""Cut regions out of a face: their boxes, and the patches that crops are resampled from.
+
+A markup's parts are its regions: four facial parts, or the whole face as one
+(:func:`whole_face`).
 
 Coordinates. *Pixel-centre* coordinates have (0, 0) at the centre of an image's top left pixel.
-*Box units* are a part's own: (-1, -1) and (1, 1) are the outer corners of its box, whose centre
-is (0, 0); a 64 x 64 crop of the box spans it edge to edge.
+*Box units* are a region's own: (-1, -1) and (1, 1) are the outer corners of its box, whose centre
+is (0, 0); a crop of the box spans it edge to edge.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,42 +24,59 @@ from groupnas.tasks.landmarks.markup import Markup
 
 @dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """How part boxes are laid and how finely they are kept.
+    """What a network sees of a region.
 
     Attributes:
-        margin: Side of a part's box over the longer side of its points' extent. A corner of that
-            extent, turned by 6 degrees, moved by 3 of 64 pixels, stays inside for
-            ``margin >= (cos 6 + sin 6) / (1 - 3 / 32) = 1.213``: with 1.25 the paper's local
-            augmentation never moves a point out of its crop.
-        cover: Side of a patch over the side of its box. The same augmentation, at scale 0.9,
-            reads up to 1.33 from the centre, so 1.4 holds every pixel that a crop can need.
-        pixels: Side of a patch in pixels; 112 / 1.4 = 80 for a box that a crop shows in 64.
+        margin: Side of a region's box over the longer side of what it encloses.
+        size: Side of a crop in pixels: what the network takes.
+        colour: RGB, else grey.
+        cover: Side of a patch over the side of its box: how much around it augmentation can reach
+            before the patch's edge is repeated.
     """
 
-    margin: float = 1.25
+    margin: float
+    size: int
+    colour: bool
     cover: float = 1.4
-    pixels: int = 112
+
+    @property
+    def pixels(self) -> int:
+        """Side of a patch: a quarter finer than the crops that are resampled from it."""
+        return round(1.25 * self.size * self.cover)
+
+    @property
+    def channels(self) -> int:
+        """Of a crop: 3 in colour, else 1."""
+        return 3 if self.colour else 1
+
+
+# Paper 000, section III-A: the global network sees 96 x 96 colour, the local one four grey 64 x 64.
+# A corner of a part's extent, turned by 6 degrees, moved by 3 of 64 pixels and grown by 1.05, stays
+# inside the crop for margin >= 1.05 (cos 6 + sin 6) / (1 - 3 / 32) = 1.27.
+FACE_CROPS = CropSettings(margin=1.15, size=96, colour=True, cover=1.5)
+PART_CROPS = CropSettings(margin=1.3, size=64, colour=False)
 
 
 @dataclass(frozen=True)
 class Patches:
-    """The parts of N faces, P parts and K part points each, larger and finer than a crop.
+    """The regions of N faces, P regions and K points each, larger and finer than a crop.
 
     Attributes:
-        pixels: ``(N, P, S, S)`` uint8, grey; each part's box enlarged by ``settings.cover``.
-        points: ``(N, K, 2)`` float32 in box units of the point's own part, in the order of
+        pixels: ``(N, P, C, S, S)`` uint8, C = 1 (grey) or 3 (RGB); each box enlarged by
+            ``settings.cover``.
+        points: ``(N, K, 2)`` float32 in box units of the point's own region, in the order of
             ``markup.part_points``.
-        box_size: ``(N, P)`` float32, side of each part's box in image pixels.
-        interocular: ``(N,)`` float32, distance of the outer eye corners in image pixels.
+        box_size: ``(N, P)`` float32, side of each region's box in image pixels.
+        normaliser: ``(N,)`` float32, the distance in image pixels that errors are divided by.
         sources: The photo of every face.
-        markup: Which points these are.
-        settings: How the boxes were laid.
+        markup: Which points these are; its parts are the regions.
+        settings: How they were cut.
     """
 
     pixels: NDArray[np.uint8]
     points: NDArray[np.float32]
     box_size: NDArray[np.float32]
-    interocular: NDArray[np.float32]
+    normaliser: NDArray[np.float32]
     sources: tuple[str, ...]
     markup: Markup
     settings: CropSettings
@@ -68,148 +86,133 @@ class Patches:
 
 
 @dataclass(frozen=True)
-class FaceParts:
-    """One row of :class:`Patches`: the parts of one face."""
+class FacePatches:
+    """One row of :class:`Patches`: the regions of one face."""
 
     pixels: NDArray[np.uint8]
     points: NDArray[np.float32]
     box_size: NDArray[np.float32]
-    interocular: float
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
-    """An image as ``(H, W)`` uint8, grey by ITU-R 601 (Pillow's mode L).
-
-    Raises:
-        InputError: the image cannot be read or is damaged.
-    """
-    with _opened(path) as image:
-        return np.asarray(image.convert("L"))
+def whole_face(markup: Markup) -> Markup:
+    """The markup with all its points in one part, called ``face``."""
+    return replace(markup, parts={"face": tuple(range(markup.points))}, contour=())
 
 
-def check_image(path: Path) -> tuple[int, int]:
-    """Width and height, from the header alone; raises as :func:`read_grey`."""
-    with _opened(path) as image:
-        return image.size
+Square = tuple[NDArray[np.float64], NDArray[np.float64]]  # centre (..., 2), side (...)
 
 
-def part_boxes(
-    points: NDArray[np.float64], markup: Markup, margin: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre ``(P, 2)`` and side ``(P,)`` of the square around each part's points.
+def square(boxes: NDArray[np.float64], margin: float) -> Square:
+    """Centre ``(..., 2)`` and side ``(...)`` of the squares around boxes, enlarged by ``margin``.
 
     Args:
-        points: ``(markup.points, 2)`` in pixel-centre coordinates, which the result is in too.
-        markup: Which points make a part.
-        margin: :attr:`CropSettings.margin`.
+        boxes: ``(..., 4)``: x0, y0, x1, y1 in pixel-centre coordinates, which the result is in too.
+        margin: Side of the square over the longer side of the box.
     """
-    extents = [points[list(indices)] for indices in markup.parts.values()]
-    low = np.array([part.min(axis=0) for part in extents])
-    high = np.array([part.max(axis=0) for part in extents])
-    return (low + high) / 2, (high - low).max(axis=1) * margin
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return (low + high) / 2, (high - low).max(axis=-1) * margin
 
 
-def cut_parts(
-    grey: NDArray[np.uint8],
+def extents(points: NDArray[np.float64], markup: Markup) -> NDArray[np.float64]:
+    """The boxes ``(..., P, 4)`` that just hold each part's points, from points ``(..., K, 2)``."""
+    members = [points[..., list(indices), :] for indices in markup.parts.values()]
+    corners = [[part.min(axis=-2), part.max(axis=-2)] for part in members]
+    return np.stack([np.concatenate(corner, axis=-1) for corner in corners], axis=-2)
+
+
+def cut_patches(
+    image: NDArray[np.uint8],
     points: NDArray[np.float64],
     markup: Markup,
     settings: CropSettings,
+    *,
+    box: NDArray[np.float64] | None = None,
     name: str = "face",
-) -> FaceParts:
-    """Cut the parts of one face.
+) -> FacePatches:
+    """Cut the regions of one face.
 
     Args:
-        grey: ``(H, W)`` uint8.
+        image: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` grey where ``settings`` ask for no colour.
         points: ``(markup.points, 2)`` in pixel-centre coordinates.
-        markup: Which points make a part.
-        settings: How boxes are laid.
+        markup: Which points make a region.
+        settings: How they are cut.
+        box: ``(4,)`` to be used for every region instead of the extent of its points.
         name: Names the face in an error.
 
     Raises:
-        InputError: the landmarks do not fit the image: far outside it, or a part of no extent.
+        InputError: the landmarks do not fit the image: far outside it, or a region of no extent.
     """
-    height, width = grey.shape
+    height, width = image.shape[:2]
     size = np.array([width, height])
     if (points < -size).any() or (points > 2 * size).any():
         raise InputError(
             f"{name}: landmarks lie far outside the image of {width} x {height} pixels"
         )
-    centres, sides = part_boxes(points, markup, settings.margin)
+    boxes = extents(points, markup)
+    if box is not None:
+        boxes = np.broadcast_to(box, boxes.shape)
+    centres, sides = square(boxes, settings.margin)
     if sides.min() < 1:
         part = list(markup.parts)[int(sides.argmin())]
         raise InputError(f"{name}: the points of {part} lie within one pixel; check its landmarks")
     patches = [
-        cut_square(grey, centre, side * settings.cover, settings.pixels)
+        cut_square(image, centre, side * settings.cover, settings.pixels, settings.colour)
         for centre, side in zip(centres, sides, strict=True)
     ]
     owners = list(markup.owners)
     in_box = (points[list(markup.part_points)] - centres[owners]) / (sides[owners, None] / 2)
-    return FaceParts(
-        np.stack(patches),
-        in_box.astype(np.float32),
-        sides.astype(np.float32),
-        interocular_distance(points, markup),
-    )
+    return FacePatches(np.stack(patches), in_box.astype(np.float32), sides.astype(np.float32))
 
 
 def cut_square(
-    grey: NDArray[np.uint8], centre: NDArray[np.float64], side: float, pixels: int
+    image: NDArray[np.uint8],
+    centre: NDArray[np.float64],
+    side: float,
+    pixels: int,
+    colour: bool = False,
 ) -> NDArray[np.uint8]:
-    """A square of an image, resampled with antialiasing to ``(pixels, pixels)`` uint8.
+    """A square of an image, resampled with antialiasing to ``(C, pixels, pixels)`` uint8.
 
     Where the square leaves the image, the image's edge pixels are repeated.
 
     Args:
-        grey: ``(H, W)`` uint8.
+        image: ``(H, W, 3)`` uint8 RGB or ``(H, W)`` grey.
         centre: x and y in pixel-centre coordinates.
         side: Side of the square in image pixels.
         pixels: Side of the result.
+        colour: C = 3, RGB; else C = 1, grey by ITU-R 601 (Pillow's mode L).
     """
     # Pillow's boxes count from the outer edge of the first pixel, half a pixel further out.
     left, top = centre + 0.5 - side / 2
     reach = 2 * max(side / pixels, 1.0) + 1  # the bicubic filter reads this far beyond the box
-    columns = _pixels_between(left - reach, left + side + reach, grey.shape[1])
-    rows = _pixels_between(top - reach, top + side + reach, grey.shape[0])
+    columns = _pixels_between(left - reach, left + side + reach, image.shape[1])
+    rows = _pixels_between(top - reach, top + side + reach, image.shape[0])
     x, y = left - math.floor(left - reach), top - math.floor(top - reach)
-    region = Image.fromarray(grey[rows[:, None], columns])
+    region = Image.fromarray(image[rows[:, None], columns]).convert("RGB" if colour else "L")
     patch = region.resize(
         (pixels, pixels), Image.Resampling.BICUBIC, box=(x, y, x + side, y + side)
     )
-    return np.asarray(patch)
+    cut = np.asarray(patch)
+    return cut.transpose(2, 0, 1) if colour else cut[None]
 
 
-def interocular_distance(points: NDArray[np.float64], markup: Markup) -> float:
-    """Distance of the outer eye corners; a markup without them has none (NaN)."""
-    if markup.interocular is None:
-        return math.nan
-    left, right = markup.interocular
-    return float(np.linalg.norm(points[left] - points[right]))
-
-
-def stack_parts(
-    faces: Sequence[FaceParts], sources: Sequence[str], markup: Markup, settings: CropSettings
+def stack_patches(
+    faces: Sequence[FacePatches],
+    normaliser: NDArray[np.float64],
+    sources: Sequence[str],
+    markup: Markup,
+    settings: CropSettings,
 ) -> Patches:
-    """:class:`Patches` of faces that were cut one by one."""
+    """:class:`Patches` of faces that were cut one by one; ``normaliser`` is ``(N,)``."""
     return Patches(
         np.stack([face.pixels for face in faces]),
         np.stack([face.points for face in faces]),
         np.stack([face.box_size for face in faces]),
-        np.array([face.interocular for face in faces], dtype=np.float32),
+        normaliser.astype(np.float32),
         tuple(sources),
         markup,
         settings,
     )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            yield image
-    # Pillow's decoders report damage as any of these, depending on the format
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).replace(str(path), "").split())
-        raise InputError(f"{path}: damaged or not an image: {reason}") from error
 
 
 def _pixels_between(first: float, last: float, size: int) -> NDArray[np.intp]:

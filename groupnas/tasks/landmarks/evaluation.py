@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.files import nearest
 from groupnas.tasks.landmarks.face import BoxPolicy, Face, FaceSet
-from groupnas.tasks.landmarks.load import face_box
+from groupnas.tasks.landmarks.load import face_box, load_faces
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.metrics import (
     NORMALISERS,
@@ -173,19 +172,32 @@ def evaluate(
         InputError: the landmarks are not those that the cascade finds, there is no such split, a
             face lacks the box that is needed, or the data set's files are missing or damaged.
     """
+    faces = load_faces(data, root, split, allow_partial=allow_partial)
+    if not faces:
+        raise InputError(f"{data.name}: the split {split!r} has no faces here")
+    return evaluate_faces(cascade, data, faces, split, kind=kind, threshold=threshold, watch=watch)
+
+
+def evaluate_faces(
+    cascade: Locator,
+    data: FaceSet,
+    faces: Sequence[Face],
+    split: str,
+    *,
+    kind: str | None = None,
+    threshold: float | None = None,
+    watch: Callable[[Sequence[Face]], Iterable[Face]] = iter,
+) -> Evaluation:
+    """As :func:`evaluate`, on some faces of a data set, at least one, that are called ``split``."""
     if data.markup.points != cascade.markup.points:
         raise InputError(
             f"{data.name} has {data.markup.points} landmarks, the model finds "
             f"{cascade.markup.points}; evaluate it on data of its own markup"
         )
-    if split not in data.subsets:
-        raise InputError(f"{data.name} has no split {split!r}; {nearest(split, data.subsets)}")
     if threshold is not None and not 0 < threshold < np.inf:
         raise InputError(f"threshold: expected a fraction above 0, got {threshold}")
     kind = kind or data.normaliser
-    faces = tuple(data.faces(root or Path(), split, allow_partial))
-    if not faces:
-        raise InputError(f"{data.name}: the split {split!r} has no faces here")
+    faces = tuple(faces)
     truth = np.stack([face.points for face in faces])
     listed = np.stack([face_box(face, data) for face in faces]) if kind.startswith("box") else None
     distance = normaliser(truth, data.markup, kind, listed)
@@ -205,7 +217,7 @@ def evaluate(
         box=cascade.box,
         normaliser=kind,
         threshold=threshold or _THRESHOLDS.get(data.markup.points, THRESHOLD),
-        subsets=tuple(data.subsets[split]),
+        subsets=tuple(data.subsets.get(split, ())),
         located=located,
         errors={
             stage: measure(points, truth, distance, data.markup)

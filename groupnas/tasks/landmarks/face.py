@@ -14,7 +14,7 @@ from groupnas.tasks.dataset import DataReport
 from groupnas.tasks.landmarks.markup import Markup
 
 BoxPolicy = Literal["landmarks", "listed"]
-Normaliser = Literal["interocular", "interpupil", "box"]
+Normaliser = Literal["interocular", "interpupil", "box", "box_longest", "box_width"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Data sets of faces as facial-part tasks."""
+"""Data sets of faces as landmark tasks."""
 
 from __future__ import annotations
 
@@ -7,115 +7,123 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.tasks.landmarks.augment import Augmentation
 from groupnas.tasks.landmarks.cache import cached_patches
 from groupnas.tasks.landmarks.crops import (
+    PART_CROPS,
     CropSettings,
-    FaceParts,
+    FacePatches,
     Patches,
-    cut_parts,
-    read_grey,
-    stack_parts,
+    cut_patches,
+    extents,
+    stack_patches,
+    whole_face,
 )
-from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.losses import LandmarkLoss
+from groupnas.tasks.landmarks.metrics import normaliser
 from groupnas.tasks.landmarks.parallel import in_threads
-from groupnas.tasks.landmarks.task import FacialPartTask
-from groupnas.tasks.landmarks.w300 import inventory, points_file, read_face
-
-SYNTHETIC_FACES = 1000
-_MARKUP = MARKUPS[68]
+from groupnas.tasks.landmarks.task import LandmarkTask
 
 Item = TypeVar("Item")
 
 
-def load_300w(
-    root: str | os.PathLike[str],
+def load_landmarks(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    settings: CropSettings = PART_CROPS,
     *,
+    whole: bool = False,
     split: str = "train",
+    augmentation: Augmentation | None = None,
+    loss: LandmarkLoss | None = None,
     allow_partial: bool = False,
     limit: int | None = None,
     cache: bool = True,
-    settings: CropSettings | None = None,
-) -> FacialPartTask:
-    """The faces of one split of 300W, cut into parts.
+) -> LandmarkTask:
+    """The faces of one split of a data set, cut into their parts or, ``whole``, into one region.
 
-    Only benchmarks ask for ``split="test"`` (or ``"common"``, ``"challenging"``):
-    :func:`groupnas.tasks.load_task` trains and searches on ``"train"`` and reaches nothing else.
+    Only benchmarks ask for another split than ``"train"``: :func:`groupnas.tasks.load_task` trains
+    and searches on it and reaches nothing else.
 
     Args:
-        root: The folder that holds ``300w``.
-        split: ``"train"``, ``"common"``, ``"challenging"`` or ``"test"`` (the latter two in one).
+        faces: The data set.
+        root: The folder that holds the data set's folder; ``None`` where it needs no files.
+        settings: How regions are cut.
+        whole: One region that is the whole face, in the box that the data set's policy gives it.
+        split: A split of the data set.
+        augmentation: Of the task.
+        loss: Of the task.
         allow_partial: Go on with the faces that are there, if not all are.
         limit: Take this many faces only, evenly spread over the split.
         cache: Whether patches may come from the disk and be kept there.
-        settings: How part boxes are laid.
 
     Raises:
         InputError: faces are missing (and that is not allowed), or a file is damaged.
     """
-    settings = settings or CropSettings()
-    found = inventory(root, split)
-    found.require(allow_partial)
-    images = spread([image for subset in found.subsets for image in subset.images], limit)
+    chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
+    markup = whole_face(faces.markup) if whole else faces.markup
 
-    def cut(image: Path) -> tuple[str, FaceParts]:
-        face = read_face(found.root, image)
-        return face.source, cut_parts(
-            read_grey(image), face.points, _MARKUP, settings, name=str(image)
-        )
+    def cut(face: Face) -> FacePatches:
+        box = face_box(face, faces) if whole else None
+        return cut_patches(faces.read(face), face.points, markup, settings, box=box, name=face.name)
 
     def build() -> Patches:
-        sources, faces = zip(*in_threads(cut, images, f"Cutting 300W ({split})"), strict=True)
-        return stack_parts(faces, sources, _MARKUP, settings)
+        cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
+        sources = [face.source for face in chosen]
+        return stack_patches(cuts, normalisers(chosen, faces), sources, markup, settings)
 
-    files = [*images, *map(points_file, images)]
-    name = "300w" if split == "train" else f"300w/{split}"
-    return FacialPartTask(
-        name,
-        cached_patches(name, files, found.root, _MARKUP, settings, build) if cache else build(),
-    )
+    name = faces.name if split == "train" else f"{faces.name}/{split}"
+    if cache:
+        files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
+        label = f"{name}/{len(chosen)}"
+        patches = cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
+    else:
+        patches = build()
+    return LandmarkTask(name, patches, augmentation, loss)
 
 
-def load_synthetic(
-    limit: int | None = None,
+def load_faces(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    split: str = "train",
     *,
-    seed: int = 0,
-    cache: bool = True,
-    settings: CropSettings | None = None,
-) -> FacialPartTask:
-    """Drawn faces with exact landmarks, :data:`SYNTHETIC_FACES` of them or ``limit``.
+    allow_partial: bool = False,
+    limit: int | None = None,
+) -> list[Face]:
+    """The annotated faces of one split; arguments and errors as of :func:`load_landmarks`."""
+    if split not in faces.subsets:
+        raise InputError(f"{faces.name} has no split {split!r}; {nearest(split, faces.subsets)}")
+    return spread(faces.faces(_folder(root), split, allow_partial), limit)
 
-    Args:
-        limit: How many faces.
-        seed: Which endless set of faces they begin.
-        cache: Whether patches may come from the disk and be kept there.
-        settings: How part boxes are laid.
+
+def _folder(root: str | os.PathLike[str] | None) -> Path:
+    return Path() if root is None else Path(root)  # drawn faces need none
+
+
+def face_box(face: Face, faces: FaceSet) -> NDArray[np.float64]:
+    """The box ``(4,)`` of a face by the data set's policy: what the global network is given.
 
     Raises:
-        InputError: a limit below 1, or a negative seed.
+        InputError: the policy wants a listed box, and the face has none.
     """
-    from groupnas.tasks.landmarks import synthetic
+    if faces.box == "landmarks":
+        return extents(face.points, whole_face(faces.markup))[0]
+    if face.box is None:
+        raise InputError(f"{face.name}: {faces.name} lists no box for this face")
+    return face.box
 
-    settings = settings or CropSettings()
-    count = SYNTHETIC_FACES if limit is None else check_limit(limit)
 
-    def draw(index: int) -> FaceParts:
-        image, points = synthetic.draw_face(index, seed)
-        return cut_parts(image, points, _MARKUP, settings, name=f"synthetic face {index}")
-
-    def build() -> Patches:
-        faces = in_threads(draw, range(count), "Drawing faces")
-        sources = [f"synthetic/{seed}/{index:05d}" for index in range(count)]
-        return stack_parts(faces, sources, _MARKUP, settings)
-
-    if not cache:
-        return FacialPartTask("synthetic", build())
-    # What the faces are made from is the code that draws them.
-    folder = Path(synthetic.__file__).parent
-    code = sorted(folder.glob("*synthetic*.py"))
-    name = f"synthetic/{seed}/{count}"
-    patches = cached_patches(name, code, folder, _MARKUP, settings, build)
-    return FacialPartTask("synthetic", patches)
+def normalisers(faces: Sequence[Face], of: FaceSet) -> NDArray[np.float64]:
+    """The distance ``(N,)`` in pixels that each face's errors are divided by."""
+    points = np.stack([face.points for face in faces])
+    boxes = np.stack([face_box(face, of) for face in faces])
+    return normaliser(points, of.markup, of.normaliser, boxes)
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:

@@ -1,5 +1,6 @@
 """Where the data sets of faces are obtained; imports nothing, so that lists of them are instant."""
 
+OBTAINED_300W = "https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ (research use)"
 OBTAINED_WFLW = "https://wywu.github.io/projects/LAB/WFLW.html (research use)"
 OBTAINED_AFLW = (
     "annotations http://mmlab.ie.cuhk.edu.hk/projects/compositional.html, images "

@@ -8,10 +8,14 @@ show that a search works; they say nothing about real faces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from groupnas.errors import InputError
+from groupnas.tasks.dataset import DataReport
 from groupnas.tasks.landmarks._synthetic_canvas import Canvas, resized, softened
 from groupnas.tasks.landmarks._synthetic_parts import (
     Look,
@@ -27,8 +31,13 @@ from groupnas.tasks.landmarks._synthetic_shape import (
     head_outline,
     landmarks,
 )
+from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.markup import MARKUPS
 
 MIN_SIZE = 48
+SIZE = 160
+# Faces of each split, and the endless set that they begin.
+SPLITS = {"train": (1000, 0), "test": (200, 1)}
 
 
 def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, np.ndarray]:
@@ -51,10 +60,8 @@ def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, n
         if value < least:
             raise InputError(f"synthetic faces: {name} must be at least {least}, got {value}")
     rng = np.random.default_rng([seed, index])
-    who, doing = Identity.sample(rng), Expression.sample(rng)
-    face = landmarks(who, doing)
-    view, look = View.sample(rng, face), Look.sample(rng)
-    points, outline = view(face), view(head_outline(who, face))
+    who, doing, view, points = _pose(rng)
+    look, outline = Look.sample(rng), view(head_outline(who, landmarks(who, doing)))
     canvas = Canvas(size, view.scale)
     draw_background(canvas, rng, look)
     draw_head(canvas, rng, look, outline, view.axes)
@@ -78,6 +85,40 @@ def draw_faces(count: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, 
     return np.stack([image for image, _ in faces]), np.stack([points for _, points in faces])
 
 
+def _pose(rng: np.random.Generator) -> tuple[Identity, Expression, View, np.ndarray]:
+    """Who is seen how, and the landmarks ``(68, 2)`` in shares of the image's side."""
+    who, doing = Identity.sample(rng), Expression.sample(rng)
+    face = landmarks(who, doing)
+    view = View.sample(rng, face)
+    return who, doing, view, view(face)
+
+
+def _faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
+    count, seed = SPLITS[split]
+    poses = [_pose(np.random.default_rng([seed, index]))[-1] for index in range(count)]
+    return [
+        Face(
+            name=f"synthetic/{split}/{index:05d}",
+            source=f"synthetic/{split}/{index:05d}",
+            path=Path(__file__),
+            points=points * SIZE - 0.5,
+            index=index,
+        )
+        for index, points in enumerate(poses)
+    ]
+
+
+def _code(root: Path, split: str, allow_partial: bool) -> Sequence[Path]:
+    """What the faces are made from."""
+    return sorted(Path(__file__).parent.glob("*synthetic*.py"))
+
+
+def _read(face: Face) -> np.ndarray:
+    assert face.index is not None
+    grey, _ = draw_face(face.index, SPLITS[face.name.split("/")[1]][1], SIZE)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
 def _photograph(canvas: Canvas, rng: np.random.Generator, look: Look) -> np.ndarray:
     """Uneven skin and light, blur and noise: ``(size, size)`` uint8."""
     size = canvas.size
@@ -89,3 +130,20 @@ def _photograph(canvas: Canvas, rng: np.random.Generator, look: Look) -> np.ndar
     picture = softened(picture, look.blur * size / 160)
     picture = picture + look.noise * rng.standard_normal((size, size), dtype=np.float32)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _check(root: Path) -> DataReport:
+    return DataReport(root, (), (), None)
+
+
+FACES = FaceSet(
+    name="synthetic",
+    markup=MARKUPS[68],
+    box="landmarks",
+    normaliser="interocular",
+    subsets={split: () for split in SPLITS},
+    faces=_faces,
+    files=_code,
+    read=_read,
+    check=_check,
+)

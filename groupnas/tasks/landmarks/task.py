@@ -1,4 +1,4 @@
-"""The facial-part task: crops of eyes, nose and mouth in, their landmarks out."""
+"""The landmark task: crops of a face's regions in, the landmarks in them out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from groupnas.errors import InputError
 from groupnas.tasks.landmarks.augment import (
     Augmentation,
     draw_placement,
@@ -21,68 +20,75 @@ from groupnas.tasks.landmarks.augment import (
     resample,
 )
 from groupnas.tasks.landmarks.crops import Patches
-from groupnas.tasks.landmarks.losses import wing_loss
-
-CROP = 64  # pixels of a crop's side, Section III-A of the paper
+from groupnas.tasks.landmarks.losses import LandmarkLoss
 
 
 @dataclass(frozen=True)
-class PartTarget:
+class LandmarkTarget:
     """What the network should have said.
 
     Attributes:
-        points: ``(B, 2 K)`` float32, x0 y0 x1 y1 ... part by part, in box units of the crop:
+        points: ``(B, 2 K)`` float32, x0 y0 x1 y1 ... region by region, in box units of the crop:
             -1 and 1 are its outer edges.
-        percent: ``(B, P)`` float32, what a distance of 1 box unit is in % of the inter-ocular
-            distance.
+        percent: ``(B, P)`` float32, what a distance of 1 box unit is in % of the normaliser.
     """
 
     points: Tensor
     percent: Tensor
 
 
-class FacialPartTask:
-    """Grey 64 x 64 crops of four facial parts, and the landmarks in them.
+class LandmarkTask:
+    """Crops of a face's regions, and the landmarks in them.
 
-    Implements :class:`groupnas.task.Task`. Inputs are ``(B, 4, 64, 64)`` float32, one channel per
-    part; every crop is shifted and scaled by itself to mean 0 and standard deviation 1, so that
-    exposure and contrast say nothing.
+    Implements :class:`groupnas.task.Task`. Inputs are ``(B, P D, C, C)`` float32, D = 1 channel
+    (grey) or 3 (RGB) for each of P regions; every crop is shifted and scaled by itself to mean 0
+    and standard deviation 1, so that exposure and contrast say nothing.
 
     Args:
         name: What the run folder calls the task.
-        patches: The parts of every face, in memory.
+        patches: The regions of every face, in memory.
         augmentation: What :meth:`batch` draws when it is given a generator.
+        loss: Of points in pixels of the crop; by default Wing along x and y.
     """
 
     error_unit = "NME %"
 
     def __init__(
-        self, name: str, patches: Patches, augmentation: Augmentation | None = None
+        self,
+        name: str,
+        patches: Patches,
+        augmentation: Augmentation | None = None,
+        loss: LandmarkLoss | None = None,
     ) -> None:
-        markup = patches.markup
-        if markup.interocular is None:
-            raise InputError(f"{name}: the {markup.name} markup has no inter-ocular distance")
+        markup, settings = patches.markup, patches.settings
         self.name = name
         self.patches = patches
         self.augmentation = augmentation or Augmentation()
         self.sources: Sequence[str] = patches.sources
-        self.inputs: Mapping[str, int] = MappingProxyType({part: 1 for part in markup.parts})
+        self.inputs: Mapping[str, int] = MappingProxyType(
+            {part: settings.channels for part in markup.parts}
+        )
         self.outputs: Mapping[str, int] = MappingProxyType(
             {part: 2 * len(indices) for part, indices in markup.parts.items()}
         )
+        self._loss = loss or LandmarkLoss()
         self._pixels = torch.from_numpy(patches.pixels)
         self._points = torch.from_numpy(patches.points)
         # Half a box is one box unit.
-        self._percent = torch.from_numpy(100 * patches.box_size / 2 / patches.interocular[:, None])
+        self._percent = torch.from_numpy(100 * patches.box_size / 2 / patches.normaliser[:, None])
         self._owners = torch.tensor(markup.owners)
         # Row 0 leaves parts and points where they are, row 1 swaps those of a mirrored face.
         self._part_order = torch.tensor([range(len(markup.parts)), markup.flipped_parts])
         self._point_order = torch.tensor([range(len(markup.part_points)), markup.part_flip])
 
+    def mean_shape(self) -> Tensor:
+        """The mean of all samples' points, ``(2 K,)``, in box units of an unchanged crop."""
+        return self._points.mean(dim=0).flatten()
+
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, PartTarget]:
-        """Crops ``(B, 4, 64, 64)`` and their target, as :meth:`groupnas.task.Task.batch` says."""
+    ) -> tuple[Tensor, LandmarkTarget]:
+        """Crops and their target, as :meth:`groupnas.task.Task.batch` says."""
         faces, parts = len(indices), len(self.inputs)
         placement = (
             no_placement(faces, parts)
@@ -91,33 +97,33 @@ class FacialPartTask:
         )
         flipped = placement.flipped.long()
         rows, part_order = indices[:, None], self._part_order[flipped]
-        crops = resample(
-            self._pixels[rows, part_order], placement, self.patches.settings.cover, CROP
-        )
+        settings = self.patches.settings
+        crops = resample(self._pixels[rows, part_order], placement, settings.cover, settings.size)
         points = place_points(
             self._points[rows, self._point_order[flipped]], placement, self._owners
         )
         percent = self._percent[rows, part_order] / placement.scale
-        return standardise(crops), PartTarget(points.flatten(1), percent)
+        return standardise(crops), LandmarkTarget(points.flatten(1), percent)
 
-    def loss(self, predicted: Tensor, target: PartTarget) -> Tensor:
-        """Wing loss of predictions ``(B, 2 K)``, in pixels of the 64 x 64 crop; a scalar."""
-        half = CROP / 2
-        return wing_loss(predicted * half, target.points * half)
+    def loss(self, predicted: Tensor, target: LandmarkTarget) -> Tensor:
+        """Loss of predictions ``(B, 2 K)``, in pixels of the crop; a scalar."""
+        half = self.patches.settings.size / 2
+        pairs = [(half * points).unflatten(1, (-1, 2)) for points in (predicted, target.points)]
+        return self._loss(*pairs)
 
-    def errors(self, predicted: Tensor, target: PartTarget) -> Tensor:
-        """Mean distance of each part's points ``(B, 4)``, in % of the inter-ocular distance."""
+    def errors(self, predicted: Tensor, target: LandmarkTarget) -> Tensor:
+        """Mean distance of each region's points ``(B, P)``, in % of the normaliser."""
         distance = (predicted - target.points).unflatten(1, (-1, 2)).norm(dim=-1)
         counts = [outputs // 2 for outputs in self.outputs.values()]
         means = [part.mean(dim=1) for part in distance.split(counts, dim=1)]
         return torch.stack(means, dim=1) * target.percent
 
-    def to(self, target: PartTarget, device: torch.device) -> PartTarget:
+    def to(self, target: LandmarkTarget, device: torch.device) -> LandmarkTarget:
         """The target, moved to ``device``."""
-        return PartTarget(target.points.to(device), target.percent.to(device))
+        return LandmarkTarget(target.points.to(device), target.percent.to(device))
 
     def fingerprint(self) -> str:
-        """SHA-256 of pixels, points, sources, crop settings and augmentation."""
+        """SHA-256 of pixels, points, sources, crop settings, augmentation and loss."""
         return self._fingerprint
 
     @cached_property
@@ -127,14 +133,18 @@ class FacialPartTask:
             self.patches.pixels,
             self.patches.points,
             self.patches.box_size,
-            self.patches.interocular,
+            self.patches.normaliser,
         ):
             digest.update(array.tobytes() if not array.flags.c_contiguous else array.data)
-        digest.update(repr((self.sources, self.patches.settings, self.augmentation)).encode())
+        settings = (self.sources, self.patches.settings, self.augmentation, self._loss)
+        digest.update(repr(settings).encode())
         return digest.hexdigest()
 
 
 def standardise(crops: Tensor) -> Tensor:
-    """Crops ``(B, P, C, C)`` with mean 0 and standard deviation 1 each; a flat crop becomes 0."""
+    """Crops ``(B, P, D, C, C)`` as the network takes them: ``(B, P D, C, C)``.
+
+    Each crop gets mean 0 and standard deviation 1, over its channels together; a flat one gets 0.
+    """
     # eps, one grey level squared, keeps a flat crop's noise small
-    return functional.layer_norm(crops, crops.shape[2:], eps=1.0)
+    return functional.layer_norm(crops, crops.shape[2:], eps=1.0).flatten(1, 2)

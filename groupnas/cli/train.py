@@ -1,0 +1,199 @@
+"""``groupnas train``: a cascade, stage by stage."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import AllowPartial, DataRoot, whole_number
+from groupnas.errors import InputError
+
+# What a run must be started with and a resumed one takes from its config.yaml.
+_RECORDED = (
+    "recipe",
+    "grouping",
+    "epochs",
+    "global_from",
+    "data_root",
+    "allow_partial",
+    "limit",
+    "seed",
+    "device",
+    "threads",
+)
+_MOVABLE = ("data_root", "device", "threads")
+
+
+def train(
+    *,
+    recipe: Annotated[
+        str | None,
+        Parameter(help="How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file."),
+    ] = None,
+    grouping: Annotated[
+        str | None,
+        Parameter(
+            help="Of the local network, instead of the recipe's: even, a grouping.json, or a "
+            "search strategy."
+        ),
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
+    seed: Annotated[
+        int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)
+    ] = None,
+    epochs: Annotated[
+        int | None, whole_number("Of both trainings, instead of the recipe's.", 1)
+    ] = None,
+    global_from: Annotated[
+        Path | None,
+        Parameter(help="Take the global network of this model (a model.json or its folder)."),
+    ] = None,
+    device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
+    threads: Annotated[
+        int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)
+    ] = None,
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
+    ] = False,
+) -> None:
+    """Train a landmark cascade: global network, grouping, local network.
+
+    Writes a run folder with a folder for each stage and the model (model.json,
+    model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
+    """
+    given = {
+        "recipe": _resolved(recipe),
+        "grouping": _resolved(grouping),
+        "epochs": epochs,
+        "global_from": None if global_from is None else str(global_from.resolve()),
+        "data_root": None if data_root is None else str(data_root.resolve()),
+        "allow_partial": allow_partial or None,
+        "limit": limit,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+    }
+    arguments = _recorded(out, given) if resume else {**given, "seed": seed or 0}
+    if arguments["recipe"] is None:
+        raise InputError(f"train needs --recipe; {_recipes()}")
+    name = Path(str(arguments["recipe"])).stem.replace(":", "_")
+    folder = out or Path("runs") / f"{name}-cascade-seed{arguments['seed']}"
+    _train(arguments, folder, resume)
+
+
+def _train(arguments: dict[str, Any], folder: Path, resume: bool) -> None:
+    # Names are checked before torch is imported: a typing mistake is answered at once.
+    from groupnas.engine.run_folder import RunFolder
+    from groupnas.tasks import find_dataset, require_root
+
+    if not resume:
+        RunFolder(folder).check_free()
+    from groupnas.tasks.landmarks.recipe import load_recipe
+
+    settings = load_recipe(arguments["recipe"])
+    settings = settings.with_epochs(arguments["epochs"]).with_grouping(arguments["grouping"])
+    root = require_root(find_dataset(settings.data), arguments["data_root"])
+
+    import torch
+
+    from groupnas.cli.progress import ConsoleProgress
+    from groupnas.tasks.landmarks.train import train_cascade
+
+    if arguments["threads"]:
+        torch.set_num_threads(arguments["threads"])
+    started: list[ConsoleProgress] = []
+
+    def observers(stage: str) -> list[ConsoleProgress]:
+        started.append(ConsoleProgress(stage))
+        return [started[-1]]
+
+    try:
+        card = train_cascade(
+            settings,
+            folder,
+            root=root,
+            seed=arguments["seed"],
+            device=arguments["device"] or "cpu",
+            allow_partial=bool(arguments["allow_partial"]),
+            limit=arguments["limit"],
+            global_from=arguments["global_from"],
+            resume=resume,
+            observers=observers,
+            arguments={**arguments, "threads": torch.get_num_threads()},
+        )
+    except KeyboardInterrupt:
+        for progress in started:
+            progress.close()
+        raise SystemExit(_stopped(RunFolder(folder).exists, folder)) from None
+    finally:
+        for progress in started:
+            progress.close()
+    _summary(card)
+
+
+def _stopped(begun: bool, folder: Path) -> int:
+    if begun:
+        command = f"groupnas train --resume --out {shlex.quote(str(folder))}"
+        print(f"groupnas: stopped; go on with: {command}", file=sys.stderr)
+    else:
+        print("groupnas: stopped before the training began", file=sys.stderr)
+    return 130
+
+
+def _summary(card: Path) -> None:
+    import json
+
+    from groupnas.cli.tables import print_table
+
+    evaluation = json.loads(card.read_text(encoding="utf-8"))["scores"]["validation"]
+    stages = evaluation["scores"]["full"]
+    rows = [["NME %", "all", *next(iter(stages.values()))["parts"]]]
+    for stage, scores in stages.items():
+        rows.append([stage, *(f"{v:.2f}" for v in (scores["nme"], *scores["parts"].values()))])
+    print_table(rows, numbers=True)
+    print(
+        f"on {evaluation['faces']} faces split off the training set, over the "
+        f"{evaluation['normaliser']} distance"
+    )
+    print(f"model: {card}")
+    print(f"next: groupnas eval --model {card}, groupnas predict PHOTO --model {card}")
+
+
+def _resolved(name: str | None) -> str | None:
+    """A path that means the same wherever the run is resumed; names stay as they are."""
+    return str(Path(name).resolve()) if name is not None and Path(name).is_file() else name
+
+
+def _recipes() -> str:
+    from groupnas.files import shipped_names
+    from groupnas.tasks.landmarks.recipe import KIND
+
+    return f"choose from: {', '.join(shipped_names(KIND))}"
+
+
+def _recorded(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What the run was started with; an option that says otherwise is refused."""
+    from groupnas.engine.run_folder import CONFIG, RunFolder
+
+    if out is None:
+        raise InputError("--resume needs --out, the folder of the run to go on with")
+    recorded = RunFolder(out).read_config().get("arguments")
+    if not isinstance(recorded, dict) or not set(_RECORDED) <= set(recorded):
+        raise InputError(
+            f"{out / CONFIG}: arguments: expected {', '.join(_RECORDED)}; "
+            "was the run started by `groupnas train`?"
+        )
+    for name, value in given.items():
+        if value is not None and value != recorded[name] and name not in _MOVABLE:
+            option = name.replace("_", "-")
+            raise InputError(
+                f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
+            )
+    return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}

@@ -1,0 +1,204 @@
+"""What a search and a training have in common: epochs, checkpoints, resumption."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from groupnas._version import __version__
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, TIMINGS, RunFolder
+from groupnas.engine.split import Split
+from groupnas.errors import InputError
+from groupnas.task import Task
+
+Record = dict[str, Any]
+
+
+class Job(Protocol):
+    """Epochs over a task, whose whole state can be saved.
+
+    Attributes:
+        task: What is learned from.
+        split: Its two sides.
+        batch_size: Samples of a step.
+        history: One record for each epoch done.
+        total_epochs: How many there will be.
+        steps: Of one epoch.
+        data_seconds: Time spent waiting for data so far.
+    """
+
+    task: Task
+    split: Split
+    history: list[Record]
+    data_seconds: float
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def total_epochs(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        ...
+
+    def run_epoch(self, on_step: Callable[[int, int], None]) -> Record:
+        """One pass over the training side; its record is appended to the history."""
+        ...
+
+    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
+        """A batch of the task on the job's device; arguments as of :meth:`Task.batch`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values only."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the saved job stood, bit for bit (CPU, same thread count)."""
+        ...
+
+
+def run_epochs(
+    folder: RunFolder,
+    job: Job,
+    observers: Sequence[Observer],
+    write_outcome: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the epochs that are left; each ends with a checkpoint and what derives from it.
+
+    Args:
+        folder: Held by the caller.
+        job: New, or gone on with.
+        observers: Told how it goes, but not that it is finished.
+        write_outcome: Writes what else can be read off the job after each epoch.
+    """
+
+    def write() -> None:
+        write_outcome()
+        folder.write_lines(HISTORY, job.history)
+
+    def tell(done: int, total: int) -> None:
+        for observer in observers:
+            observer.stepped(done, total)
+
+    # A kill may have come between a checkpoint and these; the checkpoint is what counts.
+    write()
+    for observer in observers:
+        observer.started(job)
+    while len(job.history) < job.total_epochs:
+        start, waited = time.perf_counter(), job.data_seconds
+        record = job.run_epoch(tell)
+        timing = {
+            "epoch": record["epoch"],
+            "seconds": round(time.perf_counter() - start, 3),
+            "data_seconds": round(job.data_seconds - waited, 3),
+        }
+        folder.save_checkpoint(job.state_dict())
+        write()
+        folder.append_line(TIMINGS, timing)
+        for observer in observers:
+            observer.epoch_ended(record)
+
+
+def go_on(folder: RunFolder, job: Job) -> None:
+    """Load the folder's checkpoint into a job; an :class:`InputError` where it is another's."""
+    state = folder.load_checkpoint()
+    try:
+        job.load_state_dict(state)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / CHECKPOINT}: is not of the run that {CONFIG} describes; start again in a "
+            "new folder"
+        ) from error
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """What identifies a task in ``config.yaml``."""
+    return {"name": task.name, "samples": len(task.sources), "fingerprint": task.fingerprint()}
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on besides its settings."""
+    return {
+        "groupnas": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def check_same(
+    recorded: dict[str, Any], now: dict[str, Any], keys: Sequence[str], folder: RunFolder
+) -> None:
+    """Raise :class:`InputError` where a resumed run's config differs from the recorded one."""
+    for key in keys:
+        difference = _first_difference(recorded.get(key), now[key], key)
+        if difference:
+            path, was, is_now = difference
+            raise InputError(
+                f"{folder.path}: the run was started with {path} = {was!r}, not {is_now!r}; a "
+                "resumed run must not change it"
+            )
+
+
+def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in {**now, **was}:
+            if f"{path}.{key}" in ("strategy.title", "strategy.source"):  # change nothing
+                continue
+            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
+            if found:
+                return found
+        return None
+    return None if was == now else (path, was, now)
+
+
+def checked_device(device: str) -> torch.device:
+    """The torch device of that name; an :class:`InputError` where it cannot be used."""
+    try:
+        torch.zeros(1, device=device).item()  # the meta device has no values
+        return torch.device(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used here: {reason}") from error
+
+
+def check_finite(loss: Tensor, side: str) -> Tensor:
+    """The loss itself; an :class:`InputError` where it is no number any more."""
+    if not math.isfinite(loss.item()):
+        raise InputError(f"the {side} loss is {loss.item()}: the run diverged; lower weights.lr")
+    return loss
+
+
+class Means:
+    """Running means of what the steps of an epoch report; tensors are read once, at the end."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """One more value, of the same shape as the name's others."""
+        value = value.detach().double()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a name's scalars; ``None`` if there were none."""
+        return (self._sums[name] / self._counts[name]).item() if name in self._sums else None
+
+    def table(self, name: str, keys: Sequence[str]) -> dict[str, float] | None:
+        """The mean of a name's vectors, entry by entry; ``None`` if there were none."""
+        if name not in self._sums:
+            return None
+        return dict(zip(keys, (self._sums[name] / self._counts[name]).tolist(), strict=True))

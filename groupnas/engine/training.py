@@ -1,0 +1,300 @@
+"""Train one plain network on a task, keep the best by validation, survive being killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.job import (
+    Means,
+    Record,
+    check_finite,
+    check_same,
+    checked_device,
+    describe_task,
+    go_on,
+    run_epochs,
+    versions,
+)
+from groupnas.engine.observer import Observer
+from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.run_folder import RESULT, SPLIT, RunFolder
+from groupnas.engine.split import Split, Stream
+from groupnas.engine.strategy import Optimizer, Positive, Share
+from groupnas.task import Task
+
+
+class Training(BaseModel):
+    """How a plain network is trained.
+
+    Attributes:
+        epochs: Passes over the training side.
+        batch_size: Samples of a step.
+        weights: Optimiser of the weights.
+        average: Decay, for each step, of the moving average of weights and BatchNorm statistics
+            that is validated and kept; it begins lower, so that the first steps are soon
+            forgotten. 0 keeps the latest weights themselves.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
+    weights: Optimizer
+    average: Share = 0.0
+
+
+class Trainer:
+    """The state of a training; a :class:`groupnas.engine.job.Job`.
+
+    Args:
+        network: Maps the task's inputs to its outputs; trained in place.
+        task: Training samples.
+        settings: All settings.
+        split: Samples that train and samples that validate.
+        seed: Of the order of the data and its augmentation.
+        device: Where the network is put.
+        sampling: ``(len(split.train),)``: how often each sample is drawn, relative to the others;
+            by default all are, once a pass.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        settings: Training,
+        split: Split,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        sampling: Tensor | None = None,
+    ) -> None:
+        self.task, self.settings, self.split = task, settings, split
+        self.device = torch.device(device)
+        # Measured on two CPU cores: a step takes two thirds of its time in this layout.
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = AveragedModel(
+            network, multi_avg_fn=_moving_average(settings.average), use_buffers=True
+        )
+        self._optimizer = make_optimizer(settings.weights, network.parameters())
+        self._rng = torch.Generator().manual_seed(seed)
+        self.stream = Stream(split.train, settings.batch_size, self._rng, sampling)
+        self.history: list[Record] = []
+        self.best: dict[str, Tensor] = {}
+        self.data_seconds = 0.0
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a step."""
+        return self.stream.batch_size
+
+    @property
+    def total_epochs(self) -> int:
+        """Of the whole training."""
+        return self.settings.epochs
+
+    @property
+    def steps(self) -> int:
+        """Of one epoch."""
+        return self.stream.batches_per_pass
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, whose validation error is the least so far."""
+        errors = [record["validation"]["mean"] for record in self.history]
+        return 1 + errors.index(min(errors))
+
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        train, validation = len(self.split.train), len(self.split.validation)
+        return [
+            f"{self.task.name}: {train:,} samples train, {validation:,} validate; "
+            f"{self.total_epochs} epochs"
+        ]
+
+    def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
+        """One pass over the training side, and the averaged network's validation errors.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        epoch, means = len(self.history), Means()
+        self.network.train()
+        for step in range(self.steps):
+            progress = (epoch + step / self.steps) / self.total_epochs
+            set_learning_rate(self._optimizer, self.settings.weights, progress)
+            self._step(means)
+            on_step(step + 1, self.steps)
+        self.averaged.eval()
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "train_loss": means.mean("loss"),
+                "train_error": means.table("error", list(self.task.outputs)),
+                "validation": validation_errors(self, self.averaged),
+            }
+        )
+        if self.best_epoch == epoch + 1:
+            self.best = {name: value.clone() for name, value in self._kept().items()}
+        return self.history[-1]
+
+    def _step(self, means: Means) -> None:
+        start = time.perf_counter()
+        x, target = self.load(next(self.stream), self._rng)
+        self.data_seconds += time.perf_counter() - start
+        predicted = self.network(x)
+        loss = check_finite(self.task.loss(predicted, target), "training")
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self.averaged.update_parameters(self.network)
+        means.add("loss", loss)
+        with torch.no_grad():
+            means.add("error", self.task.errors(predicted, target).mean(dim=0))
+
+    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
+        """A batch of the task on the training's device; arguments as of :meth:`Task.batch`."""
+        x, target = self.task.batch(indices, generator)
+        x = x.to(self.device, memory_format=torch.channels_last)
+        return x, self.task.to(target, self.device)
+
+    def _kept(self) -> dict[str, Tensor]:
+        return self.averaged.module.state_dict()
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values only."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "stream": self.stream.state_dict(),
+            "rng": self._rng.get_state(),
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the saved training stood, bit for bit (CPU, same thread count)."""
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.stream.load_state_dict(state["stream"])
+        self._rng.set_state(state["rng"])
+        self.best = dict(state["best"])
+        self.history = list(state["history"])
+
+
+def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Any) -> None:
+        share = min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - share)
+            else:  # BatchNorm's count of batches
+                mean.copy_(value)
+
+    return update
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        folder: Its files.
+        network: The best network by validation, in evaluation mode.
+        history: One record for each epoch, as in ``history.jsonl``.
+        result: The best epoch and its validation errors, as in ``result.json``.
+    """
+
+    folder: RunFolder
+    network: nn.Module
+    history: Sequence[Mapping[str, Any]]
+    result: Mapping[str, Any]
+
+
+def train(
+    network: nn.Module,
+    task: Task,
+    settings: Training,
+    out: str | os.PathLike[str],
+    *,
+    split: Split,
+    seed: int = 0,
+    device: str = "cpu",
+    sampling: Tensor | None = None,
+    resume: bool = False,
+    observers: Sequence[Observer] = (),
+    arguments: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train a network; every epoch ends with a checkpoint.
+
+    A run that was killed, at any moment, goes on with ``resume=True`` and ends with the same
+    network and history as one never stopped (bit for bit on a CPU with the same threads).
+
+    Args:
+        network: Fresh, or with weights to start from; a resumed run overwrites them.
+        task: What to learn from; test data is not reachable through it.
+        settings: How.
+        out: The run folder; must not hold a run, unless it is resumed.
+        split: Which samples train and which validate.
+        seed: Of everything random but the network's weights.
+        device: A torch device.
+        sampling: See :class:`Trainer`.
+        resume: Go on with the run in ``out``.
+        observers: Told how it goes.
+        arguments: Plain values that the caller wants recorded in ``config.yaml``, and that a
+            resumed run must not change.
+
+    Raises:
+        InputError: a folder that is in use, holds another run, or cannot be written; a resumed
+            run whose data or settings are not the same; a loss that is no longer finite.
+    """
+    folder = RunFolder(out)
+    recorded = folder.read_config() if resume else None
+    if recorded is None:
+        folder.check_free()
+    job = Trainer(network, task, settings, split, seed, checked_device(device), sampling)
+    config = {
+        "arguments": dict(arguments or {}),
+        "task": describe_task(task),
+        "seed": seed,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "training": settings.model_dump(mode="json"),
+    }
+    if recorded is not None:
+        check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
+    with folder.locked():
+        if recorded is None:
+            folder.check_free()  # another process may have been faster
+            folder.write_json(SPLIT, split.sources(task.sources))
+            folder.save_checkpoint(job.state_dict())
+            # Last, since it is what makes the folder a run: all that a resumption needs is there.
+            folder.write_config(config)
+        else:
+            go_on(folder, job)
+        run_epochs(folder, job, observers)
+        result = {
+            "epochs": len(job.history),
+            "best_epoch": job.best_epoch,
+            "error_unit": task.error_unit,
+            "validation_errors": job.history[job.best_epoch - 1]["validation"],
+        }
+        folder.write_json(RESULT, result)
+    network.load_state_dict(job.best)
+    for observer in observers:
+        observer.finished(result)
+    return Trained(folder=folder, network=network.eval(), history=job.history, result=result)

@@ -1,0 +1,150 @@
+"""The cascade: a global estimate of all landmarks, then each facial part again at close sight.
+
+Source: Wen et al., PicassoNet, section III-A and Fig. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from groupnas.errors import InputError
+from groupnas.tasks.landmarks.crops import CropSettings, Square, cut_square, extents, square
+from groupnas.tasks.landmarks.face import BoxPolicy
+from groupnas.tasks.landmarks.markup import Markup
+from groupnas.tasks.landmarks.task import standardise
+
+Points = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network with what it must be shown: crops of regions in, their landmarks out.
+
+    Attributes:
+        network: Maps ``(B, P D, C, C)`` float32 to ``(B, 2 K)`` in box units; in evaluation mode.
+        markup: Whose parts are the regions.
+        crops: How regions are cut.
+    """
+
+    network: nn.Module
+    markup: Markup
+    crops: CropSettings
+
+    @torch.inference_mode()
+    def locate(self, faces: Iterable[tuple[Image, Points]]) -> Points:
+        """Landmarks ``(B, K, 2)``, in the order of ``markup.part_points``.
+
+        Args:
+            faces: For each face its image and the boxes ``(P, 4)`` of its regions.
+        """
+        pairs = list(faces)
+        centres, sides = square(np.stack([boxes for _, boxes in pairs]), self.crops.margin)
+        pixels = np.stack(
+            [
+                self._cut(image, (centre, side))
+                for (image, _), centre, side in zip(pairs, centres, sides, strict=True)
+            ]
+        )
+        device = next(self.network.parameters()).device
+        x = standardise(torch.from_numpy(pixels).to(device).float())
+        points = self.network(x.contiguous(memory_format=torch.channels_last))
+        in_box = points.double().cpu().numpy().reshape(len(pairs), -1, 2)
+        owners = list(self.markup.owners)
+        return centres[:, owners] + in_box * sides[:, owners, None] / 2
+
+    def _cut(self, image: Image, squares: Square) -> NDArray[np.uint8]:
+        settings = self.crops
+        return np.stack(
+            [
+                cut_square(image, centre, max(side, 1.0), settings.size, settings.colour)
+                for centre, side in zip(*squares, strict=True)
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Located:
+    """Landmarks of F faces, in pixel-centre coordinates of their images.
+
+    Attributes:
+        points: ``(F, K, 2)``, the cascade's.
+        initial: ``(F, K, 2)``, of the global stage alone.
+    """
+
+    points: Points
+    initial: Points
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The global stage, and the local stage that looks again at each part.
+
+    Contour points are the global stage's; all others are the local stage's.
+
+    Attributes:
+        markup: The landmarks.
+        global_stage: The global stage; one region, the whole face.
+        local_stage: The local stage; its regions are the markup's parts.
+        box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
+        card: What a person should know of it; see :mod:`groupnas.tasks.landmarks.model`.
+    """
+
+    markup: Markup
+    global_stage: Stage
+    local_stage: Stage
+    box: BoxPolicy
+    card: Mapping[str, Any]
+
+    def locate(self, image: Image, boxes: Points) -> Located:
+        """The landmarks of all faces of one image, in one batch.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes: ``(F, 4)``: x0, y0, x1, y1 of each face in pixel-centre coordinates, as
+                :attr:`box` says; squared and enlarged here.
+
+        Raises:
+            InputError: shapes, dtype or values that no face can have.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError(
+                f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype.name}"
+            )
+        boxes = np.asarray(boxes, dtype=np.float64)
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
+        if (boxes[:, 2:] <= boxes[:, :2]).any():
+            raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
+        return self._locate([(image, box) for box in boxes])
+
+    def locate_many(self, faces: Iterable[tuple[Image, Points]], batch: int = 32) -> Located:
+        """The landmarks of faces from many images, each with its box ``(4,)``."""
+        source, found = iter(faces), []
+        while group := list(islice(source, batch)):
+            found.append(self._locate(group))
+        if not found:
+            return self._locate([])
+        return Located(
+            np.concatenate([one.points for one in found]),
+            np.concatenate([one.initial for one in found]),
+        )
+
+    def _locate(self, faces: list[tuple[Image, Points]]) -> Located:
+        if not faces:
+            nothing = np.zeros((0, self.markup.points, 2))
+            return Located(nothing, nothing)
+        initial = self.global_stage.locate((image, box[None]) for image, box in faces)
+        points = initial.copy()
+        boxes = extents(initial, self.markup)
+        pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
+        points[:, list(self.markup.part_points)] = self.local_stage.locate(pairs)
+        return Located(points, initial)

@@ -1,0 +1,276 @@
+"""Cascades on disk: a model card ``NAME.json`` and its weights ``NAME.safetensors`` beside it.
+
+The card holds everything but the numbers: both networks' spaces in full, the grouping, how crops
+are cut, what it was trained on by which version, and its scores. Reading executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from groupnas._version import __version__
+from groupnas.errors import InputError
+from groupnas.files import atomic_path, read_text, write_text
+from groupnas.grouping import Grouping
+from groupnas.schema import validate
+from groupnas.spaces.derive import build
+from groupnas.spaces.schema import SpaceFile
+from groupnas.spaces.space import SearchSpace
+from groupnas.tasks.landmarks.cascade import Cascade, Stage
+from groupnas.tasks.landmarks.crops import CropSettings, whole_face
+from groupnas.tasks.landmarks.face import BoxPolicy
+from groupnas.tasks.landmarks.markup import MARKUPS, Markup
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StageCard(_Model):
+    """One network of a cascade.
+
+    Attributes:
+        name: Of its space, e.g. ``picasso_local``.
+        variant: Of its space.
+        space: The space file's content.
+        grouping: A grouping as in ``grouping.json``.
+        crops: What the network is shown.
+    """
+
+    name: str
+    variant: str | None
+    space: SpaceFile
+    grouping: dict[str, Any]
+    crops: CropSettings
+
+    @field_serializer("space")
+    def _as_written(self, space: SpaceFile) -> dict[str, Any]:
+        # A row must not have keys, empty ones included, that its operator does not take
+        return space.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class Card(_Model):
+    """What a person, and a program, should know of a cascade.
+
+    Attributes:
+        format: 1.
+        kind: ``"cascade"``.
+        points: Of the markup.
+        box: What a face's box is; see :class:`Cascade`.
+        global_stage: The global network.
+        local_stage: The local network.
+        version: Of groupnas, that trained it.
+        trained: Data set, samples, fingerprints, recipe: what the training left to say.
+        scores: Where it was tested and what came out.
+        weights: SHA-256 of the weights file.
+    """
+
+    format: Literal[1] = 1
+    kind: Literal["cascade"] = "cascade"
+    points: int
+    box: BoxPolicy
+    global_stage: StageCard
+    local_stage: StageCard
+    version: str = __version__
+    trained: dict[str, Any]
+    scores: dict[str, Any] = {}
+    weights: str
+
+    @field_validator("points")
+    @classmethod
+    def _known(cls, points: int) -> int:
+        if points not in MARKUPS:
+            known = ", ".join(map(str, sorted(MARKUPS)))
+            raise ValueError(f"no markup has {points} points; expected one of {known}")
+        return points
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and what it takes to build it again.
+
+    Attributes:
+        space: What it is of.
+        grouping: Its grouping.
+        crops: What it is shown.
+        module: With its weights, as :func:`groupnas.spaces.derive.build` makes it.
+    """
+
+    space: SearchSpace
+    grouping: Grouping
+    crops: CropSettings
+    module: nn.Module
+
+
+def save_cascade(
+    path: str | os.PathLike[str],
+    global_stage: Network,
+    local_stage: Network,
+    *,
+    markup: Markup,
+    box: BoxPolicy,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any],
+) -> Path:
+    """Write a cascade; returns the card's path.
+
+    Args:
+        path: Of the card, ending in ``.json``.
+        global_stage: Sees the whole face.
+        local_stage: Sees its parts.
+        markup: The landmarks.
+        box: What a face's box is.
+        trained: See :class:`Card`; plain values.
+        scores: See :class:`Card`; plain values.
+
+    Raises:
+        InputError: the files cannot be written.
+    """
+    card = Path(path)
+    stages = {"global_stage": global_stage, "local_stage": local_stage}
+    tensors = {
+        f"{stage}.{name}": value.contiguous()
+        for stage, network in stages.items()
+        for name, value in network.module.state_dict().items()
+    }
+    content = save_tensors(tensors)
+    with atomic_path(card.with_suffix(".safetensors")) as temporary:
+        temporary.write_bytes(content)
+    model = Card(
+        points=markup.points,
+        box=box,
+        global_stage=_stage_card(global_stage),
+        local_stage=_stage_card(local_stage),
+        trained=dict(trained),
+        scores=dict(scores),
+        weights=hashlib.sha256(content).hexdigest(),
+    )
+    write_text(card, model.model_dump_json(indent=2, by_alias=True) + "\n")
+    return card
+
+
+def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> Network:
+    """The network of one stage with its weights; raises :class:`InputError` as it fits."""
+    space = SearchSpace.from_file(card.space, card.name, card.variant)
+    grouping = Grouping.from_dict(card.grouping)
+    module = build(space, grouping)
+    prefix = f"{stage}."
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError("the weights are not of this network") from error
+    return Network(space, grouping, card.crops, module)
+
+
+def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
+    """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
+    file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+    try:
+        data = json.loads(read_text(file))
+    except ValueError as error:
+        raise InputError(f"{file}: is not JSON: {error}") from error
+    card = validate(Card, data, str(file))
+    tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
+    try:
+        return (
+            card,
+            load_network(card.global_stage, tensors, "global_stage"),
+            load_network(card.local_stage, tensors, "local_stage"),
+        )
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Cascade:
+    """Read a cascade from its card, or from the folder that holds ``model.json``.
+
+    Raises:
+        InputError: a file is missing, damaged, or does not belong to the other.
+    """
+    card, global_stage, local_stage = load_networks(path)
+    markup = MARKUPS[card.points]
+    try:
+        return make_cascade(
+            markup,
+            card.box,
+            global_stage,
+            local_stage,
+            card.model_dump(mode="json", by_alias=True),
+            device,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def make_cascade(
+    markup: Markup,
+    box: BoxPolicy,
+    global_stage: Network,
+    local_stage: Network,
+    card: Mapping[str, Any],
+    device: str | torch.device = "cpu",
+) -> Cascade:
+    """A cascade of two networks, put into evaluation mode.
+
+    Raises:
+        InputError: a network's inputs or outputs are not those of the markup's regions.
+    """
+    return Cascade(
+        markup,
+        _stage(global_stage, whole_face(markup), device),
+        _stage(local_stage, markup, device),
+        box,
+        card,
+    )
+
+
+def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
+    space = network.space
+    inputs = dict.fromkeys(markup.parts, network.crops.channels)
+    outputs = {part: 2 * len(points) for part, points in markup.parts.items()}
+    for what, given, needed in (
+        ("inputs", space.inputs, inputs),
+        ("outputs", space.outputs, outputs),
+    ):
+        if dict(given) != needed:
+            raise InputError(f"{space.name} has {what} {dict(given)}, {markup.name} needs {needed}")
+    module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Stage(module.eval(), markup, network.crops)
+
+
+def _stage_card(network: Network) -> StageCard:
+    space = network.space
+    return StageCard(
+        name=space.name.removesuffix(f":{space.variant}"),
+        variant=space.variant,
+        space=space.file,
+        grouping=network.grouping.to_dict(),
+        crops=network.crops,
+    )
+
+
+def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(f"{file}: is damaged, or not the weights that the card beside it is of")
+    try:
+        return load_tensors(content)
+    except SafetensorError as error:
+        raise InputError(f"{file}: is not a safetensors file: {error}") from error

@@ -1,0 +1,115 @@
+"""The recipe file: how a cascade is trained on a data set, stage by stage."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from groupnas.engine.training import Training
+from groupnas.schema import read_preset, validate
+from groupnas.tasks.landmarks.augment import Augmentation
+from groupnas.tasks.landmarks.crops import CropSettings
+from groupnas.tasks.landmarks.losses import LandmarkLoss, neighbours_among
+from groupnas.tasks.landmarks.markup import Markup
+
+KIND = "strategies/recipes"  # the folder of recipe files
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Loss(_Model):
+    """The training loss; see :class:`groupnas.tasks.landmarks.losses.LandmarkLoss`."""
+
+    name: Literal["wing", "smooth_l1", "l1", "l2"] = "wing"
+    alpha: Annotated[float, Field(ge=0, le=2)] = 1.0
+    width: Annotated[float, Field(gt=0)] = 10.0
+    epsilon: Annotated[float, Field(gt=0)] = 2.0
+
+    def of(self, markup: Markup) -> LandmarkLoss:
+        """The loss on the points of a markup's parts."""
+        neighbours = neighbours_among(markup.neighbours, markup.part_points)
+        return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
+
+
+class Stage(_Model):
+    """How one network of the cascade is trained.
+
+    Attributes:
+        space: Its search space; the markup picks the variant.
+        crops: What it is shown.
+        augmentation: Random changes of that.
+        loss: What it descends.
+        balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
+        training: Epochs, optimiser, averaging.
+    """
+
+    space: str
+    crops: CropSettings
+    augmentation: Augmentation
+    loss: Loss = Loss()
+    balance_poses: bool = False
+    training: Training
+
+
+class LocalStage(Stage):
+    """How the local network is found and trained.
+
+    Attributes:
+        grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
+        inherit: Whether training starts from the weights of the search.
+    """
+
+    grouping: str = "even"
+    inherit: bool = False
+
+
+class Recipe(_Model):
+    """How a cascade is trained on a data set.
+
+    Attributes:
+        format: 1.
+        title: One line for lists.
+        source: Where the settings were published.
+        data: The data set.
+        validation: Share of the training photos that choose the epoch, and never train.
+        global_stage: The first network.
+        local_stage: The second.
+    """
+
+    format: Literal[1] = 1
+    title: str
+    source: str = ""
+    data: str
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    global_stage: Stage
+    local_stage: LocalStage
+
+    def with_epochs(self, epochs: int | None) -> Recipe:
+        """The same recipe with another number of epochs in both trainings."""
+        if epochs is None:
+            return self
+        data = self.model_dump()
+        for stage in ("global_stage", "local_stage"):
+            data[stage]["training"]["epochs"] = epochs
+        return validate(Recipe, data, "--epochs")
+
+    def with_grouping(self, grouping: str | None) -> Recipe:
+        """The same recipe with another grouping of the local network, or a search for one."""
+        if grouping is None:
+            return self
+        local = self.local_stage.model_copy(update={"grouping": grouping})
+        return self.model_copy(update={"local_stage": local})
+
+
+def load_recipe(recipe: str | os.PathLike[str]) -> Recipe:
+    """The recipe that a name, ``name:preset`` or a path means.
+
+    Raises:
+        InputError: no such recipe or preset, or a file that is wrong (names the key at fault).
+    """
+    data, path = read_preset(KIND, os.fspath(recipe))
+    return validate(Recipe, data, str(path))

@@ -1,0 +1,251 @@
+"""Train a cascade, stage by stage: global network, grouping, local network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from groupnas.engine.job import check_same, checked_device
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.search import search
+from groupnas.engine.split import Split, split_by_source
+from groupnas.engine.strategy import load_strategy
+from groupnas.engine.training import train
+from groupnas.grouping import Grouping
+from groupnas.spaces.derive import build
+from groupnas.spaces.space import SearchSpace, load_space
+from groupnas.task import TaskSubset
+from groupnas.tasks.landmarks.crops import whole_face
+from groupnas.tasks.landmarks.evaluation import evaluate_faces
+from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.face_sets import face_set
+from groupnas.tasks.landmarks.load import load_faces, load_landmarks
+from groupnas.tasks.landmarks.model import Network, load_networks, make_cascade, save_cascade
+from groupnas.tasks.landmarks.pose import balanced_weights, pose_coefficients
+from groupnas.tasks.landmarks.recipe import LocalStage, Recipe, Stage
+from groupnas.tasks.landmarks.task import LandmarkTask
+
+MODEL = "model.json"
+SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What all stages of one training share.
+
+    Attributes:
+        recipe: How.
+        folder: The run folder; each stage has one inside.
+        faces: Where the samples are from.
+        samples: The training faces.
+        split: Those that train and those that validate.
+        root: The data root.
+        seed: Of everything random but the split.
+        device: A torch device.
+        allow_partial: Whether an incomplete copy will do.
+        limit: So many faces only.
+        cache: Whether patches may be kept on disk.
+        observers: Who is told of a stage, by its name.
+    """
+
+    recipe: Recipe
+    folder: Path
+    faces: FaceSet
+    samples: Sequence[Face]
+    split: Split
+    root: Path | None
+    seed: int
+    device: str
+    allow_partial: bool
+    limit: int | None
+    cache: bool
+    observers: Callable[[str], Sequence[Observer]] = field(default=lambda stage: ())
+
+
+def train_cascade(
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None,
+    seed: int = 0,
+    device: str = "cpu",
+    allow_partial: bool = False,
+    limit: int | None = None,
+    cache: bool = True,
+    global_from: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    observers: Callable[[str], Sequence[Observer]] = lambda stage: (),
+    arguments: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train a cascade and write its model; returns the card's path.
+
+    The stages run in order, each in a folder of its own inside ``out``: ``global``, ``search``
+    where the recipe names a strategy, ``local``. What chooses between epochs are the photos split
+    off the training set; test photos are not reachable from here.
+
+    Args:
+        recipe: How.
+        out: The run folder; must not hold a run, unless it is resumed.
+        root: The folder that holds the data set's folder; ``None`` where it needs no files.
+        seed: Of everything random but the split of the photos, which is always the same.
+        device: A torch device.
+        allow_partial: Go on with the faces that are there, if not all are.
+        limit: Take this many faces only.
+        cache: Whether patches may be kept on disk.
+        global_from: A saved cascade whose global network is taken over instead of trained.
+        resume: Go on with the run in ``out``.
+        observers: Who is told of a stage, by its name.
+        arguments: Plain values that the caller wants recorded in ``config.yaml``.
+
+    Raises:
+        InputError: as :func:`groupnas.engine.training.train` and
+            :func:`groupnas.engine.search.search`; data that is missing or damaged.
+    """
+    folder = RunFolder(out)
+    recorded = folder.read_config() if resume else None
+    if recorded is None:
+        folder.check_free()
+    checked_device(device)
+    faces = face_set(recipe.data)
+    data_root = None if root is None else Path(root)
+    samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
+    split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
+    session = Session(
+        recipe=recipe,
+        folder=folder.path,
+        faces=faces,
+        samples=samples,
+        split=split,
+        root=data_root,
+        seed=seed,
+        device=device,
+        allow_partial=allow_partial,
+        limit=limit,
+        cache=cache,
+        observers=observers,
+    )
+    config = {
+        "arguments": dict(arguments or {}),
+        "global_from": None if global_from is None else os.fspath(global_from),
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    if recorded is not None:
+        check_same(recorded, config, ("recipe", "seed", "global_from"), folder)
+    with torch.random.fork_rng(), folder.locked():
+        if recorded is None:
+            folder.check_free()
+            folder.write_config(config)
+        return _run(session, global_from)
+
+
+def _run(session: Session, global_from: str | os.PathLike[str] | None) -> Path:
+    recipe, markup = session.recipe, session.faces.markup
+    if global_from is None:
+        global_network = _train_stage(session, "global", recipe.global_stage, whole=True)
+    else:
+        global_network = load_networks(global_from)[1]
+    local_network = _train_stage(session, "local", recipe.local_stage, whole=False)
+    cascade = make_cascade(
+        markup, session.faces.box, global_network, local_network, {}, session.device
+    )
+    held_out = [session.samples[index] for index in session.split.validation.tolist()]
+    evaluation = evaluate_faces(cascade, session.faces, held_out, "validation")
+    return save_cascade(
+        session.folder / MODEL,
+        global_network,
+        local_network,
+        markup=markup,
+        box=session.faces.box,
+        trained={
+            "data": recipe.data,
+            "faces": len(session.samples),
+            "validation_faces": len(held_out),
+            "global_from": None if global_from is None else os.fspath(global_from),
+            "seed": session.seed,
+            "recipe": recipe.model_dump(mode="json"),
+        },
+        scores={"validation": evaluation.to_dict()},
+    )
+
+
+def _train_stage(session: Session, name: str, stage: Stage, *, whole: bool) -> Network:
+    """Train one network, or go on with it; the best by validation."""
+    folder = session.folder / name
+    markup = whole_face(session.faces.markup) if whole else session.faces.markup
+    task = load_landmarks(
+        session.faces,
+        session.root,
+        stage.crops,
+        whole=whole,
+        augmentation=stage.augmentation,
+        loss=stage.loss.of(markup),
+        allow_partial=session.allow_partial,
+        limit=session.limit,
+        cache=session.cache,
+    )
+    space = load_space(stage.space, None if ":" in stage.space else str(markup.points))
+    torch.manual_seed(session.seed)
+    if isinstance(stage, LocalStage):
+        grouping, module = _grouped(session, stage, space, task)
+    else:
+        grouping = Grouping.even(space)
+        module = build(space, grouping, task.mean_shape())
+    trained = train(
+        module,
+        task,
+        stage.training,
+        folder,
+        split=session.split,
+        seed=session.seed,
+        device=session.device,
+        sampling=_pose_balance(session) if stage.balance_poses else None,
+        resume=RunFolder(folder).exists,
+        observers=session.observers(name),
+        arguments={"space": space.name, "grouping": grouping.to_dict()},
+    )
+    return Network(space, grouping, stage.crops, trained.network)
+
+
+def _grouped(
+    session: Session, stage: LocalStage, space: SearchSpace, task: LandmarkTask
+) -> tuple[Grouping, nn.Module]:
+    """The local network's grouping, searched for where the recipe says so, and its first weights.
+
+    The search sees the training side alone, and splits that once more.
+    """
+    if stage.grouping == "even":
+        grouping = Grouping.even(space)
+        return grouping, build(space, grouping, task.mean_shape())
+    if stage.grouping.endswith(".json"):
+        grouping = Grouping.load(stage.grouping)
+        return grouping, build(space, grouping, task.mean_shape())
+    folder = session.folder / "search"
+    run = search(
+        space,
+        TaskSubset(task, session.split.train),
+        load_strategy(stage.grouping),
+        folder,
+        seed=session.seed,
+        device=session.device,
+        resume=RunFolder(folder).exists,
+        observers=session.observers("search"),
+    )
+    return run.grouping, (
+        run.network if stage.inherit else build(space, run.grouping, task.mean_shape())
+    )
+
+
+def _pose_balance(session: Session) -> Tensor:
+    """How often each training face is drawn, so that all poses are seen equally often (PDB)."""
+    faces = [session.samples[index] for index in session.split.train.tolist()]
+    coefficients = pose_coefficients(np.stack([face.points for face in faces]))
+    return torch.from_numpy(balanced_weights(coefficients))
