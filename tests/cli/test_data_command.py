@@ -10,6 +10,7 @@ from PIL import Image
 
 from groupnas.cli.data import app
 from groupnas.errors import InputError
+from groupnas.tasks import DATASETS
 from groupnas.tasks.landmarks import w300
 from groupnas.tasks.landmarks.synthetic import draw_face
 
@@ -38,11 +39,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("list")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["300w", "synthetic"]
+    assert [line.split()[0] for line in lines] == list(DATASETS)
     assert "  found  " in lines[0] and "https://" in lines[0]
     run("list", "--data-root", root / "nowhere", "--json")
     content = json.loads(capsys.readouterr().out)
-    assert [entry["status"] for entry in content["datasets"]] == ["not found", "built in"]
+    status = {entry["name"]: entry["status"] for entry in content["datasets"]}
+    assert status.pop("synthetic") == "built in"
+    assert status == dict.fromkeys(("300w", "wflw", "aflw", "cofw", "cofw68"), "not found")
 
 
 def test_check_of_an_incomplete_copy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,24 @@ from groupnas.tasks.landmarks.cache import (
     load_patches,
     save_patches,
 )
-from groupnas.tasks.landmarks.crops import CropSettings, Patches, cut_parts, stack_parts
-from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.crops import (
+    PART_CROPS,
+    CropSettings,
+    Patches,
+    cut_patches,
+    stack_patches,
+    whole_face,
+)
+from groupnas.tasks.landmarks.markup import MARKUPS, Markup
 from groupnas.tasks.landmarks.synthetic import draw_face
 
-MARKUP, SETTINGS = MARKUPS[68], CropSettings(pixels=32)
+MARKUP, SETTINGS = MARKUPS[68], replace(PART_CROPS, size=16)
 
 
 @pytest.fixture(scope="module")
 def patches() -> Patches:
-    cut = [cut_parts(*draw_face(index), MARKUP, SETTINGS) for index in range(3)]
-    return stack_parts(cut, ["a", "b", "b"], MARKUP, SETTINGS)
+    cut = [cut_patches(*draw_face(index), MARKUP, SETTINGS) for index in range(3)]
+    return stack_patches(cut, np.array([50.0, 60, 70]), ["a", "b", "b"], MARKUP, SETTINGS)
 
 
 class Setup:
@@ -35,12 +43,12 @@ class Setup:
         self.root, self.file, self.patches, self.built = root, root / "x.jpg", patches, 0
         self.file.write_text("x")
 
-    def __call__(self, settings: CropSettings = SETTINGS) -> Patches:
+    def __call__(self, settings: CropSettings = SETTINGS, markup: Markup = MARKUP) -> Patches:
         def build() -> Patches:
             self.built += 1
             return self.patches
 
-        return cached_patches("set", [self.file], self.root, MARKUP, settings, build)
+        return cached_patches("set", [self.file], markup, settings, build)
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def setup(tmp_path: Path, patches: Patches, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def assert_same(one: Patches, other: Patches) -> None:
-    for name in ("pixels", "points", "box_size", "interocular"):
+    for name in ("pixels", "points", "box_size", "normaliser"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(one, name).dtype == getattr(other, name).dtype
     assert one.sources == other.sources
@@ -68,8 +76,11 @@ def test_other_files_or_settings_are_built_anew(setup: Setup) -> None:
     setup.file.write_text("longer")
     setup()
     assert setup.built == 2
-    setup(CropSettings(pixels=32, margin=1.3))
-    assert setup.built == 3
+    for number, (key, value) in enumerate(
+        (("margin", 1.4), ("size", 18), ("cover", 1.5), ("colour", True)), start=3
+    ):
+        setup(replace(SETTINGS, **{key: value}))
+        assert setup.built == number, key
 
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -94,7 +105,7 @@ def test_a_file_of_other_shape_does_not_fit(tmp_path: Path, patches: Patches) ->
     path = tmp_path / "x.npz"
     save_patches(path, patches)
     assert load_patches(path, MARKUP, SETTINGS) is not None
-    assert load_patches(path, MARKUP, CropSettings(pixels=31)) is None
+    assert load_patches(path, MARKUP, replace(SETTINGS, size=18)) is None
     assert load_patches(path, MARKUPS[98], SETTINGS) is None
     np.savez(path, pixels=np.array([object()], dtype=object))
     assert load_patches(path, MARKUP, SETTINGS) is None  # pickles are not loaded
