@@ -12,6 +12,7 @@ from groupnas.cli.data import app as data_app
 from groupnas.cli.eval import evaluate
 from groupnas.cli.flops import flops
 from groupnas.cli.plot import plot
+from groupnas.cli.predict import predict
 from groupnas.cli.search import search
 from groupnas.cli.spaces import spaces
 from groupnas.cli.strategies import strategies
@@ -27,7 +28,7 @@ app = App(
         "--strategy gumbel:demo"
     ),
 )
-for command in (search, train, flops, plot, spaces, strategies):
+for command in (search, train, predict, flops, plot, spaces, strategies):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(data_app)

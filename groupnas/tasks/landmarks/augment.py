@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+
+# The range is checked where settings are read from a file.
+Scale = Annotated[float, Field(gt=0, le=10)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +37,10 @@ class Augmentation:
         flip: Probability that a face is mirrored.
     """
 
-    scale: tuple[float, float] = (0.95, 1.05)
-    rotation: float = 6.0
-    translation: float = 3 / 64
-    flip: float = 0.5
+    scale: tuple[Scale, Scale] = (0.95, 1.05)
+    rotation: Annotated[float, Field(ge=0, le=180)] = 6.0
+    translation: Annotated[float, Field(ge=0, le=1)] = 3 / 64
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Stage:
         """
         pairs = list(faces)
         centres, sides = square(np.stack([boxes for _, boxes in pairs]), self.crops.margin)
+        sides = np.maximum(sides, 1.0)  # a box may have collapsed
         pixels = np.stack(
             [
                 self._cut(image, (centre, side))
@@ -65,7 +66,7 @@ class Stage:
         settings = self.crops
         return np.stack(
             [
-                cut_square(image, centre, max(side, 1.0), settings.size, settings.colour)
+                cut_square(image, centre, side, settings.size, settings.colour)
                 for centre, side in zip(*squares, strict=True)
             ]
         )
@@ -124,10 +125,16 @@ class Cascade:
             raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
         if (boxes[:, 2:] <= boxes[:, :2]).any():
             raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
+        height, width = image.shape[:2]
+        longer = max(height, width)
+        if (boxes < -longer).any() or (boxes > 2 * longer).any():
+            raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")
         return self._locate([(image, box) for box in boxes])
 
     def locate_many(self, faces: Iterable[tuple[Image, Points]], batch: int = 32) -> Located:
         """The landmarks of faces from many images, each with its box ``(4,)``."""
+        if batch < 1:
+            raise InputError(f"batch: expected at least 1, got {batch}")
         source, found = iter(faces), []
         while group := list(islice(source, batch)):
             found.append(self._locate(group))
@@ -144,7 +151,13 @@ class Cascade:
             return Located(nothing, nothing)
         initial = self.global_stage.locate((image, box[None]) for image, box in faces)
         points = initial.copy()
-        boxes = extents(initial, self.markup)
+        # An estimate gone wild must not ask for a crop of a million pixels.
+        centres, sides = square(
+            np.stack([box for _, box in faces]), 2 * self.global_stage.crops.margin
+        )
+        reach = sides[:, None] / 2
+        sane = initial.clip((centres - reach)[:, None], (centres + reach)[:, None])
+        boxes = extents(sane, self.markup)
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
         points[:, list(self.markup.part_points)] = self.local_stage.locate(pairs)
         return Located(points, initial)

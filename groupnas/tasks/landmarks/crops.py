@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.markup import Markup
@@ -34,10 +36,11 @@ class CropSettings:
             before the patch's edge is repeated.
     """
 
-    margin: float
-    size: int
+    # Ranges are checked where settings are read from a file.
+    margin: Annotated[float, Field(gt=0, le=10)]
+    size: Annotated[int, Field(ge=1, le=4096)]
     colour: bool
-    cover: float = 1.4
+    cover: Annotated[float, Field(ge=1, le=10)] = 1.4
 
     @property
     def pixels(self) -> int:

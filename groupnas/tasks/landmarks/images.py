@@ -22,7 +22,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the image cannot be read or is damaged.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -32,18 +32,18 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the image cannot be read or is damaged.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return np.asarray(image.convert("L"))
 
 
 def check_image(path: Path) -> tuple[int, int]:
     """Width and height, from the header alone; raises as :func:`read_grey`."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.size
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image

@@ -238,16 +238,24 @@ def make_cascade(
     )
 
 
-def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
-    space = network.space
-    inputs = dict.fromkeys(markup.parts, network.crops.channels)
+def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> None:
+    """Check that a space's networks take the crops of a markup's regions and give their points.
+
+    Raises:
+        InputError: its inputs, its outputs or the size of its input are others.
+    """
     outputs = {part: 2 * len(points) for part, points in markup.parts.items()}
     for what, given, needed in (
-        ("inputs", space.inputs, inputs),
-        ("outputs", space.outputs, outputs),
+        ("inputs", dict(space.inputs), dict.fromkeys(markup.parts, crops.channels)),
+        ("outputs", dict(space.outputs), outputs),
+        ("input size", space.input_size, (crops.size, crops.size)),
     ):
-        if dict(given) != needed:
-            raise InputError(f"{space.name} has {what} {dict(given)}, {markup.name} needs {needed}")
+        if given != needed:
+            raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")
+
+
+def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
+    check_network(network.space, network.crops, markup)
     module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Stage(module.eval(), markup, network.crops)
 

@@ -19,16 +19,24 @@ from groupnas.engine.search import search
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import train
+from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.derive import build
-from groupnas.spaces.space import SearchSpace, load_space
+from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.task import TaskSubset
 from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.evaluation import evaluate_faces
 from groupnas.tasks.landmarks.face import Face, FaceSet
 from groupnas.tasks.landmarks.face_sets import face_set
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
-from groupnas.tasks.landmarks.model import Network, load_networks, make_cascade, save_cascade
+from groupnas.tasks.landmarks.markup import Markup
+from groupnas.tasks.landmarks.model import (
+    Network,
+    check_network,
+    load_networks,
+    make_cascade,
+    save_cascade,
+)
 from groupnas.tasks.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.tasks.landmarks.recipe import LocalStage, Recipe, Stage
 from groupnas.tasks.landmarks.task import LandmarkTask
@@ -115,6 +123,8 @@ def train_cascade(
         folder.check_free()
     checked_device(device)
     faces = face_set(recipe.data)
+    taken = None if global_from is None else _global_network(global_from, faces.markup)
+    _check_stages(recipe, faces.markup, taken)
     data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
@@ -132,7 +142,7 @@ def train_cascade(
         cache=cache,
         observers=observers,
     )
-    config = {
+    config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "global_from": None if global_from is None else os.fspath(global_from),
         "seed": seed,
@@ -144,15 +154,12 @@ def train_cascade(
         if recorded is None:
             folder.check_free()
             folder.write_config(config)
-        return _run(session, global_from)
+        return _run(session, taken, config["global_from"])
 
 
-def _run(session: Session, global_from: str | os.PathLike[str] | None) -> Path:
+def _run(session: Session, taken: Network | None, global_from: str | None) -> Path:
     recipe, markup = session.recipe, session.faces.markup
-    if global_from is None:
-        global_network = _train_stage(session, "global", recipe.global_stage, whole=True)
-    else:
-        global_network = load_networks(global_from)[1]
+    global_network = taken or _train_stage(session, "global", recipe.global_stage, whole=True)
     local_network = _train_stage(session, "local", recipe.local_stage, whole=False)
     cascade = make_cascade(
         markup, session.faces.box, global_network, local_network, {}, session.device
@@ -169,12 +176,47 @@ def _run(session: Session, global_from: str | os.PathLike[str] | None) -> Path:
             "data": recipe.data,
             "faces": len(session.samples),
             "validation_faces": len(held_out),
-            "global_from": None if global_from is None else os.fspath(global_from),
+            "global_from": global_from,
             "seed": session.seed,
             "recipe": recipe.model_dump(mode="json"),
         },
         scores={"validation": evaluation.to_dict()},
     )
+
+
+def _global_network(model: str | os.PathLike[str], markup: Markup) -> Network:
+    """The global network of a saved cascade, which must know the same points."""
+    network = load_networks(model)[1]
+    try:
+        check_network(network.space, network.crops, whole_face(markup))
+    except InputError as error:
+        raise InputError(f"{os.fspath(model)}: {error}") from error
+    return network
+
+
+def _check_stages(recipe: Recipe, markup: Markup, taken: Network | None) -> None:
+    """Refuse, before anything is trained, what would stop a later stage."""
+    stages: list[tuple[Stage, Markup]] = [(recipe.local_stage, markup)]
+    if taken is None:
+        stages.insert(0, (recipe.global_stage, whole_face(markup)))
+    for stage, regions in stages:
+        check_network(_space(stage, regions), stage.crops, regions)
+    grouping = recipe.local_stage.grouping
+    if grouping.endswith(".json"):
+        try:
+            Grouping.load(grouping).check_fits(_space(recipe.local_stage, markup))
+        except InputError as error:
+            text = str(error)
+            raise InputError(text if grouping in text else f"{grouping}: {text}") from error
+    elif grouping != "even":
+        load_strategy(grouping)
+
+
+def _space(stage: Stage, markup: Markup) -> SearchSpace:
+    """The stage's space; the markup picks the variant, where there are any and none is named."""
+    name = stage.space
+    named = ":" in name and not os.path.exists(name)
+    return load_space(name, str(markup.points) if not named and variant_names(name) else None)
 
 
 def _train_stage(session: Session, name: str, stage: Stage, *, whole: bool) -> Network:
@@ -192,7 +234,7 @@ def _train_stage(session: Session, name: str, stage: Stage, *, whole: bool) -> N
         limit=session.limit,
         cache=session.cache,
     )
-    space = load_space(stage.space, None if ":" in stage.space else str(markup.points))
+    space = _space(stage, markup)
     torch.manual_seed(session.seed)
     if isinstance(stage, LocalStage):
         grouping, module = _grouped(session, stage, space, task)
