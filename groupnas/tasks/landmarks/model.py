@@ -179,9 +179,10 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
 def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
     file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+    text = read_text(file)
     try:
-        data = json.loads(read_text(file))
-    except ValueError as error:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is not JSON: {error}") from error
     card = validate(Card, data, str(file))
     tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
