@@ -190,3 +190,21 @@ def cofw_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
         savemat(own / f"test_annotations/{number}_points.mat", content)
     return tmp_path
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place to work in, with the files of ``small/`` where names are looked up."""
+    import shutil
+
+    source = Path(__file__).parent / "small"
+    for folder, names in {
+        "search_spaces": ("small_global.yaml", "small_local.yaml"),
+        "strategies": ("quick.yaml",),
+        "strategies/recipes": ("small.yaml",),
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            shutil.copy(source / name, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -22,7 +22,6 @@ from groupnas.tasks.landmarks.crops import (
     Patches,
     cut_patches,
     stack_patches,
-    whole_face,
 )
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
 from groupnas.tasks.landmarks.synthetic import draw_face
