@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +32,8 @@ from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.run_folder import RESULT, SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.strategy import Optimizer, Positive, Share
+from groupnas.errors import InputError
+from groupnas.files import read_text
 from groupnas.task import Task
 
 
@@ -110,6 +114,8 @@ class Trainer:
     def best_epoch(self) -> int:
         """The epoch, from 1, whose validation error is the least so far."""
         errors = [record["validation"]["mean"] for record in self.history]
+        # No comparison finds a nan the greater one.
+        errors = [math.inf if math.isnan(error) else error for error in errors]
         return 1 + errors.index(min(errors))
 
     def describe(self) -> list[str]:
@@ -277,6 +283,7 @@ def train(
     }
     if recorded is not None:
         check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
+        _check_split(folder, split, task)
     with folder.locked():
         if recorded is None:
             folder.check_free()  # another process may have been faster
@@ -298,3 +305,17 @@ def train(
     for observer in observers:
         observer.finished(result)
     return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
+
+
+def _check_split(folder: RunFolder, split: Split, task: Task) -> None:
+    """Else photos that trained before would now choose the epoch."""
+    path = folder / SPLIT
+    try:
+        recorded = json.loads(read_text(path))
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged: {error}; start again in a new folder") from error
+    if recorded != split.sources(task.sources):
+        raise InputError(
+            f"{path}: the run was started with another split of the photos; a resumed run must "
+            "not change it"
+        )
