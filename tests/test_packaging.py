@@ -70,7 +70,7 @@ def test_torch_is_pinned_alike_everywhere() -> None:
     assert {word for word in ci if word.startswith("torch==")} == {pin}
 
 
-@pytest.mark.parametrize("kind", ["search_spaces", "strategies"])
+@pytest.mark.parametrize("kind", ["search_spaces", "strategies", "strategies/recipes"])
 def test_checkout_serves_its_folders_from_anywhere(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

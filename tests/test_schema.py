@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from groupnas.errors import InputError
-from groupnas.schema import read_yaml, validate
+from groupnas.files import shipped_names
+from groupnas.schema import preset_names, read_preset, read_yaml, validate
 
 
 def read(folder: Path, contents: str | bytes) -> Any:
@@ -97,6 +98,78 @@ def test_any_text_is_read_or_refused_with_its_name(tmp_path: Path, text: str) ->
         read(tmp_path, text)
     except InputError as error:
         assert str(error).startswith(str(tmp_path / "file.yaml"))
+
+
+# -- presets ------------------------------------------------------------------------------------
+
+RECIPE = """
+title: Two stages
+first: {epochs: 3, training: &training {lr: 0.1, betas: [0.9, 0.99]}}
+second: {epochs: 4, training: *training}
+presets:
+  short: {first: {training: {lr: 0.2}}}
+  other: {first: 5, third: {a: 1}}
+"""
+
+
+@pytest.fixture
+def kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two folders of settings files, one inside the other, with a file of the same name."""
+    monkeypatch.chdir(tmp_path)
+    for kind, text in (("kind", "title: Outer\n"), ("kind/inner", RECIPE)):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "mine.yaml").write_text(text)
+    return tmp_path
+
+
+def test_a_file_is_read_without_its_presets(kinds: Path) -> None:
+    data, path = read_preset("kind/inner", "mine")
+    assert set(data) == {"title", "first", "second"}
+    assert data["first"] == {"epochs": 3, "training": {"lr": 0.1, "betas": [0.9, 0.99]}}
+    assert path == kinds / "kind/inner/mine.yaml"
+    assert read_preset("kind", "mine")[0] == {"title": "Outer"}
+    assert preset_names("kind/inner", "mine") == ["short", "other"]
+    assert preset_names("kind", "mine") == []
+
+
+def test_a_preset_replaces_its_own_settings_alone(kinds: Path) -> None:
+    """Also where the file writes two of them as one, by an alias."""
+    data, _ = read_preset("kind/inner", "mine:short")
+    assert data["first"] == {"epochs": 3, "training": {"lr": 0.2, "betas": [0.9, 0.99]}}
+    assert data["second"] == {"epochs": 4, "training": {"lr": 0.1, "betas": [0.9, 0.99]}}
+    other, _ = read_preset("kind/inner", "kind/inner/mine.yaml:other")
+    assert other["first"] == 5 and other["third"] == {"a": 1} and other["title"] == "Two stages"
+
+
+def test_a_path_may_have_a_colon(kinds: Path) -> None:
+    (kinds / "a:b.yaml").write_text("title: Colon\n")
+    assert read_preset("kind", "a:b.yaml")[0] == {"title": "Colon"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine:shrt", "mine.yaml: preset 'shrt': did you mean 'short'. choose from: other, short"),
+        ("mien", "'mien' is not among the kind/inner; did you mean 'mine'"),
+        ("list.yaml", "list.yaml: expected a mapping of settings, got .1."),
+        ("wrong.yaml", "wrong.yaml: presets: expected a mapping from names to settings"),
+    ],
+)
+def test_wrong_names_and_files(kinds: Path, name: str, message: str) -> None:
+    (kinds / "list.yaml").write_text("[1]")
+    (kinds / "wrong.yaml").write_text("presets: {a: 1}")
+    with pytest.raises(InputError, match=message) as error:
+        read_preset("kind/inner", name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["strategies", "strategies/recipes"])
+def test_every_shipped_preset_can_be_read(kind: str) -> None:
+    assert shipped_names(kind)
+    for name in shipped_names(kind):
+        for full in [name, *(f"{name}:{preset}" for preset in preset_names(kind, name))]:
+            data, path = read_preset(kind, full)
+            assert "presets" not in data and data["title"] and path.stem == name
 
 
 # -- checking -----------------------------------------------------------------------------------

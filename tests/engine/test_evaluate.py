@@ -18,7 +18,7 @@ from groupnas.spaces.derive import derive
 @pytest.fixture
 def searched(make_search: Callable[..., BilevelSearch]) -> BilevelSearch:
     search = make_search()
-    while not search.finished:
+    while len(search.history) < search.total_epochs:
         search.run_epoch()
     return search
 
@@ -34,7 +34,7 @@ def test_recalibrated_statistics_are_the_means_over_the_training_side(
     recalibrate(searched, network)
 
     # The first BatchNorm's input, from the network's own first layer, batch by batch.
-    layer = network[0][0]
+    layer = next(iter(network.blocks.values()))[0]
     assert isinstance(layer[1], nn.BatchNorm2d)
     means, variances = [], []
     for indices in searched.split.train[:60].split(20):  # 70 samples: the last 10 fill no batch

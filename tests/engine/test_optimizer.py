@@ -30,6 +30,18 @@ def test_cosine() -> None:
     assert rate(settings, 1 / 3) == pytest.approx(0.1 + 0.4 * (1 + math.sqrt(1 / 4)) / 2)
 
 
+def test_warmup() -> None:
+    constant = Optimizer(lr=0.5, warmup=0.2)
+    assert [rate(constant, p) for p in (0.0, 0.05, 0.1, 0.2, 0.9)] == pytest.approx(
+        [0.0, 0.125, 0.25, 0.5, 0.5]
+    )
+    # a share of what the cosine is then: half of 0.1 + 0.4 (1 + cos 60 deg) / 2
+    cosine = Optimizer(lr=0.5, end_lr=0.1, schedule="cosine", warmup=2 / 3)
+    assert rate(cosine, 1 / 3) == pytest.approx((0.1 + 0.4 * 0.75) / 2)
+    assert rate(cosine, 2 / 3) == pytest.approx(0.1 + 0.4 * 0.25)
+    assert rate(cosine, 1) == pytest.approx(0.1)
+
+
 def test_setting_it_twice_is_setting_it_once() -> None:
     settings = Optimizer(lr=0.5, schedule="cosine")
     optimizer = make_optimizer(settings, [torch.nn.Parameter(torch.zeros(1))])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from groupnas.engine.split import Stream, split_by_source
 from groupnas.errors import InputError
@@ -82,17 +85,41 @@ def test_passes_differ_and_leave_out_different_samples() -> None:
     assert len({frozenset(p) for p in passes}) > 1
 
 
-@given(st.integers(0, 12))
-def test_state_goes_on_where_it_was_saved(drawn: int) -> None:
+@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99))
+def test_weights_change_neither_sizes_nor_number_of_batches(
+    samples: int, batch_size: int, seed: int
+) -> None:
+    indices = torch.arange(samples) * 3
+    weights = torch.arange(1.0, samples + 1)
+    plain = stream(indices.tolist(), batch_size)
+    batches = Stream(indices, batch_size, torch.Generator().manual_seed(seed), weights)
+    assert batches.batches_per_pass == plain.batches_per_pass
+    for _ in range(2 * batches.batches_per_pass + 1):
+        batch = next(batches)
+        assert len(batch) == batches.batch_size == plain.batch_size
+        assert set(batch.tolist()) <= set(indices.tolist())
+
+
+def test_weights_draw_in_proportion() -> None:
+    weights = torch.tensor([0.0, 2.0, 1.0, 5.0])  # of 8
+    batches = Stream(torch.tensor([7, 3, 9, 4]), 4, torch.Generator().manual_seed(0), weights)
+    drawn = torch.cat([next(batches) for _ in range(2000)])
+    for index, share in ((7, 0), (3, 2 / 8), (9, 1 / 8), (4, 5 / 8)):
+        deviation = math.sqrt(share * (1 - share) / 8000)
+        assert (drawn == index).double().mean().item() == pytest.approx(share, abs=4 * deviation)
+
+
+@given(st.integers(0, 12), st.sampled_from([None, torch.arange(1.0, 11.0)]))
+def test_state_goes_on_where_it_was_saved(drawn: int, weights: Tensor | None) -> None:
     generator = torch.Generator().manual_seed(5)
-    batches = Stream(torch.arange(10), 3, generator)
+    batches = Stream(torch.arange(10), 3, generator, weights)
     for _ in range(drawn):
         next(batches)
     kept, kept_rng = batches.state_dict(), generator.get_state()
     expected = [next(batches).tolist() for _ in range(9)]
 
     other_generator = torch.Generator()
-    other = Stream(torch.arange(10), 3, other_generator)
+    other = Stream(torch.arange(10), 3, other_generator, weights)
     other.load_state_dict(kept)
     other_generator.set_state(kept_rng)
     assert [next(other).tolist() for _ in range(9)] == expected

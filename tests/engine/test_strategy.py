@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from groupnas.engine.strategy import load_strategy
-from groupnas.schema import preset_names
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
+from groupnas.schema import preset_names
 
 TEXT = """
 title: |
@@ -113,6 +113,8 @@ def test_another_number_of_epochs() -> None:
         ({"weights.lr": 0}, "weights.lr: .*got 0"),
         ({"weights.lr": float("inf")}, "weights.lr: .*got inf"),
         ({"weights.name": "adm"}, "weights.name: .*'adam' or 'sgd', got 'adm'"),
+        ({"weights.warmup": 1.0}, "weights.warmup: .*got 1.0"),
+        ({"weights.warmup": -0.1}, "weights.warmup: .*got -0.1"),
         ({"weights.betas": [0.9]}, "weights.betas"),
         ({"weights.betas": [0.9, 1.0]}, "weights.betas.1: .*got 1.0"),
         ({"weights": 3}, "weights: .*got 3"),

@@ -1,0 +1,226 @@
+"""What searches and trainings share: the order of writes, what a resumed run must not change."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from groupnas.engine.job import (
+    Job,
+    Means,
+    check_finite,
+    check_same,
+    checked_device,
+    describe_task,
+    go_on,
+    run_epochs,
+    versions,
+)
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.split import Split
+from groupnas.errors import InputError
+
+
+class Counting:
+    """A job that learns nothing: an epoch counts two steps and waits 1.25 s for data."""
+
+    batch_size = 4
+    total_epochs = 3
+    steps = 2
+
+    def __init__(self) -> None:
+        self.task: Any = None
+        self.split = Split(torch.arange(2), torch.arange(2, 4))
+        self.history: list[dict[str, Any]] = []
+        self.data_seconds = 0.0
+
+    def describe(self) -> list[str]:
+        return ["counting"]
+
+    def run_epoch(self, on_step: Callable[[int, int], None]) -> dict[str, Any]:
+        for step in range(self.steps):
+            on_step(step + 1, self.steps)
+        self.data_seconds += 1.25
+        self.history.append({"epoch": len(self.history) + 1})
+        return self.history[-1]
+
+    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
+        return indices, None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.history = list(state["history"])
+
+
+class Diary(Observer):
+    """Writes down what it is told, and checks that the epoch is on the disk by then."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.lines: list[Any] = []
+
+    def started(self, job: Job) -> None:
+        self.lines.append(("started", len(job.history)))
+
+    def stepped(self, done: int, total: int) -> None:
+        self.lines.append((done, total))
+
+    def epoch_ended(self, record: dict[str, Any]) -> None:
+        saved = self.folder.load_checkpoint()["history"]
+        lines = (self.folder / "history.jsonl").read_text().splitlines()
+        timings = (self.folder / "timings.jsonl").read_text().splitlines()
+        assert saved[-1] == json.loads(lines[-1]) == record
+        assert json.loads(timings[-1])["epoch"] == len(timings) == record["epoch"]
+        self.lines.append(("ended", record["epoch"]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    (tmp_path / "run").mkdir()
+    return RunFolder(tmp_path / "run")
+
+
+# -- epochs -------------------------------------------------------------------------------------
+
+
+def test_every_epoch_is_safe_before_anyone_is_told(folder: RunFolder) -> None:
+    diary, outcomes, job = Diary(folder), [], Counting()
+    run_epochs(folder, job, [diary], lambda: outcomes.append(len(job.history)))
+    epochs = [event for epoch in (1, 2, 3) for event in [(1, 2), (2, 2), ("ended", epoch)]]
+    assert diary.lines == [("started", 0), *epochs]
+    assert outcomes == [0, 1, 2, 3]  # the first mends what a kill may have left behind
+    timings = [json.loads(line) for line in (folder / "timings.jsonl").read_text().splitlines()]
+    assert [timing["data_seconds"] for timing in timings] == [1.25, 1.25, 1.25]
+
+
+def test_only_what_is_left_is_run_and_the_history_is_mended_first(folder: RunFolder) -> None:
+    job, seen = Counting(), []
+    job.history = [{"epoch": 1}, {"epoch": 2}]
+    (folder / "history.jsonl").write_text('{"epoch": 1}\n')  # killed before its second line
+
+    class Early(Observer):
+        def started(self, job: Job) -> None:
+            seen.append((folder / "history.jsonl").read_text())
+
+    run_epochs(folder, job, [Early()])
+    assert seen == ['{"epoch": 1}\n{"epoch": 2}\n']
+    assert [record["epoch"] for record in job.history] == [1, 2, 3]
+
+
+def test_a_finished_job_runs_nothing(folder: RunFolder) -> None:
+    job = Counting()
+    job.history = [{"epoch": epoch} for epoch in (1, 2, 3)]
+    diary = Diary(folder)
+    run_epochs(folder, job, [diary])
+    assert diary.lines == [("started", 3)] and len(job.history) == 3
+    assert not (folder / "checkpoint.pt").exists()
+
+
+# -- going on -----------------------------------------------------------------------------------
+
+
+def test_go_on(folder: RunFolder) -> None:
+    folder.save_checkpoint({"history": [{"epoch": 1}]})
+    job = Counting()
+    go_on(folder, job)
+    assert job.history == [{"epoch": 1}]
+
+
+@pytest.mark.parametrize("state", [{}, {"history": 3}, {"History": []}])
+def test_go_on_with_another_jobs_checkpoint(folder: RunFolder, state: dict[str, Any]) -> None:
+    folder.save_checkpoint(state)
+    with pytest.raises(InputError, match=r"checkpoint.pt: is not of the run that config.yaml de"):
+        go_on(folder, Counting())
+
+
+def test_same_settings_are_the_same_after_yaml(folder: RunFolder) -> None:
+    config = {"a": {"b": [1, 2.5, None], "c": "text"}, "seed": 3, "other": 1}
+    check_same(yaml.safe_load(yaml.safe_dump(config)), config, ("a", "seed"), folder)
+    check_same({**config, "other": 2}, config, ("a", "seed"), folder)  # not asked for
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ({"seed": 1}, {"seed": 2}, "seed = 1, not 2"),
+        ({}, {"seed": 2}, "seed = None, not 2"),
+        ({"seed": {"a": {"b": 1}}}, {"seed": {"a": {"b": 2}}}, "seed.a.b = 1, not 2"),
+        ({"seed": {"a": 1, "b": 2}}, {"seed": {"a": 1}}, "seed.b = 2, not None"),
+        ({"seed": {"a": 1}}, {"seed": {"a": 1, "b": 2}}, "seed.b = None, not 2"),
+        ({"seed": {"a": 1}}, {"seed": 3}, r"seed = {'a': 1}, not 3"),
+        ({"seed": [1, 2]}, {"seed": [2, 1]}, r"seed = \[1, 2\], not \[2, 1\]"),
+    ],
+)
+def test_the_first_difference_is_named(
+    folder: RunFolder, was: dict[str, Any], now: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"run: the run was started with {message}; a resumed"):
+        check_same(was, now, ("seed",), folder)
+
+
+def test_titles_change_nothing(folder: RunFolder) -> None:
+    was, now = ({"strategy": {"title": text, "source": text}} for text in ("a", "b"))
+    check_same(was, now, ("strategy",), folder)
+
+
+# -- the rest -----------------------------------------------------------------------------------
+
+
+def test_a_task_is_described(shapes: Any) -> None:
+    assert describe_task(shapes) == {
+        "name": "shapes",
+        "samples": 100,
+        "fingerprint": shapes.fingerprint(),
+    }
+
+
+def test_versions_are_plain_text() -> None:
+    assert all(type(value) is str for value in versions().values())
+    assert versions()["torch"] == torch.__version__
+
+
+def test_devices() -> None:
+    assert checked_device("cpu") == torch.device("cpu")
+    for name in ("nonsense", "cuda:99", "meta", ""):
+        with pytest.raises(InputError, match=f"^device '{name}' cannot be used here: ") as error:
+            checked_device(name)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite(value: float) -> None:
+    with pytest.raises(InputError, match=f"the training loss is {value}: the run diverged"):
+        check_finite(torch.tensor(value), "training")
+    loss = torch.tensor(3.0)
+    assert check_finite(loss, "training") is loss
+
+
+def test_means_by_hand() -> None:
+    means = Means()
+    assert means.mean("loss") is None and means.table("error", ["a"]) is None
+    for value in (1.0, 2.0, 6.0):
+        means.add("loss", torch.tensor(value, requires_grad=True))
+        means.add("error", torch.tensor([value, -value]))
+    assert means.mean("loss") == 3.0
+    assert means.table("error", ["a", "b"]) == {"a": 3.0, "b": -3.0}
+
+
+@given(st.lists(st.floats(-(2.0**20), 2.0**20, width=32), min_size=1, max_size=50))
+def test_means_are_of_double_precision(values: list[float]) -> None:
+    means = Means()
+    for value in values:
+        means.add("x", torch.tensor(value))
+    assert means.mean("x") == pytest.approx(math.fsum(values) / len(values), rel=1e-12, abs=1e-7)

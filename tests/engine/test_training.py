@@ -1,0 +1,501 @@
+"""Training: it learns, keeps the best, and a run that was stopped ends like one never stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+import groupnas.files
+from groupnas.engine import training
+from groupnas.engine.observer import Observer
+from groupnas.engine.run_folder import RunFolder
+from groupnas.engine.split import Split, Stream, split_by_source
+from groupnas.engine.strategy import Optimizer
+from groupnas.engine.training import Trained, Trainer, Training, train
+from groupnas.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+ADAM = Optimizer(lr=0.01, schedule="cosine")
+SETTINGS = Training(epochs=3, batch_size=20, weights=ADAM, average=0.9)
+HOLDER = """
+import sys, time
+from groupnas.engine.run_folder import RunFolder
+with RunFolder(sys.argv[1]).locked():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def small(seed: int = 0) -> nn.Sequential:
+    """A network for the shapes, with a BatchNorm."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(8 * 7 * 7, 9),
+        )
+
+
+@pytest.fixture
+def split(shapes: Any) -> Split:
+    return split_by_source(shapes.sources, 0.3, 0)
+
+
+@pytest.fixture
+def go(shapes: Any, split: Split, tmp_path: Path) -> Callable[..., Trained]:
+    """Train the small network in ``tmp_path/run``; arguments replace the usual ones."""
+
+    def run(**changes: Any) -> Trained:
+        usual = {"network": small(), "task": shapes, "settings": SETTINGS, "split": split}
+        return train(**{**usual, "out": tmp_path / "run", "seed": 1, **changes})
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    kept = {file.name: file.read_bytes() for file in folder.iterdir()}
+    del kept["timings.jsonl"]
+    return kept
+
+
+def assert_same_runs(found: Path, expected: Path) -> None:
+    """Every file but the timings; of checkpoints the contents, since equal values may be shared."""
+    for name in ("config.yaml", "split.json", "history.jsonl", "result.json"):
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    states = [RunFolder(folder).load_checkpoint() for folder in (found, expected)]
+    torch.testing.assert_close(*map(flat, states), rtol=0, atol=0)
+
+
+def flat(value: Any, where: str = "") -> dict[str, Any]:
+    """All leaves of nested containers by their path; others than numbers and tensors as text."""
+    if isinstance(value, (dict, list, tuple)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for key, part in pairs for k, v in flat(part, f"{where}/{key}").items()}
+    return {where: value} if isinstance(value, (Tensor, int, float)) else {f"{where}={value}": 0}
+
+
+def errors_by_hand(network: nn.Module, task: Any, split: Split) -> float:
+    """All of the validation side in one batch; every shape has as many outputs."""
+    with torch.no_grad():
+        x, target = task.batch(split.validation)
+        return float(task.errors(network(x), target).double().mean())
+
+
+# -- learning -----------------------------------------------------------------------------------
+
+
+def test_it_learns(go: Any, shapes: Any, split: Split) -> None:
+    trained = go(settings=SETTINGS.model_copy(update={"epochs": 25}))
+    first, last = trained.history[0], trained.history[-1]
+    assert last["train_loss"] < first["train_loss"] / 3
+    assert last["validation"]["mean"] < first["validation"]["mean"] * 0.6
+    assert last["validation"]["mean"] < errors_by_hand(small().eval(), shapes, split) / 2
+    assert set(last["train_error"]) == {"disc", "square", "ring"}
+
+
+def test_the_network_given_back_has_the_errors_of_the_result(
+    go: Any, shapes: Any, split: Split
+) -> None:
+    network = small()
+    trained = go(network=network)
+    assert trained.network is network and not network.training
+    validation = trained.result["validation_errors"]
+    assert validation["mean"] == pytest.approx(errors_by_hand(network, shapes, split), rel=1e-5)
+    assert validation["mean"] == pytest.approx(
+        sum(validation[part] for part in shapes.outputs) / 3, rel=1e-6
+    )
+
+
+def test_the_best_epoch_is_kept(go: Any, shapes: Any, split: Split) -> None:
+    """Errors go down and up again."""
+    wild = Training(epochs=8, batch_size=20, weights=Optimizer(lr=0.02))
+    trained = go(settings=wild)
+    means = [record["validation"]["mean"] for record in trained.history]
+    best = trained.result["best_epoch"]
+    assert means[best - 1] == min(means) < means[-1]
+    assert errors_by_hand(trained.network, shapes, split) == pytest.approx(min(means), rel=1e-5)
+
+
+def test_of_equal_epochs_the_first_is_kept(
+    go: Any, monkeypatch: pytest.MonkeyPatch, shapes: Any, split: Split
+) -> None:
+    means, seen = iter([3.0, 1.0, 2.0, 1.0]), []
+
+    def scripted(job: Trainer, network: nn.Module) -> dict[str, float]:
+        seen.append({k: v.clone() for k, v in job.averaged.module.state_dict().items()})
+        return {"mean": next(means)}
+
+    monkeypatch.setattr(training, "validation_errors", scripted)
+    trained = go(settings=SETTINGS.model_copy(update={"epochs": 4}))
+    assert trained.result["best_epoch"] == 2 and trained.result["validation_errors"]["mean"] == 1.0
+    kept = trained.network.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in seen[1].items())
+    assert any(not torch.equal(kept[name], value) for name, value in seen[3].items())
+
+
+def test_an_epoch_without_a_number_is_never_the_best(
+    go: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = iter([math.nan, 2.0, math.nan])
+    monkeypatch.setattr(training, "validation_errors", lambda *_: {"mean": next(means)})
+    assert go().result["best_epoch"] == 2
+
+
+def test_validation_is_not_augmented_and_never_trains(go: Any, shapes: Any, split: Split) -> None:
+    asked: dict[bool, set[int]] = {True: set(), False: set()}
+
+    class Watched(type(shapes)):  # type: ignore[misc]
+        def batch(self, indices: Tensor, generator: Any = None) -> Any:
+            asked[generator is not None].update(indices.tolist())
+            return super().batch(indices, generator)
+
+    go(task=Watched(samples=100))
+    assert asked[True] == set(split.train.tolist())
+    assert asked[False] == set(split.validation.tolist())
+
+
+# -- against a loop written out -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.999])
+def test_two_epochs_by_hand(shapes: Any, split: Split, decay: float) -> None:
+    """Weights under warm-up and cosine, and their average, ramped up."""
+    sgd = Optimizer(name="sgd", lr=0.1, momentum=0.0, schedule="cosine", end_lr=0.02, warmup=0.25)
+    settings = Training(epochs=2, batch_size=20, weights=sgd, average=decay)
+    trainer = Trainer(small(), shapes, settings, split, seed=4)
+    for _ in range(2):
+        trainer.run_epoch()
+
+    network, mean = small().to(memory_format=torch.channels_last), {}  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(4)
+    order: list[int] = []
+    losses = []
+    for step in range(6):  # 70 samples train: 3 batches of 20 an epoch
+        if len(order) < 20:
+            order = torch.randperm(70, generator=generator).tolist()
+        batch, order = order[:20], order[20:]
+        x, target = shapes.batch(split.train[batch], generator)
+        loss = shapes.loss(network(x.to(memory_format=torch.channels_last)), target)
+        losses.append(loss.item())
+        rate = 0.02 + 0.08 * (1 + math.cos(math.pi * step / 6)) / 2
+        if step == 0:
+            rate = 0.0
+        elif step == 1:  # a sixth of the run, of a quarter that warms up
+            rate *= (1 / 6) / 0.25
+        network.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter -= rate * parameter.grad
+            share = min(decay, (1 + step) / (10 + step))
+            for name, value in network.state_dict().items():
+                if step == 0 or not value.is_floating_point():
+                    mean[name] = value.clone()
+                else:
+                    mean[name] = share * mean[name] + (1 - share) * value
+
+    for record, three in zip(trainer.history, (losses[:3], losses[3:]), strict=True):
+        assert record["train_loss"] == pytest.approx(sum(three) / 3, rel=1e-5)
+    torch.testing.assert_close(trainer.network.state_dict(), network.state_dict())
+    torch.testing.assert_close(dict(trainer.averaged.module.state_dict()), mean)
+    if decay == 0:
+        for name, value in trainer.network.state_dict().items():
+            assert torch.equal(trainer.averaged.module.state_dict()[name], value), name
+
+
+def test_sampling_weights_reach_the_batches(shapes: Any, split: Split) -> None:
+    weights = torch.zeros(len(split.train))
+    weights[[3, 5]] = torch.tensor([1.0, 3.0])
+    drawn: list[int] = []
+
+    class Watched(type(shapes)):  # type: ignore[misc]
+        def batch(self, indices: Tensor, generator: Any = None) -> Any:
+            if generator is not None:
+                drawn.extend(indices.tolist())
+            return super().batch(indices, generator)
+
+    settings = SETTINGS.model_copy(update={"epochs": 10})
+    trainer = Trainer(small(), Watched(samples=100), settings, split, sampling=weights)
+    for _ in range(10):
+        trainer.run_epoch()
+    rare, often = split.train[3].item(), split.train[5].item()
+    assert len(drawn) == 600 and set(drawn) == {rare, often}
+    assert drawn.count(often) / 600 == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 600))
+
+
+# -- the folder ---------------------------------------------------------------------------------
+
+
+def test_what_a_run_leaves_behind(go: Any, split: Split, shapes: Any, tmp_path: Path) -> None:
+    trained = go(arguments={"colour": "blue"})
+    folder = tmp_path / "run"
+    assert {file.name for file in folder.iterdir()} == {
+        ".lock",
+        "checkpoint.pt",
+        "config.yaml",
+        "history.jsonl",
+        "result.json",
+        "split.json",
+        "timings.jsonl",
+    }
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == list(trained.history)
+    assert [record["epoch"] for record in trained.history] == [1, 2, 3]
+    assert json.loads((folder / "result.json").read_text()) == trained.result
+    assert json.loads((folder / "split.json").read_text()) == split.sources(shapes.sources)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["seed"] == 1 and config["arguments"] == {"colour": "blue"}
+    assert config["training"] == SETTINGS.model_dump(mode="json")
+    assert config["task"]["fingerprint"] == shapes.fingerprint()
+
+
+def test_the_same_seed_gives_the_same_files(go: Any, tmp_path: Path) -> None:
+    first, second, other = (
+        files(go(out=tmp_path / name, seed=seed).folder.path)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    for name in ("history.jsonl", "checkpoint.pt", "result.json"):
+        assert first[name] == second[name] != other[name], name
+
+
+def test_the_callers_random_state_is_left_alone(go: Any) -> None:
+    before = torch.get_rng_state()
+    go()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_observers_are_told_in_order(go: Any) -> None:
+    told: list[Any] = []
+
+    class Diary(Observer):
+        def started(self, job: Any) -> None:
+            told.append(("started", len(job.history), job.describe()))
+
+        def stepped(self, done: int, total: int) -> None:
+            told.append((done, total))
+
+        def epoch_ended(self, record: dict[str, Any]) -> None:
+            told.append(record["epoch"])
+
+        def finished(self, result: dict[str, Any]) -> None:
+            told.append(result)
+
+    trained = go(observers=[Diary()])
+    steps = [(1, 3), (2, 3), (3, 3)]
+    line = "shapes: 70 samples train, 30 validate; 3 epochs"
+    assert told == [
+        ("started", 0, [line]),
+        *(event for epoch in (1, 2, 3) for event in [*steps, epoch]),
+        trained.result,
+    ]
+
+
+# -- stopped, and gone on with ------------------------------------------------------------------
+
+
+class Stop(Observer):
+    """Stops a training, as Ctrl-C does, after so many steps or epochs."""
+
+    def __init__(self, *, steps: int | None = None, epochs: int | None = None) -> None:
+        self.steps, self.epochs, self.done = steps, epochs, 0
+
+    def stepped(self, done: int, total: int) -> None:
+        self.done += 1
+        if self.done == self.steps:
+            raise KeyboardInterrupt
+
+    def epoch_ended(self, record: dict[str, Any]) -> None:
+        if record["epoch"] == self.epochs:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("stop", [{"epochs": 1}, {"epochs": 2}, {"steps": 2}, {"steps": 5}])
+def test_a_resumed_run_ends_like_one_never_stopped(
+    go: Any, stop: dict[str, int], weighted: bool, tmp_path: Path
+) -> None:
+    sampling = torch.arange(70.0) if weighted else None
+    whole = go(out=tmp_path / "whole", sampling=sampling)
+    with pytest.raises(KeyboardInterrupt):
+        go(sampling=sampling, observers=[Stop(**stop)])
+    # the network's first weights and the global random state do not matter any more
+    torch.rand(7)
+    again = go(network=small(seed=9), sampling=sampling, resume=True)
+    assert again.history == whole.history and again.result == whole.result
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], value), name
+    assert_same_runs(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_finished_run_resumed_gives_its_result_again(go: Any, tmp_path: Path) -> None:
+    first = go()
+    before = files(tmp_path / "run")
+    again = go(network=small(seed=9), resume=True)
+    assert again.result == first.result and files(tmp_path / "run") == before
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], value), name
+
+
+def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever write fails, what was there stays, and the run goes on once there is space."""
+    whole = go(out=tmp_path / "whole").folder.path
+    replace_file = os.replace
+    for number in range(1, 100):
+        calls = 0
+
+        def failing(source: Any, target: Any, number: int = number) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace_file(source, target)
+
+        out = tmp_path / str(number)
+        monkeypatch.setattr(groupnas.files.os, "replace", failing)
+        try:
+            go(out=out)
+            break
+        except InputError as error:
+            assert str(error).endswith("cannot be written: No space left on device")
+        finally:
+            monkeypatch.undo()
+        assert not list(out.glob(".[!l]*"))  # nothing half-written is left
+        if RunFolder(out).exists:
+            RunFolder(out).load_checkpoint()  # the latest whole one
+        go(out=out, network=small(), resume=RunFolder(out).exists)
+        assert_same_runs(out, whole)
+    # 3 to start, 1 before the first epoch, 3 for each of 3 epochs, 1 result
+    assert number == 15
+
+
+# -- refused ------------------------------------------------------------------------------------
+
+
+def test_a_second_run_in_the_same_folder(go: Any, tmp_path: Path) -> None:
+    go()
+    before = files(tmp_path / "run")
+    with pytest.raises(InputError, match="run: holds a run already; --resume goes on, another"):
+        go()
+    assert files(tmp_path / "run") == before
+
+
+def test_no_run_to_resume(go: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run: no run to resume here"):
+        go(resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_setting_is_refused_by_name(
+    go: Any, own_parts: Any, split: Split, tmp_path: Path
+) -> None:
+    go(arguments={"grouping": {"stem": [1, 2]}})
+    before = files(tmp_path / "run")
+    for changes, message in (
+        ({"seed": 2}, "seed = 1, not 2"),
+        ({"settings": {"epochs": 4}}, "training.epochs = 3, not 4"),
+        ({"settings": {"average": 0.0}}, "training.average = 0.9, not 0.0"),
+        ({"settings": {"weights": Optimizer(lr=0.02)}}, "training.weights.lr = 0.01, not 0.02"),
+        ({"task": own_parts.Shapes(samples=99)}, "task.samples = 100, not 99"),
+        ({"task": own_parts.Shapes(samples=100, seed=1)}, "task.fingerprint = "),
+        ({"arguments": {"grouping": {"stem": [2, 1]}}}, r"arguments.grouping.stem = \[1, 2\], not"),
+        ({"arguments": {}}, "arguments.grouping = .*, not None"),
+    ):
+        if "settings" in changes:
+            changes = {"settings": SETTINGS.model_copy(update=changes["settings"])}
+        with pytest.raises(InputError, match=f"run: the run was started with {message}") as error:
+            go(**{"arguments": {"grouping": {"stem": [1, 2]}}, **changes, "resume": True})
+        assert "\n" not in str(error.value)
+    assert files(tmp_path / "run") == before
+
+
+def test_another_split_is_refused(go: Any, split: Split, tmp_path: Path) -> None:
+    """Else photos that trained would choose the epoch."""
+    with pytest.raises(KeyboardInterrupt):
+        go(observers=[Stop(epochs=1)])
+    before = files(tmp_path / "run")
+    swapped = replace(split, train=split.validation, validation=split.train)
+    with pytest.raises(InputError, match="split.json: the run was started with another split"):
+        go(split=swapped, resume=True)
+    assert files(tmp_path / "run") == before
+
+
+def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
+    go()
+    folder = RunFolder(tmp_path / "run")
+    for state in ({}, {**folder.load_checkpoint(), "network": {}}):
+        folder.save_checkpoint(state)
+        with pytest.raises(InputError, match="checkpoint.pt: is not of the run that config.yaml"):
+            go(resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_processes_on_one_folder(go: Any, tmp_path: Path, resume: bool) -> None:
+    if resume:
+        go()
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+        before = {file.name for file in (tmp_path / "run").iterdir()}
+        with pytest.raises(InputError, match="run: another run is writing to this folder"):
+            go(resume=resume)
+        assert {file.name for file in (tmp_path / "run").iterdir()} == before
+        holder.send_signal(signal.SIGKILL)
+    assert len(go(resume=resume).history) == 3
+
+
+def test_a_loss_that_is_not_finite(go: Any, shapes: Any, tmp_path: Path) -> None:
+    """The epochs before it stay, and so does the best of them."""
+
+    class Diverging(type(shapes)):  # type: ignore[misc]
+        steps = 0
+
+        def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
+            self.steps += 1
+            loss: Tensor = super().loss(predicted, target)
+            return loss * math.inf if self.steps == 5 else loss
+
+    with pytest.raises(InputError, match="training loss is inf: the run diverged; lower weights"):
+        go(task=Diverging(samples=100))
+    state = RunFolder(tmp_path / "run").load_checkpoint()
+    assert [record["epoch"] for record in state["history"]] == [1] and state["best"]
+    assert not (tmp_path / "run/result.json").exists()
+
+
+def test_a_device_that_is_not_there(go: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="device 'meta' cannot be used here"):
+        go(device="meta")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"batch_size": 1}, {"average": 1.0}, {"average": -0.1}, {"lr": 0.1}]
+)
+def test_wrong_settings(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Training.model_validate({**SETTINGS.model_dump(), **wrong})
+
+
+def test_the_stream_of_the_trainer_is_the_splits(shapes: Any, split: Split) -> None:
+    trainer = Trainer(small(), shapes, SETTINGS, split, seed=4)
+    stream = Stream(split.train, 20, torch.Generator().manual_seed(4))
+    assert torch.equal(next(trainer.stream), next(stream))
+    assert (trainer.steps, trainer.batch_size, trainer.total_epochs) == (3, 20, 3)
