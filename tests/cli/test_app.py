@@ -11,6 +11,7 @@ import pytest
 
 from groupnas import __version__
 from groupnas.cli import main
+from groupnas.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,22 +23,45 @@ def call(*arguments: str) -> int:
     return exit_.value.code
 
 
-def test_help_is_printed_without_torch() -> None:
-    code = """
+COMMANDS = (
+    "search",
+    "train",
+    "predict",
+    "eval",
+    "flops",
+    "plot",
+    "spaces",
+    "strategies",
+    "data check",
+    "data preview",
+)
+HELP = """
 import sys
 from groupnas.cli import main
-try:
-    main(["--help"])
-except SystemExit as exit_:
-    print(exit_.code, {"torch", "matplotlib", "numpy"} & set(sys.modules), file=sys.stderr)
+for line in sys.argv[1:]:
+    try:
+        main([*line.split(), "--help"])
+    except SystemExit as exit_:
+        heavy = {"torch", "matplotlib", "numpy", "scipy", "PIL"} & set(sys.modules)
+        print(line, exit_.code, heavy, file=sys.stderr)
 """
+
+
+def test_help_is_printed_without_torch() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
-    )
-    assert done.stderr == "0 set()\n"
-    for name in ("search", "flops", "plot", "spaces", "strategies", "data"):
+    command = [sys.executable, "-c", HELP, "", *COMMANDS]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stderr.splitlines() == [f"{line} 0 set()" for line in ("", *COMMANDS)]
+    for name in {line.split()[0] for line in COMMANDS}:
         assert f" {name} " in done.stdout
+    for line in COMMANDS:
+        assert f"Usage: groupnas {line} " in done.stdout
+
+
+def test_the_help_tests_know_every_command() -> None:
+    found = [name for name in app if not name.startswith("-")]
+    known = {line.split()[0] for line in COMMANDS}
+    assert set(found) == known
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +80,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("flops", "parameter --space requires an argument"),
         ("plot x", "parameter --output requires an argument"),
         ("plot x -o y.png --kind histry", 'Did you mean "history"?'),
+        ("train --recpe x", "Did you mean --recipe? See groupnas train --help."),
+        ("train", "train needs --recipe; choose from: "),
+        ("evl", 'Unknown command "evl". Did you mean "eval"?'),
         ("search --seed", "parameter --seed requires an argument"),
     ],
 )
