@@ -17,10 +17,8 @@ import torch
 
 import groupnas as gn
 from groupnas.engine.bilevel import BilevelSearch
-from groupnas.engine.evaluate import validation_errors
-from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.split import Stream
 from groupnas.engine.strategy import Strategy
+from groupnas.engine.training import Trainer, Training
 from groupnas.schema import read_yaml, validate
 from groupnas.spaces.derive import build
 from groupnas.tasks import load_task
@@ -29,20 +27,15 @@ from groupnas.tasks import load_task
 def train(search: BilevelSearch, grouping: gn.Grouping, epochs: int, seed: int) -> dict[str, float]:
     """Validation errors of a network trained from scratch, per group and in the mean."""
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = build(search.space, grouping).to(memory_format=torch.channels_last).train()
-    settings = search.strategy.weights
-    optimizer = make_optimizer(settings, network.parameters())
-    stream = Stream(search.split.train, search.strategy.batch_size, generator)
-    steps = epochs * stream.batches_per_pass
-    for step in range(steps):
-        set_learning_rate(optimizer, settings, step / steps)
-        x, target = search.load(next(stream), generator)
-        loss = search.task.loss(network(x), target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return validation_errors(search, network.eval())
+    settings = Training(
+        epochs=epochs, batch_size=search.strategy.batch_size, weights=search.strategy.weights
+    )
+    network = build(search.space, grouping)
+    trainer = Trainer(network, search.task, settings, search.split, seed)
+    for _ in range(epochs):
+        trainer.run_epoch()
+    errors: dict[str, float] = trainer.history[-1]["validation"]
+    return errors
 
 
 def main() -> None:
