@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,18 +14,18 @@ from groupnas.cli.options import AllowPartial, DataRoot, whole_number
 from groupnas.errors import InputError
 
 # What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED = (
-    "recipe",
-    "grouping",
-    "epochs",
-    "global_from",
-    "data_root",
-    "allow_partial",
-    "limit",
-    "seed",
-    "device",
-    "threads",
-)
+_RECORDED: dict[str, type | UnionType] = {
+    "recipe": str,
+    "grouping": str | None,
+    "epochs": int | None,
+    "global_from": str | None,
+    "data_root": str | None,
+    "allow_partial": bool | None,
+    "limit": int | None,
+    "seed": int,
+    "device": str | None,
+    "threads": int,
+}
 _MOVABLE = ("data_root", "device", "threads")
 
 
@@ -190,6 +191,9 @@ def _recorded(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
             f"{out / CONFIG}: arguments: expected {', '.join(_RECORDED)}; "
             "was the run started by `groupnas train`?"
         )
+    for name, kind in _RECORDED.items():
+        if not isinstance(recorded[name], kind):
+            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {recorded[name]!r}")
     for name, value in given.items():
         if value is not None and value != recorded[name] and name not in _MOVABLE:
             option = name.replace("_", "-")
