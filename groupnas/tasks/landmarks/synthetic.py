@@ -9,6 +9,7 @@ show that a search works; they say nothing about real faces.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -93,19 +94,20 @@ def _pose(rng: np.random.Generator) -> tuple[Identity, Expression, View, np.ndar
     return who, doing, view, view(face)
 
 
-def _faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
+def _faces(root: Path, split: str, allow_partial: bool) -> Sequence[Face]:
+    return _posed(split)
+
+
+@cache  # a training asks for them once for every stage
+def _posed(split: str) -> tuple[Face, ...]:
     count, seed = SPLITS[split]
-    poses = [_pose(np.random.default_rng([seed, index]))[-1] for index in range(count)]
-    return [
-        Face(
-            name=f"synthetic/{split}/{index:05d}",
-            source=f"synthetic/{split}/{index:05d}",
-            path=Path(__file__),
-            points=points * SIZE - 0.5,
-            index=index,
-        )
-        for index, points in enumerate(poses)
-    ]
+    faces = []
+    for index in range(count):
+        points = _pose(np.random.default_rng([seed, index]))[-1] * SIZE - 0.5
+        points.setflags(write=False)
+        name = f"synthetic/{split}/{index:05d}"
+        faces.append(Face(name, source=name, path=Path(__file__), points=points, index=index))
+    return tuple(faces)
 
 
 def _code(root: Path, split: str, allow_partial: bool) -> Sequence[Path]:
