@@ -18,7 +18,7 @@ SHAPE = DRAW.uniform(-0.7, 0.7, (68, 2))  # what the global stub answers, in box
 PARTS = DRAW.uniform(-0.7, 0.7, (51, 2))  # what the local stub answers, in box units of its part
 IMAGE = DRAW.integers(0, 256, (150, 200, 3), dtype=np.uint8)
 BOXES = np.array([[30.0, 40, 90, 120], [100, 20, 190.5, 99.25], [-20, 60, 70, 170]])
-# A batch of another size sums in another order; a crop's pixel may then round to the next grey level
+# A batch of another size sums in another order; a pixel may then round to the next grey level
 ROUNDING = 0.03
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks import _synthetic_canvas as canvas
 from groupnas.tasks.landmarks import _synthetic_shape as shape
-from groupnas.tasks.landmarks.synthetic import draw_face, draw_faces
+from groupnas.tasks.landmarks.synthetic import FACES, draw_face, draw_faces
 
 # Part ranges of 300W's 68 points, written here again so that a slip in the package shows.
 JAW = list(range(0, 17))
@@ -208,3 +209,18 @@ def test_numbers_out_of_range_are_refused(arguments: dict[str, int], name: str) 
 def test_no_faces_are_refused() -> None:
     with pytest.raises(InputError, match="count must be at least 1, got 0"):
         draw_faces(0)
+
+
+def test_the_data_set_is_of_the_drawn_faces() -> None:
+    splits = {split: FACES.faces(Path(), split, False) for split in FACES.subsets}
+    assert {split: len(faces) for split, faces in splits.items()} == {"train": 1000, "test": 200}
+    names = [face.name for faces in splits.values() for face in faces]
+    assert len(set(names)) == len(names)
+    for seed, (split, index) in enumerate((("train", 37), ("test", 5))):
+        face = splits[split][index]
+        grey, points = draw_face(index, seed)
+        np.testing.assert_array_equal(face.points, points)
+        image = FACES.read(face)
+        assert image.shape == (160, 160, 3)
+        assert (image == grey[..., None]).all()
+        assert not face.points.flags.writeable  # they are kept for the next who asks
