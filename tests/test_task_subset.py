@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ class Numbers:
     """Sample i is the number 10 i; a generator adds a random fraction."""
 
     name = "numbers"
-    inputs = {"a": 1}
-    outputs = {"a": 1}
+    inputs: Mapping[str, int] = {"a": 1}
+    outputs: Mapping[str, int] = {"a": 1}
     error_unit = "px"
 
     def __init__(self, samples: int = 6) -> None:
-        self.sources = [f"photo {index // 2}" for index in range(samples)]
+        self.sources: Sequence[str] = [f"photo {index // 2}" for index in range(samples)]
 
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
@@ -80,6 +81,6 @@ def test_a_subset_of_a_subset() -> None:
 
 def test_fingerprints_tell_subsets_and_wholes_apart() -> None:
     made = [subset(0, 1), subset(1, 0), subset(0, 2), subset(0), subset(0, 1, samples=4)]
-    prints = [task.fingerprint() for task in (*made, Numbers())]
+    prints = [*(task.fingerprint() for task in made), Numbers().fingerprint()]
     assert len(set(prints)) == len(prints)
     assert subset(0, 1).fingerprint() == prints[0]

@@ -236,7 +236,7 @@ def test_sampling_weights_reach_the_batches(shapes: Any, split: Split) -> None:
     trainer = Trainer(small(), Watched(samples=100), settings, split, sampling=weights)
     for _ in range(10):
         trainer.run_epoch()
-    rare, often = split.train[3].item(), split.train[5].item()
+    rare, often = split.train[[3, 5]].tolist()
     assert len(drawn) == 600 and set(drawn) == {rare, often}
     assert drawn.count(often) / 600 == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 600))
 
@@ -408,7 +408,7 @@ def test_another_setting_is_refused_by_name(
 ) -> None:
     go(arguments={"grouping": {"stem": [1, 2]}})
     before = files(tmp_path / "run")
-    for changes, message in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"seed": 2}, "seed = 1, not 2"),
         ({"settings": {"epochs": 4}}, "training.epochs = 3, not 4"),
         ({"settings": {"average": 0.0}}, "training.average = 0.9, not 0.0"),
@@ -417,7 +417,8 @@ def test_another_setting_is_refused_by_name(
         ({"task": own_parts.Shapes(samples=100, seed=1)}, "task.fingerprint = "),
         ({"arguments": {"grouping": {"stem": [2, 1]}}}, r"arguments.grouping.stem = \[1, 2\], not"),
         ({"arguments": {}}, "arguments.grouping = .*, not None"),
-    ):
+    )
+    for changes, message in cases:
         if "settings" in changes:
             changes = {"settings": SETTINGS.model_copy(update=changes["settings"])}
         with pytest.raises(InputError, match=f"run: the run was started with {message}") as error:

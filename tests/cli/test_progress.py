@@ -1,0 +1,80 @@
+"""The lines that a search and a training print while they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from groupnas.cli.progress import ConsoleProgress
+
+
+class Stub:
+    """A job of 30 epochs, of which some are done."""
+
+    total_epochs, steps = 30, 2
+
+    def __init__(self, done: int = 0) -> None:
+        self.history: list[dict[str, Any]] = [{}] * done
+
+    def describe(self) -> list[str]:
+        return ["shapes: 70 samples train"]
+
+
+def show(records: list[dict[str, Any]], done: int = 0) -> None:
+    progress = ConsoleProgress("training")
+    job: Any = Stub(done)
+    progress.started(job)
+    for record in records:
+        progress.stepped(1, 2)
+        progress.epoch_ended(record)
+    progress.finished({})
+
+
+def trained(epoch: int, **errors: float) -> dict[str, Any]:
+    return {"epoch": epoch, "train_loss": 1.23456, "train_error": {}, "validation": errors}
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    output = capsys.readouterr()
+    assert output.out == ""
+    return [line.split() for line in output.err.splitlines()]
+
+
+def test_a_training_of_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    show([trained(3, nose=4.567, mouth=5.0, mean=4.8)], done=2)
+    assert lines(capsys)[1:] == [
+        ["resuming", "after", "epoch", "2"],
+        ["epoch", "train", "nose", "mouth", "mean"],
+        ["3/30", "1.235", "4.57", "5.00", "4.80"],
+    ]
+
+
+def test_a_training_of_one_region_has_one_error(capsys: pytest.CaptureFixture[str]) -> None:
+    show([trained(1, face=4.567, mean=4.567)])
+    assert lines(capsys)[1:] == [["epoch", "train", "error"], ["1/30", "1.235", "4.57"]]
+
+
+def test_names_are_printed_again_and_columns_line_up(capsys: pytest.CaptureFixture[str]) -> None:
+    show([trained(epoch, face=1000.0 / epoch, mean=1000.0 / epoch) for epoch in range(1, 31)])
+    printed = capsys.readouterr().err.splitlines()[1:]
+    headers = [number for number, line in enumerate(printed) if "epoch" in line]
+    assert headers == [0, 21]
+    assert len({len(line) for line in printed}) == 1
+
+
+def test_a_search_and_its_health_which_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"train_loss": 2.0, "changed": 0.125, "entropy": 0.5, "channels": {"a": 3, "b": 5}}
+    warmup = {**record, "epoch": 1, "mask_loss": None, "health": []}
+    found = [
+        {**record, "epoch": epoch, "mask_loss": 4.0, "health": [f"silent: {epoch} of 9"]}
+        for epoch in (2, 3)
+    ]
+    show([warmup, *found])
+    assert lines(capsys)[1:] == [
+        ["epoch", "train", "masks", "changed", "entropy", "a", "b"],
+        ["1/30", "2.000", "warm-up", "12.5%", "0.50", "3", "5"],
+        ["2/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
+        ["health:", "silent:", "2", "of", "9"],
+        ["3/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
+    ]
