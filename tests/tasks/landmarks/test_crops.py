@@ -22,6 +22,7 @@ from groupnas.tasks.landmarks.crops import (
     whole_face,
 )
 from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.task import standardise
 
 MARKUP = MARKUPS[68]
 Face = tuple[np.ndarray, np.ndarray]
@@ -151,20 +152,31 @@ def test_training_and_inference_see_a_point_in_the_same_place(
     markup = whole_face(MARKUP)
     cut = cut_patches(image, points, markup, settings, box=box)
     np.testing.assert_allclose(cut.points[0], dot, atol=1e-4)
-    training = resample(
-        torch.from_numpy(cut.pixels)[None], no_placement(1, 1), settings.cover, settings.size
-    )[0, 0].numpy()
-    inference = Stage(torch.nn.Identity(), markup, settings)._cut(
-        image, square(box[None], settings.margin)
-    )[0]
-    for crop in (training, inference.astype(float)):
-        mass = crop.sum(axis=0) ** 2
+    patch = torch.from_numpy(cut.pixels)[None]
+    training = resample(patch, no_placement(1, 1), settings.cover, settings.size)
+    sees = Sees()
+    Stage(sees, markup, settings).locate([(image, box[None])])
+    crops = standardise(training)[0, 0].numpy(), sees.input[0, 0].numpy()
+    for crop in crops:
+        mass = (crop - crop.min()) ** 2
         row, column = np.indices(mass.shape)
         seen = np.array([(mass * column).sum(), (mass * row).sum()]) / mass.sum()
         expected = (np.array(dot) + 1) * settings.size / 2 - 0.5
         assert np.abs(seen - expected).max() < 0.12
     # the patch is a little coarser than the image, no more
-    assert np.abs(training - inference).max() < 0.2 * 255
+    assert np.corrcoef(crops[0].ravel(), crops[1].ravel())[0, 1] > 0.97
+
+
+class Sees(torch.nn.Module):
+    """Remembers what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(1, 136))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.input = x
+        return self.nothing.expand(len(x), -1)
 
 
 @pytest.mark.parametrize(
