@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.crops import CropSettings, Square, cut_square, extents, square
@@ -46,30 +46,30 @@ class Stage:
         Args:
             faces: For each face its image and the boxes ``(P, 4)`` of its regions.
         """
-        pairs = list(faces)
-        centres, sides = square(np.stack([boxes for _, boxes in pairs]), self.crops.margin)
-        sides = np.maximum(sides, 1.0)  # a box may have collapsed
-        pixels = np.stack(
-            [
-                self._cut(image, (centre, side))
-                for (image, _), centre, side in zip(pairs, centres, sides, strict=True)
-            ]
-        )
-        device = next(self.network.parameters()).device
-        x = standardise(torch.from_numpy(pixels).to(device).float())
-        points = self.network(x.contiguous(memory_format=torch.channels_last))
-        in_box = points.double().cpu().numpy().reshape(len(pairs), -1, 2)
+        crops, (centres, sides) = self.see(faces)
+        points = self.network(crops)
+        in_box = points.double().cpu().numpy().reshape(len(crops), -1, 2)
         owners = list(self.markup.owners)
         return centres[:, owners] + in_box * sides[:, owners, None] / 2
 
-    def _cut(self, image: Image, squares: Square) -> NDArray[np.uint8]:
-        settings = self.crops
-        return np.stack(
-            [
-                cut_square(image, centre, side, settings.size, settings.colour)
-                for centre, side in zip(*squares, strict=True)
-            ]
-        )
+    def see(self, faces: Iterable[tuple[Image, Points]]) -> tuple[Tensor, Square]:
+        """What the network is shown ``(B, P D, C, C)``, and the squares that were cut out.
+
+        Args:
+            faces: As of :meth:`locate`.
+        """
+        pairs, settings = list(faces), self.crops
+        centres, sides = square(np.stack([boxes for _, boxes in pairs]), settings.margin)
+        sides = np.maximum(sides, 1.0)  # a box may have collapsed
+        pixels = [
+            cut_square(image, centre, side, settings.size, settings.colour)
+            for (image, _), *squares in zip(pairs, centres, sides, strict=True)
+            for centre, side in zip(*squares, strict=True)
+        ]
+        stacked = np.stack(pixels).reshape(*sides.shape, *pixels[0].shape)
+        device = next(self.network.parameters()).device
+        crops = standardise(torch.from_numpy(stacked).to(device).float())
+        return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
 
 
 @dataclass(frozen=True)
