@@ -51,20 +51,26 @@ def read_preset(kind: str, name: str) -> tuple[Any, Path]:
     if ":" in name and not os.path.exists(name):
         name, preset = name.rsplit(":", 1)
     path = find_shipped(kind, name)
-    data = read_yaml(path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
-    presets = data.pop("presets", {})
-    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
-        raise InputError(f"{path}: presets: expected a mapping from names to settings")
+    data, presets = _settings(path)
     if preset is not None and preset not in presets:
         raise InputError(f"{path}: preset {preset!r}: {nearest(preset, presets)}")
     return data if preset is None else _merged(data, presets[preset]), path
 
 
 def preset_names(kind: str, name: str) -> list[str]:
-    """The presets of a settings file, for lists."""
-    return list(read_yaml(find_shipped(kind, name)).get("presets", {}))
+    """The presets of a settings file, for lists; raises as :func:`read_preset`."""
+    return list(_settings(find_shipped(kind, name))[1])
+
+
+def _settings(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A settings file's own settings, and its presets."""
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
+    presets = data.pop("presets", {})
+    if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
+        raise InputError(f"{path}: presets: expected a mapping from names to settings")
+    return data, presets
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,18 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON 
 def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
     """An option that takes a whole number from ``least`` on."""
     return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+
+
+def resolved(name: str) -> str:
+    """A path, with its ``:variant``, that means the same wherever a run is resumed.
+
+    Names of what is shipped stay as they are.
+    """
+    path, colon, variant = name, "", ""
+    if not os.path.exists(name):
+        path, colon, variant = name.rpartition(":") if ":" in name else (name, "", "")
+    is_path = os.sep in path or path.endswith((".yaml", ".yml", ".json"))
+    return os.path.abspath(path) + colon + variant if is_path else name
 
 
 def _whole(_: Any, tokens: Any) -> int:

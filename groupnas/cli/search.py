@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, DataRoot, whole_number
+from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
 from groupnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def search(
     --resume goes on, as it does after a crash.
     """
     given = {
-        "space": None if space is None else _resolved(space),
+        "space": None if space is None else resolved(space),
         "data": data,
         "data_root": None if data_root is None else str(data_root.resolve()),
         "allow_partial": allow_partial or None,
@@ -179,15 +178,6 @@ def _recorded_arguments(out: Path | None, given: dict[str, Any]) -> dict[str, An
                 f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
             )
     return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}
-
-
-def _resolved(space: str) -> str:
-    """A path that means the same wherever the run is resumed; names stay as they are."""
-    path, colon, variant = space, "", ""
-    if not os.path.exists(space):
-        path, colon, variant = space.rpartition(":") if ":" in space else (space, "", "")
-    is_path = os.sep in path or path.endswith((".yaml", ".yml"))
-    return os.path.abspath(path) + colon + variant if is_path else space
 
 
 def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, DataRoot, whole_number
+from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
 from groupnas.errors import InputError
 
 # What a run must be started with and a resumed one takes from its config.yaml.
@@ -70,8 +70,8 @@ def train(
     model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
     """
     given = {
-        "recipe": _resolved(recipe),
-        "grouping": _resolved(grouping),
+        "recipe": None if recipe is None else resolved(recipe),
+        "grouping": None if grouping is None else resolved(grouping),
         "epochs": epochs,
         "global_from": None if global_from is None else str(global_from.resolve()),
         "data_root": None if data_root is None else str(data_root.resolve()),
@@ -165,11 +165,6 @@ def _summary(card: Path) -> None:
     )
     print(f"model: {card}")
     print(f"next: groupnas eval --model {card}, groupnas predict PHOTO --model {card}")
-
-
-def _resolved(name: str | None) -> str | None:
-    """A path that means the same wherever the run is resumed; names stay as they are."""
-    return str(Path(name).resolve()) if name is not None and Path(name).is_file() else name
 
 
 def _recipes() -> str:

@@ -271,14 +271,15 @@ def _grouped(
         grouping = Grouping.load(stage.grouping)
         return grouping, build(space, grouping, task.mean_shape())
     folder = session.folder / "search"
+    begun = RunFolder(folder).exists
     run = search(
         space,
         TaskSubset(task, session.split.train),
-        load_strategy(stage.grouping),
+        None if begun else load_strategy(stage.grouping),  # a resumed search knows its own
         folder,
         seed=session.seed,
         device=session.device,
-        resume=RunFolder(folder).exists,
+        resume=begun,
         observers=session.observers("search"),
     )
     return run.grouping, (
