@@ -13,8 +13,8 @@ from groupnas.cli.options import AllowPartial, AsJson, DataRoot
 
 if TYPE_CHECKING:
     from groupnas.report.faces import Panel
+    from groupnas.tasks.landmarks.data.face import Face, FaceSet
     from groupnas.tasks.landmarks.evaluation import Evaluation
-    from groupnas.tasks.landmarks.face import Face, FaceSet
 
 _SHOWN = 12  # faces on a sheet
 
@@ -48,7 +48,7 @@ def evaluate(
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
     distribution (AUC) of every subset, the error of each part, and the error by head pose.
     """
-    from groupnas.tasks.landmarks.face_sets import face_set
+    from groupnas.tasks.landmarks.data.face_sets import face_set
     from groupnas.tasks.landmarks.metrics import check_normaliser
 
     faces = face_set(data)

@@ -72,9 +72,9 @@ def predict(
 
     import numpy as np
 
-    from groupnas.tasks.landmarks.detect import load_detector
-    from groupnas.tasks.landmarks.frames import find_sources
-    from groupnas.tasks.landmarks.predict import DrawingNames, Prediction
+    from groupnas.tasks.landmarks.predict.detect import load_detector
+    from groupnas.tasks.landmarks.predict.frames import find_sources
+    from groupnas.tasks.landmarks.predict.prediction import DrawingNames, Prediction
 
     paths = find_sources(sources or [])
     if given and (len(paths) != 1 or paths != sources):

@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.task import Task
 from groupnas.tasks.dataset import DataReport, DataSet
-from groupnas.tasks.landmarks.sources import (
+from groupnas.tasks.landmarks.data.sources import (
     OBTAINED_300W,
     OBTAINED_AFLW,
     OBTAINED_COFW,
@@ -88,7 +88,7 @@ def _face_data(name: str, folder: str | None, summary: str, obtained: str) -> Da
     """A data set of faces. It is looked into late: lists must be printed without torch."""
 
     def load(*, root: Path | None, allow_partial: bool, limit: int | None, cache: bool) -> Task:
-        from groupnas.tasks.landmarks.face_sets import face_set
+        from groupnas.tasks.landmarks.data.face_sets import face_set
         from groupnas.tasks.landmarks.load import load_landmarks
 
         return load_landmarks(
@@ -96,13 +96,13 @@ def _face_data(name: str, folder: str | None, summary: str, obtained: str) -> Da
         )
 
     def preview(*, root: Path | None, allow_partial: bool) -> Figure:
-        from groupnas.tasks.landmarks.face_sets import face_set
+        from groupnas.tasks.landmarks.data.face_sets import face_set
         from groupnas.tasks.landmarks.preview import preview
 
         return preview(face_set(name), root, allow_partial)
 
     def check(root: Path) -> DataReport:
-        from groupnas.tasks.landmarks.face_sets import face_set
+        from groupnas.tasks.landmarks.data.face_sets import face_set
 
         return face_set(name).check(root)
 

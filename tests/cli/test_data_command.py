@@ -11,8 +11,8 @@ from PIL import Image
 from groupnas.cli.data import app
 from groupnas.errors import InputError
 from groupnas.tasks import DATASETS
-from groupnas.tasks.landmarks import w300
-from groupnas.tasks.landmarks.synthetic import draw_face
+from groupnas.tasks.landmarks.data import w300
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 
 
 def run(*arguments: object) -> None:

@@ -13,10 +13,11 @@ from cyclopts import App
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import face_sets, model
+from groupnas.tasks.landmarks import model
 from groupnas.tasks.landmarks.cascade import Located
+from groupnas.tasks.landmarks.data import face_sets
+from groupnas.tasks.landmarks.data.synthetic import FACES
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.synthetic import FACES
 
 COUNT = 14
 

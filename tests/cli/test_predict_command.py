@@ -17,11 +17,11 @@ from PIL import Image
 
 from groupnas.cli.predict import predict
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import detect, frames, model
-from groupnas.tasks.landmarks import predict as prediction
-from groupnas.tasks.landmarks.frames import Frame, read_video, write_video
+from groupnas.tasks.landmarks import model
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.predict import DrawingNames, until_stopped
+from groupnas.tasks.landmarks.predict import detect, frames, prediction
+from groupnas.tasks.landmarks.predict.frames import Frame, read_video, write_video
+from groupnas.tasks.landmarks.predict.prediction import DrawingNames, until_stopped
 
 GREY = np.full((100, 160, 3), 128, np.uint8)
 WHITE = np.full((100, 160, 3), 255, np.uint8)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.crops import CropSettings, Square, cut_square, extents, square
-from groupnas.tasks.landmarks.face import BoxPolicy
+from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.task import standardise
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.face import BoxPolicy, Face, FaceSet
+from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.tasks.landmarks.load import face_box, load_faces
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.metrics import (

@@ -24,7 +24,7 @@ from groupnas.tasks.landmarks.crops import (
     stack_patches,
     whole_face,
 )
-from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.losses import LandmarkLoss
 from groupnas.tasks.landmarks.metrics import normaliser
 from groupnas.tasks.landmarks.parallel import in_threads

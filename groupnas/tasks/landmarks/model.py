@@ -31,7 +31,7 @@ from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 from groupnas.tasks.landmarks.cascade import Cascade, Stage
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
-from groupnas.tasks.landmarks.face import BoxPolicy
+from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
 
 

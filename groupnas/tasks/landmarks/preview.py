@@ -19,7 +19,7 @@ from groupnas.tasks.landmarks.crops import (
     square,
     stack_patches,
 )
-from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.load import face_box, load_faces
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.task import LandmarkTask

@@ -25,9 +25,9 @@ from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.task import TaskSubset
 from groupnas.tasks.landmarks.crops import whole_face
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.evaluation import evaluate_faces
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.face_sets import face_set
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import (

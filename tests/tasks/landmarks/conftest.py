@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from groupnas.tasks.landmarks import aflw, cofw, cofw68, w300, wflw
-from groupnas.tasks.landmarks.synthetic import draw_face
+from groupnas.tasks.landmarks.data import aflw, cofw, cofw68, w300, wflw
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 
 FILES = {
     "afw": ["11_1.jpg", "11_2.jpg", "12_1.JPG"],

@@ -17,8 +17,8 @@ from groupnas.tasks.landmarks.augment import (
     resample,
 )
 from groupnas.tasks.landmarks.crops import PART_CROPS, cut_patches, stack_patches
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.synthetic import draw_face
 from groupnas.tasks.landmarks.task import LandmarkTask
 
 MARKUP = MARKUPS[68]

@@ -23,8 +23,8 @@ from groupnas.tasks.landmarks.crops import (
     cut_patches,
     stack_patches,
 )
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
-from groupnas.tasks.landmarks.synthetic import draw_face
 
 MARKUP, SETTINGS = MARKUPS[68], replace(PART_CROPS, size=16)
 

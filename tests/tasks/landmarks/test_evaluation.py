@@ -14,6 +14,8 @@ import pytest
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport
 from groupnas.tasks.landmarks.cascade import Located
+from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.evaluation import (
     Evaluation,
     Pair,
@@ -22,9 +24,7 @@ from groupnas.tasks.landmarks.evaluation import (
     pose_rows,
     rows,
 )
-from groupnas.tasks.landmarks.face import BoxPolicy, Face, FaceSet
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
-from groupnas.tasks.landmarks.synthetic import draw_face
 
 COUNT, EYES = 4, (36, 45)
 

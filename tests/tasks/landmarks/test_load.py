@@ -15,7 +15,7 @@ from groupnas.errors import InputError
 from groupnas.tasks import load_task
 from groupnas.tasks.landmarks.cache import cache_folder
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.tasks.landmarks.face_sets import face_set
+from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.load import face_box, load_faces, load_landmarks, normalisers
 
 Copy = Callable[[], Path]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.markup import MARKUPS, PARTS, Boundary, Markup
-from groupnas.tasks.landmarks.synthetic import draw_face
 
 EVERY = pytest.mark.parametrize("markup", MARKUPS.values(), ids=lambda markup: markup.name)
 

@@ -12,7 +12,7 @@ import pytest
 from groupnas.errors import InputError
 from groupnas.report.figure import save
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, extents, square, whole_face
-from groupnas.tasks.landmarks.face_sets import face_set
+from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.load import load_faces
 from groupnas.tasks.landmarks.preview import FACES, contact_sheet, preview
 

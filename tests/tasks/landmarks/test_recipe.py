@@ -13,7 +13,7 @@ from groupnas.schema import preset_names
 from groupnas.spaces.space import load_space
 from groupnas.tasks import DATASETS
 from groupnas.tasks.landmarks.crops import whole_face
-from groupnas.tasks.landmarks.face_sets import face_set
+from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.model import check_network
 from groupnas.tasks.landmarks.recipe import KIND, load_recipe
 

@@ -10,8 +10,8 @@ import torch
 from groupnas.errors import InputError
 from groupnas.task import Task
 from groupnas.tasks.landmarks.augment import Augmentation
+from groupnas.tasks.landmarks.data.synthetic import FACES
 from groupnas.tasks.landmarks.load import load_landmarks, spread
-from groupnas.tasks.landmarks.synthetic import FACES
 from groupnas.tasks.landmarks.task import LandmarkTask, standardise
 
 EVERYONE = torch.arange(6)

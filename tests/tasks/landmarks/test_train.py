@@ -19,7 +19,7 @@ from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 from groupnas.tasks.landmarks import train as module
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
-from groupnas.tasks.landmarks.face_sets import face_set
+from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
 from groupnas.tasks.landmarks.model import load_cascade, load_networks
 from groupnas.tasks.landmarks.pose import balanced_weights, pose_coefficients

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groupnas.tasks.landmarks._synthetic_canvas import Canvas, oval, smooth
-from groupnas.tasks.landmarks._synthetic_shape import Expression
+from groupnas.tasks.landmarks.data._synthetic_canvas import Canvas, oval, smooth
+from groupnas.tasks.landmarks.data._synthetic_shape import Expression
 
 _SIDES = (-1, 1)
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport, SubsetReport
-from groupnas.tasks.landmarks import cofw, listed
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.listed import Listed
+from groupnas.tasks.landmarks.data import cofw, listed
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.listed import Listed
+from groupnas.tasks.landmarks.data.matlab import as_numbers, read_mat
+from groupnas.tasks.landmarks.data.sources import OBTAINED_COFW68
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.matlab import as_numbers, read_mat
-from groupnas.tasks.landmarks.sources import OBTAINED_COFW68
 
 FOLDER = cofw.FOLDER
 _OWN = Path("cofw68")

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport
-from groupnas.tasks.landmarks import listed
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.hdf5 import opened_hdf5
-from groupnas.tasks.landmarks.listed import Listed
+from groupnas.tasks.landmarks.data import listed
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.hdf5 import opened_hdf5
+from groupnas.tasks.landmarks.data.listed import Listed
+from groupnas.tasks.landmarks.data.matlab import as_numbers, check_shape
+from groupnas.tasks.landmarks.data.sources import OBTAINED_COFW
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.matlab import as_numbers, check_shape
-from groupnas.tasks.landmarks.sources import OBTAINED_COFW
 
 if TYPE_CHECKING:
     import h5py

@@ -22,7 +22,7 @@ from PIL import ImageOps
 
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.tasks.landmarks.images import opened
+from groupnas.tasks.landmarks.data.images import opened
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.images import check_image, read_grey, read_rgb
+from groupnas.tasks.landmarks.data.images import check_image, read_grey, read_rgb
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]], [[1, 2, 3], [0, 0, 0]]])
 

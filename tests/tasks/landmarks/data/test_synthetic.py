@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import _synthetic_canvas as canvas
-from groupnas.tasks.landmarks import _synthetic_shape as shape
-from groupnas.tasks.landmarks.synthetic import FACES, draw_face, draw_faces
+from groupnas.tasks.landmarks.data import _synthetic_canvas as canvas
+from groupnas.tasks.landmarks.data import _synthetic_shape as shape
+from groupnas.tasks.landmarks.data.synthetic import FACES, draw_face, draw_faces
 
 # Part ranges of 300W's 68 points, written here again so that a slip in the package shows.
 JAW = list(range(0, 17))
@@ -64,7 +64,7 @@ def test_a_face_depends_on_its_seed_and_index_alone(faces: tuple[np.ndarray, np.
 
 def test_another_process_draws_the_same_bits() -> None:
     code = (
-        "import hashlib; from groupnas.tasks.landmarks.synthetic import draw_face;"
+        "import hashlib; from groupnas.tasks.landmarks.data.synthetic import draw_face;"
         "image, points = draw_face(3, seed=11);"
         "print(hashlib.sha256(image.tobytes() + points.tobytes()).hexdigest())"
     )

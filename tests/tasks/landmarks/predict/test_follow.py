@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from groupnas.tasks.landmarks.follow import Follower, locate_faces
+from groupnas.tasks.landmarks.predict.follow import Follower, locate_faces
 
 PICTURE = np.zeros((200, 300, 3), np.uint8)
 CORNERS = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]])

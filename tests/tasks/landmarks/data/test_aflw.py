@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.aflw import FACES
+from groupnas.tasks.landmarks.data.aflw import FACES
 
 INFO = "aflw/AFLWinfo_release.mat"
 

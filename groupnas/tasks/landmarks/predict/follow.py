@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.tasks.landmarks.detect import Boxes, Detector, Photo, distinct
-from groupnas.tasks.landmarks.smooth import OneEuroFilter
+from groupnas.tasks.landmarks.predict.detect import Boxes, Detector, Photo, distinct
+from groupnas.tasks.landmarks.predict.smooth import OneEuroFilter
 
 Points = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.tasks.dataset import DataReport, SubsetReport
-from groupnas.tasks.landmarks.face import Face
-from groupnas.tasks.landmarks.images import check_image
+from groupnas.tasks.landmarks.data.face import Face
+from groupnas.tasks.landmarks.data.images import check_image
 from groupnas.tasks.landmarks.parallel import in_threads
 
 

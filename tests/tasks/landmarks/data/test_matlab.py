@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.matlab import as_numbers, read_mat
+from groupnas.tasks.landmarks.data.matlab import as_numbers, read_mat
 
 ANY = (None, None)
 TYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]

@@ -14,9 +14,10 @@ from PIL import Image
 
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.tasks.landmarks.detect import Boxes, Detector
-from groupnas.tasks.landmarks.follow import Follower, FoundFace, Locator, locate_faces
-from groupnas.tasks.landmarks.frames import (
+from groupnas.tasks.landmarks.markup import Markup
+from groupnas.tasks.landmarks.predict.detect import Boxes, Detector
+from groupnas.tasks.landmarks.predict.follow import Follower, FoundFace, Locator, locate_faces
+from groupnas.tasks.landmarks.predict.frames import (
     Frame,
     is_video,
     read_photo,
@@ -24,8 +25,7 @@ from groupnas.tasks.landmarks.frames import (
     read_webcam,
     write_video,
 )
-from groupnas.tasks.landmarks.markup import Markup
-from groupnas.tasks.landmarks.overlay import draw_faces
+from groupnas.tasks.landmarks.predict.overlay import draw_faces
 
 UNITS = "pixels right and down; (0, 0) is the centre of the top left pixel of the upright picture"
 

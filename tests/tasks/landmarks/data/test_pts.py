@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.pts import read_pts
+from groupnas.tasks.landmarks.data.pts import read_pts
 
 ROWS = [f"{i}.5 {200 - i}" for i in range(68)]
 EXPECTED = np.array([(i + 0.5, 200 - i) for i in range(68)])

@@ -17,22 +17,22 @@ from PIL import Image
 
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport
-from groupnas.tasks.landmarks._synthetic_canvas import Canvas, resized, softened
-from groupnas.tasks.landmarks._synthetic_parts import (
+from groupnas.tasks.landmarks.data._synthetic_canvas import Canvas, resized, softened
+from groupnas.tasks.landmarks.data._synthetic_parts import (
     Look,
     draw_background,
     draw_distractors,
     draw_features,
     draw_head,
 )
-from groupnas.tasks.landmarks._synthetic_shape import (
+from groupnas.tasks.landmarks.data._synthetic_shape import (
     Expression,
     Identity,
     View,
     head_outline,
     landmarks,
 )
-from groupnas.tasks.landmarks.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.markup import MARKUPS
 
 MIN_SIZE = 48

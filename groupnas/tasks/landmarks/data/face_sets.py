@@ -7,7 +7,7 @@ from typing import cast
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.tasks.landmarks.face import FaceSet
+from groupnas.tasks.landmarks.data.face import FaceSet
 
 # Where each set's ``FACES`` is; imported when asked for, since some need libraries of their own.
 MODULES = {
@@ -28,4 +28,4 @@ def face_set(name: str) -> FaceSet:
     """
     if name not in MODULES:
         raise InputError(f"{name!r} is not a data set of faces; {nearest(name, MODULES)}")
-    return cast(FaceSet, import_module(f"groupnas.tasks.landmarks.{MODULES[name]}").FACES)
+    return cast(FaceSet, import_module(f"groupnas.tasks.landmarks.data.{MODULES[name]}").FACES)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import frames
-from groupnas.tasks.landmarks.frames import (
+from groupnas.tasks.landmarks.predict import frames
+from groupnas.tasks.landmarks.predict.frames import (
     Frame,
     find_sources,
     read_photo,

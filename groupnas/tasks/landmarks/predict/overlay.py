@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from groupnas.palette import COLOURS, PAPER
-from groupnas.tasks.landmarks.follow import FoundFace
 from groupnas.tasks.landmarks.markup import Markup
+from groupnas.tasks.landmarks.predict.follow import FoundFace
 
 _BOX = "#ffffff"
 _RIM = "#000000"  # keeps light colours visible on light skin

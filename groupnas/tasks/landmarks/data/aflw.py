@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport
-from groupnas.tasks.landmarks import listed
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.images import read_rgb
-from groupnas.tasks.landmarks.listed import Listed
+from groupnas.tasks.landmarks.data import listed
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.tasks.landmarks.data.listed import Listed
+from groupnas.tasks.landmarks.data.matlab import as_numbers, read_mat
+from groupnas.tasks.landmarks.data.sources import OBTAINED_AFLW
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.matlab import as_numbers, read_mat
-from groupnas.tasks.landmarks.sources import OBTAINED_AFLW
 
 FOLDER = "aflw"
 SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the order of `ra`

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import detect
-from groupnas.tasks.landmarks.detect import (
+from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.tasks.landmarks.data.pts import read_pts
+from groupnas.tasks.landmarks.predict import detect
+from groupnas.tasks.landmarks.predict.detect import (
     Calibration,
     PyramidDetector,
     distinct,
     load_detector,
 )
-from groupnas.tasks.landmarks.images import read_rgb
-from groupnas.tasks.landmarks.pts import read_pts
 
 PLAIN = Calibration((0, 0), (1, 1))
 

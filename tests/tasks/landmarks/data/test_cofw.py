@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import cofw68
-from groupnas.tasks.landmarks.cofw import FACES
+from groupnas.tasks.landmarks.data import cofw68
+from groupnas.tasks.landmarks.data.cofw import FACES
 
 h5py = pytest.importorskip("h5py", reason="COFW's files need h5py")
 Points = Callable[[int, int], np.ndarray]
@@ -89,7 +89,7 @@ def test_a_lost_image_is_named(cofw_root: Path) -> None:
 
 
 def test_incomplete_and_missing_files(cofw_root: Path) -> None:
-    from groupnas.tasks.landmarks import cofw
+    from groupnas.tasks.landmarks.data import cofw
 
     cofw.SPLITS["train"] = 4
     with pytest.raises(InputError, match=r"3 of 4 faces \(3 listed\); --allow-partial goes on"):

@@ -21,12 +21,12 @@ import numpy as np
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.tasks.dataset import DataReport
-from groupnas.tasks.landmarks import listed
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.images import read_rgb
-from groupnas.tasks.landmarks.listed import Listed
+from groupnas.tasks.landmarks.data import listed
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.tasks.landmarks.data.listed import Listed
+from groupnas.tasks.landmarks.data.sources import OBTAINED_WFLW
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.sources import OBTAINED_WFLW
 
 FOLDER = "wflw"
 SPLITS = {"train": 7500, "test": 2500}  # official number of faces

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from groupnas.tasks.landmarks.smooth import OneEuroFilter
+from groupnas.tasks.landmarks.predict.smooth import OneEuroFilter
 
 FACE = np.array([[0.0, 0], [100, 0], [100, 100], [0, 100]])
 

@@ -6,7 +6,7 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.tasks import DATASETS
-from groupnas.tasks.landmarks.face_sets import MODULES, face_set
+from groupnas.tasks.landmarks.data.face_sets import MODULES, face_set
 from groupnas.tasks.landmarks.metrics import NORMALISERS
 
 

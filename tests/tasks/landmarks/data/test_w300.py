@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import w300
-from groupnas.tasks.landmarks.images import read_grey
-from groupnas.tasks.landmarks.synthetic import draw_face
-from groupnas.tasks.landmarks.w300 import FACES, check, inventory, read_face
+from groupnas.tasks.landmarks.data import w300
+from groupnas.tasks.landmarks.data.images import read_grey
+from groupnas.tasks.landmarks.data.synthetic import draw_face
+from groupnas.tasks.landmarks.data.w300 import FACES, check, inventory, read_face
 
 Copy = Callable[[], Path]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.wflw import FACES
+from groupnas.tasks.landmarks.data.wflw import FACES
 
 LISTS = "wflw/WFLW_annotations/list_98pt_rect_attr_train_test"
 SUBSETS = "wflw/WFLW_annotations/list_98pt_test"

@@ -18,12 +18,12 @@ from pathlib import Path
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.tasks.dataset import DataReport, SubsetReport
-from groupnas.tasks.landmarks.face import Face, FaceSet
-from groupnas.tasks.landmarks.images import check_image, read_rgb
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
+from groupnas.tasks.landmarks.data.images import check_image, read_rgb
+from groupnas.tasks.landmarks.data.pts import read_pts
+from groupnas.tasks.landmarks.data.sources import OBTAINED_300W
 from groupnas.tasks.landmarks.markup import MARKUPS
 from groupnas.tasks.landmarks.parallel import in_threads
-from groupnas.tasks.landmarks.pts import read_pts
-from groupnas.tasks.landmarks.sources import OBTAINED_300W
 
 FOLDER = "300w"
 _COMMON = {"helen/testset": 330, "lfpw/testset": 224}

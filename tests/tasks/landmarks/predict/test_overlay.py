@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from groupnas.palette import COLOURS
-from groupnas.tasks.landmarks.follow import FoundFace
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.overlay import draw_faces
+from groupnas.tasks.landmarks.predict.follow import FoundFace
+from groupnas.tasks.landmarks.predict.overlay import draw_faces
 
 GREY = np.full((120, 160, 3), 128, np.uint8)
 

@@ -1,0 +1,1 @@
+"""Data sets of faces, in the formats that their authors publish."""
