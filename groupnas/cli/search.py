@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
+from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
 if TYPE_CHECKING:
-    from groupnas.engine.run_folder import RunFolder
     from groupnas.engine.search import Run
     from groupnas.spaces.space import SearchSpace
 
@@ -80,7 +78,7 @@ def search(
         "device": device,
     }
     if resume:
-        arguments = _recorded_arguments(out, given)
+        arguments = recorded_arguments("search", out, given, _RECORDED)
     else:
         arguments = {**given, "seed": seed or 0, "device": device or "cpu"}
     for name in ("space", "data"):
@@ -140,44 +138,10 @@ def _search(
         )
     except KeyboardInterrupt:
         progress.close()
-        raise SystemExit(_stopped(RunFolder(folder))) from None
+        raise SystemExit(say_stopped("search", folder)) from None
     finally:
         progress.close()
     _summary(run, chosen)
-
-
-def _stopped(folder: RunFolder) -> int:
-    if folder.exists:
-        command = f"groupnas search --resume --out {shlex.quote(str(folder.path))}"
-        print(f"groupnas: stopped; go on with: {command}", file=sys.stderr)
-    else:
-        print("groupnas: stopped before the search began", file=sys.stderr)
-    return 130
-
-
-def _recorded_arguments(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What the run was started with; an option that says otherwise is refused."""
-    from groupnas.engine.run_folder import CONFIG, RunFolder
-
-    if out is None:
-        raise InputError("--resume needs --out, the folder of the run to go on with")
-    recorded = RunFolder(out).read_config().get("arguments")
-    if not isinstance(recorded, dict) or not set(_RECORDED) <= set(recorded):
-        raise InputError(
-            f"{out / CONFIG}: arguments: expected {', '.join(_RECORDED)}; "
-            "was the run started by `groupnas search`?"
-        )
-    for name, kind in _RECORDED.items():
-        if not isinstance(recorded[name], kind):
-            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {recorded[name]!r}")
-    for name, value in given.items():
-        movable = name in ("data_root", "device", "threads")
-        if value is not None and value != recorded[name] and not movable:
-            option = name.replace("_", "-")
-            raise InputError(
-                f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
-            )
-    return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}
 
 
 def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any
@@ -11,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
+from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
 # What a run must be started with and a resumed one takes from its config.yaml.
@@ -26,7 +25,6 @@ _RECORDED: dict[str, type | UnionType] = {
     "device": str | None,
     "threads": int,
 }
-_MOVABLE = ("data_root", "device", "threads")
 
 
 def train(
@@ -81,7 +79,11 @@ def train(
         "device": device,
         "threads": threads,
     }
-    arguments = _recorded(out, given) if resume else {**given, "seed": seed or 0}
+    arguments = (
+        recorded_arguments("train", out, given, _RECORDED)
+        if resume
+        else {**given, "seed": seed or 0}
+    )
     if arguments["recipe"] is None:
         raise InputError(f"train needs --recipe; {_recipes()}")
     name = Path(str(arguments["recipe"])).stem.replace(":", "_")
@@ -132,20 +134,11 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool) -> None:
     except KeyboardInterrupt:
         for progress in started:
             progress.close()
-        raise SystemExit(_stopped(RunFolder(folder).exists, folder)) from None
+        raise SystemExit(say_stopped("train", folder)) from None
     finally:
         for progress in started:
             progress.close()
     _summary(card)
-
-
-def _stopped(begun: bool, folder: Path) -> int:
-    if begun:
-        command = f"groupnas train --resume --out {shlex.quote(str(folder))}"
-        print(f"groupnas: stopped; go on with: {command}", file=sys.stderr)
-    else:
-        print("groupnas: stopped before the training began", file=sys.stderr)
-    return 130
 
 
 def _summary(card: Path) -> None:
@@ -172,27 +165,3 @@ def _recipes() -> str:
     from groupnas.tasks.landmarks.recipe import KIND
 
     return f"choose from: {', '.join(shipped_names(KIND))}"
-
-
-def _recorded(out: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What the run was started with; an option that says otherwise is refused."""
-    from groupnas.engine.run_folder import CONFIG, RunFolder
-
-    if out is None:
-        raise InputError("--resume needs --out, the folder of the run to go on with")
-    recorded = RunFolder(out).read_config().get("arguments")
-    if not isinstance(recorded, dict) or not set(_RECORDED) <= set(recorded):
-        raise InputError(
-            f"{out / CONFIG}: arguments: expected {', '.join(_RECORDED)}; "
-            "was the run started by `groupnas train`?"
-        )
-    for name, kind in _RECORDED.items():
-        if not isinstance(recorded[name], kind):
-            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {recorded[name]!r}")
-    for name, value in given.items():
-        if value is not None and value != recorded[name] and name not in _MOVABLE:
-            option = name.replace("_", "-")
-            raise InputError(
-                f"{out}: the run was started with --{option} {recorded[name]}, not {value}"
-            )
-    return {name: recorded[name] if given[name] is None else given[name] for name in _RECORDED}

@@ -184,7 +184,7 @@ def test_stopped_by_ctrl_c(
     assert call(*GIVEN, "--out", "my run") == 130
     message = capsys.readouterr().err.splitlines()[-1]
     if at == "load_faces":
-        assert message == "groupnas: stopped before the training began"
+        assert message == "groupnas: stopped before the train run began"
         assert not (folder / "my run").exists()
         return
     assert message == ("groupnas: stopped; go on with: groupnas train --resume --out 'my run'")
