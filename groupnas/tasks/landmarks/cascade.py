@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
@@ -22,6 +23,7 @@ from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.task import standardise
 
 Points = NDArray[np.float64]
+Trust = Annotated[float, Field(gt=0, le=1)]
 Image = NDArray[np.uint8]
 
 
@@ -89,13 +91,15 @@ class Located:
 class Cascade:
     """The global stage, and the local stage that looks again at each part.
 
-    Contour points are the global stage's; all others are the local stage's.
+    Contour points are the global stage's; all others are the local stage's, or between both.
 
     Attributes:
         markup: The landmarks.
         global_stage: The global stage; one region, the whole face.
         local_stage: The local stage; its regions are the markup's parts.
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
+        trust: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
+            is the global estimate's. 1 is the paper's cascade.
         card: What a person should know of it; see :mod:`groupnas.tasks.landmarks.model`.
     """
 
@@ -103,6 +107,7 @@ class Cascade:
     global_stage: Stage
     local_stage: Stage
     box: BoxPolicy
+    trust: Trust
     card: Mapping[str, Any]
 
     def locate(self, image: Image, boxes: Points) -> Located:
@@ -159,5 +164,7 @@ class Cascade:
         sane = initial.clip((centres - reach)[:, None], (centres + reach)[:, None])
         boxes = extents(sane, self.markup)
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
-        points[:, list(self.markup.part_points)] = self.local_stage.locate(pairs)
+        members = list(self.markup.part_points)
+        closer = self.local_stage.locate(pairs)
+        points[:, members] += self.trust * (closer - points[:, members])
         return Located(points, initial)

@@ -29,7 +29,7 @@ from groupnas.schema import validate
 from groupnas.spaces.derive import build
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
-from groupnas.tasks.landmarks.cascade import Cascade, Stage
+from groupnas.tasks.landmarks.cascade import Cascade, Stage, Trust
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
 from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
@@ -72,6 +72,7 @@ class Card(_Model):
         box: What a face's box is; see :class:`Cascade`.
         global_stage: The global network.
         local_stage: The local network.
+        trust: In the local stage; see :class:`Cascade`.
         version: Of groupnas, that trained it.
         trained: Data set, samples, fingerprints, recipe: what the training left to say.
         scores: Where it was tested and what came out.
@@ -84,6 +85,7 @@ class Card(_Model):
     box: BoxPolicy
     global_stage: StageCard
     local_stage: StageCard
+    trust: Trust = 1.0
     version: str = __version__
     trained: dict[str, Any]
     scores: dict[str, Any] = {}
@@ -122,6 +124,7 @@ def save_cascade(
     *,
     markup: Markup,
     box: BoxPolicy,
+    trust: float,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
@@ -133,6 +136,7 @@ def save_cascade(
         local_stage: Sees its parts.
         markup: The landmarks.
         box: What a face's box is.
+        trust: In the local stage.
         trained: See :class:`Card`; plain values.
         scores: See :class:`Card`; plain values.
 
@@ -154,6 +158,7 @@ def save_cascade(
         box=box,
         global_stage=_stage_card(global_stage),
         local_stage=_stage_card(local_stage),
+        trust=trust,
         trained=dict(trained),
         scores=dict(scores),
         weights=hashlib.sha256(content).hexdigest(),
@@ -210,6 +215,7 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
             card.box,
             global_stage,
             local_stage,
+            card.trust,
             card.model_dump(mode="json", by_alias=True),
             device,
         )
@@ -222,6 +228,7 @@ def make_cascade(
     box: BoxPolicy,
     global_stage: Network,
     local_stage: Network,
+    trust: float,
     card: Mapping[str, Any],
     device: str | torch.device = "cpu",
 ) -> Cascade:
@@ -235,6 +242,7 @@ def make_cascade(
         _stage(global_stage, whole_face(markup), device),
         _stage(local_stage, markup, device),
         box,
+        trust,
         card,
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from groupnas.engine.training import Training
 from groupnas.schema import read_preset, validate
 from groupnas.tasks.landmarks.augment import Augmentation
+from groupnas.tasks.landmarks.cascade import Trust
 from groupnas.tasks.landmarks.crops import CropSettings
 from groupnas.tasks.landmarks.losses import LandmarkLoss, neighbours_among
 from groupnas.tasks.landmarks.markup import Markup
@@ -61,10 +62,12 @@ class LocalStage(Stage):
     Attributes:
         grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
         inherit: Whether training starts from the weights of the search.
+        trust: In what it finds; see :class:`groupnas.tasks.landmarks.cascade.Cascade`.
     """
 
     grouping: str = "even"
     inherit: bool = False
+    trust: Trust = 1.0
 
 
 class Recipe(_Model):

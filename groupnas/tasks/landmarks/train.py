@@ -161,9 +161,8 @@ def _run(session: Session, taken: Network | None, global_from: str | None) -> Pa
     recipe, markup = session.recipe, session.faces.markup
     global_network = taken or _train_stage(session, "global", recipe.global_stage, whole=True)
     local_network = _train_stage(session, "local", recipe.local_stage, whole=False)
-    cascade = make_cascade(
-        markup, session.faces.box, global_network, local_network, {}, session.device
-    )
+    box, trust = session.faces.box, recipe.local_stage.trust
+    cascade = make_cascade(markup, box, global_network, local_network, trust, {}, session.device)
     held_out = [session.samples[index] for index in session.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, session.faces, held_out, "validation")
     return save_cascade(
@@ -171,7 +170,8 @@ def _run(session: Session, taken: Network | None, global_from: str | None) -> Pa
         global_network,
         local_network,
         markup=markup,
-        box=session.faces.box,
+        box=box,
+        trust=trust,
         trained={
             "data": recipe.data,
             "faces": len(session.samples),

@@ -63,12 +63,13 @@ class Points(nn.Module):
         return both[:, list(MARKUP.owners)].flatten(1)
 
 
-def cascade_of(global_network: nn.Module, local_network: nn.Module) -> Cascade:
+def cascade_of(global_network: nn.Module, local_network: nn.Module, trust: float = 1.0) -> Cascade:
     return Cascade(
         MARKUP,
         Stage(global_network.eval(), whole_face(MARKUP), FACE_CROPS),
         Stage(local_network.eval(), MARKUP, PART_CROPS),
         "landmarks",
+        trust,
         {},
     )
 
@@ -229,3 +230,14 @@ def test_what_no_face_can_have_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         known.locate(image, boxes)
+
+
+def test_trust_is_the_share_of_the_local_answer_and_leaves_the_contour_alone() -> None:
+    image, boxes = np.zeros((80, 90, 3), np.uint8), np.array([[20.0, 15.0, 60.0, 65.0]])
+    whole = cascade_of(Answers(SHAPE), Answers(PARTS)).locate(image, boxes)
+    third = cascade_of(Answers(SHAPE), Answers(PARTS), trust=0.3).locate(image, boxes)
+    members, contour = list(MARKUP.part_points), list(MARKUP.contour)
+    between = 0.3 * whole.points[:, members] + 0.7 * whole.initial[:, members]
+    np.testing.assert_allclose(third.points[:, members], between, atol=1e-9)
+    np.testing.assert_array_equal(third.points[:, contour], whole.points[:, contour])
+    np.testing.assert_array_equal(third.initial, whole.initial)

@@ -52,6 +52,7 @@ def save(path: Path, seed: int = 0) -> Path:
         network_of("small_local", CROPS[1], seed + 1, "68"),
         markup=MARKUPS[68],
         box="landmarks",
+        trust=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={"validation": {"nme": 3.25}},
     )
@@ -68,6 +69,7 @@ def test_the_same_cascade_comes_back(card: Path) -> None:
         "landmarks",
         network_of("small_global", CROPS[0], 0),
         network_of("small_local", CROPS[1], 1, "68"),
+        0.75,
         {},
     ).locate(IMAGE, BOXES)
     for path in (card, card.parent, str(card)):
@@ -88,6 +90,7 @@ def test_saving_what_was_loaded_changes_nothing(card: Path) -> None:
         local_stage,
         markup=MARKUPS[loaded.points],
         box=loaded.box,
+        trust=loaded.trust,
         trained=loaded.trained,
         scores=loaded.scores,
     )
@@ -138,6 +141,7 @@ def test_shipped_spaces_are_held_in_full(small: Path) -> None:
         *networks,
         markup=MARKUPS[98],
         box="listed",
+        trust=1.0,
         trained={},
         scores={},
     )
