@@ -19,22 +19,34 @@ def plot(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .svg or .pdf file.")],
     kind: Annotated[
-        Literal["tetris", "history"],
-        Parameter(help="tetris: each unit's channels by group; history: a search's epochs."),
+        Literal["tetris", "history", "training"],
+        Parameter(
+            help="tetris: each unit's channels by group; history: a search's epochs; training: "
+            "the epochs of trainings, or of all stages of a cascade."
+        ),
     ] = "tetris",
 ) -> None:
-    """Draw groupings, one panel each, or the history of a search.
+    """Draw groupings, one panel each, or the history of a search or of trainings.
 
     A run folder gives two panels, the grouping it started from and the one it found; runs that
     started alike share the first. What changed is told against the run's own start, and for
     grouping files against the first panel.
     """
-    from groupnas.report import plot_history, plot_tetris, read_history
+    from groupnas.report import (
+        plot_history,
+        plot_tetris,
+        plot_training,
+        read_history,
+        read_training,
+    )
     from groupnas.report.figure import check_suffix
 
     check_suffix(output)
     if kind == "history":
         plot_history(read_history(_history_file(paths)), output)
+    elif kind == "training":
+        files = _training_files(paths)
+        plot_training({name: read_training(f) for name, f in files.items()}, output, "NME %")
     else:
         panels, since = _panels(paths)
         plot_tetris(panels, output, since)
@@ -47,6 +59,25 @@ def _history_file(paths: list[Path]) -> Path:
     if len(paths) != 1:
         raise InputError(f"--kind history draws one run, got {len(paths)}: {_listed(paths)}")
     return _member(paths[0], HISTORY, "its search has not begun") if paths[0].is_dir() else paths[0]
+
+
+def _training_files(paths: list[Path]) -> dict[str, Path]:
+    """Title and history of every training; a cascade's folder holds two."""
+    from groupnas.engine.run_folder import HISTORY
+
+    found: dict[str, Path] = {}
+    for path in paths:
+        stages = {path.name: path, "global": path / "global", "local": path / "local"}
+        here = {
+            name: folder / HISTORY
+            for name, folder in stages.items()
+            if (folder / HISTORY).is_file()
+        }
+        if not here:
+            raise InputError(f"{path}: has no {HISTORY}, nor has a stage in it; no training began")
+        many = len(paths) > 1 and path.name not in here
+        found.update({f"{path.name} {name}" if many else name: file for name, file in here.items()})
+    return found
 
 
 def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:

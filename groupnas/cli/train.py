@@ -145,7 +145,11 @@ def _summary(card: Path) -> None:
     import json
 
     from groupnas.cli.tables import print_table
+    from groupnas.engine.run_folder import HISTORY
+    from groupnas.report import plot_training, read_training
 
+    files = {stage: card.parent / stage / HISTORY for stage in ("global", "local")}
+    histories = {stage: read_training(file) for stage, file in files.items() if file.is_file()}
     evaluation = json.loads(card.read_text(encoding="utf-8"))["scores"]["validation"]
     stages = evaluation["scores"]["full"]
     rows = [["NME %", "all", *next(iter(stages.values()))["parts"]]]
@@ -157,6 +161,7 @@ def _summary(card: Path) -> None:
         f"{evaluation['normaliser']} distance"
     )
     print(f"model: {card}")
+    print(f"training plot: {plot_training(histories, card.with_name('training.png'), 'NME %')}")
     print(f"next: groupnas eval --model {card}, groupnas predict PHOTO --model {card}")
 
 

@@ -1,6 +1,7 @@
-"""Pictures of groupings and of the searches that found them; matplotlib only, never torch."""
+"""Pictures of groupings, of searches and of trainings; matplotlib only, never torch."""
 
 from groupnas.report.history import plot_history, read_history
 from groupnas.report.tetris import plot_tetris
+from groupnas.report.training import plot_training, read_training
 
-__all__ = ["plot_history", "plot_tetris", "read_history"]
+__all__ = ["plot_history", "plot_tetris", "plot_training", "read_history", "read_training"]

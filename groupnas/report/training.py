@@ -1,0 +1,102 @@
+"""How trainings went: read their ``history.jsonl`` and draw loss and validation error."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+from groupnas.errors import InputError
+from groupnas.files import read_text
+from groupnas.palette import INK, look
+from groupnas.report.figure import check_suffix, save, styled
+
+Record = Mapping[str, Any]
+
+_PANEL, _HEIGHT = 230.0, 260.0  # points
+
+
+def read_training(path: str | os.PathLike[str]) -> list[Record]:
+    """The records of a training's ``history.jsonl``, one an epoch, in order.
+
+    Raises:
+        InputError: the file cannot be read, holds no epoch, or a line is damaged or not of a
+            training; the message names file and line.
+    """
+    records: list[Record] = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            numbers = [record["epoch"], record["train_loss"], *record["validation"].values()]
+            if not all(isinstance(value, (int, float)) for value in numbers):
+                raise TypeError("expected numbers")
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: is not an epoch of a training") from error
+        records.append(record)
+    if not records:
+        raise InputError(f"{path}: holds no epoch yet; expected one JSON object a line")
+    return records
+
+
+def plot_training(
+    stages: Mapping[str, Sequence[Record]], path: str | os.PathLike[str], unit: str
+) -> Path:
+    """Draw loss and validation error over the epochs, a column for each training, and save them.
+
+    Args:
+        stages: Name to epochs as :func:`read_training` gives them.
+        path: The picture (``.png``, ``.svg`` or ``.pdf``).
+        unit: Of the errors, e.g. ``"NME %"``.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: nothing to draw, an unknown suffix, or a file that cannot be written.
+    """
+    check_suffix(path)
+    if not stages:
+        raise InputError("nothing to plot: no training")
+    with styled():
+        size = (_PANEL * len(stages) / 72, _HEIGHT / 72)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(2, len(stages), squeeze=False, sharex="col")
+        for (loss, error), (name, records) in zip(grid.T, stages.items(), strict=True):
+            epochs = [record["epoch"] for record in records]
+            loss.set_title(f"{name}: training loss")
+            loss.plot(epochs, [record["train_loss"] for record in records], color=INK, lw=1.2)
+            _draw_errors(error, name, unit, records)
+            for axes in (loss, error):
+                axes.set_yscale("log")  # the first epochs are far above the rest
+                axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+                axes.yaxis.set_major_formatter(ScalarFormatter())
+                axes.yaxis.set_minor_locator(NullLocator())
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        return save(figure, path)
+
+
+def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[Record]) -> None:
+    """The error of every group, and over all, with the epoch that was kept."""
+    epochs = [record["epoch"] for record in records]
+    errors = [record["validation"] for record in records]
+    groups = [group for group in errors[0] if group != "mean"]
+    if len(groups) > 1:
+        for index, group in enumerate(groups):
+            label = group.replace("_", " ")
+            axes.plot(epochs, [e[group] for e in errors], color=look(index).colour, label=label)
+    mean = [e["mean"] for e in errors]
+    best = min(range(len(mean)), key=mean.__getitem__)
+    axes.plot(epochs, mean, color=INK, lw=1.4, label="all points")
+    label = f"kept: epoch {epochs[best]}, {mean[best]:.2f}"
+    axes.plot(epochs[best], mean[best], "o", color=INK, ms=3.5, label=label)
+    axes.set_title(f"{name}: validation error, {unit}")
+    least = min(min(e.values()) for e in errors)
+    axes.set_ylim(0.9 * least, max(2 * mean[best], min(max(mean), 5 * mean[best])))
+    axes.set_xlabel("epoch")
+    axes.legend(loc="upper right", ncols=2)
