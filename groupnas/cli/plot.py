@@ -67,16 +67,12 @@ def _training_files(paths: list[Path]) -> dict[str, Path]:
 
     found: dict[str, Path] = {}
     for path in paths:
-        stages = {path.name: path, "global": path / "global", "local": path / "local"}
-        here = {
-            name: folder / HISTORY
-            for name, folder in stages.items()
-            if (folder / HISTORY).is_file()
-        }
-        if not here:
+        stages = [path] if (path / HISTORY).is_file() else [path / "global", path / "local"]
+        begun = [stage for stage in stages if (stage / HISTORY).is_file()]
+        if not begun:
             raise InputError(f"{path}: has no {HISTORY}, nor has a stage in it; no training began")
-        many = len(paths) > 1 and path.name not in here
-        found.update({f"{path.name} {name}" if many else name: file for name, file in here.items()})
+        for stage in begun:
+            found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
     return found
 
 
