@@ -94,7 +94,7 @@ def find_shipped(kind: str, name: str) -> Path:
     for folder in _folders(kind):
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
-    noun = kind.replace("_", " ")
+    noun = kind.split("/")[-1].replace("_", " ")
     raise InputError(f"{name!r} is not among the {noun}; {nearest(name, shipped_names(kind))}")
 
 
