@@ -9,6 +9,19 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+
+def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
+    """An option that takes a whole number from ``least`` on."""
+    return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+
+
+def _whole(_: Any, tokens: Any) -> int:
+    try:
+        return int(tokens[0].value)  # cyclopts itself would round 1.5
+    except ValueError as error:
+        raise ValueError(f"expected a whole number, got {tokens[0].value!r}.") from error
+
+
 Space = Annotated[
     str,
     Parameter(
@@ -27,11 +40,15 @@ AllowPartial = Annotated[
     bool, Parameter(name="--allow-partial", negative="", help="Accept an incomplete copy.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead.")]
-
-
-def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
-    """An option that takes a whole number from ``least`` on."""
-    return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+RunOut = Annotated[
+    Path | None, Parameter(name="--out", help="The run folder; runs/... by default.")
+]
+Seed = Annotated[int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)]
+Device = Annotated[str | None, Parameter(help="A torch device; cpu by default.")]
+Threads = Annotated[int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)]
+Resume = Annotated[
+    bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
+]
 
 
 def resolved(name: str) -> str:
@@ -44,10 +61,3 @@ def resolved(name: str) -> str:
         path, colon, variant = name.rpartition(":") if ":" in name else (name, "", "")
     is_path = os.sep in path or path.endswith((".yaml", ".yml", ".json"))
     return os.path.abspath(path) + colon + variant if is_path else name
-
-
-def _whole(_: Any, tokens: Any) -> int:
-    try:
-        return int(tokens[0].value)  # cyclopts itself would round 1.5
-    except ValueError as error:
-        raise ValueError(f"expected a whole number, got {tokens[0].value!r}.") from error

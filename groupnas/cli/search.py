@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
+from groupnas.cli.options import (
+    AllowPartial,
+    DataRoot,
+    Device,
+    Resume,
+    RunOut,
+    Seed,
+    Threads,
+    resolved,
+    whole_number,
+)
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -41,23 +51,17 @@ def search(
         str | None,
         Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
     ] = None,
-    out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
-    seed: Annotated[
-        int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)
-    ] = None,
+    out: RunOut = None,
+    seed: Seed = None,
     epochs: Annotated[
         int | None, whole_number("Search epochs, instead of the strategy's.", 1)
     ] = None,
-    device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
-    threads: Annotated[
-        int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)
-    ] = None,
+    device: Device = None,
+    threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
     limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
-    resume: Annotated[
-        bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
-    ] = False,
+    resume: Resume = False,
     tensorboard: Annotated[
         bool, Parameter(negative="", help="Write TensorBoard files into the run folder too.")
     ] = False,

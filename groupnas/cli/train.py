@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, DataRoot, resolved, whole_number
+from groupnas.cli.options import (
+    AllowPartial,
+    DataRoot,
+    Device,
+    Resume,
+    RunOut,
+    Seed,
+    Threads,
+    resolved,
+    whole_number,
+)
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -40,10 +50,8 @@ def train(
             "search strategy."
         ),
     ] = None,
-    out: Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")] = None,
-    seed: Annotated[
-        int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)
-    ] = None,
+    out: RunOut = None,
+    seed: Seed = None,
     epochs: Annotated[
         int | None, whole_number("Of both trainings, instead of the recipe's.", 1)
     ] = None,
@@ -51,16 +59,12 @@ def train(
         Path | None,
         Parameter(help="Take the global network of this model (a model.json or its folder)."),
     ] = None,
-    device: Annotated[str | None, Parameter(help="A torch device; cpu by default.")] = None,
-    threads: Annotated[
-        int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)
-    ] = None,
+    device: Device = None,
+    threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
     limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
-    resume: Annotated[
-        bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
-    ] = False,
+    resume: Resume = False,
 ) -> None:
     """Train a landmark cascade: global network, grouping, local network.
 

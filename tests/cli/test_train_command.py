@@ -108,7 +108,7 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
     ("line", "message"),
     [
         ("", "train needs --recipe; choose from: "),
-        ("--recipe 300", "'300' is not among the strategies/recipes; did you mean '300w'"),
+        ("--recipe 300", "'300' is not among the recipes; did you mean '300w'"),
         ("--recipe small:twice", "'twice'"),
         ("--recipe none.yaml", "none.yaml: no such file"),
         ("--recipe 300w", "300w: no data root; set --data-root or GROUPNAS_DATA"),
