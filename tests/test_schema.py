@@ -150,7 +150,7 @@ def test_a_path_may_have_a_colon(kinds: Path) -> None:
     ("name", "message"),
     [
         ("mine:shrt", "mine.yaml: preset 'shrt': did you mean 'short'. choose from: other, short"),
-        ("mien", "'mien' is not among the kind/inner; did you mean 'mine'"),
+        ("mien", "'mien' is not among the inner; did you mean 'mine'"),
         ("list.yaml", "list.yaml: expected a mapping of settings, got .1."),
         ("wrong.yaml", "wrong.yaml: presets: expected a mapping from names to settings"),
     ],

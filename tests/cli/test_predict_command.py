@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,7 +199,7 @@ def test_a_webcam_until_ctrl_c(
     def camera(number: int) -> Iterator[Frame]:
         for frame in made_frames(1000):
             if frame.number == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             yield frame
 
     monkeypatch.setattr(prediction, "read_webcam", camera)
@@ -213,9 +212,9 @@ def test_a_webcam_until_ctrl_c(
 def test_a_second_ctrl_c_interrupts() -> None:
     stream = until_stopped(made_frames())
     next(stream)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     stream.close()  # type: ignore[attr-defined]
 
 
