@@ -46,7 +46,7 @@ SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class Setup:
     """What all stages of one training share.
 
     Attributes:
@@ -128,7 +128,7 @@ def train_cascade(
     data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
-    session = Session(
+    setup = Setup(
         recipe=recipe,
         folder=folder.path,
         faces=faces,
@@ -154,19 +154,19 @@ def train_cascade(
         if recorded is None:
             folder.check_free()
             folder.write_config(config)
-        return _run(session, taken, config["global_from"])
+        return _run(setup, taken, config["global_from"])
 
 
-def _run(session: Session, taken: Network | None, global_from: str | None) -> Path:
-    recipe, markup = session.recipe, session.faces.markup
-    global_network = taken or _train_stage(session, "global", recipe.global_stage, whole=True)
-    local_network = _train_stage(session, "local", recipe.local_stage, whole=False)
-    box, trust = session.faces.box, recipe.local_stage.trust
-    cascade = make_cascade(markup, box, global_network, local_network, trust, {}, session.device)
-    held_out = [session.samples[index] for index in session.split.validation.tolist()]
-    evaluation = evaluate_faces(cascade, session.faces, held_out, "validation")
+def _run(setup: Setup, taken: Network | None, global_from: str | None) -> Path:
+    recipe, markup = setup.recipe, setup.faces.markup
+    global_network = taken or _train_stage(setup, "global", recipe.global_stage, whole=True)
+    local_network = _train_stage(setup, "local", recipe.local_stage, whole=False)
+    box, trust = setup.faces.box, recipe.local_stage.trust
+    cascade = make_cascade(markup, box, global_network, local_network, trust, {}, setup.device)
+    held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
+    evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
-        session.folder / MODEL,
+        setup.folder / MODEL,
         global_network,
         local_network,
         markup=markup,
@@ -174,10 +174,10 @@ def _run(session: Session, taken: Network | None, global_from: str | None) -> Pa
         trust=trust,
         trained={
             "data": recipe.data,
-            "faces": len(session.samples),
+            "faces": len(setup.samples),
             "validation_faces": len(held_out),
             "global_from": global_from,
-            "seed": session.seed,
+            "seed": setup.seed,
             "recipe": recipe.model_dump(mode="json"),
         },
         scores={"validation": evaluation.to_dict()},
@@ -219,25 +219,25 @@ def _space(stage: Stage, markup: Markup) -> SearchSpace:
     return load_space(name, str(markup.points) if not named and variant_names(name) else None)
 
 
-def _train_stage(session: Session, name: str, stage: Stage, *, whole: bool) -> Network:
+def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Network:
     """Train one network, or go on with it; the best by validation."""
-    folder = session.folder / name
-    markup = whole_face(session.faces.markup) if whole else session.faces.markup
+    folder = setup.folder / name
+    markup = whole_face(setup.faces.markup) if whole else setup.faces.markup
     task = load_landmarks(
-        session.faces,
-        session.root,
+        setup.faces,
+        setup.root,
         stage.crops,
         whole=whole,
         augmentation=stage.augmentation,
         loss=stage.loss.of(markup),
-        allow_partial=session.allow_partial,
-        limit=session.limit,
-        cache=session.cache,
+        allow_partial=setup.allow_partial,
+        limit=setup.limit,
+        cache=setup.cache,
     )
     space = _space(stage, markup)
-    torch.manual_seed(session.seed)
+    torch.manual_seed(setup.seed)
     if isinstance(stage, LocalStage):
-        grouping, module = _grouped(session, stage, space, task)
+        grouping, module = _grouped(setup, stage, space, task)
     else:
         grouping = Grouping.even(space)
         module = build(space, grouping, task.mean_shape())
@@ -246,19 +246,19 @@ def _train_stage(session: Session, name: str, stage: Stage, *, whole: bool) -> N
         task,
         stage.training,
         folder,
-        split=session.split,
-        seed=session.seed,
-        device=session.device,
-        sampling=_pose_balance(session) if stage.balance_poses else None,
+        split=setup.split,
+        seed=setup.seed,
+        device=setup.device,
+        sampling=_pose_balance(setup) if stage.balance_poses else None,
         resume=RunFolder(folder).exists,
-        observers=session.observers(name),
+        observers=setup.observers(name),
         arguments={"space": space.name, "grouping": grouping.to_dict()},
     )
     return Network(space, grouping, stage.crops, trained.network)
 
 
 def _grouped(
-    session: Session, stage: LocalStage, space: SearchSpace, task: LandmarkTask
+    setup: Setup, stage: LocalStage, space: SearchSpace, task: LandmarkTask
 ) -> tuple[Grouping, nn.Module]:
     """The local network's grouping, searched for where the recipe says so, and its first weights.
 
@@ -270,25 +270,25 @@ def _grouped(
     if stage.grouping.endswith(".json"):
         grouping = Grouping.load(stage.grouping)
         return grouping, build(space, grouping, task.mean_shape())
-    folder = session.folder / "search"
+    folder = setup.folder / "search"
     begun = RunFolder(folder).exists
     run = search(
         space,
-        TaskSubset(task, session.split.train),
+        TaskSubset(task, setup.split.train),
         None if begun else load_strategy(stage.grouping),  # a resumed search knows its own
         folder,
-        seed=session.seed,
-        device=session.device,
+        seed=setup.seed,
+        device=setup.device,
         resume=begun,
-        observers=session.observers("search"),
+        observers=setup.observers("search"),
     )
     return run.grouping, (
         run.network if stage.inherit else build(space, run.grouping, task.mean_shape())
     )
 
 
-def _pose_balance(session: Session) -> Tensor:
+def _pose_balance(setup: Setup) -> Tensor:
     """How often each training face is drawn, so that all poses are seen equally often (PDB)."""
-    faces = [session.samples[index] for index in session.split.train.tolist()]
+    faces = [setup.samples[index] for index in setup.split.train.tolist()]
     coefficients = pose_coefficients(np.stack([face.points for face in faces]))
     return torch.from_numpy(balanced_weights(coefficients))
