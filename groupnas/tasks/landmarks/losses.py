@@ -160,10 +160,3 @@ def neighbours_among(
         (place.get(neighbours[point][0], own), place.get(neighbours[point][1], own))
         for own, point in enumerate(points)
     )
-
-
-def wing_loss(
-    predicted: Tensor, target: Tensor, width: float = WIDTH, epsilon: float = EPSILON
-) -> Tensor:
-    """:func:`wing` of coordinates of any shape in pixels, the mean over all: a scalar."""
-    return wing(predicted - target, width, epsilon).mean()

@@ -190,3 +190,12 @@ def test_landmarks_that_do_not_fit_are_refused(face: Face, change: object, reaso
     grey, points = face
     with pytest.raises(InputError, match=f"a.jpg: .*{reason}"):
         cut_patches(grey, change(points), MARKUP, PART_CROPS, name="a.jpg")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("colour", "grey"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((9, 9, 9), 9)]
+)
+def test_grey_is_that_of_itu_r_601(colour: tuple[int, int, int], grey: int) -> None:
+    image = np.full((20, 20, 3), colour, np.uint8)  # 0.299 R + 0.587 G + 0.114 B
+    patch = cut_square(image, np.array([9.5, 9.5]), 10.0, 4)
+    np.testing.assert_array_equal(patch, np.full((1, 4, 4), grey))

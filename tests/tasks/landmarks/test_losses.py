@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.losses import LOSSES, LandmarkLoss, neighbours_among, wing_loss
+from groupnas.tasks.landmarks.losses import LOSSES, LandmarkLoss, neighbours_among
 from groupnas.tasks.landmarks.markup import MARKUPS
 
 EVERY = pytest.mark.parametrize("name", LOSSES)
@@ -40,17 +40,19 @@ def faces(seed: int, count: int = 2) -> tuple[Tensor, Tensor]:
     ],
 )
 def test_values(error: float, expected: float) -> None:
-    assert wing_loss(torch.tensor([error]), torch.tensor([0.0])).item() == pytest.approx(expected)
+    assert LandmarkLoss()(torch.tensor([error]), torch.tensor([0.0])).item() == pytest.approx(
+        expected
+    )
 
 
 def test_mean_over_coordinates() -> None:
-    loss = wing_loss(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.zeros(2, 2))
+    loss = LandmarkLoss()(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.zeros(2, 2))
     assert loss.item() == pytest.approx(10 * math.log(2) / 4)
 
 
 def test_gradient() -> None:
     predicted = torch.tensor([-30.0, -1.0, 0.0, 1.0, 30.0], dtype=torch.double, requires_grad=True)
-    wing_loss(predicted, torch.zeros(5, dtype=torch.double)).backward()
+    LandmarkLoss()(predicted, torch.zeros(5, dtype=torch.double)).backward()
     assert predicted.grad is not None
     # w / (epsilon + |x|) inside, 1 outside
     expected = torch.tensor([-1, -10 / 3, 0, 10 / 3, 1], dtype=torch.double) / 5

@@ -26,18 +26,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
-    """An image as ``(H, W)`` uint8, grey by ITU-R 601 (Pillow's mode L).
-
-    Raises:
-        InputError: the image cannot be read or is damaged.
-    """
-    with opened(path) as image:
-        return np.asarray(image.convert("L"))
-
-
 def check_image(path: Path) -> tuple[int, int]:
-    """Width and height, from the header alone; raises as :func:`read_grey`."""
+    """Width and height, from the header alone; raises as :func:`read_rgb`."""
     with opened(path) as image:
         return image.size
 

@@ -11,7 +11,7 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.data import w300
-from groupnas.tasks.landmarks.data.images import read_grey
+from groupnas.tasks.landmarks.data.images import read_rgb
 from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.data.w300 import FACES, check, inventory, read_face
 
@@ -142,7 +142,7 @@ def test_a_damaged_image_is_named(copy_300w: Copy) -> None:
     image = copy_300w() / "300w/afw/11_1.jpg"
     image.write_bytes(image.read_bytes()[:2000])
     with pytest.raises(InputError, match="11_1.jpg: damaged or not an image"):
-        read_grey(image)
+        read_rgb(image)
 
 
 def test_real_copy() -> None:
@@ -154,5 +154,5 @@ def test_real_copy() -> None:
     assert found.subsets[0].found <= 337
     assert len({face.source for face in afw}) < len(afw)
     for one in afw[:20]:
-        height, width = read_grey(one.path).shape
+        height, width = read_rgb(one.path).shape[:2]
         assert (one.points > -width).all() and (one.points < 2 * max(width, height)).all()
