@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from groupnas import SearchSpace, load_space, load_strategy
-from groupnas.engine.bilevel import BilevelSearch
 from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.split import Stream
 from groupnas.spaces import Layer
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.tasks import load_task
 
 KINDS = ("mask + weight", "weight", "plain")

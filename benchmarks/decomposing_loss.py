@@ -83,7 +83,7 @@ def main() -> None:
                 allow_partial=True,
             )
             torch.manual_seed(seed)
-            network = build(space, Grouping.even(space), task.mean_shape())
+            network = build(space, Grouping.even(space), task.mean_output())
             folder = options.out / f"alpha{alpha:g}-seed{seed}"
             trained = train(
                 network,

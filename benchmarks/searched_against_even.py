@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 import groupnas as gn
-from groupnas.engine.bilevel import BilevelSearch
-from groupnas.engine.strategy import Strategy
 from groupnas.engine.training import Trainer, Training
 from groupnas.schema import read_yaml, validate
 from groupnas.spaces.derive import build
+from groupnas.strategies.masks.job import BilevelSearch
+from groupnas.strategies.masks.settings import MaskSearch
 from groupnas.tasks import load_task
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     for run in options.runs:
         config = read_yaml(run / "config.yaml")
         space = gn.load_space(config["space"]["name"])
-        strategy = validate(Strategy, config["strategy"], f"{run}/config.yaml: strategy")
+        strategy = validate(MaskSearch, config["strategy"], f"{run}/config.yaml: strategy")
         search = BilevelSearch(space, task, strategy, config["seed"])
         even = gn.Grouping.even(space)
         for label, grouping in (

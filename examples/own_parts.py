@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 import groupnas
-from groupnas.engine.strategy import Masks, Optimizer, Strategy, TemperatureSettings
+from groupnas.engine.strategy import Optimizer
+from groupnas.strategies.masks.settings import Masks, MaskSearch, TemperatureSettings
 
 SPACE = Path(__file__).with_name("three_parts.yaml")
 SIZE = 16
 
 # How to search; a file does as well, see strategies/ and ``groupnas strategies``.
-STRATEGY = Strategy(
+STRATEGY = MaskSearch(
     title="For small networks",
     warmup_epochs=10,
     epochs=60,
@@ -68,6 +69,10 @@ class Shapes:
             pixels[mirrored] = pixels[mirrored].flip(-1)
             truth[mirrored, :, 0] *= -1
         return pixels, truth
+
+    def mean_output(self) -> Tensor:
+        """Where training may start from, ``(9,)``."""
+        return self._truth.mean(dim=0).flatten()
 
     def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of predictions ``(B, 9)``."""

@@ -240,6 +240,23 @@ def expected_flops(
     return torch.stack(rows)
 
 
+def count_operations(layer: Layer, a: Any, b: Any, convention: str = "mac") -> Any:
+    """Operations of one group with ``a`` input and ``b`` output channels of a layer.
+
+    Args:
+        layer: Its shape; its own numbers of channels do not matter.
+        a: A number or a tensor.
+        b: Likewise.
+        convention: A name in :data:`CONVENTIONS`.
+    """
+    return _operations(layer, _convention(convention), a, b, a * b)
+
+
+def count_parameters(layer: Layer, a: Any, b: Any) -> Any:
+    """Weights, biases and BatchNorm's affine parameters of one group; as the operations."""
+    return _parameters(layer, b, a * b)
+
+
 def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:
     """Operations of one group (or of all, as tensors) with a inputs and b outputs."""
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
@@ -273,7 +290,7 @@ _COUNTS: dict[str, Callable[[Layer, Convention, Any, Any, Any], Any]] = {
 }
 
 
-def _parameters(layer: Layer, b: int, pairs: int) -> int:
+def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
     """Weights, biases and BatchNorm's two affine parameters of one group."""
     kernel = {
         "conv": layer.kernel**2 * pairs,

@@ -137,6 +137,23 @@ class Grouping:
         return cls.from_scores(space, scores)
 
     @classmethod
+    def random_sizes(cls, space: Grouped, seed: int = 0) -> Grouping:
+        """Group sizes drawn uniformly among all divisions of each unit with no group empty."""
+        draw = random.Random(seed)
+        counts = {}
+        for unit, channels in space.free_units.items():
+            if channels < len(space.groups):
+                raise InputError(
+                    f"{space.name}: {unit}: {channels} channels cannot hold "
+                    f"{len(space.groups)} groups"
+                )
+            cuts = sorted(draw.sample(range(1, channels), len(space.groups) - 1))
+            edges = [0, *cuts, channels]
+            sizes = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+            counts[unit] = dict(zip(space.groups, sizes, strict=True))
+        return cls.from_counts(space, counts)
+
+    @classmethod
     def from_scores(
         cls, space: Grouped, scores: Mapping[str, Sequence[Sequence[float]]]
     ) -> Grouping:

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from groupnas.errors import InputError
+from groupnas.files import nearest
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -41,6 +44,13 @@ class Task(Protocol):
             indices: ``(B,)`` int64, positions in :attr:`sources`.
             generator: Draws the augmentation on the CPU; ``None`` means no augmentation. The same
                 indices and generator state give the same batch, bit for bit.
+        """
+        ...
+
+    def mean_output(self) -> Tensor | None:
+        """Outputs that training may start from, ``(outputs,)``, e.g. the targets' mean.
+
+        ``None`` where there is no such thing: training starts from 0.
         """
         ...
 
@@ -84,6 +94,10 @@ class TaskSubset:
         """As :meth:`Task.batch`; indices count within the subset."""
         return self._task.batch(self._indices[indices], generator)
 
+    def mean_output(self) -> Tensor | None:
+        """Of the whole task."""
+        return self._task.mean_output()
+
     def loss(self, predicted: Tensor, target: Any) -> Tensor:
         """As :meth:`Task.loss`."""
         return self._task.loss(predicted, target)
@@ -100,3 +114,77 @@ class TaskSubset:
         """Of the whole task and of which samples these are."""
         chosen = f"{self._task.fingerprint()} {self._indices.tolist()}"
         return hashlib.sha256(chosen.encode()).hexdigest()
+
+
+class TaskParts:
+    """Some groups of a task, as a task.
+
+    Its loss is the whole task's with all other outputs where :meth:`Task.mean_output` has them, or
+    at 0: other groups' terms are in it, but do not depend on what is predicted.
+
+    Args:
+        task: The whole.
+        parts: Names of groups; they keep the task's order.
+
+    Raises:
+        InputError: no group, or one that the task does not have.
+    """
+
+    def __init__(self, task: Task, parts: Sequence[str]) -> None:
+        import torch
+
+        for part in parts:
+            if part not in task.inputs:
+                raise InputError(f"part {part!r}: {nearest(part, task.inputs)}")
+        if not parts:
+            raise InputError("parts: expected at least one")
+        self._task = task
+        self.name = f"{task.name}:{'+'.join(p for p in task.inputs if p in parts)}"
+        self.inputs = {part: size for part, size in task.inputs.items() if part in parts}
+        self.outputs = {part: task.outputs[part] for part in self.inputs}
+        self.error_unit = task.error_unit
+        self.sources = task.sources
+        self._channels = _positions(task.inputs, self.inputs)
+        self._columns = _positions(task.outputs, self.outputs)
+        self._groups = [index for index, part in enumerate(task.inputs) if part in self.inputs]
+        mean = task.mean_output()
+        self._elsewhere = torch.zeros(sum(task.outputs.values())) if mean is None else mean
+
+    def batch(
+        self, indices: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]:
+        """As :meth:`Task.batch`, of these groups' channels; the target is the whole one."""
+        x, target = self._task.batch(indices, generator)
+        return x[:, self._channels], target
+
+    def mean_output(self) -> Tensor | None:
+        """Of these groups' outputs."""
+        mean = self._task.mean_output()
+        return None if mean is None else mean[self._columns]
+
+    def loss(self, predicted: Tensor, target: Any) -> Tensor:
+        """As :meth:`Task.loss`."""
+        return self._task.loss(self._whole(predicted), target)
+
+    def errors(self, predicted: Tensor, target: Any) -> Tensor:
+        """As :meth:`Task.errors`, of these groups."""
+        return self._task.errors(self._whole(predicted), target)[:, self._groups]
+
+    def to(self, target: Any, device: torch.device) -> Any:
+        """As :meth:`Task.to`."""
+        return self._task.to(target, device)
+
+    def fingerprint(self) -> str:
+        """Of the whole task and of which groups these are."""
+        return hashlib.sha256(f"{self._task.fingerprint()} {self.name}".encode()).hexdigest()
+
+    def _whole(self, predicted: Tensor) -> Tensor:
+        whole = self._elsewhere.to(predicted).repeat(len(predicted), 1)
+        whole[:, self._columns] = predicted
+        return whole
+
+
+def _positions(sizes: Mapping[str, int], kept: Mapping[str, int]) -> list[int]:
+    """Where the kept groups' entries stand among all groups'."""
+    owners = [group for group, size in sizes.items() for _ in range(size)]
+    return [index for index, group in enumerate(owners) if group in kept]

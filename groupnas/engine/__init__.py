@@ -1,4 +1,4 @@
-"""The search: strategies, the bilevel engine of Algorithm 1, the run folder and its checkpoints."""
+"""Jobs that survive being killed: searches by any strategy, trainings, and their run folder."""
 
 from groupnas.engine.strategy import Strategy, load_strategy
 

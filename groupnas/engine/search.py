@@ -1,4 +1,4 @@
-"""One search from start to end, in a run folder that survives being killed."""
+"""One search from start to end, by any strategy, in a run folder that survives being killed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from groupnas.accountant import flops
-from groupnas.engine.bilevel import BilevelSearch
-from groupnas.engine.evaluate import final_errors
-from groupnas.engine.health import diagnose_errors
+from groupnas.budget import Budget
+from groupnas.costs import grouping_costs
+from groupnas.engine.design import Design
 from groupnas.engine.job import (
     check_same,
     checked_device,
@@ -25,11 +24,10 @@ from groupnas.engine.job import (
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, SPLIT, RunFolder
-from groupnas.engine.strategy import Strategy, load_strategy
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.schema import validate
-from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 
@@ -40,19 +38,27 @@ class Run:
 
     Attributes:
         folder: Its files.
-        grouping: What was found.
+        job: The search itself, at its end.
+        grouping: What was found, within the strategy's budget if that has one.
         initial: What it started from.
-        network: The derived network of that grouping, with the search's weights.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: Costs before and after, health, validation errors, as in ``result.json``.
+        result: Costs before and after, and what else the strategy says, as in ``result.json``.
     """
 
     folder: RunFolder
+    job: SearchJob
     grouping: Grouping
     initial: Grouping
-    network: nn.Module
     history: Sequence[Mapping[str, Any]]
     result: Mapping[str, Any]
+
+    def design(self, budget: Budget | None = None) -> Design:
+        """What was found, at any budget; see :meth:`SearchJob.design`."""
+        return self.job.design(budget)
+
+    def network(self) -> nn.Module | None:
+        """The network found with the search's own weights, if the strategy trains it."""
+        return self.job.network()
 
 
 def search(
@@ -68,7 +74,7 @@ def search(
     observers: Sequence[Observer] = (),
     arguments: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Search a grouping; the main job (paper 000, Algorithm 1).
+    """Search a grouping; the main job.
 
     Every epoch ends with a checkpoint. A run that was killed, at any moment, goes on with
     ``resume=True`` and ends with the same grouping and history as one never stopped (bit for bit
@@ -104,7 +110,7 @@ def search(
     settings = _settings(strategy, recorded, folder).with_epochs(epochs)
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
     with torch.random.fork_rng():
-        job = BilevelSearch(space, task, settings, seed, checked_device(device))
+        job = settings.start(space, task, seed=seed, device=str(checked_device(device)))
         config = _config(job, seed, device, arguments)
         if recorded is not None:
             check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
@@ -123,11 +129,11 @@ def _settings(
     if isinstance(strategy, Strategy):
         return strategy
     if strategy is None and recorded is not None:
-        return validate(Strategy, recorded.get("strategy"), f"{folder / CONFIG}: strategy")
+        return strategy_from(recorded.get("strategy"), f"{folder / CONFIG}: strategy")
     return load_strategy(strategy or "gumbel")
 
 
-def _start(folder: RunFolder, job: BilevelSearch, config: dict[str, Any]) -> None:
+def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
     folder.write_json(SPLIT, job.split.sources(job.task.sources))
     job.initial.save(folder / INITIAL)
     folder.save_checkpoint(job.state_dict())
@@ -135,43 +141,43 @@ def _start(folder: RunFolder, job: BilevelSearch, config: dict[str, Any]) -> Non
     folder.write_config(config)
 
 
-def _run(folder: RunFolder, job: BilevelSearch, observers: Sequence[Observer]) -> Run:
-    run_epochs(folder, job, observers, lambda: job.net.grouping().save(folder / FOUND))
+def _run(folder: RunFolder, job: SearchJob, observers: Sequence[Observer]) -> Run:
+    run_epochs(folder, job, observers, lambda: _found(job).save(folder / FOUND))
     result = _result(job)
     folder.write_json(RESULT, result)
     for observer in observers:
         observer.finished(result)
     return Run(
         folder=folder,
-        grouping=job.net.grouping(),
+        job=job,
+        grouping=_found(job),
         initial=job.initial,
-        network=derive(job.net),
         history=job.history,
         result=result,
     )
 
 
-def _result(job: BilevelSearch) -> dict[str, Any]:
-    grouping = job.net.grouping()
-    before, after = flops(job.space, job.initial), flops(job.space, grouping)
-    errors = final_errors(job)
+def _found(job: SearchJob) -> Grouping:
+    return job.design().grouping or job.grouping()
+
+
+def _result(job: SearchJob) -> dict[str, Any]:
+    found = _found(job)
+    same_widths = job.space.fitted(found) is job.space
     return {
         "epochs": len(job.history),
-        "channels": sum(job.space.free_units.values()),
-        "moved": grouping.changed(job.initial),
-        "resized": grouping.resized(job.initial),
-        "macs_before": before.per_group,
-        "macs_after": after.per_group,
-        "entropy": job.history[-1]["entropy"],
-        "decided": job.history[-1]["decided"],
-        "health": [*job.history[-1]["health"], *diagnose_errors(errors)],
+        "steps": sum(record["steps"] for record in job.history),
+        "channels": sum(len(channels) for channels in found.assignments.values()),
+        "resized": found.resized(job.initial) if same_widths else None,
+        "macs_before": grouping_costs(job.space, job.initial),
+        "macs_after": job.design().costs(),
         "error_unit": job.task.error_unit,
-        "validation_errors": errors,
+        **job.outcome(),
     }
 
 
 def _config(
-    job: BilevelSearch, seed: int, device: str, arguments: Mapping[str, Any] | None
+    job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     layers = repr((job.space.blocks, job.space.groups)).encode()
     return {

@@ -1,16 +1,32 @@
-"""The strategy file: how a grouping is searched. The file's edge, and the settings inside.
+"""The :class:`Strategy` interface, and the files that choose and set one.
 
-``name:preset`` picks one of the file's presets, which replace single settings of it.
+A strategy is a file in ``strategies/`` that names an algorithm and its settings;
+``name:preset`` picks one of the file's presets, which replace single settings of it. Algorithms are
+:class:`Strategy` classes registered as entry points of the group ``groupnas.strategies``: the
+built-in ones in groupnas's own ``pyproject.toml``, others in their packages'.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing_extensions import Self
 
+from groupnas.budget import Budget
+from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.schema import read_preset, validate
+
+if TYPE_CHECKING:
+    from groupnas.engine.search_job import SearchJob
+    from groupnas.spaces.space import SearchSpace
+    from groupnas.task import Task
+
+ENTRY_POINTS = "groupnas.strategies"
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Natural = Annotated[int, Field(ge=0, strict=True)]
@@ -46,76 +62,111 @@ class Optimizer(_Model):
     warmup: Share = 0.0
 
 
-class TemperatureSettings(_Model):
-    """Of the relaxation, over the search epochs; see :class:`groupnas.nn.Temperature`."""
-
-    start: Rate = 1.0
-    end: Rate = 1.0
-    schedule: Literal["constant", "linear", "exponential", "cosine"] = "exponential"
-
-
-class Masks(_Model):
-    """How the masks are relaxed and learned.
-
-    Attributes:
-        relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
-        init: Logits all one, N(0, 1), or an even division.
-        confidence: With the even division, the probability of a channel's own group.
-        temperature: Of the relaxation.
-        optimizer: Of the logits.
-    """
-
-    relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
-    init: Literal["ones", "normal", "even"] = "ones"
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    temperature: TemperatureSettings = TemperatureSettings()
-    optimizer: Optimizer
-
-
 class Strategy(_Model):
-    """All settings of a bilevel search (paper 000, Algorithm 1).
+    """A way to choose a grouping, with all its settings: what a strategy file holds.
+
+    Inherit from it to add an algorithm: give ``algorithm`` its one value, add the settings as
+    fields, write :meth:`start`, and register the class as an entry point of the group
+    ``groupnas.strategies`` under that value.
 
     Attributes:
         format: 1.
+        algorithm: The entry point's name.
         title: One line for lists.
         source: Where the algorithm was published.
-        warmup_epochs: Epochs that train weights only, before the search epochs.
-        epochs: Search epochs: mask and weight steps in turn.
-        batch_size: Samples of a step.
-        validation: Share of the training samples that the masks learn from.
-        mask_every: Weight steps for each mask step.
-        weights: Optimiser of the weights, over warm-up and search.
-        masks: The masks' settings.
+        budget: What the network found may cost; as much as it turns out where there is none.
     """
 
     format: Literal[1] = 1
+    algorithm: str
     title: str
     source: str = ""
-    warmup_epochs: Natural
-    epochs: Positive
-    batch_size: Positive
-    validation: Annotated[float, Field(gt=0, lt=1)]
-    mask_every: Positive = 1
-    weights: Optimizer
-    masks: Masks
+    budget: Budget | None = None
 
     @field_validator("title")
     @classmethod
     def _one_line(cls, title: str) -> str:
         return " ".join(title.split())
 
-    def with_epochs(self, epochs: int | None) -> Strategy:
-        """The same strategy with another number of search epochs (warm-up unchanged)."""
+    def start(
+        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
+    ) -> SearchJob:
+        """The search as a job that has not begun.
+
+        Args:
+            space: What to search.
+            task: What to learn from: inputs and outputs of each group are the space's.
+            seed: Of everything random.
+            device: A torch device.
+
+        Raises:
+            InputError: settings, space and task do not fit together.
+        """
+        raise NotImplementedError
+
+    def with_epochs(self, epochs: int | None) -> Self:
+        """The same strategy with another number of search epochs.
+
+        Raises:
+            InputError: it has none, or the number is out of its range.
+        """
         if epochs is None:
             return self
-        return validate(Strategy, {**self.model_dump(), "epochs": epochs}, "--epochs")
+        if "epochs" not in type(self).model_fields:
+            raise InputError(f"--epochs: {self.algorithm} has no epochs; leave it out")
+        return validate(type(self), {**self.model_dump(), "epochs": epochs}, "--epochs")
+
+    def with_budget(self, budget: Budget | None) -> Self:
+        """The same strategy with another budget."""
+        return self.model_copy(update={"budget": budget})
 
 
 def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     """The strategy that a name, ``name:preset`` or a path means; ``./strategies`` comes first.
 
     Raises:
-        InputError: no such strategy or preset, or a file that is wrong (names the key at fault).
+        InputError: no such strategy, preset or algorithm, or a file that is wrong (names the key
+            at fault).
     """
     data, path = read_preset("strategies", os.fspath(strategy))
-    return validate(Strategy, data, str(path))
+    return strategy_from(data, str(path))
+
+
+def strategy_from(data: Any, origin: str) -> Strategy:
+    """The strategy that settings describe.
+
+    Args:
+        data: What a strategy file holds.
+        origin: Named in errors.
+
+    Raises:
+        InputError: no mapping, no or an unknown algorithm, or settings that it does not take.
+    """
+    name = data.get("algorithm") if isinstance(data, dict) else None
+    if not isinstance(name, str):
+        raise InputError(f"{origin}: algorithm: missing; {nearest('', algorithms())}")
+    if name not in algorithms():
+        raise InputError(f"{origin}: algorithm {name!r}: {nearest(name, algorithms())}")
+    try:
+        found = algorithms()[name].load()
+    except ImportError as error:
+        raise InputError(f"{origin}: algorithm {name!r} cannot be loaded: {error}") from error
+    return validate(found, data, origin)
+
+
+@cache
+def algorithms() -> dict[str, EntryPoint]:
+    """The installed algorithms by name: groupnas's own and those of other packages.
+
+    Raises:
+        InputError: two packages offer one name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise InputError(
+                f"algorithm {entry.name!r} is offered twice: {other.value} and {entry.value}; "
+                "uninstall one of the packages"
+            )
+    return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from groupnas.errors import InputError
 from groupnas.files import find_shipped, nearest
+from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.schema import Published, SpaceFile, read_space_file
@@ -56,6 +58,93 @@ class SearchSpace:
     def free_units(self) -> Mapping[str, int]:
         """Channels of every unit that a grouping divides, in network order."""
         return {unit: size for unit, size in self.units.items() if unit not in self.fixed}
+
+    def resized(self, widths: Mapping[str, int]) -> SearchSpace:
+        """The same layers with other numbers of channels in the named free units.
+
+        Raises:
+            InputError: a unit that is not free, or one too narrow to hold every group.
+        """
+        for unit, channels in widths.items():
+            if unit not in self.free_units:
+                raise InputError(f"unit {unit!r}: {nearest(unit, self.free_units)}")
+            if channels < len(self.groups):
+                raise InputError(
+                    f"{unit}: {channels} channels cannot hold {len(self.groups)} groups"
+                )
+        return self._with(self.inputs, self.outputs, widths)
+
+    def fitted(self, grouping: Grouping) -> SearchSpace:
+        """The space that a grouping fits: this one, or this one with the grouping's widths.
+
+        Raises:
+            InputError: units or groups that are not the space's.
+        """
+        widths = {unit: len(channels) for unit, channels in grouping.assignments.items()}
+        if widths.keys() == self.free_units.keys() and widths != self.free_units:
+            fitted = self.resized(widths)
+        else:
+            fitted = self
+        grouping.check_fits(fitted)
+        return fitted
+
+    def only(self, groups: Sequence[str]) -> SearchSpace:
+        """Some groups alone, in the space's order; the units stay as wide as they are.
+
+        Raises:
+            InputError: no group, or one that is not the space's.
+        """
+        for group in groups:
+            if group not in self.groups:
+                raise InputError(f"group {group!r}: {nearest(group, self.groups)}")
+        if not groups:
+            raise InputError("groups: expected at least one")
+        kept = [group for group in self.groups if group in groups]
+        return self._with(
+            {group: self.inputs[group] for group in kept},
+            {group: self.outputs[group] for group in kept},
+        )
+
+    def ungrouped(self) -> SearchSpace:
+        """The same layers without groups: a single one, ``all``, that mixes all channels."""
+        return self._with({"all": sum(self.inputs.values())}, {"all": sum(self.outputs.values())})
+
+    def _with(
+        self,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        widths: Mapping[str, int] = MappingProxyType({}),
+    ) -> SearchSpace:
+        """The same layers with other groups, and other numbers of channels in some units."""
+        groups = tuple(inputs)
+        entry, exit_ = self.fixed  # input before output
+        fixed = {entry: _in_order(groups, inputs), exit_: _in_order(groups, outputs)}
+        ends = {unit: len(channels) for unit, channels in fixed.items()}
+        units = {unit: widths.get(unit, ends.get(unit, n)) for unit, n in self.units.items()}
+        blocks = tuple(
+            replace(
+                block,
+                layers=tuple(
+                    replace(
+                        layer,
+                        in_channels=units[layer.in_unit],
+                        out_channels=units[layer.out_unit],
+                    )
+                    for layer in block.layers
+                ),
+            )
+            for block in self.blocks
+        )
+        return replace(
+            self,
+            groups=groups,
+            inputs=dict(inputs),
+            outputs=dict(outputs),
+            blocks=blocks,
+            units=units,
+            fixed=fixed,
+            published=(),
+        )
 
     @classmethod
     def from_file(cls, file: SpaceFile, name: str, variant: str | None = None) -> SearchSpace:

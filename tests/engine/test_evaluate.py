@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import groupnas
-from groupnas.engine.bilevel import BilevelSearch
-from groupnas.engine.evaluate import final_errors, recalibrate, validation_errors
+from groupnas.engine.evaluate import recalibrate, validation_errors
 from groupnas.spaces.derive import derive
+from groupnas.strategies.masks.errors import final_errors
+from groupnas.strategies.masks.job import BilevelSearch
 
 
 @pytest.fixture

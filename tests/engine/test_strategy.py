@@ -14,6 +14,7 @@ from groupnas.files import shipped_names
 from groupnas.schema import preset_names
 
 TEXT = """
+algorithm: masks
 title: |
   A title
   on two lines

@@ -171,6 +171,7 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
     """The network of one stage with its weights; raises :class:`InputError` as it fits."""
     space = SearchSpace.from_file(card.space, card.name, card.variant)
     grouping = Grouping.from_dict(card.grouping)
+    space = space.fitted(grouping)
     module = build(space, grouping)
     prefix = f"{stage}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

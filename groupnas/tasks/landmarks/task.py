@@ -81,7 +81,7 @@ class LandmarkTask:
         self._part_order = torch.tensor([range(len(markup.parts)), markup.flipped_parts])
         self._point_order = torch.tensor([range(len(markup.part_points)), markup.part_flip])
 
-    def mean_shape(self) -> Tensor:
+    def mean_output(self) -> Tensor:
         """The mean of all samples' points, ``(2 K,)``, in box units of an unchanged crop."""
         return self._points.mean(dim=0).flatten()
 

@@ -204,7 +204,7 @@ def _check_stages(recipe: Recipe, markup: Markup, taken: Network | None) -> None
     grouping = recipe.local_stage.grouping
     if grouping.endswith(".json"):
         try:
-            Grouping.load(grouping).check_fits(_space(recipe.local_stage, markup))
+            _space(recipe.local_stage, markup).fitted(Grouping.load(grouping))
         except InputError as error:
             text = str(error)
             raise InputError(text if grouping in text else f"{grouping}: {text}") from error
@@ -240,7 +240,7 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         grouping, module = _grouped(setup, stage, space, task)
     else:
         grouping = Grouping.even(space)
-        module = build(space, grouping, task.mean_shape())
+        module = build(space, grouping, task.mean_output())
     trained = train(
         module,
         task,
@@ -254,7 +254,7 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         observers=setup.observers(name),
         arguments={"space": space.name, "grouping": grouping.to_dict()},
     )
-    return Network(space, grouping, stage.crops, trained.network)
+    return Network(space.fitted(grouping), grouping, stage.crops, trained.network)
 
 
 def _grouped(
@@ -266,25 +266,31 @@ def _grouped(
     """
     if stage.grouping == "even":
         grouping = Grouping.even(space)
-        return grouping, build(space, grouping, task.mean_shape())
-    if stage.grouping.endswith(".json"):
+    elif stage.grouping.endswith(".json"):
         grouping = Grouping.load(stage.grouping)
-        return grouping, build(space, grouping, task.mean_shape())
-    folder = setup.folder / "search"
-    begun = RunFolder(folder).exists
-    run = search(
-        space,
-        TaskSubset(task, setup.split.train),
-        None if begun else load_strategy(stage.grouping),  # a resumed search knows its own
-        folder,
-        seed=setup.seed,
-        device=setup.device,
-        resume=begun,
-        observers=setup.observers("search"),
-    )
-    return run.grouping, (
-        run.network if stage.inherit else build(space, run.grouping, task.mean_shape())
-    )
+    else:
+        folder = setup.folder / "search"
+        begun = RunFolder(folder).exists
+        run = search(
+            space,
+            TaskSubset(task, setup.split.train),
+            None if begun else load_strategy(stage.grouping),  # a resumed search knows its own
+            folder,
+            seed=setup.seed,
+            device=setup.device,
+            resume=begun,
+            observers=setup.observers("search"),
+        )
+        grouping = run.grouping
+        if stage.inherit:
+            network = run.network()
+            if network is None:
+                raise InputError(
+                    f"local_stage.inherit: {stage.grouping} trains no network to inherit from; "
+                    "set it to false"
+                )
+            return grouping, network
+    return grouping, build(space.fitted(grouping), grouping, task.mean_output())
 
 
 def _pose_balance(setup: Setup) -> Tensor:

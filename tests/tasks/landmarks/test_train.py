@@ -265,7 +265,7 @@ def test_a_fresh_network_answers_the_mean_shape(
     name: str, whole: bool, crops: CropSettings
 ) -> None:
     task = load_landmarks(face_set("synthetic"), None, crops, whole=whole, limit=6)
-    start = task.mean_shape()
+    start = task.mean_output()
     np.testing.assert_allclose(start.reshape(-1, 2), task.patches.points.mean(axis=0), atol=1e-6)
     space = load_space(name)
     torch.manual_seed(0)
@@ -286,7 +286,7 @@ def test_every_training_starts_there(small: Path, monkeypatch: pytest.MonkeyPatc
         x, _ = task.batch(torch.arange(8))
         with torch.no_grad():
             fresh = copy.deepcopy(network)  # BatchNorm would take notice
-            seen.append((fresh(x) - task.mean_shape()).abs().max().item())
+            seen.append((fresh(x) - task.mean_output()).abs().max().item())
         return original(network, task, *arguments, **options)
 
     monkeypatch.setattr(module, "train", train)

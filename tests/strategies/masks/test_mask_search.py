@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import groupnas
-from groupnas.engine.bilevel import BilevelSearch
 from groupnas.errors import InputError
 from groupnas.nn import RELAXATIONS
+from groupnas.strategies.masks.job import BilevelSearch
 
 SGD = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "schedule": "constant"}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import groupnas
-from groupnas.engine.health import diagnose, diagnose_errors, vitals
+from groupnas.strategies.masks.health import diagnose, diagnose_errors, vitals
 
 HEALTHY = {
     "phase": "search",

@@ -7,22 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from groupnas.accountant import flops
-from groupnas.engine.health import diagnose, vitals
 from groupnas.engine.job import Means, Record, check_finite
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.split import Stream, split_by_source
-from groupnas.engine.strategy import Strategy
-from groupnas.errors import InputError
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.split import Stream
+from groupnas.grouping import Grouping
 from groupnas.nn import Temperature
+from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
+from groupnas.strategies.masks.errors import final_errors
+from groupnas.strategies.masks.health import diagnose, diagnose_errors, vitals
+from groupnas.strategies.masks.settings import MaskSearch
 from groupnas.task import Task
 
 
-class BilevelSearch:
+class BilevelSearch(SearchJob):
     """The state of a search and its two kinds of step; first-order.
 
     Args:
@@ -41,14 +44,12 @@ class BilevelSearch:
         self,
         space: SearchSpace,
         task: Task,
-        strategy: Strategy,
+        strategy: MaskSearch,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        check_task(task, space)
-        self.space, self.task, self.strategy = space, task, strategy
-        self.device = torch.device(device)
-        self.split = split_by_source(task.sources, strategy.validation, seed)
+        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        self.strategy: MaskSearch = strategy
         torch.manual_seed(seed)
         self._data_rng = torch.Generator().manual_seed(seed)
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
@@ -64,23 +65,9 @@ class BilevelSearch:
         self._mask_optimizer = make_optimizer(strategy.masks.optimizer, self._logits)
         self._temperature = Temperature(**strategy.masks.temperature.model_dump())
         self.initial = self.net.grouping()
-        self.history: list[Record] = []
-        self.data_seconds = 0.0
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of a weight step."""
-        return self.train_stream.batch_size
-
-    @property
-    def steps(self) -> int:
-        """Weight steps of an epoch."""
-        return self.train_stream.batches_per_pass
-
-    @property
-    def total_epochs(self) -> int:
-        """Warm-up and search epochs together."""
-        return self.strategy.warmup_epochs + self.strategy.epochs
+        self.batch_size = self.train_stream.batch_size
+        self.steps = self.train_stream.batches_per_pass
+        self.total_epochs = strategy.warmup_epochs + strategy.epochs
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""
@@ -102,11 +89,12 @@ class BilevelSearch:
         steps = self.steps
         before = self.net.grouping()
         self.net.train()
-        sums = Means()
+        sums, mask_steps = Means(), 0
         for step in range(steps):
             self._set_schedules(epoch + step / steps)
             if searching and step % self.strategy.mask_every == 0:
                 self._mask_step(sums)
+                mask_steps += 1
             self._weight_step(sums)
             on_step(step + 1, steps)
         after = self.net.grouping()
@@ -114,6 +102,7 @@ class BilevelSearch:
         record = {
             "epoch": epoch + 1,
             "phase": "search" if searching else "warmup",
+            "steps": steps + mask_steps,
             "train_loss": sums.mean("train_loss"),
             "mask_loss": sums.mean("mask_loss"),
             "error": sums.table("error", self.space.groups),
@@ -153,12 +142,6 @@ class BilevelSearch:
         gradients = torch.autograd.grad(loss, self._weights)
         _step(self._weight_optimizer, self._weights, list(gradients))
 
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        """A batch of the task on the search's device; arguments as of :meth:`Task.batch`."""
-        x, target = self.task.batch(indices, generator)
-        x = x.to(self.device, memory_format=torch.channels_last)
-        return x, self.task.to(target, self.device)
-
     def _next_batch(self, stream: Stream) -> tuple[Tensor, Any]:
         start = time.perf_counter()
         batch = self.load(next(stream), self._data_rng)
@@ -176,6 +159,26 @@ class BilevelSearch:
             self.strategy.masks.optimizer,
             max(self._search_progress(epoch), 0.0),
         )
+
+    def grouping(self) -> Grouping:
+        """The masks' likeliest one."""
+        return self.net.grouping()
+
+    def network(self) -> nn.Module:
+        """The derived network, with the supernet's weights."""
+        return derive(self.net)
+
+    def outcome(self) -> dict[str, Any]:
+        """How far the masks moved and decided, and what supernet and derived network are worth."""
+        found, errors = self.net.grouping(), final_errors(self)
+        last = self.history[-1]
+        return {
+            "moved": found.changed(self.initial),
+            "entropy": last["entropy"],
+            "decided": last["decided"],
+            "health": [*last["health"], *diagnose_errors(errors)],
+            "validation_errors": errors,
+        }
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -207,16 +210,6 @@ class BilevelSearch:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.initial = type(self.initial).from_dict(state["initial"])
         self.history = list(state["history"])
-
-
-def check_task(task: Task, space: SearchSpace) -> None:
-    """Raise :class:`InputError` unless the task's groups, inputs and outputs are the space's."""
-    for what in ("inputs", "outputs"):
-        offered, needed = dict(getattr(task, what)), dict(getattr(space, what))
-        if list(offered.items()) != list(needed.items()):
-            raise InputError(
-                f"task {task.name} has {what} {offered}, space {space.name} has {needed}"
-            )
 
 
 def _step(optimizer: torch.optim.Optimizer, parameters: list[Any], gradients: list[Tensor]) -> None:

@@ -1,0 +1,149 @@
+"""What a network may cost, and how sizes are made to cost that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from groupnas.costs import Measure, grouping_costs, measure, part_cost
+from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+
+Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Sizes = Mapping[str, Mapping[str, float]]
+
+
+class Budget(BaseModel):
+    """What a network may cost, relative to what even groups of the space do.
+
+    Attributes:
+        measure: ``mac``, ``params``, or the ``.json`` file of a latency table.
+        total: Of all groups together: 1.0 is as much as even groups cost. Not needed where every
+            group has a budget of its own.
+        parts: Of single groups: 1.0 is as much as that group costs among even ones.
+        tolerance: By how much, relatively, the cost may miss the budget.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    measure: str = "mac"
+    total: Share | None = 1.0
+    parts: dict[str, Share] = {}
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Budget:
+        if self.total is None and not self.parts:
+            raise ValueError("total: missing; give it, or parts")
+        return self
+
+    def limits(self, space: SearchSpace) -> dict[tuple[str, ...], float]:
+        """Absolute limits: groups that share one, and how much they may cost together.
+
+        Groups with a budget of their own have a limit each; the others share what these leave of
+        the total, and have none where there is no total.
+
+        Raises:
+            InputError: a group that the space does not have, or nothing left for the others.
+        """
+        for part in self.parts:
+            if part not in space.groups:
+                raise InputError(f"budget.parts: {part!r}: {nearest(part, space.groups)}")
+        even = grouping_costs(space, Grouping.even(space), measure(self.measure))
+        limits: dict[tuple[str, ...], float] = {
+            (part,): share * even[part] for part, share in self.parts.items()
+        }
+        others = tuple(group for group in space.groups if group not in self.parts)
+        if self.total is not None and others:
+            left = self.total * sum(even.values()) - sum(limits.values())
+            if left <= 0:
+                raise InputError(
+                    f"budget: parts take all of the total {self.total:g}; "
+                    f"nothing is left for {', '.join(others)}"
+                )
+            limits[others] = left
+        return limits
+
+
+def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
+    """The grouping with these proportions whose cost meets a budget.
+
+    The sizes of the groups that share a limit are multiplied by one factor and rounded, at least
+    one channel each: the largest factor whose cost stays within the limit. Single channels are
+    then added, the most rounded-down first, while the cost allows it. Units may end up with other
+    widths than the space's: the result fits ``space.fitted(result)``.
+
+    Args:
+        space: Whose units are divided.
+        sizes: ``{unit: {group: channels}}``, positive; need not be whole, nor add up to anything.
+        budget: What it may cost.
+
+    Raises:
+        InputError: the budget cannot be met within its tolerance: too small for one channel a
+            group, or too coarse a step.
+    """
+    cost = measure(budget.measure)
+    found = {unit: {group: float(n) for group, n in row.items()} for unit, row in sizes.items()}
+    for groups, limit in budget.limits(space).items():
+        for group, widths in _fit_groups(space, sizes, groups, limit, budget, cost).items():
+            for unit, channels in widths.items():
+                found[unit][group] = channels
+    counts = {
+        unit: {group: max(1, round(n)) for group, n in row.items()} for unit, row in found.items()
+    }
+    widths = {unit: sum(row.values()) for unit, row in counts.items()}
+    return Grouping.from_counts(space.resized(widths), counts)
+
+
+def _fit_groups(
+    space: SearchSpace,
+    sizes: Sizes,
+    groups: tuple[str, ...],
+    limit: float,
+    budget: Budget,
+    cost: Measure,
+) -> dict[str, dict[str, int]]:
+    """Whole sizes ``{group: {unit: channels}}`` of the groups that share one limit."""
+
+    def scaled(factor: float) -> dict[str, dict[str, int]]:
+        return {
+            group: {unit: max(1, round(factor * sizes[unit][group])) for unit in space.free_units}
+            for group in groups
+        }
+
+    def total(widths: Mapping[str, Mapping[str, int]]) -> float:
+        return sum(part_cost(space, group, widths[group], cost) for group in groups)
+
+    low, high = 0.0, 1.0
+    if total(scaled(low)) > limit * (1 + budget.tolerance):
+        raise InputError(
+            f"budget: {limit:,.0f} {cost.unit} for {', '.join(groups)} is less than one channel "
+            f"a unit costs: {total(scaled(low)):,.0f}"
+        )
+    while total(scaled(high)) <= limit:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if total(scaled(middle)) <= limit else (low, middle)
+    widths = scaled(low)
+    # One channel more where rounding took most, while it is within the limit.
+    cut = sorted(
+        ((widths[g][u] - low * sizes[u][g]) / max(low * sizes[u][g], 1.0), g, u)
+        for g in groups
+        for u in space.free_units
+    )
+    for _, group, unit in cut:
+        widths[group][unit] += 1
+        if total(widths) > limit:
+            widths[group][unit] -= 1
+    missed = total(widths) / limit - 1
+    if abs(missed) > budget.tolerance:
+        raise InputError(
+            f"budget: {', '.join(groups)}: sizes in whole channels miss it by {missed:+.1%}; "
+            f"allow a larger tolerance than {budget.tolerance:.1%}"
+        )
+    return widths

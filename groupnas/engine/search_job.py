@@ -1,0 +1,128 @@
+"""One strategy at work: what :func:`groupnas.engine.search.search` runs, whatever the algorithm."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from groupnas.budget import Budget, fit
+from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.job import Record
+from groupnas.engine.split import Split, split_by_source
+from groupnas.engine.strategy import Strategy
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+from groupnas.task import Task
+
+
+class SearchJob(ABC):
+    """A :class:`groupnas.engine.job.Job` that ends with a grouping.
+
+    An epoch is the algorithm's unit of progress: a pass over the data, a trial, or whatever else
+    is worth a checkpoint. A job may have none, if it has nothing to learn.
+
+    Args:
+        space: What to search.
+        task: Training samples.
+        strategy: All settings.
+        seed: Of the split.
+        device: Where networks live.
+        validation: Share of the samples that judges; 0 where nothing is judged.
+
+    Raises:
+        InputError: task and space do not fit together, or too few photos to split.
+    """
+
+    steps: int = 0
+    total_epochs: int = 0
+    batch_size: int = 0
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        strategy: Strategy,
+        seed: int,
+        device: str | torch.device,
+        validation: float = 0.0,
+    ) -> None:
+        check_task(task, space)
+        self.space, self.task, self.strategy = space, task, strategy
+        self.seed, self.device = seed, torch.device(device)
+        if validation:
+            self.split = split_by_source(task.sources, validation, seed)
+        else:
+            everything = torch.arange(len(task.sources))
+            self.split = Split(everything, everything[:0])
+        self.initial = Grouping.even(space)
+        self.history: list[Record] = []
+        self.data_seconds = 0.0
+
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        return [f"{self.space.name} on {self.task.name}: {self.strategy.title}"]
+
+    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
+        """A batch of the task on the search's device; arguments as of :meth:`Task.batch`."""
+        x, target = self.task.batch(indices, generator)
+        x = x.to(self.device, memory_format=torch.channels_last)
+        return x, self.task.to(target, self.device)
+
+    @abstractmethod
+    def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
+        """One unit of progress; its record is appended to :attr:`history`.
+
+        A record has at least ``epoch``, counted from 1, and ``steps``, the optimiser steps taken.
+
+        Raises:
+            InputError: a loss is no longer finite.
+        """
+
+    @abstractmethod
+    def grouping(self) -> Grouping:
+        """The best so far; it fits ``space.fitted(...)``."""
+
+    def design(self, budget: Budget | None = None) -> Design:
+        """What is found, at a budget; by default the strategy's, or as it is if that has none.
+
+        Here: the sizes of :meth:`grouping`, all multiplied by one factor. A strategy that knows
+        better overrides it.
+
+        Raises:
+            InputError: the budget cannot be met.
+        """
+        found, budget = self.grouping(), budget or self.strategy.budget
+        if budget is not None:
+            found = fit(self.space, found.counts(), budget)
+        return GroupingDesign(self.space.fitted(found), found)
+
+    def network(self) -> nn.Module | None:
+        """The network of :meth:`grouping` with the search's own weights, if it has such."""
+        return None
+
+    def outcome(self) -> dict[str, Any]:
+        """What else ``result.json`` should say, as plain values."""
+        return {}
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
+
+
+def check_task(task: Task, space: SearchSpace) -> None:
+    """Raise :class:`InputError` unless the task's groups, inputs and outputs are the space's."""
+    for what in ("inputs", "outputs"):
+        offered, needed = dict(getattr(task, what)), dict(getattr(space, what))
+        if list(offered.items()) != list(needed.items()):
+            raise InputError(
+                f"task {task.name} has {what} {offered}, space {space.name} has {needed}"
+            )
