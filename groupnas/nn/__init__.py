@@ -1,6 +1,9 @@
 """Layers whose channels learn which group they belong to; usable in any network."""
 
 from groupnas.nn.channel_mask import ChannelMask
+from groupnas.nn.flgc import FLGConv2d
+from groupnas.nn.gathered import GatheredGroupConv2d
+from groupnas.nn.kronecker import KroneckerConv2d, kronecker_factors
 from groupnas.nn.learnable import (
     LearnableGroupConv2d,
     LearnableGroupLinear,
@@ -14,6 +17,9 @@ from groupnas.nn.uneven import UnevenGroupConv2d, UnevenGroupLinear
 __all__ = [
     "RELAXATIONS",
     "ChannelMask",
+    "FLGConv2d",
+    "GatheredGroupConv2d",
+    "KroneckerConv2d",
     "LearnableGroupConv2d",
     "LearnableGroupLinear",
     "MaskedConv2d",
@@ -22,4 +28,5 @@ __all__ = [
     "Temperature",
     "UnevenGroupConv2d",
     "UnevenGroupLinear",
+    "kronecker_factors",
 ]

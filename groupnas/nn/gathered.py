@@ -1,0 +1,120 @@
+"""A grouped convolution over any channels: what an untied or interleaved grouping deploys as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from groupnas.errors import InputError
+from groupnas.nn.uneven import UnevenGroupConv2d
+
+
+class GatheredGroupConv2d(nn.Module):
+    """Each group reads its own input channels, wherever they are, and writes its own outputs.
+
+    The inputs are reordered so that groups are contiguous, convolved (by one ``nn.Conv2d`` where
+    all groups are of one size), and the outputs put where they belong. Outputs of a group without
+    inputs, or of no group, are their bias alone, or 0; inputs that no group reads cost nothing.
+
+    Args:
+        inputs: Input channels that each group reads; a channel may be in several groups or none.
+        outputs: Output channels that each group writes, each in at most one group.
+        in_channels: C_in.
+        out_channels: C_out.
+        kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
+
+    Raises:
+        InputError: not as many lists of outputs as of inputs, a channel that does not exist, an
+            output in two groups, or no group with inputs and outputs at all.
+    """
+
+    in_order: Tensor
+    out_order: Tensor
+
+    def __init__(
+        self,
+        inputs: Sequence[Sequence[int]],
+        outputs: Sequence[Sequence[int]],
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(inputs, outputs, in_channels, out_channels)
+        self.groups = [
+            (tuple(a), tuple(b)) for a, b in zip(inputs, outputs, strict=True) if a and b
+        ]
+        sizes = [len(a) for a, _ in self.groups], [len(b) for _, b in self.groups]
+        written = list(chain.from_iterable(b for _, b in self.groups))
+        unwritten = [channel for channel in range(out_channels) if channel not in set(written)]
+        window: dict[str, Any] = {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "bias": False,
+        }
+        if len(set(sizes[0])) == len(set(sizes[1])) == 1:
+            self.conv: nn.Module = nn.Conv2d(
+                sum(sizes[0]), len(written), kernel_size, groups=len(self.groups), **window
+            )
+        else:
+            self.conv = UnevenGroupConv2d(*sizes, kernel_size, **window)
+        # The bias is per output channel, in the outputs' own order: also of those that are cut off.
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.cut_off = len(unwritten)
+        read = torch.tensor(list(chain.from_iterable(a for a, _ in self.groups)))
+        self.register_buffer("in_order", read, persistent=False)
+        order = torch.tensor(written + unwritten).argsort()
+        self.register_buffer("out_order", order, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
+        y = self.conv(x[:, self.in_order])
+        if self.cut_off:
+            y = torch.cat([y, y.new_zeros(len(y), self.cut_off, *y.shape[2:])], dim=1)
+        y = y[:, self.out_order]
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    @torch.no_grad()
+    def inherit(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Take the weights of a dense convolution, ``(C_out, C_in, k, k)``, that groups keep."""
+        blocks = [weight[list(b)][:, list(a)] for a, b in self.groups]
+        if isinstance(self.conv, UnevenGroupConv2d):
+            for part, block in zip(self.conv.parts, blocks, strict=True):
+                part.weight.copy_(block)  # type: ignore[operator]
+        else:
+            self.conv.weight.copy_(torch.cat(blocks))  # type: ignore[operator]
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+
+
+def _check(
+    inputs: Sequence[Sequence[int]],
+    outputs: Sequence[Sequence[int]],
+    in_channels: int,
+    out_channels: int,
+) -> None:
+    if len(inputs) != len(outputs):
+        raise InputError(f"{len(inputs)} groups of inputs, {len(outputs)} of outputs; give as many")
+    for what, groups, channels in (
+        ("input", inputs, in_channels),
+        ("output", outputs, out_channels),
+    ):
+        for channel in chain.from_iterable(groups):
+            if not 0 <= channel < channels:
+                raise InputError(f"{what} channel {channel}: must be in 0..{channels - 1}")
+    written = list(chain.from_iterable(outputs))
+    if len(set(written)) < len(written):
+        twice = next(channel for channel in written if written.count(channel) > 1)
+        raise InputError(f"output channel {twice}: is in more than one group")
+    if not any(a and b for a, b in zip(inputs, outputs, strict=True)):
+        raise InputError("no group has both inputs and outputs; nothing is left to convolve")

@@ -1,0 +1,208 @@
+"""Dynamic grouping convolution: a convolution that learns its number of groups.
+
+Zhang et al. 2019, "Differentiable Learning-to-Group Channels via Groupable Convolutional Neural
+Networks" (DGConv): the weight is multiplied by U = U_1 x ... x U_K (Kronecker products) with
+U_i = (1 - g_i) I + g_i 1 and binary gates g_i. There, widths are powers of two and every factor is
+2 x 2. Here any width will do: the primes that both widths have in common give square factors
+p x p with a gate each; the primes that only one of them has give factors p x 1 and 1 x q, which
+are all ones and have none.
+
+**What an instance can represent.** Dense (all gates 1) down to gcd(C_out, C_in) groups (all gates
+0); the number of groups is the product of the primes whose gate is 0, hence any divisor of the
+gcd. All groups of an instance are equally large and lie regularly, as digits of the channel's
+number. So it never represents uneven groups, groups of chosen channels, or a number of groups
+that does not divide both widths; it learns how many groups, not who belongs where.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groupnas.errors import InputError
+from groupnas.nn.gathered import GatheredGroupConv2d
+
+
+@dataclass(frozen=True)
+class KroneckerFactors:
+    """The factors of U, from the left to the right of the product.
+
+    Attributes:
+        gated: Primes p of the square factors p x p, each with a gate; ascending.
+        tall: Primes p of the factors p x 1 (more outputs), to the right of these.
+        wide: Primes q of the factors 1 x q (more inputs).
+    """
+
+    gated: tuple[int, ...]
+    tall: tuple[int, ...]
+    wide: tuple[int, ...]
+
+    @property
+    def most_groups(self) -> int:
+        """The greatest number of groups: gcd(C_out, C_in)."""
+        return math.prod(self.gated)
+
+
+def kronecker_factors(out_channels: int, in_channels: int) -> KroneckerFactors:
+    """The factors of a U of shape ``(C_out, C_in)``.
+
+    Raises:
+        InputError: a number of channels below 1.
+    """
+    if min(out_channels, in_channels) < 1:
+        raise InputError(f"{out_channels} x {in_channels} channels: expected at least 1 each")
+    out, into = Counter(_primes(out_channels)), Counter(_primes(in_channels))
+    return KroneckerFactors(
+        gated=tuple(sorted((out & into).elements())),
+        tall=tuple(sorted((out - into).elements())),
+        wide=tuple(sorted((into - out).elements())),
+    )
+
+
+def kronecker_mask(factors: KroneckerFactors, gates: Tensor) -> Tensor:
+    """U ``(C_out, C_in)`` of gates ``(len(factors.gated),)`` in [0, 1]; differentiable."""
+    u = gates.new_ones(math.prod(factors.tall), math.prod(factors.wide))
+    squares = [
+        (1 - gate) * torch.eye(p, dtype=gates.dtype, device=gates.device) + gate
+        for p, gate in zip(factors.gated, gates, strict=True)
+    ]
+    return torch.kron(reduce(torch.kron, squares), u) if squares else u
+
+
+def group_count(factors: KroneckerFactors, gates: Any) -> Any:
+    """Groups of an instance: the product of p^(1 - g).
+
+    A number where ``gates`` are numbers; a scalar tensor, differentiable in the gates, where they
+    are one.
+    """
+    exponents = [1 - gate for gate in gates]
+    return math.prod((p**e for p, e in zip(factors.gated, exponents, strict=True)), start=1)
+
+
+def complexity(factors: KroneckerFactors, gates: Any) -> Any:
+    """Non-zeros of U: C_out C_in / groups, for widths of 2^K as published 2^(K + sum of g)."""
+    squares = math.prod(p**2 for p in factors.gated)
+    dense = squares * math.prod(factors.tall) * math.prod(factors.wide)
+    return dense / group_count(factors, gates)
+
+
+def budget_penalty(cost: Tensor, budget: float) -> Tensor:
+    """max(cost / budget - 1, 0): what is spent beyond the budget, 0 within it."""
+    return F.relu(cost / budget - 1)
+
+
+class KroneckerConv2d(nn.Module):
+    """``nn.Conv2d`` that learns its number of groups; see this module's text.
+
+    The gates' logits start at ``gate_init`` times a random sign; the straight-through gradient of
+    the sign is the identity, so that dL/dlogit = dL/dg / 2. Weights are drawn by MSRA
+    initialisation for the fan-in that the first gates leave.
+
+    Args:
+        in_channels: C_in, as of ``nn.Conv2d``.
+        out_channels: C_out.
+        kernel_size: k.
+        stride: As of ``nn.Conv2d``, and so are padding, dilation and bias.
+        gate_init: Size of the first logits; 1e-8 as published.
+        dense: Start with all gates 1 instead of random ones.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        bias: bool = True,
+        gate_init: float = 1e-8,
+        dense: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels, self.kernel_size = (
+            in_channels,
+            out_channels,
+            kernel_size,
+        )
+        self.window: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        self.factors = kronecker_factors(out_channels, in_channels)
+        signs = torch.randint(2, (len(self.factors.gated),)) * 2.0 - 1
+        self.logits = nn.Parameter(gate_init * (torch.ones_like(signs) if dense else signs))
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        fan_in = in_channels * kernel_size**2 / self.groups
+        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_in))
+
+    def gates(self) -> Tensor:
+        """g ``(K,)``: exactly 0 or 1, with the straight-through gradient."""
+        signs = torch.where(self.logits.detach() > 0, 1.0, -1.0).to(self.logits)
+        return ((signs + (self.logits - self.logits.detach())) + 1) / 2
+
+    @property
+    def groups(self) -> int:
+        """Groups that the gates leave now."""
+        return int(group_count(self.factors, [int(logit > 0) for logit in self.logits.tolist()]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
+        mask = kronecker_mask(self.factors, self.gates())
+        return F.conv2d(x, self.weight * mask[:, :, None, None], self.bias, **self.window)
+
+    def derive(self) -> GatheredGroupConv2d:
+        """The same function as a plain grouped convolution, with copies of the weights."""
+        gates = [int(logit > 0) for logit in self.logits.tolist()]
+        plain = grouped_convolution(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,
+            gates,
+            bias=self.bias is not None,
+            **self.window,
+        )
+        plain = plain.to(self.weight.device, self.weight.dtype)
+        plain.inherit(self.weight, self.bias)
+        return plain.train(self.training)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, groups={self.groups}"
+
+
+def grouped_convolution(
+    in_channels: int, out_channels: int, kernel_size: int, gates: Any, **window: Any
+) -> GatheredGroupConv2d:
+    """The plain grouped convolution of gates, with fresh weights.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        kernel_size: k.
+        gates: 0 or 1 for each of :attr:`KroneckerFactors.gated`.
+        window: Stride, padding, dilation, bias, as of ``nn.Conv2d``.
+    """
+    factors = kronecker_factors(out_channels, in_channels)
+    mask = kronecker_mask(factors, torch.tensor(gates, dtype=torch.float32))
+    # Rows of one group are equal, and rows of different groups share no input.
+    inputs, outputs = [], []
+    for row in mask.unique(dim=0).flip(0):
+        inputs.append(row.nonzero().flatten().tolist())
+        outputs.append((mask == row).all(dim=1).nonzero().flatten().tolist())
+    return GatheredGroupConv2d(inputs, outputs, in_channels, out_channels, kernel_size, **window)
+
+
+def _primes(number: int) -> list[int]:
+    found, divisor = [], 2
+    while divisor * divisor <= number:
+        while number % divisor == 0:
+            found.append(divisor)
+            number //= divisor
+        divisor += 1
+    return found + [number] * (number > 1)
