@@ -30,9 +30,8 @@ def flops(
     from groupnas.spaces import load_space
 
     chosen = load_space(space)
-    table = count(
-        chosen, Grouping.load(grouping) if grouping else Grouping.even(chosen), convention
-    )
+    counted = Grouping.load(grouping) if grouping else Grouping.even(chosen)
+    table = count(chosen.fitted(counted), counted, convention)
     if as_json:
         print(json.dumps(table.to_dict(), indent=2))
     elif markdown:

@@ -53,7 +53,7 @@ class ConsoleProgress(Observer):
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         self._done = record["epoch"]
-        columns = _training_columns(record) if "validation" in record else _search_columns(record)
+        columns = _columns(record)
         cells = {"epoch": f"{record['epoch']}/{self._total}", **columns}
         widths = [max(len(name), 2 * len(str(self._total)) + 1, 7) for name in cells]
         if self._lines % _HEADER_EVERY == 0:
@@ -78,7 +78,21 @@ class ConsoleProgress(Observer):
         self.console.print(line, soft_wrap=not self.console.is_terminal)
 
 
-def _search_columns(record: dict[str, Any]) -> dict[str, str]:
+def _columns(record: dict[str, Any]) -> dict[str, str]:
+    """What a person wants to see of an epoch: of a training, of learned masks, or of whatever."""
+    if "validation" in record:
+        return _training_columns(record)
+    if "entropy" in record:
+        return _mask_columns(record)
+    numbers = {**record, **record.get("errors", {})}
+    return {
+        name: f"{value:#.4g}" if isinstance(value, float) else str(value)
+        for name, value in numbers.items()
+        if isinstance(value, (int, float)) and name != "epoch"
+    }
+
+
+def _mask_columns(record: dict[str, Any]) -> dict[str, str]:
     """Losses, share of channels that changed group, entropy, channels of every group."""
     masks = record["mask_loss"]
     return {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
@@ -24,6 +26,7 @@ from groupnas.errors import InputError
 
 if TYPE_CHECKING:
     from groupnas.engine.search import Run
+    from groupnas.engine.strategy import Strategy
     from groupnas.spaces.space import SearchSpace
 
 # What a run must be started with and a resumed one takes from its config.yaml.
@@ -50,6 +53,14 @@ def search(
     strategy: Annotated[
         str | None,
         Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        Parameter(
+            help="What the network found may cost in MACs, relative to even groups; else as the "
+            "strategy says.",
+            validator=Number(gt=0),
+        ),
     ] = None,
     out: RunOut = None,
     seed: Seed = None,
@@ -89,26 +100,37 @@ def search(
         if arguments[name] is None:
             raise InputError(f"search needs --{name} (only --resume knows it already)")
     folder = out or _default_folder(arguments, strategy or "gumbel")
-    _search(arguments, folder, strategy, epochs, resume, tensorboard)
+    _search(arguments, folder, _settings(strategy, budget, resume), epochs, resume, tensorboard)
+
+
+def _settings(strategy: str | None, budget: float | None, resume: bool) -> Strategy | None:
+    """The strategy of the options; ``None`` where the run that is resumed knows it."""
+    from groupnas.budget import Budget
+    from groupnas.engine.strategy import load_strategy
+
+    if strategy is None and resume:
+        if budget is not None:
+            raise InputError("--budget: a resumed run keeps its own; leave it out")
+        return None
+    settings = load_strategy(strategy or "gumbel")
+    return settings if budget is None else settings.with_budget(Budget(total=budget))
 
 
 def _search(
     arguments: dict[str, Any],
     folder: Path,
-    strategy: str | None,
+    settings: Strategy | None,
     epochs: int | None,
     resume: bool,
     tensorboard: bool,
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.engine.run_folder import RunFolder
-    from groupnas.engine.strategy import load_strategy
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
 
     chosen = load_space(arguments["space"])
     find_dataset(arguments["data"])
-    settings = load_strategy(strategy or "gumbel") if strategy or not resume else None
     if not resume:
         RunFolder(folder).check_free()
 
@@ -168,43 +190,57 @@ def _tensorboard(folder: Path) -> list[Any]:
 def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.cli.tables import print_table
     from groupnas.engine.run_folder import FOUND
-    from groupnas.report import plot_history, plot_tetris
+    from groupnas.report import plot_tetris
 
     result = run.result
-    before, after = result["macs_before"], result["macs_after"]
-    errors = result["validation_errors"]
-    total_before, total_after = sum(before.values()), sum(after.values())
-    rows = [["", *space.groups, "all"]]
-    for label, macs, total in (("before", before, total_before), ("after", after, total_after)):
-        rows.append([f"MACs {label}", *map(_short, macs.values()), _short(total)])
-    rows.append(
-        [
-            "change",
-            *(f"{after[g] / before[g] - 1:+.1%}" for g in space.groups),
-            f"{total_after / total_before - 1:+.1%}",
-        ]
-    )
-    for network in ("constant", "supernet", "derived"):
-        rows.append(
-            [f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in errors[network].values())]
-        )
-    print_table(rows, numbers=True)
-    channels = result["channels"]
-    print(
-        f"{result['moved']} of {channels} channels moved to another group; group sizes differ by "
-        f"{result['resized']}. Entropy {result['entropy']:.2f}, {result['decided']:.0%} decided."
-    )
-    for finding in result["health"]:
+    print_table(_rows(result, space), numbers=True)
+    print(_changes(result))
+    for finding in result.get("health", []):
         print(f"health: {finding}")
-    tetris, history = run.folder / "tetris.png", run.folder / "history.png"
-    plot_tetris([("initial", run.initial), ("found", run.grouping)], tetris, [None, 0])
-    plot_history(list(run.history), history)
-    for label, path in (
-        ("grouping", run.folder / FOUND),
-        ("Tetris plot", tetris),
-        ("history plot", history),
-    ):
+    written = {"grouping": run.folder / FOUND, "Tetris plot": run.folder / "tetris.png"}
+    plot_tetris([("initial", run.initial), ("found", run.grouping)], written["Tetris plot"])
+    if "entropy" in result:  # of masks
+        from groupnas.report import plot_history
+
+        written["history plot"] = run.folder / "history.png"
+        plot_history(list(run.history), written["history plot"])
+    for label, path in written.items():
         print(f"{label}: {path}")
+
+
+def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
+    """MACs before and after, and validation errors where the strategy has any."""
+    before, after = result["macs_before"], result["macs_after"]
+    total_before, total_after = sum(before.values()), sum(after.values())
+    rows = [
+        ["", *space.groups, "all"],
+        ["MACs before", *map(_short, before.values()), _short(total_before)],
+        ["MACs after", *(_short(after[g]) if g in after else "" for g in space.groups)],
+        ["change", *(f"{after[g] / before[g] - 1:+.1%}" if g in after else "" for g in before)],
+    ]
+    rows[2].append(_short(total_after))
+    rows[3].append(f"{total_after / total_before - 1:+.1%}")
+    for network, errors in result.get("validation_errors", {}).items():
+        values = [errors[key] for key in (*space.groups, "mean")]
+        rows.append([f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in values)])
+    return rows
+
+
+def _changes(result: Mapping[str, Any]) -> str:
+    """How far the grouping is from the one that the search started with, in a sentence or two."""
+    if result["resized"] is None:
+        text = f"{result['channels']} channels, in units of other widths than the space's."
+    else:
+        text = (
+            f"Group sizes differ from the initial ones by {result['resized']} of "
+            f"{result['channels']} channels."
+        )
+    if "entropy" in result:
+        text += (
+            f" {result['moved']} channels moved to another group; entropy {result['entropy']:.2f}, "
+            f"{result['decided']:.0%} decided."
+        )
+    return text
 
 
 def _short(macs: int) -> str:

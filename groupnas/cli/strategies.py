@@ -21,15 +21,6 @@ def strategies(*, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    header = ["strategy", "epochs", "warm-up", "relaxation", "title"]
-    body = [
-        [
-            row["name"],
-            str(row["epochs"]),
-            str(row["warmup_epochs"]),
-            row["masks"]["relaxation"],
-            row["title"],
-        ]
-        for row in rows
-    ]
+    header = ["strategy", "algorithm", "title"]
+    body = [[row["name"], row["algorithm"], row["title"]] for row in rows]
     print_table([header, *body])

@@ -30,6 +30,7 @@ layers:
   - {name: output, op: linear}
 """
 STRATEGY = """
+algorithm: masks
 title: Quick
 warmup_epochs: 1
 epochs: 2
