@@ -116,6 +116,14 @@ class Strategy(_Model):
             raise InputError(f"--epochs: {self.algorithm} has no epochs; leave it out")
         return validate(type(self), {**self.model_dump(), "epochs": epochs}, "--epochs")
 
+    def with_text(self, text: str) -> Self:
+        """The same strategy with what stood behind ``=`` in its name, e.g. shares by hand.
+
+        Raises:
+            InputError: it takes no such text.
+        """
+        raise InputError(f"{self.algorithm}={text}: {self.algorithm} takes nothing behind '='")
+
     def with_budget(self, budget: Budget | None) -> Self:
         """The same strategy with another budget."""
         return self.model_copy(update={"budget": budget})
@@ -124,12 +132,18 @@ class Strategy(_Model):
 def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     """The strategy that a name, ``name:preset`` or a path means; ``./strategies`` comes first.
 
+    What follows a ``=`` is for the algorithm: ``manual=nose:0.8,mouth:1.2``.
+
     Raises:
         InputError: no such strategy, preset or algorithm, or a file that is wrong (names the key
             at fault).
     """
-    data, path = read_preset("strategies", os.fspath(strategy))
-    return strategy_from(data, str(path))
+    name, text = os.fspath(strategy), None
+    if "=" in name and not os.path.exists(name):
+        name, text = name.split("=", 1)
+    data, path = read_preset("strategies", name)
+    found = strategy_from(data, str(path))
+    return found if text is None else found.with_text(text)
 
 
 def strategy_from(data: Any, origin: str) -> Strategy:

@@ -94,13 +94,12 @@ class Manual(_Control):
             raise InputError(f"{self.file}: {error}") from error
         return found
 
-    @classmethod
-    def from_text(cls, text: str) -> Manual:
-        """The strategy that ``"nose:0.8,mouth:1.2"`` means.
-
-        Raises:
-            InputError: an entry that is not ``group:weight``.
-        """
+    def with_text(self, text: str) -> Manual:
+        """Of ``nose:0.8,mouth:1.2``, or of the path of a ``grouping.json``."""
+        if text.endswith(".json"):
+            return self.model_copy(
+                update={"title": f"The grouping {text}", "file": text, "weights": {}}
+            )
         weights = {}
         for entry in text.split(","):
             group, colon, number = entry.strip().partition(":")
@@ -112,7 +111,9 @@ class Manual(_Control):
                 ) from error
             if not colon or not 0 < weights[group] < float("inf"):
                 raise InputError(f"manual: {entry!r}: a weight must be positive")
-        return cls(title=f"By hand, {text}", weights=weights)
+        return self.model_copy(
+            update={"title": f"By hand, {text}", "file": None, "weights": weights}
+        )
 
 
 class Ungrouped(_Control):
