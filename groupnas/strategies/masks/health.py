@@ -57,12 +57,12 @@ def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[s
     if progress >= 0.25 and last["moved"] < SILENT_MOVED:
         findings.append(
             f"silent: {last['moved']:.1%} of the channels left their first group; a larger "
-            "masks.optimizer.lr or a Gumbel relaxation would move them"
+            "learning rate of the masks or a Gumbel relaxation would move them"
         )
     if progress == 1 and last["entropy"] > UNDECIDED_ENTROPY:
         findings.append(
-            f"undecided: entropy {last['entropy']:.2f} of 1; more epochs or a larger "
-            "masks.optimizer.lr would decide them"
+            f"undecided: entropy {last['entropy']:.2f} of 1; more epochs, a larger "
+            "learning rate of the masks or masks.entropy would decide them"
         )
     if progress == 1 and last["changed"] > RESTLESS_CHANGED:
         findings.append(
@@ -76,7 +76,7 @@ def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
 
     Args:
         errors: ``constant``, ``supernet`` and ``derived``, as of
-            :func:`groupnas.engine.evaluate.final_errors`.
+            :func:`groupnas.strategies.masks.errors.final_errors`.
     """
     constant = errors["constant"]["mean"]
     best = min(errors["supernet"]["mean"], errors["derived"]["mean"])

@@ -1,13 +1,18 @@
-"""Algorithm 1 of paper 000: masks on validation batches and weights on training batches in turn."""
+"""Algorithm 1 of paper 000: masks on validation batches and weights on training batches in turn.
+
+And its relatives: the masks' gradient may be of second order, or masks and weights may descend the
+training loss together.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from groupnas.accountant import flops
 from groupnas.engine.job import Means, Record, check_finite
@@ -21,12 +26,16 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.masks.errors import final_errors
 from groupnas.strategies.masks.health import diagnose, diagnose_errors, vitals
+from groupnas.strategies.masks.penalty import Penalty
 from groupnas.strategies.masks.settings import MaskSearch
+from groupnas.strategies.masks.unrolled import unrolled_gradient
 from groupnas.task import Task
+
+Batch = tuple[Tensor, Any]
 
 
 class BilevelSearch(SearchJob):
-    """The state of a search and its two kinds of step; first-order.
+    """The state of a search and its kinds of step.
 
     Args:
         space: The space to search.
@@ -37,7 +46,8 @@ class BilevelSearch(SearchJob):
         device: Where the supernet lives.
 
     Raises:
-        InputError: task and space do not fit together, or too few photos to split.
+        InputError: task and space do not fit together, too few photos to split, or a penalty
+            without a budget.
     """
 
     def __init__(
@@ -61,8 +71,12 @@ class BilevelSearch(SearchJob):
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weights = list(self.net.weight_parameters())
         self._logits = list(self.net.arch_parameters())
-        self._weight_optimizer = make_optimizer(strategy.weights, self._weights)
-        self._mask_optimizer = make_optimizer(strategy.masks.optimizer, self._logits)
+        together = [] if strategy.masks.optimizer else self._logits
+        self._weight_optimizer = make_optimizer(strategy.weights, [*self._weights, *together])
+        self._mask_optimizer: torch.optim.Optimizer | None = None
+        if strategy.masks.optimizer:
+            self._mask_optimizer = make_optimizer(strategy.masks.optimizer, self._logits)
+        self._penalty = Penalty(space, strategy.masks.entropy, strategy.penalty, strategy.budget)
         self._temperature = Temperature(**strategy.masks.temperature.model_dump())
         self.initial = self.net.grouping()
         self.batch_size = self.train_stream.batch_size
@@ -72,9 +86,11 @@ class BilevelSearch(SearchJob):
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""
         train, validation = len(self.split.train), len(self.split.validation)
+        sides = f"{train:,} samples train the weights, {validation:,} the masks"
+        if self.strategy.levels == 1:
+            sides = f"{train:,} samples train weights and masks, {validation:,} validate"
         return [
-            f"{self.space.name} on {self.task.name}: {train:,} samples train the weights, "
-            f"{validation:,} the masks",
+            f"{self.space.name} on {self.task.name}: {sides}",
             f"{self.total_epochs} epochs, {self.strategy.warmup_epochs} of them warm-up",
         ]
 
@@ -92,10 +108,15 @@ class BilevelSearch(SearchJob):
         sums, mask_steps = Means(), 0
         for step in range(steps):
             self._set_schedules(epoch + step / steps)
-            if searching and step % self.strategy.mask_every == 0:
-                self._mask_step(sums)
+            if not searching:
+                self._weight_step(sums)
+            elif self.strategy.levels == 1:
+                self._joint_step(sums)
+            elif step % self.strategy.mask_every:
+                self._weight_step(sums)
+            else:
                 mask_steps += 1
-            self._weight_step(sums)
+                self._weight_step(sums, self._mask_step(sums))
             on_step(step + 1, steps)
         after = self.net.grouping()
         channels = sum(map(len, after.assignments.values()))
@@ -108,6 +129,7 @@ class BilevelSearch(SearchJob):
             "error": sums.table("error", self.space.groups),
             "temperature": self._temperature(self._search_progress(epoch)),
             "mask_gradient": sums.mean("mask_gradient"),
+            "penalty": sums.mean("penalty"),
             **vitals(self.net),
             "changed": after.changed(before) / channels,
             "moved": after.changed(self.initial) / channels,
@@ -122,27 +144,91 @@ class BilevelSearch(SearchJob):
         self.history.append(record)
         return record
 
-    def _mask_step(self, sums: Means) -> None:
-        """Descend the validation loss by the logits, weights fixed (lines 7-8)."""
-        x, target = self._next_batch(self.validation_stream)
-        predicted = self.net(x)
-        loss = self.task.loss(predicted, target)
-        sums.add("mask_loss", check_finite(loss, "validation"))
-        with torch.no_grad():
-            sums.add("error", self.task.errors(predicted, target).mean(dim=0))
-        gradients = list(torch.autograd.grad(loss, self._logits))
-        sums.add("mask_gradient", torch.cat([g.flatten() for g in gradients]).abs().mean())
-        _step(self._mask_optimizer, self._logits, gradients)
+    def _mask_step(self, sums: Means) -> Batch | None:
+        """Descend the validation loss by the logits, weights fixed (lines 7-8).
 
-    def _weight_step(self, sums: Means) -> None:
+        Returns:
+            The training batch that it looked ahead with, if it did: the weights' next.
+        """
+        ahead = self._next_batch(self.train_stream) if self.strategy.order == 2 else None
+        batch = self._next_batch(self.validation_stream)
+        if ahead is None:
+            loss = self._loss(batch, sums)
+            gradients = list(torch.autograd.grad(loss, self._logits))
+        else:
+            gradients, loss = self._look_ahead(ahead, batch, sums)
+        sums.add("mask_loss", check_finite(loss, "validation"))
+        if self._penalty:
+            penalty = self._penalty(self.net)
+            sums.add("penalty", penalty)
+            more = torch.autograd.grad(penalty, self._logits)
+            gradients = [g + m for g, m in zip(gradients, more, strict=True)]
+        sums.add("mask_gradient", _mean_size(gradients))
+        assert self._mask_optimizer is not None
+        _step(self._mask_optimizer, self._logits, gradients)
+        return ahead
+
+    def _weight_step(self, sums: Means, batch: Batch | None = None) -> None:
         """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
-        x, target = self._next_batch(self.train_stream)
+        x, target = batch or self._next_batch(self.train_stream)
         loss = self.task.loss(self.net(x), target)
         sums.add("train_loss", check_finite(loss, "training"))
         gradients = torch.autograd.grad(loss, self._weights)
         _step(self._weight_optimizer, self._weights, list(gradients))
 
-    def _next_batch(self, stream: Stream) -> tuple[Tensor, Any]:
+    def _joint_step(self, sums: Means) -> None:
+        """Descend the training loss by weights and logits at once."""
+        loss = self._loss(self._next_batch(self.train_stream), sums)
+        sums.add("train_loss", check_finite(loss, "training"))
+        if self._penalty:
+            penalty = self._penalty(self.net)
+            sums.add("penalty", penalty)
+            loss = loss + penalty
+        parameters = [*self._weights, *self._logits]
+        gradients = list(torch.autograd.grad(loss, parameters))
+        sums.add("mask_gradient", _mean_size(gradients[len(self._weights) :]))
+        _step(self._weight_optimizer, parameters, gradients)
+
+    def _loss(
+        self, batch: Batch, sums: Means | None = None, changes: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """The task's loss; with ``changes``, of the net with other weights and buffers."""
+        x, target = batch
+        predicted = self.net(x) if changes is None else functional_call(self.net, changes, (x,))
+        if sums is not None:
+            with torch.no_grad():
+                sums.add("error", self.task.errors(predicted, target).mean(dim=0))
+        return self.task.loss(predicted, target)
+
+    def _look_ahead(
+        self, train: Batch, validation: Batch, sums: Means
+    ) -> tuple[list[Tensor], Tensor]:
+        """The second-order gradient by the logits, and the validation loss after the step ahead.
+
+        All passes see one draw of the masks, as if it were part of the function: the state of the
+        random numbers is set back before each, and ends up where one pass would have left it.
+        They work on copies of the buffers, so that BatchNorm's running statistics stay untouched.
+        """
+        names = [f"blocks.{name}" for name, _ in self.net.blocks.named_parameters()]
+        cpu = torch.get_rng_state()
+        gpu = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+
+        def loss_at(batch: Batch, weights: Sequence[Tensor], into: Means | None = None) -> Tensor:
+            torch.set_rng_state(cpu)
+            if gpu is not None:
+                torch.cuda.set_rng_state(gpu, self.device)
+            buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+            return self._loss(batch, into, {**buffers, **dict(zip(names, weights, strict=True))})
+
+        return unrolled_gradient(
+            lambda weights: loss_at(train, weights),
+            lambda weights: loss_at(validation, weights, sums),
+            self._weights,
+            self._logits,
+            self._weight_optimizer.param_groups[0]["lr"],
+        )
+
+    def _next_batch(self, stream: Stream) -> Batch:
         start = time.perf_counter()
         batch = self.load(next(stream), self._data_rng)
         self.data_seconds += time.perf_counter() - start
@@ -154,11 +240,9 @@ class BilevelSearch(SearchJob):
     def _set_schedules(self, epoch: float) -> None:
         self.net.set_temperature(self._temperature(self._search_progress(epoch)))
         set_learning_rate(self._weight_optimizer, self.strategy.weights, epoch / self.total_epochs)
-        set_learning_rate(
-            self._mask_optimizer,
-            self.strategy.masks.optimizer,
-            max(self._search_progress(epoch), 0.0),
-        )
+        if self._mask_optimizer and self.strategy.masks.optimizer:
+            progress = max(self._search_progress(epoch), 0.0)
+            set_learning_rate(self._mask_optimizer, self.strategy.masks.optimizer, progress)
 
     def grouping(self) -> Grouping:
         """The masks' likeliest one."""
@@ -187,7 +271,7 @@ class BilevelSearch(SearchJob):
         return {
             "supernet": self.net.state_dict(),
             "weight_optimizer": self._weight_optimizer.state_dict(),
-            "mask_optimizer": self._mask_optimizer.state_dict(),
+            "mask_optimizer": self._mask_optimizer.state_dict() if self._mask_optimizer else {},
             "train_stream": self.train_stream.state_dict(),
             "validation_stream": self.validation_stream.state_dict(),
             "data_rng": self._data_rng.get_state(),
@@ -201,7 +285,8 @@ class BilevelSearch(SearchJob):
         """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         self.net.load_state_dict(state["supernet"])
         self._weight_optimizer.load_state_dict(state["weight_optimizer"])
-        self._mask_optimizer.load_state_dict(state["mask_optimizer"])
+        if self._mask_optimizer:
+            self._mask_optimizer.load_state_dict(state["mask_optimizer"])
         self.train_stream.load_state_dict(state["train_stream"])
         self.validation_stream.load_state_dict(state["validation_stream"])
         self._data_rng.set_state(state["data_rng"])
@@ -210,6 +295,10 @@ class BilevelSearch(SearchJob):
             torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.initial = type(self.initial).from_dict(state["initial"])
         self.history = list(state["history"])
+
+
+def _mean_size(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.cat([g.flatten() for g in gradients]).abs().mean()
 
 
 def _step(optimizer: torch.optim.Optimizer, parameters: list[Any], gradients: list[Tensor]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
-from groupnas.spaces.space import SearchSpace
-from groupnas.task import Task
+
+if TYPE_CHECKING:
+    from groupnas.engine.search_job import SearchJob
+    from groupnas.spaces.space import SearchSpace
+    from groupnas.task import Task
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
@@ -32,27 +36,38 @@ class Masks(_Model):
         init: Logits all one, N(0, 1), or an even division.
         confidence: With the even division, the probability of a channel's own group.
         temperature: Of the relaxation.
-        optimizer: Of the logits.
+        optimizer: Of the logits, where they have one of their own: with two levels.
+        entropy: Weight, in the masks' loss, of the mean entropy of the channels' probabilities
+            over ln G, in [0, 1]: what is undecided costs.
     """
 
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
     init: Literal["ones", "normal", "even"] = "ones"
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     temperature: TemperatureSettings = TemperatureSettings()
-    optimizer: Optimizer
+    optimizer: Optimizer | None = None
+    entropy: Weight = 0.0
 
 
 class MaskSearch(Strategy):
-    """All settings of a bilevel search (paper 000, Algorithm 1).
+    """All settings of a search by masks: bilevel (paper 000, Algorithm 1), or on a single level.
 
     Attributes:
         warmup_epochs: Epochs that train weights only, before the search epochs.
-        epochs: Search epochs: mask and weight steps in turn.
+        epochs: Search epochs.
         batch_size: Samples of a step.
-        validation: Share of the training samples that the masks learn from.
+        validation: Share of the training samples that the masks learn from; with one level, that
+            measures errors only.
+        levels: 2: mask steps on validation batches and weight steps on training batches in turn.
+            1: masks and weights descend the training loss in the same steps, by one optimiser,
+            ``weights``, whose weight decay pulls at the logits too (FLGC).
+        order: Of the masks' gradient. 2: as after one more weight step (DARTS, eq. 7), at four
+            passes a mask step instead of one.
         mask_every: Weight steps for each mask step.
         weights: Optimiser of the weights, over warm-up and search.
         masks: The masks' settings.
+        penalty: Weight, in the masks' loss, of squared ln(expected cost / limit), summed over the
+            budget's limits; needs a budget. The grouping found is scaled to meet that anyway.
     """
 
     algorithm: Literal["masks"] = "masks"
@@ -60,9 +75,24 @@ class MaskSearch(Strategy):
     epochs: Positive
     batch_size: Positive
     validation: Annotated[float, Field(gt=0, lt=1)]
+    levels: Literal[1, 2] = 2
+    order: Literal[1, 2] = 1
     mask_every: Positive = 1
     weights: Optimizer
     masks: Masks
+    penalty: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> MaskSearch:
+        if self.levels == 2 and self.masks.optimizer is None:
+            raise ValueError("masks.optimizer: missing; with two levels the masks have their own")
+        if self.levels == 1:
+            if self.masks.optimizer is not None:
+                raise ValueError("masks.optimizer: with levels: 1, weights is the one optimiser")
+            for key in ("order", "mask_every"):
+                if getattr(self, key) != 1:
+                    raise ValueError(f"{key}: must be 1 with levels: 1, got {getattr(self, key)}")
+        return self
 
     def start(
         self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
