@@ -328,7 +328,7 @@ def test_the_search_may_leave_its_weights(small: Path, monkeypatch: pytest.Monke
 
     def searching(*arguments: Any, **options: Any) -> Any:
         found = search(*arguments, **options)
-        seen.append({k: v.clone() for k, v in found.network.state_dict().items()})
+        seen.append({k: v.clone() for k, v in found.network().state_dict().items()})
         return found
 
     monkeypatch.setattr(module, "train", train)
