@@ -1,0 +1,326 @@
+"""``groupnas compare``: strategies, seeds and budgets, and how sure the differences are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import (
+    AllowPartial,
+    AsJson,
+    DataRoot,
+    Device,
+    Resume,
+    resolved,
+    whole_number,
+)
+from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.comparison import Comparison
+    from groupnas.comparison.compare import Progress
+    from groupnas.comparison.plan import Plan
+    from groupnas.tasks.landmarks.comparing import FaceData, InCascade
+
+# What a comparison must be started with and a resumed one takes from its config.yaml.
+_RECORDED: dict[str, type | UnionType] = {
+    "recipe": str,
+    "space": str | None,
+    "epochs": int | None,
+    "search_epochs": int | None,
+    "data_root": str | None,
+    "allow_partial": bool | None,
+    "limit": int | None,
+    "device": str | None,
+}
+_SEEDS = 3
+
+
+def compare(
+    folders: Annotated[
+        list[Path] | None,
+        Parameter(help="Comparisons to print, finished or not; nothing is run then."),
+    ] = None,
+    /,
+    *,
+    recipe: Annotated[
+        str | None,
+        Parameter(
+            help="Its local stage says data, crops, loss and training (300w:quick), or a file."
+        ),
+    ] = None,
+    space: Annotated[
+        str | None, Parameter(help="A search space, instead of the recipe's local one.")
+    ] = None,
+    strategies: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="What to compare (`groupnas strategies`), e.g. even random gumbel:quick.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, whole_number(f"So many, 0, 1, ... of each; {_SEEDS} by default.", 1)
+    ] = None,
+    budgets: Annotated[
+        list[float] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="MACs of the trained networks, relative to even groups; 1.0 by default.",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, whole_number("Of trainings, not the recipe's.", 1)] = None,
+    search_epochs: Annotated[
+        int | None, whole_number("Of searches, not the strategies'.", 1)
+    ] = None,
+    out: Annotated[
+        Path | None, Parameter(help="The comparison's folder; runs/... by default.")
+    ] = None,
+    jobs: Annotated[int | None, whole_number("Processes; by default one for each core.", 1)] = None,
+    cascade: Annotated[
+        Path | None,
+        Parameter(help="Score inside a cascade too, behind this model's global network."),
+    ] = None,
+    test: Annotated[
+        bool, Parameter(negative="", help="Score on the test faces too; needs --cascade.")
+    ] = False,
+    data_root: DataRoot = None,
+    allow_partial: AllowPartial = False,
+    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    device: Device = None,
+    resume: Resume = False,
+    baseline: Annotated[
+        str | None, Parameter(help="Tell differences to this strategy; even by default.")
+    ] = None,
+    table: Annotated[
+        Literal["VII", "VIII", "IX", "X"] | None,
+        Parameter(help="Print this table of the PicassoNet paper instead."),
+    ] = None,
+    searched: Annotated[
+        str | None, Parameter(help="What --table calls searched, where there are several.")
+    ] = None,
+    figure: Annotated[
+        Path | None, Parameter(help="Draw differences and errors: a .png, .svg or .pdf file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare strategies over seeds and budgets, at equal cost and with intervals.
+
+    Every strategy searches with every seed; what it finds is brought to each budget, trained from
+    scratch with the recipe's local training, and scored on faces that nothing was trained on.
+    Ctrl-C stops it, and --resume goes on, as it does after a crash; with --resume, strategies,
+    seeds, budgets, --cascade and --test can be added later. `groupnas compare FOLDER` prints what
+    is there.
+    """
+    if figure is not None:
+        from groupnas.report.figure import check_suffix
+
+        check_suffix(figure)
+    if folders:
+        if out is not None or resume or strategies:
+            raise InputError("compare: folders are printed only; leave out --out and what it runs")
+        show = folders
+    else:
+        given = {
+            "recipe": None if recipe is None else resolved(recipe),
+            "space": None if space is None else resolved(space),
+            "epochs": epochs,
+            "search_epochs": search_epochs,
+            "data_root": None if data_root is None else str(data_root.resolve()),
+            "allow_partial": allow_partial or None,
+            "limit": limit,
+            "device": device,
+        }
+        arguments = recorded_arguments("compare", out, given, _RECORDED) if resume else given
+        if arguments["recipe"] is None:
+            raise InputError("compare needs --recipe, or the folder of a comparison to print")
+        folder = (
+            out or Path("runs") / f"{Path(str(arguments['recipe'])).stem.replace(':', '_')}-compare"
+        )
+        _compare(arguments, folder, strategies or [], seeds, budgets, jobs, resume, cascade, test)
+        show, figure = [folder], figure or folder / "comparison.png"
+    _show(show, baseline, table, searched, figure, as_json)
+
+
+def _compare(
+    arguments: dict[str, Any],
+    folder: Path,
+    names: Sequence[str],
+    seeds: int | None,
+    budgets: Sequence[float] | None,
+    jobs: int | None,
+    resume: bool,
+    cascade: Path | None,
+    test: bool,
+) -> None:
+    # Names are checked before torch is imported: a typing mistake is answered at once.
+    from groupnas.comparison.plan import labelled
+    from groupnas.engine.run_folder import RunFolder
+    from groupnas.tasks import find_dataset, require_root
+
+    if not resume:
+        RunFolder(folder).check_free()
+        if not names:
+            raise InputError("compare needs --strategies; `groupnas strategies` lists them")
+    chosen = labelled([resolved(name) for name in names], arguments["search_epochs"])
+    before = _plan(folder) if resume else None
+
+    from groupnas.comparison.compare import compare as run
+    from groupnas.tasks.landmarks.comparing import FaceData
+    from groupnas.tasks.landmarks.recipe import load_recipe
+
+    recipe = load_recipe(arguments["recipe"]).with_epochs(arguments["epochs"])
+    root = require_root(find_dataset(recipe.data), arguments["data_root"])
+    data = FaceData(
+        recipe=recipe,
+        root=root,
+        allow_partial=bool(arguments["allow_partial"]),
+        limit=arguments["limit"],
+    )
+    told, more = _scorers(folder, data, cascade, test, resume, arguments["device"] or "cpu")
+    try:
+        run(
+            data.space(arguments["space"]),
+            data,
+            {**(before.strategies if before else {}), **chosen},
+            folder,
+            training=recipe.local_stage.training,
+            seeds=range(seeds) if seeds else (before.seeds if before else range(_SEEDS)),
+            budgets=budgets or (before.budgets if before else (1.0,)),
+            validation=recipe.validation,
+            more=more,
+            sampling=data.sampling,
+            device=arguments["device"] or "cpu",
+            jobs=jobs,
+            resume=resume,
+            on_progress=_say,
+            arguments={**arguments, **told},
+        )
+    except KeyboardInterrupt:
+        raise SystemExit(say_stopped("compare", folder)) from None
+
+
+def _plan(folder: Path) -> Plan:
+    """What a comparison that is resumed has run so far."""
+    from groupnas.comparison.plan import Plan
+    from groupnas.engine.run_folder import CONFIG, RunFolder
+
+    return Plan.from_dict(RunFolder(folder).read_config(), str(folder / CONFIG))
+
+
+def _scorers(
+    folder: Path, data: FaceData, cascade: Path | None, test: bool, resume: bool, device: str
+) -> tuple[dict[str, Any], dict[str, InCascade]]:
+    """What is recorded of the cascade, and the further scores that it gives."""
+    from groupnas.engine.run_folder import RunFolder
+    from groupnas.tasks.landmarks.comparing import InCascade
+
+    recorded = RunFolder(folder).read_config()["arguments"] if resume else {}
+    model = cascade or (Path(recorded["cascade"]) if recorded.get("cascade") else None)
+    test = test or bool(recorded.get("test"))
+    if model is None:
+        if test:
+            raise InputError("--test needs --cascade, the model whose global network finds faces")
+        return {"cascade": None, "cascade_weights": None, "test": None}, {}
+    scorer = InCascade(model=model.resolve(), data=data, split="validation", device=device)
+    weights = scorer.weights()
+    if recorded.get("cascade_weights") not in (None, weights):
+        raise InputError(
+            f"{folder}: --cascade was {recorded['cascade']}, with other weights than {model} has; "
+            "a resumed comparison must not change them"
+        )
+    more = {"cascade": scorer}
+    if test:
+        more["test"] = InCascade(model=scorer.model, data=data, split="test", device=device)
+    told = {"cascade": str(scorer.model), "cascade_weights": weights, "test": test or None}
+    return told, more
+
+
+def _say(progress: Progress) -> None:
+    """One line for each piece that is over, on standard error."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    ended, count = progress.ended, f"{progress.done}/{progress.total}"
+    if ended is None:
+        line = f"{count} pieces are done"
+    elif ended.failed:
+        line = f"{count} {ended.piece}: failed: {ended.words}"
+    else:
+        line = f"{count} {ended.piece}: {ended.words}, {_duration(ended.seconds)}"
+        if progress.left is not None and progress.done < progress.total:
+            line += f"; about {_duration(progress.left)} left"
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _show(
+    folders: Sequence[Path],
+    baseline: str | None,
+    table: str | None,
+    searched: str | None,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.comparison import read_comparison
+    from groupnas.comparison.tables import paper_table
+
+    found = [read_comparison(folder, baseline) for folder in folders]
+    if table is not None:
+        rows = paper_table(table, found, searched)
+        print(json.dumps(rows, indent=2)) if as_json else print_table(rows, numbers=True)
+        return
+    if as_json:
+        told = [comparison.to_dict() for comparison in found]
+        print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    else:
+        for comparison in found:
+            _print(comparison)
+    if figure is not None and found[0].rows:
+        from groupnas.report.comparison import plot_comparison
+
+        path = plot_comparison(found[0], figure)
+        if not as_json:
+            print(f"figure: {path}")
+
+
+def _print(comparison: Comparison) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.comparison.tables import errors_table, parts_table, search_table
+
+    for samples in comparison.samples:
+        for budget in comparison.budgets:
+            rows = [r for r in comparison.rows if (r.samples, r.budget) == (samples, budget)]
+            if not rows:
+                continue
+            print(f"\n{samples}: {rows[0].count:,} samples, {rows[0].unit}, budget {budget:g}")
+            print_table(errors_table(comparison, samples, budget), numbers=True)
+            parts = parts_table(comparison, samples, budget)
+            if parts:
+                print()
+                print_table(parts, numbers=True)
+    if comparison.rows:
+        print("\nWhat searches cost; a training is one plain training of the baseline")
+        print_table(search_table(comparison), numbers=True)
+        print(
+            "\nMean ± standard deviation over seeds. Differences with 95 % intervals of a paired "
+            "bootstrap over photos and seeds, and over photos alone; * leaves out 0."
+        )
+    if comparison.missing:
+        listed = ", ".join(str(piece) for piece in comparison.missing[:5])
+        more = len(comparison.missing) - 5
+        print(f"not finished: {listed}{f' and {more} more' if more > 0 else ''}")

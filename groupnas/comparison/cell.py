@@ -1,0 +1,222 @@
+"""One piece of a comparison, done: a search, or a network trained from scratch and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groupnas.accountant import flops
+from groupnas.budget import Budget
+from groupnas.comparison.plan import Piece, Plan
+from groupnas.comparison.records import (
+    CELL,
+    VALIDATION,
+    errors_file,
+    remove_leftovers,
+    seconds,
+)
+from groupnas.comparison.samples import SampleErrors, Scorer
+from groupnas.engine.design import Design
+from groupnas.engine.evaluate import sample_errors
+from groupnas.engine.job import go_on
+from groupnas.engine.run_folder import FOUND, RESULT, RunFolder
+from groupnas.engine.search import search
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.split import Split, split_by_source
+from groupnas.engine.strategy import Strategy
+from groupnas.engine.training import Trained, Trainer, train
+from groupnas.spaces.space import SearchSpace
+from groupnas.task import Task, TaskSubset
+
+SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same photos
+_CONVENTION = "torchstat"  # what the tables of the PicassoNet paper count in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """All that a process needs to do pieces; it can be sent to one.
+
+    Attributes:
+        out: The comparison's folder.
+        space: What is searched.
+        load: Makes the task; picklable.
+        plan: What is compared.
+        more: Makers of further measurements by name; picklable.
+        sampling: How often each training sample is drawn in trainings; see
+            :class:`groupnas.engine.training.Trainer`.
+        device: A torch device.
+    """
+
+    out: Path
+    space: SearchSpace
+    load: Callable[[], Task]
+    plan: Plan
+    more: Mapping[str, Callable[[], Scorer]] = field(default_factory=dict)
+    sampling: Callable[[Split], Tensor | None] | None = None
+    device: str = "cpu"
+
+    def done(self, piece: Piece) -> bool:
+        """Whether a piece is finished: its last file is there."""
+        folder = self.out / piece.folder
+        if piece.budget is None:
+            return (folder / RESULT).is_file()
+        sets = (VALIDATION, *self.more)
+        return (folder / CELL).is_file() and all((folder / errors_file(s)).is_file() for s in sets)
+
+    def start(self) -> Callable[[Piece], str]:
+        """What does one piece, or goes on with it; returns a few words on what came out.
+
+        It raises :class:`InputError` as :func:`groupnas.engine.search.search` and
+        :func:`groupnas.engine.training.train` do.
+        """
+        return _Bench(self).do
+
+
+class _Bench:
+    """A process at work: the task is loaded once, and each scorer."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.plan = work, work.plan
+        self.task = work.load()
+        self.split = split_by_source(self.task.sources, work.plan.validation, SPLIT_SEED)
+        self._scorers: dict[str, Scorer] = {}
+
+    @cached_property
+    def searched(self) -> Task:
+        """What searches see."""
+        return TaskSubset(self.task, self.split.train)
+
+    def do(self, piece: Piece) -> str:
+        return self._search(piece) if piece.budget is None else self._train(piece)
+
+    def _search(self, piece: Piece) -> str:
+        folder = self.work.out / piece.folder
+        run = search(
+            self.work.space,
+            self.searched,
+            self._strategy(piece),
+            folder,
+            seed=piece.seed,
+            device=self.work.device,
+            resume=RunFolder(folder).exists,
+        )
+        return f"{len(run.history)} epochs" if run.history else "nothing to learn"
+
+    def _train(self, piece: Piece) -> str:
+        folder = RunFolder(self.work.out / piece.folder)
+        job = self._finished_search(piece)
+        strategy = self._strategy(piece)
+        assert piece.budget is not None
+        with torch.random.fork_rng():
+            design = job.design(budget_of(strategy, piece.budget, self.plan.measure))
+        cost = {
+            name: design.costs(name) for name in dict.fromkeys(("mac", "params", self.plan.measure))
+        }
+        trained = self._trained(piece, design, cost)
+        remove_leftovers(folder)
+        means: dict[str, dict[str, float]] = {}
+        for name in (VALIDATION, *self.work.more):
+            path = folder / errors_file(name)
+            found = SampleErrors.load(path) if path.is_file() else self._errors(name, trained)
+            if not path.is_file():
+                found.save(path)
+            means[name] = found.means()
+        if design.grouping is not None:
+            design.grouping.save(folder / FOUND)
+        cell = {
+            "strategy": piece.strategy,
+            "seed": piece.seed,
+            "budget": piece.budget,
+            "costs": cost,
+            "flops": self._flops(job, design),
+            "steps": self._steps * len(trained.history),
+            "seconds": seconds(folder),
+            "best_epoch": trained.result["best_epoch"],
+            "errors": means,
+        }
+        folder.write_json(CELL, cell)
+        return f"{means[VALIDATION]['mean']:.4g} {self.task.error_unit}"
+
+    def _trained(self, piece: Piece, design: Design, cost: dict[str, Any]) -> Trained:
+        folder = RunFolder(self.work.out / piece.folder)
+        with torch.random.fork_rng():
+            torch.manual_seed(piece.seed)  # equal weights where networks are equal
+            network = design.build(self.task.mean_output())
+        sampling = self.work.sampling
+        grouping = design.grouping
+        return train(
+            network,
+            self.task,
+            self.plan.training,
+            folder.path,
+            split=self.split,
+            seed=piece.seed,
+            device=self.work.device,
+            sampling=None if sampling is None else sampling(self.split),
+            resume=folder.exists,
+            # A search that was done again and found otherwise must not go on with this training.
+            arguments={"costs": cost, "grouping": grouping and grouping.to_dict()},
+        )
+
+    def _finished_search(self, piece: Piece) -> SearchJob:
+        """The piece's search as it ended; nothing of it is done again."""
+        folder = RunFolder(self.work.out / Piece(piece.strategy, piece.seed).folder)
+        with torch.random.fork_rng():
+            job = self._strategy(piece).start(
+                self.work.space, self.searched, seed=piece.seed, device=self.work.device
+            )
+            go_on(folder, job)
+        return job
+
+    def _strategy(self, piece: Piece) -> Strategy:
+        return self.plan.strategies[piece.strategy]
+
+    def _errors(self, name: str, trained: Trained) -> SampleErrors:
+        if name != VALIDATION:
+            if name not in self._scorers:
+                self._scorers[name] = self.work.more[name]()
+            return self._scorers[name](trained.network)
+        job = Trainer(
+            trained.network, self.task, self.plan.training, self.split, device=self.work.device
+        )
+        held_out = self.split.validation.tolist()
+        return SampleErrors(
+            errors=sample_errors(job, trained.network).numpy(),
+            groups=tuple(self.task.outputs),
+            weights=torch.tensor(list(self.task.outputs.values())).double().numpy(),
+            sources=np.array([self.task.sources[index] for index in held_out], dtype=np.str_),
+            unit=self.task.error_unit,
+        )
+
+    @property
+    def _steps(self) -> int:
+        """Of one epoch of a training."""
+        samples = len(self.split.train)
+        return samples // min(self.plan.training.batch_size, samples)
+
+    def _flops(self, job: SearchJob, design: Design) -> dict[str, dict[str, int]]:
+        """Operations of every group: where the search began, where it ended, what was trained."""
+        groupings = {"initial": job.initial, "found": job.grouping(), "trained": design.grouping}
+        return {
+            name: flops(self.work.space.fitted(grouping), grouping, _CONVENTION).per_group
+            for name, grouping in groupings.items()
+            if grouping is not None
+        }
+
+
+def budget_of(strategy: Strategy, total: float, measure: str) -> Budget:
+    """The budget of a strategy's network: its own, scaled so that the whole costs ``total``.
+
+    What its own says of single parts holds in proportion.
+    """
+    own = strategy.budget or Budget()
+    scale = total / (own.total or 1.0)
+    parts = {part: share * scale for part, share in own.parts.items()}
+    return own.model_copy(update={"measure": measure, "total": total, "parts": parts})

@@ -1,0 +1,220 @@
+"""A comparison from start to end, in a folder that survives being killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from groupnas.comparison.cell import Work
+from groupnas.comparison.plan import Piece, Plan, labelled, what_counts
+from groupnas.comparison.runner import Ended, cores, run_pieces
+from groupnas.comparison.samples import Scorer
+from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.engine.job import check_same, checked_device, describe_task, versions
+from groupnas.engine.run_folder import CONFIG, RunFolder
+from groupnas.engine.split import Split
+from groupnas.engine.strategy import Strategy
+from groupnas.engine.training import Training
+from groupnas.errors import InputError
+from groupnas.spaces.space import SearchSpace
+from groupnas.task import Task
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison is.
+
+    Attributes:
+        ended: The piece that was over last; ``None`` before the first.
+        done: Pieces that are finished, those of earlier runs included.
+        total: Of all.
+        left: Estimate of the seconds left; ``None`` before the first training is over.
+    """
+
+    ended: Ended[Piece] | None
+    done: int
+    total: int
+    left: float | None
+
+
+def compare(
+    space: SearchSpace,
+    load: Callable[[], Task],
+    strategies: Sequence[str] | Mapping[str, Strategy],
+    out: str | os.PathLike[str],
+    *,
+    training: Training,
+    seeds: Sequence[int] = (0, 1, 2),
+    budgets: Sequence[float] = (1.0,),
+    measure: str = "mac",
+    validation: float = 0.1,
+    more: Mapping[str, Callable[[], Scorer]] | None = None,
+    sampling: Callable[[Split], Tensor | None] | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Comparison:
+    """Search with every strategy and seed, train what is found from scratch, and compare it.
+
+    Each strategy searches once with each seed, on samples that leave out the held-out ones. What
+    it finds is fitted to every budget; that network gets fresh weights and is trained like all
+    others: with the same settings, on the same split, and for one seed in the same order and with
+    the same augmentation. The best epoch is chosen on the held-out samples, and so is the error
+    that is compared: a little too low for all alike.
+
+    Every piece of work ends with its own files, and is done once. A comparison that was killed, at
+    any moment, goes on with ``resume=True``; so does a finished one that is given further
+    strategies, seeds, budgets or measurements.
+
+    Args:
+        space: What is searched.
+        load: Makes the task; picklable (a function of a module, or an instance of its class),
+            since each process loads it for itself.
+        strategies: Names as of :func:`groupnas.comparison.plan.labelled`, or settings by label.
+        out: The folder.
+        training: How every network is trained.
+        seeds: Of searches and trainings.
+        budgets: Costs relative to even groups.
+        measure: What budgets count; see :class:`groupnas.budget.Budget`.
+        validation: Share of the samples, whole photos, that is held out.
+        more: Makers of further measurements, picklable, by names that can name files.
+        sampling: How often each training sample is drawn; see
+            :class:`groupnas.engine.training.Trainer`. Picklable.
+        device: A torch device.
+        jobs: Processes; by default as many as there are cores, and not more than pieces. They
+            share the cores' threads. A single one is this process.
+        resume: Go on with the comparison in ``out``.
+        on_progress: Told after each piece, and once before the first.
+        arguments: Plain values that the caller wants recorded in ``config.yaml``.
+
+    Returns:
+        What came out, of all pieces that are finished.
+
+    Raises:
+        InputError: wrong arguments or files; a folder that is in use, holds another comparison or
+            cannot be written; a resumed comparison whose space, data, training, or settings of a
+            strategy are not the same; or pieces that failed, when all others are done.
+    """
+    if not isinstance(strategies, Mapping):
+        strategies = labelled(strategies)
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs: expected at least 1, got {jobs}")
+    plan = Plan(
+        strategies=strategies,
+        seeds=tuple(seeds),
+        budgets=tuple(budgets),
+        measure=measure,
+        training=training,
+        validation=validation,
+    )
+    checked_device(device)
+    folder = RunFolder(out)
+    recorded = folder.read_config() if resume else None
+    if recorded is None:
+        folder.check_free()
+    config = _config(space, load(), device, arguments)
+    if recorded is not None:
+        plan = _joined(recorded, config, plan, folder)
+    with folder.locked():
+        if recorded is None:
+            folder.check_free()
+        folder.write_config({**config, **plan.to_dict()})
+        work = Work(
+            out=folder.path,
+            space=space,
+            load=load,
+            plan=plan,
+            more=dict(more or {}),
+            sampling=sampling,
+            device=device,
+        )
+        failed = _run(work, jobs, on_progress)
+    if failed:
+        what = "; ".join(f"{ended.piece}: {ended.words}" for ended in failed)
+        raise InputError(
+            f"{what}; resume to try again, `groupnas compare {folder.path}` shows the others"
+        )
+    return read_comparison(folder.path)
+
+
+def _run(
+    work: Work, jobs: int | None, on_progress: Callable[[Progress], None]
+) -> list[Ended[Piece]]:
+    """Do what is not done yet; the pieces that failed."""
+    plan = work.plan
+    searches = plan.searches()
+    trainings = [piece for search in searches for piece in plan.trainings(search)]
+    left = {piece for piece in (*searches, *trainings) if not work.done(piece)}
+    total = len(searches) + len(trainings)
+    waiting = [piece for piece in searches if piece in left]
+    ready = [p for p in trainings if p in left and Piece(p.strategy, p.seed) not in left]
+    jobs = jobs or max(1, min(cores(), len(left)))
+    failed: list[Ended[Piece]] = []
+    times: dict[bool, list[float]] = defaultdict(list)
+
+    def tell(ended: Ended[Piece] | None) -> None:
+        on_progress(Progress(ended, total - len(left), total, _seconds_left(left, times, jobs)))
+
+    def end(ended: Ended[Piece]) -> None:
+        if ended.failed:
+            failed.append(ended)
+        else:
+            left.discard(ended.piece)
+            times[ended.piece.budget is None].append(ended.seconds)
+        tell(ended)
+
+    def then(piece: Piece) -> list[Piece]:
+        return [] if piece.budget is not None else [p for p in plan.trainings(piece) if p in left]
+
+    tell(None)
+    if left:
+        threads = max(1, cores() // jobs)
+        run_pieces(work, [*waiting, *ready], then, jobs=jobs, threads=threads, on_end=end)
+    return failed
+
+
+def _seconds_left(
+    left: set[Piece], times: Mapping[bool, Sequence[float]], jobs: int
+) -> float | None:
+    """By the mean times of searches and of trainings so far."""
+    if not times.get(False):
+        return None
+    means = {kind: sum(seconds) / len(seconds) for kind, seconds in times.items() if seconds}
+    return sum(means.get(piece.budget is None, 0.0) for piece in left) / jobs
+
+
+def _config(
+    space: SearchSpace, task: Task, device: str, arguments: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    layers = repr((space.blocks, space.groups)).encode()
+    return {
+        "arguments": dict(arguments or {}),
+        "space": {"name": space.name, "fingerprint": hashlib.sha256(layers).hexdigest()},
+        "groups": list(space.groups),
+        "task": describe_task(task),
+        "device": device,
+        "versions": versions(),
+    }
+
+
+def _joined(
+    recorded: dict[str, Any], config: dict[str, Any], plan: Plan, folder: RunFolder
+) -> Plan:
+    """The recorded plan and what is new in this one; :class:`InputError` where they contradict."""
+    before = Plan.from_dict(recorded, str(folder / CONFIG))
+    keys = ("space", "task", "training", "measure", "validation")
+    check_same(recorded, {**config, **plan.to_dict()}, keys, folder)
+    was, now = (
+        {label: what_counts(strategy.model_dump(mode="json")) for label, strategy in of.items()}
+        for of in (before.strategies, plan.strategies)
+    )
+    check_same(was, now, [label for label in now if label in was], folder)
+    return before.joined(plan)

@@ -1,0 +1,171 @@
+"""What is compared: strategies, seeds and budgets, and the pieces of work that this makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
+from groupnas.errors import InputError
+from groupnas.schema import validate
+
+if TYPE_CHECKING:
+    from groupnas.engine.training import Training
+
+_LABEL = re.compile(r"[\w.+=,-]+")
+_UNIMPORTANT = ("title", "source")  # settings that change nothing
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A search, or the training of what it found at one budget.
+
+    Attributes:
+        strategy: Its label.
+        seed: Of everything random.
+        budget: Cost relative to even groups; ``None`` is the search.
+    """
+
+    strategy: str
+    seed: int
+    budget: float | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder, inside the comparison's."""
+        stem = f"{self.strategy}-s{self.seed}"
+        if self.budget is None:
+            return Path("search") / stem
+        return Path("train") / f"{stem}-b{self.budget:g}"
+
+    def __str__(self) -> str:
+        return " ".join(self.folder.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a comparison runs.
+
+    Attributes:
+        strategies: Settings by label; a label names folders.
+        seeds: Each strategy searches once with each, and its networks train with the same.
+        budgets: Costs of the trained networks, 1.0 being what even groups cost.
+        measure: What the budgets count; see :class:`groupnas.budget.Budget`.
+        training: How every network is trained.
+        validation: Share of the samples, whole photos, that no search and no training sees.
+    """
+
+    strategies: Mapping[str, Strategy]
+    seeds: tuple[int, ...]
+    budgets: tuple[float, ...]
+    measure: str
+    training: Training
+    validation: float
+
+    def __post_init__(self) -> None:
+        for what, values in (
+            ("strategies", tuple(self.strategies)),
+            ("seeds", self.seeds),
+            ("budgets", tuple(f"{budget:g}" for budget in self.budgets)),
+        ):
+            if not values or len(set(values)) < len(values):
+                listed = ", ".join(map(str, values))
+                raise InputError(f"{what}: expected one or more, each once; got {listed or 'none'}")
+        for label in self.strategies:
+            if not _LABEL.fullmatch(label):
+                raise InputError(f"strategy {label!r}: a label names folders; use letters, digits")
+        for budget in self.budgets:
+            if not 0 < budget < float("inf"):
+                raise InputError(f"budgets: expected numbers above 0, got {budget:g}")
+        for seed in self.seeds:
+            if not 0 <= seed < 2**63:
+                raise InputError(f"seeds: expected whole numbers from 0 on, got {seed}")
+        if not 0 < self.validation < 1:
+            raise InputError(f"validation: expected a share in (0, 1), got {self.validation}")
+
+    def searches(self) -> list[Piece]:
+        """All searches, seed by seed, so that a part of them is a comparison already."""
+        return [Piece(label, seed) for seed in self.seeds for label in self.strategies]
+
+    def trainings(self, search: Piece) -> list[Piece]:
+        """The trainings of what a search finds."""
+        return [replace(search, budget=budget) for budget in self.budgets]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for ``config.yaml``."""
+        return {
+            "measure": self.measure,
+            "validation": self.validation,
+            "training": self.training.model_dump(mode="json"),
+            "strategies": {
+                label: strategy.model_dump(mode="json")
+                for label, strategy in self.strategies.items()
+            },
+            "seeds": list(self.seeds),
+            "budgets": list(self.budgets),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], origin: str) -> Plan:
+        """The inverse of :meth:`to_dict`; :class:`InputError` names what is wrong of ``origin``."""
+        from groupnas.engine.training import Training
+
+        try:
+            return cls(
+                measure=str(data["measure"]),
+                validation=float(data["validation"]),
+                training=validate(Training, data["training"], f"{origin}: training"),
+                strategies={
+                    str(label): strategy_from(settings, f"{origin}: strategies.{label}")
+                    for label, settings in data["strategies"].items()
+                },
+                seeds=tuple(map(int, data["seeds"])),
+                budgets=tuple(map(float, data["budgets"])),
+            )
+        except (LookupError, AttributeError, TypeError) as error:
+            raise InputError(f"{origin}: is damaged, or not of a comparison: {error}") from error
+
+    def joined(self, more: Plan) -> Plan:
+        """This plan, then another's strategies, seeds and budgets that it does not have."""
+        return replace(
+            self,
+            strategies={**self.strategies, **more.strategies},
+            seeds=tuple(dict.fromkeys((*self.seeds, *more.seeds))),
+            budgets=tuple(dict.fromkeys((*self.budgets, *more.budgets))),
+        )
+
+
+def what_counts(strategy: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a strategy that its search depends on."""
+    return {key: value for key, value in strategy.items() if key not in _UNIMPORTANT}
+
+
+def labelled(names: Sequence[str], epochs: int | None = None) -> dict[str, Strategy]:
+    """The strategies that names or paths mean, by labels that can name folders.
+
+    ``gumbel:quick`` is labelled ``gumbel_quick`` and ``my/own.yaml`` is labelled ``own``; the
+    second of one label gets a number.
+
+    Args:
+        names: As :func:`groupnas.engine.strategy.load_strategy` takes them.
+        epochs: Replaces the search epochs of those strategies that have any.
+
+    Raises:
+        InputError: no such strategy, or a file that is wrong.
+    """
+    found: dict[str, Strategy] = {}
+    for name in dict.fromkeys(names):
+        strategy = load_strategy(name)
+        if "epochs" in type(strategy).model_fields:
+            strategy = strategy.with_epochs(epochs)
+        stem = re.sub(r"\.ya?ml(?=:|$)", "", Path(name).name)
+        stem = label = re.sub(r"[^\w.+=,-]+", "_", stem)
+        number = 1
+        while label in found:
+            number += 1
+            label = f"{stem}-{number}"
+        found[label] = strategy
+    return found

@@ -1,0 +1,102 @@
+"""Errors of every sample and group: what is measured of a network, and kept of it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+from groupnas.files import atomic_path
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SUBSET = "subset."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleErrors:
+    """The errors of one network on one set of samples.
+
+    Attributes:
+        errors: ``(N, G)`` float64, of every sample and group, in :attr:`unit`.
+        groups: Names of the G groups.
+        weights: ``(G,)`` float64, of the groups in a sample's mean: how many outputs each has.
+        sources: ``(N,)`` str, the photo of every sample.
+        unit: E.g. ``"NME %"``.
+        subsets: ``(N,)`` bool each: which samples belong to it.
+    """
+
+    errors: NDArray[np.float64]
+    groups: tuple[str, ...]
+    weights: NDArray[np.float64]
+    sources: NDArray[np.str_]
+    unit: str
+    subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def table(self, subset: str | None = None) -> NDArray[np.float64]:
+        """``(N, G + 1)``: errors of every group, then the mean over groups by their weights."""
+        mean = self.errors @ (self.weights / self.weights.sum())
+        table = np.concatenate([self.errors, mean[:, None]], axis=1)
+        return table if subset is None else table[self.subsets[subset]]
+
+    def photos(self, subset: str | None = None) -> NDArray[np.str_]:
+        """The photo of every sample of a subset, or of all."""
+        return self.sources if subset is None else self.sources[self.subsets[subset]]
+
+    def means(self) -> dict[str, float]:
+        """Mean error of every group, and ``mean`` over all of them."""
+        names = (*self.groups, "mean")
+        return dict(zip(names, self.table().mean(axis=0).tolist(), strict=True))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an ``.npz``, whole or not at all."""
+        arrays: dict[str, Any] = {
+            "errors": self.errors,
+            "groups": np.array(self.groups),
+            "weights": self.weights,
+            "sources": self.sources,
+            "unit": np.array(self.unit),
+            **{_SUBSET + name: members for name, members in self.subsets.items()},
+        }
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SampleErrors:
+        """Read what :meth:`save` wrote; an :class:`InputError` names a file that is not that."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            found = cls(
+                errors=arrays["errors"],
+                groups=tuple(arrays["groups"].tolist()),
+                weights=arrays["weights"],
+                sources=arrays["sources"],
+                unit=str(arrays["unit"]),
+                subsets={
+                    name.removeprefix(_SUBSET): members
+                    for name, members in arrays.items()
+                    if name.startswith(_SUBSET)
+                },
+            )
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path}: is damaged or holds no errors; remove it and resume"
+            ) from error
+        if found.errors.shape != (len(found.sources), len(found.groups)):
+            raise InputError(f"{path}: is damaged or holds no errors; remove it and resume")
+        return found
+
+
+Scorer = Callable[["nn.Module"], SampleErrors]
+"""Measures a trained network, which maps the task's inputs to its outputs, on further samples."""

@@ -1,0 +1,308 @@
+"""What a comparison's folder says: errors, differences to a baseline, and what searches cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groupnas.comparison.plan import Piece
+from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_json, seconds
+from groupnas.comparison.records import steps as count_steps
+from groupnas.comparison.samples import SampleErrors
+from groupnas.comparison.statistics import Difference, paired_differences, spread
+from groupnas.engine.run_folder import CONFIG, RESULT, RunFolder
+from groupnas.errors import InputError
+from groupnas.files import nearest
+
+BASELINE = "even"
+Spread = tuple[float, float | None]  # mean and standard deviation over seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One trained network: its piece, what ``cell.json`` says, and its errors by set."""
+
+    piece: Piece
+    told: Mapping[str, Any]
+    errors: Mapping[str, SampleErrors]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A strategy at one budget on one set of samples, over its seeds.
+
+    Attributes:
+        strategy: Its label.
+        budget: Relative to even groups.
+        samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
+        count: Samples in it.
+        seeds: That are finished.
+        cost: Of the network, in the comparison's measure; mean over seeds.
+        unit: Of the errors.
+        errors: Mean and standard deviation over seeds, of every group and of ``mean``.
+        differences: To the baseline with the same budget, over the seeds that both have; none for
+            the baseline itself, or where there is none.
+        relative: Those differences in units of the baseline's error.
+    """
+
+    strategy: str
+    budget: float
+    samples: str
+    count: int
+    seeds: tuple[int, ...]
+    cost: float
+    unit: str
+    errors: Mapping[str, Spread]
+    differences: Mapping[str, Difference]
+    relative: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON holds it."""
+        return {
+            **{key: value for key, value in vars(self).items() if key != "differences"},
+            "seeds": list(self.seeds),
+            "errors": {
+                name: {"mean": mean, "deviation": deviation}
+                for name, (mean, deviation) in self.errors.items()
+            },
+            "differences": {name: d.to_dict() for name, d in self.differences.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchCost:
+    """What the searches of a strategy took, a mean over seeds.
+
+    Attributes:
+        strategy: Its label.
+        seconds: Of all epochs.
+        steps: Of optimisers.
+        trainings: The seconds in units of one plain training, the baseline's.
+        training_steps: The steps in units of that training's.
+    """
+
+    strategy: str
+    seconds: float
+    steps: float
+    trainings: float
+    training_steps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that is finished of a comparison.
+
+    Attributes:
+        folder: Where it lies.
+        task: What was learned from.
+        groups: Names of the space's groups.
+        measure: Of costs.
+        baseline: What differences are to; ``None`` where that strategy is not in it.
+        rows: Errors.
+        searches: Costs of searches.
+        cells: Every trained network.
+        missing: Pieces that are not finished.
+    """
+
+    folder: Path
+    task: str
+    groups: tuple[str, ...]
+    measure: str
+    baseline: str | None
+    rows: tuple[Row, ...]
+    searches: tuple[SearchCost, ...]
+    cells: tuple[Cell, ...]
+    missing: tuple[Piece, ...]
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """The sets of samples and their subsets."""
+        return tuple(dict.fromkeys(row.samples for row in self.rows))
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """Those of finished networks."""
+        return tuple(dict.fromkeys(row.budget for row in self.rows))
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Those with finished networks."""
+        return tuple(dict.fromkeys(row.strategy for row in self.rows))
+
+    def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> Row | None:
+        """A row, if that is finished."""
+        key = (strategy, budget, samples)
+        return next((r for r in self.rows if (r.strategy, r.budget, r.samples) == key), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but single samples, as JSON holds it."""
+        return {
+            "task": self.task,
+            "groups": list(self.groups),
+            "measure": self.measure,
+            "baseline": self.baseline,
+            "rows": [row.to_dict() for row in self.rows],
+            "searches": [vars(cost) for cost in self.searches],
+            "networks": [dict(cell.told) for cell in self.cells],
+            "missing": [str(piece) for piece in self.missing],
+        }
+
+
+def read_comparison(
+    path: str | os.PathLike[str], baseline: str | None = None, *, draws: int = 10_000
+) -> Comparison:
+    """Read a comparison's folder, finished or not.
+
+    Args:
+        path: The folder.
+        baseline: The label of the strategy that others are compared with; ``even`` by default, and
+            then it may be missing.
+        draws: Of the bootstrap, which is seeded: the same folder gives the same intervals.
+
+    Raises:
+        InputError: no comparison there, a damaged file, or no such strategy.
+    """
+    folder = RunFolder(path)
+    if not folder.exists:
+        raise InputError(f"{folder.path}: no comparison here ({CONFIG} is missing)")
+    config = folder.read_config()
+    try:
+        labels, seeds = list(config["strategies"]), list(config["seeds"])
+        budgets = [float(budget) for budget in config["budgets"]]
+        groups, measure = tuple(config["groups"]), str(config["measure"])
+        task = str(config["task"]["name"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG}: is damaged, or not of a comparison") from error
+    if baseline is not None and baseline not in labels:
+        raise InputError(f"{folder.path}: baseline {baseline!r}: {nearest(baseline, labels)}")
+    trainings = [Piece(label, seed, b) for b in budgets for label in labels for seed in seeds]
+    cells = [cell for cell in (_read_cell(folder.path, piece) for piece in trainings) if cell]
+    finished = {cell.piece for cell in cells}
+    against = baseline or (BASELINE if BASELINE in labels else None)
+    return Comparison(
+        folder=folder.path,
+        task=task,
+        groups=groups,
+        measure=measure,
+        baseline=against,
+        rows=tuple(_rows(cells, measure, against, draws)),
+        searches=tuple(_search_costs(folder.path, labels, seeds, cells, against)),
+        cells=tuple(cells),
+        missing=tuple(piece for piece in trainings if piece not in finished),
+    )
+
+
+def _read_cell(out: Path, piece: Piece) -> Cell | None:
+    folder = out / piece.folder
+    if not (folder / CELL).is_file():
+        return None
+    told = read_json(folder / CELL)
+    sets = {name: folder / errors_file(name) for name in told.get("errors", {})}
+    return Cell(
+        piece=piece,
+        told=told,
+        errors={name: SampleErrors.load(file) for name, file in sets.items()},
+    )
+
+
+def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int) -> Iterator[Row]:
+    """A row for every budget, set, subset and strategy that has a finished network."""
+    for budget in dict.fromkeys(cell.piece.budget for cell in cells):
+        here = [cell for cell in cells if cell.piece.budget == budget]
+        for name in dict.fromkeys(name for cell in here for name in cell.errors):
+            having = [cell for cell in here if name in cell.errors]
+            for subset in (None, *having[0].errors[name].subsets):
+                tables = _Tables(having, name, subset)
+                if not len(tables.photos):
+                    continue
+                for strategy in dict.fromkeys(cell.piece.strategy for cell in having):
+                    yield tables.row(strategy, measure, baseline, draws)
+
+
+class _Tables:
+    """The errors of all networks of one budget on one set of samples, or a subset of it."""
+
+    def __init__(self, cells: Sequence[Cell], name: str, subset: str | None) -> None:
+        self.first = cells[0].errors[name]
+        for cell in cells:
+            other = cell.errors[name]
+            if other.groups != self.first.groups or not np.array_equal(
+                other.sources, self.first.sources
+            ):
+                raise InputError(
+                    f"{cell.piece}: its errors on {name!r} are not of the same samples as those "
+                    f"of {cells[0].piece}; compare them in a new folder"
+                )
+        self.cells = {(cell.piece.strategy, cell.piece.seed): cell for cell in cells}
+        self.name = name if subset is None else f"{name}/{subset}"
+        self.photos = self.first.photos(subset)
+        self.tables = {key: cell.errors[name].table(subset) for key, cell in self.cells.items()}
+        self.columns = (*self.first.groups, "mean")
+
+    def seeds(self, strategy: str) -> list[int]:
+        return [seed for label, seed in self.cells if label == strategy]
+
+    def row(self, strategy: str, measure: str, baseline: str | None, draws: int) -> Row:
+        seeds = self.seeds(strategy)
+        cells = [self.cells[strategy, seed] for seed in seeds]
+        means = np.stack([self.tables[strategy, seed].mean(axis=0) for seed in seeds])
+        differences: dict[str, Difference] = {}
+        relative: dict[str, float] = {}
+        shared = [s for s in seeds if baseline is not None and (baseline, s) in self.cells]
+        if shared and strategy != baseline:
+            mine = np.stack([self.tables[strategy, seed] for seed in shared])
+            other = np.stack([self.tables[str(baseline), seed] for seed in shared])
+            found = paired_differences(mine, other, self.photos.tolist(), draws=draws)
+            differences = dict(zip(self.columns, found, strict=True))
+            base = dict(zip(self.columns, other.mean(axis=(0, 1)).tolist(), strict=True))
+            relative = {name: d.mean / base[name] for name, d in differences.items()}
+        costs = [sum(cell.told["costs"][measure].values()) for cell in cells]
+        budget = cells[0].piece.budget
+        assert budget is not None
+        return Row(
+            strategy=strategy,
+            budget=budget,
+            samples=self.name,
+            count=len(self.photos),
+            seeds=tuple(seeds),
+            cost=float(np.mean(costs)),
+            unit=self.first.unit,
+            errors={name: spread(means[:, k].tolist()) for k, name in enumerate(self.columns)},
+            differences=differences,
+            relative=relative,
+        )
+
+
+def _search_costs(
+    out: Path,
+    labels: Sequence[str],
+    seeds: Sequence[int],
+    cells: Sequence[Cell],
+    baseline: str | None,
+) -> Iterator[SearchCost]:
+    """Of every strategy with a finished search; needs a training to measure by."""
+    plain = [cell for cell in cells if cell.piece.strategy == baseline] or list(cells)
+    plain = [cell for cell in plain if cell.piece.budget == plain[0].piece.budget]
+    if not plain:
+        return
+    training = float(np.mean([cell.told["seconds"] for cell in plain]))
+    training_steps = float(np.mean([cell.told["steps"] for cell in plain]))
+    for label in labels:
+        folders = [RunFolder(out / Piece(label, seed).folder) for seed in seeds]
+        folders = [folder for folder in folders if (folder / RESULT).is_file()]
+        if not folders:
+            continue
+        took = float(np.mean([seconds(folder) for folder in folders]))
+        steps = float(np.mean([count_steps(folder) for folder in folders]))
+        yield SearchCost(
+            strategy=label,
+            seconds=took,
+            steps=steps,
+            trainings=took / training if training else 0.0,
+            training_steps=steps / training_steps,
+        )
