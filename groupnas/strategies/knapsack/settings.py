@@ -1,0 +1,71 @@
+"""Settings of the knapsack strategy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
+
+if TYPE_CHECKING:
+    from groupnas.engine.search_job import SearchJob
+    from groupnas.spaces.space import SearchSpace
+    from groupnas.task import Task
+
+
+class Knapsack(Strategy):
+    """One slimmable training, every part's error against its cost, an exact allocation.
+
+    Attributes:
+        epochs: Passes over the training side.
+        batch_size: Samples of a step.
+        validation: Share of the training samples that the curves are measured on.
+        weights: Optimiser of the weights.
+        profiles: What may differ between sizes of a part. ``uniform``: the scale of the whole
+            part alone, so that only the split between parts is searched; ``depth``: how it
+            spreads its channels over depth, too; ``free``: also how it divides them between the
+            insides of blocks and what flows between blocks.
+        smallest: Least scale of a part, in even shares; its cost goes with the square.
+        widest: Greatest scale.
+        tilt: Logarithm of how much wider the last unit may get, and narrower the first.
+        ratio: Likewise for units inside blocks, against those between them.
+        sandwich: Each step trains the widest and the smallest profile without shape.
+        passes: Random profiles of every part that each step trains.
+        rounds: In which the curves are measured: first profiles without shape, then random ones,
+            then such as allocations use so far.
+        points: Profiles of every part in each round.
+        calibration: Batches that BatchNorm's statistics of each profile are collected from.
+    """
+
+    algorithm: Literal["knapsack"] = "knapsack"
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    weights: Optimizer
+    profiles: Literal["uniform", "depth", "free"] = "free"
+    smallest: Rate = 0.4
+    widest: Rate = 1.6
+    tilt: Rate = 0.5
+    ratio: Rate = 0.3
+    sandwich: bool = True
+    passes: Natural = 2
+    rounds: Positive = 4
+    points: Annotated[int, Field(ge=4, strict=True)] = 12
+    calibration: Positive = 8
+
+    @model_validator(mode="after")
+    def _trains(self) -> Knapsack:
+        if self.smallest >= self.widest:
+            raise ValueError(f"smallest: expected less than widest, {self.widest:g}")
+        if not self.sandwich and not self.passes:
+            raise ValueError("passes: expected at least 1 without the sandwich")
+        return self
+
+    def start(
+        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
+    ) -> SearchJob:
+        """As :meth:`Strategy.start`."""
+        from groupnas.strategies.knapsack.job import KnapsackJob
+
+        return KnapsackJob(space, task, self, seed, device)

@@ -1,0 +1,224 @@
+"""A network whose every part runs at every size: weights are shared, sizes are chosen per pass.
+
+A layer holds its weights at the widest size, and a pass uses the first channels of every unit
+(Yu et al., "Slimmable Neural Networks", ICLR 2019). Parts never mix, so that each takes sizes of
+its own: one pass of the network is an independent sample of every part. BatchNorm uses the batch's
+statistics; networks that are to be evaluated are taken out with :meth:`SlimmableNetwork.plain`,
+and their statistics are collected at their own sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groupnas.grouping import Grouping
+from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
+from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.layer import Block, Layer
+from groupnas.spaces.modules import channelwise, module_name, run_blocks, tail
+from groupnas.spaces.space import SearchSpace
+
+Widths = Mapping[str, int]
+
+
+class SlimmableLayer(nn.Module):
+    """One primitive layer with BatchNorm and activation, at any size up to its own.
+
+    Args:
+        layer: Its shape, at the widest.
+        usual: Input channels that it mostly has: what the MSRA initialisation goes by.
+    """
+
+    def __init__(self, layer: Layer, usual: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.activation = nn.Sequential(*tail(replace(layer, norm=False)))
+        self.pooling = channelwise(layer) if layer.op in ("avgpool", "maxpool") else None
+        self.weight: Tensor | None = None
+        self.bias: Tensor | None = None
+        if self.pooling is None:
+            inputs = layer.in_channels if layer.mixes_channels else 1
+            window = (layer.positions,) if layer.op == "linear" else (layer.kernel, layer.kernel)
+            fan_in = math.prod(window) * (usual if layer.mixes_channels else 1)
+            weight = torch.randn(layer.out_channels, inputs, *window) * math.sqrt(2 / fan_in)
+            self.weight = nn.Parameter(weight)
+            if layer.bias:
+                self.bias = nn.Parameter(torch.zeros(layer.out_channels))
+        self.scale = nn.Parameter(torch.ones(layer.out_channels)) if layer.norm else None
+        self.shift = nn.Parameter(torch.zeros(layer.out_channels)) if layer.norm else None
+
+    def forward(self, x: Tensor, inputs: int, outputs: int) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H', W')``, or ``(N, outputs)`` if linear."""
+        layer = self.layer
+        weight, bias = self.cut(inputs, outputs)
+        if self.pooling is not None:
+            x = self.pooling(x)
+        elif layer.op == "linear":
+            x = F.linear(x.flatten(1), cast(Tensor, weight), bias)
+        else:
+            groups = 1 if layer.mixes_channels else inputs
+            window = (layer.stride, layer.padding, layer.dilation)
+            x = F.conv2d(x, cast(Tensor, weight), bias, *window, groups)
+        if self.scale is not None and self.shift is not None:
+            scale, shift = self.scale[:outputs], self.shift[:outputs]
+            x = F.batch_norm(x, None, None, scale, shift, training=True)
+        return cast(Tensor, self.activation(x))
+
+    def cut(self, inputs: int, outputs: int) -> tuple[Tensor | None, Tensor | None]:
+        """Weight and bias of a size, shaped as a plain layer's."""
+        weight, bias = self.weight, self.bias
+        if weight is not None:
+            weight = weight[:outputs, :inputs] if self.layer.mixes_channels else weight[:outputs]
+            weight = weight.flatten(1) if self.layer.op == "linear" else weight
+        return weight, None if bias is None else bias[:outputs]
+
+
+class SlimmablePart(nn.Module):
+    """One group of a space, alone, at any size.
+
+    Args:
+        space: The space.
+        group: One of its groups.
+        widest: The most channels that the group may have in each free unit.
+    """
+
+    def __init__(self, space: SearchSpace, group: str, widest: Widths) -> None:
+        super().__init__()
+        usual = {unit: channels / len(space.groups) for unit, channels in space.free_units.items()}
+        self.space = space.only([group]).resized(widest)
+        self._ends = {unit: len(channels) for unit, channels in self.space.fixed.items()}
+        usual.update(self._ends)
+        self.blocks = nn.ModuleDict(
+            {
+                module_name(block.name): nn.ModuleList(
+                    SlimmableLayer(layer, min(usual[layer.in_unit], layer.in_channels))
+                    for layer in block.layers
+                )
+                for block in self.space.blocks
+            }
+        )
+
+    def forward(self, x: Tensor, widths: Widths) -> Tensor:
+        """Map the group's ``(N, C_in, H, W)`` to its ``(N, outputs)``.
+
+        Args:
+            x: The group's channels of the network's input.
+            widths: Channels of every free unit, at least 1 and at most the widest.
+        """
+        sizes = {**self._ends, **widths}
+
+        def compute(block: Block, x: Tensor) -> Tensor:
+            for module in self.layers_of(block):
+                layer = module.layer
+                x = module(x, sizes[layer.in_unit], sizes[layer.out_unit])
+            return x
+
+        return run_blocks(self.space.blocks, x, compute)
+
+    def layers_of(self, block: Block) -> list[SlimmableLayer]:
+        """The layers of a block, first to last."""
+        modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
+        return list(modules)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def start_from(self, values: Tensor | None) -> None:
+        """Make the output layer's weights small, and its biases ``values`` ``(outputs,)``."""
+        for block in self.space.blocks:
+            last = self.layers_of(block)[-1]
+            if last.layer.out_unit == "output" and last.weight is not None:
+                last.weight.mul_(0.01)
+                if last.bias is not None and values is not None:
+                    last.bias.copy_(values)
+
+
+class SlimmableNetwork(nn.Module):
+    """All groups of a space side by side, each at a size of its own.
+
+    Args:
+        space: The space.
+        widest: The most channels that a group may have in each free unit.
+        start: Where outputs start, ``(outputs,)``; 0 by default.
+    """
+
+    def __init__(self, space: SearchSpace, widest: Widths, start: Tensor | None = None) -> None:
+        super().__init__()
+        self.space = space
+        self.parts = nn.ModuleList(SlimmablePart(space, group, widest) for group in space.groups)
+        outputs = list(space.outputs.values())
+        starts = [None] * len(outputs) if start is None else start.split(outputs)
+        for part, values in zip(self._parts(), starts, strict=True):
+            part.start_from(values)
+
+    def forward(self, x: Tensor, sizes: Mapping[str, Widths]) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``.
+
+        Args:
+            x: The network's input.
+            sizes: ``{group: {unit: channels}}``.
+        """
+        pieces = x.split(list(self.space.inputs.values()), dim=1)
+        triples = zip(self.space.groups, self._parts(), pieces, strict=True)
+        return torch.cat([part(piece, sizes[group]) for group, part, piece in triples], dim=1)
+
+    @torch.no_grad()
+    def plain(self, grouping: Grouping) -> GroupedNetwork:
+        """The derived network of a grouping with these weights, on their device.
+
+        In training mode its outputs are the slimmable network's at the grouping's sizes, as long as
+        the grouping keeps every group within the widest. BatchNorm's running statistics are fresh:
+        collect them before it is evaluated.
+        """
+        space = self.space.fitted(grouping)
+        counts = grouping.counts()
+        with torch.random.fork_rng():  # the fresh weights are overwritten
+            network = build(space, grouping)
+        network.to(next(self.parameters()).device)
+        for block, module in zip(space.blocks, network.blocks.values(), strict=True):
+            rows = [part.layers_of(block) for part in self._parts()]
+            plain = cast(nn.Sequential, module)
+            for layer, target, *sources in zip(block.layers, plain, *rows, strict=True):
+                ends = (
+                    (self._width(counts, g, layer.in_unit), self._width(counts, g, layer.out_unit))
+                    for g in self.space.groups
+                )
+                _inherit(list(zip(sources, ends, strict=True)), cast(nn.Sequential, target))
+        return network
+
+    def _width(self, counts: Mapping[str, Widths], group: str, unit: str) -> int:
+        if unit in counts:
+            return counts[unit][group]
+        return self.space.fixed[unit].count(self.space.groups.index(group))
+
+    def _parts(self) -> list[SlimmablePart]:
+        return list(self.parts)  # type: ignore[arg-type]
+
+
+def _inherit(sources: list[tuple[SlimmableLayer, tuple[int, int]]], target: nn.Sequential) -> None:
+    """Copy one layer of all groups; the target's channels are in the order of the groups."""
+    operator, *rest = (module for module in target if not isinstance(module, nn.Flatten))
+    parts = [operator]
+    if isinstance(operator, (UnevenGroupConv2d, UnevenGroupLinear)):
+        parts = list(operator.parts)
+    cuts = [source.cut(*size) for source, size in sources]
+    for name, values in zip(("weight", "bias"), zip(*cuts, strict=True), strict=True):
+        present = [value for value in values if value is not None]
+        if present:
+            _fill([getattr(part, name) for part in parts], present)
+    for norm in rest:
+        if isinstance(norm, nn.BatchNorm2d):
+            for parameter, name in ((norm.weight, "scale"), (norm.bias, "shift")):
+                _fill([parameter], [getattr(s, name)[:outputs] for s, (_, outputs) in sources])
+
+
+def _fill(parameters: list[Tensor], values: list[Tensor]) -> None:
+    """Copy one value to each parameter, or all of them, group after group, to the only one."""
+    pieces = values if len(parameters) == len(values) else [torch.cat(values)]
+    for parameter, piece in zip(parameters, pieces, strict=True):
+        parameter.copy_(piece.reshape(parameter.shape))

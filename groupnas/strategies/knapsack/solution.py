@@ -1,0 +1,107 @@
+"""From fitted curves to sizes: the allocation of any budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from groupnas.budget import Budget, fit
+from groupnas.costs import measure, part_cost
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.knapsack.allocation import Choices, Front, front
+from groupnas.strategies.knapsack.curves import ErrorModel
+from groupnas.strategies.knapsack.profiles import Family
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The best sizes for every budget, as the models of the parts' errors have it.
+
+    Attributes:
+        space: Whose groups are allocated.
+        family: The sizes that a part may have.
+        models: Of every group's error.
+    """
+
+    space: SearchSpace
+    family: Family
+    models: Mapping[str, ErrorModel]
+
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """Of every group's error in the mean over all outputs."""
+        total = sum(self.space.outputs.values())
+        return {group: outputs / total for group, outputs in self.space.outputs.items()}
+
+    @cached_property
+    def grid(self) -> Floats:
+        """All profiles that are allocated, ``(n, knobs)``."""
+        return self.family.grid()
+
+    @lru_cache  # noqa: B019  - lives as long as what it is of
+    def choices(self, name: str = "mac") -> dict[str, Choices]:
+        """Costs, in the measure of that name, and errors of the grid's profiles, by group."""
+        columns = torch.from_numpy(self.family.sizes(self.grid)).double().unbind(dim=1)
+        widths = dict(zip(self.family.units, columns, strict=True))
+        by = measure(name)
+        return {
+            group: Choices(
+                part_cost(self.space, group, widths, by).numpy(), model.predict(self.grid)
+            )
+            for group, model in self.models.items()
+        }
+
+    @lru_cache  # noqa: B019
+    def front(self, groups: tuple[str, ...], name: str = "mac") -> Front:
+        """Least error against cost of some groups together."""
+        choices = self.choices(name)
+        return front({group: choices[group] for group in groups}, self.weights)
+
+    def profiles(self, budget: Budget) -> dict[str, Floats]:
+        """The profile of every group that a budget is best spent on.
+
+        Groups that the budget does not limit cost what they do among even ones.
+        """
+        limits = budget.limits(self.space)
+        free = [g for g in self.space.groups if not any(g in groups for groups in limits)]
+        if free:
+            even = Budget(measure=budget.measure, total=None, parts=dict.fromkeys(free, 1.0))
+            limits.update(even.limits(self.space))
+        picks: dict[str, int] = {}
+        for groups, limit in limits.items():
+            picks.update(self.front(groups, budget.measure).within(limit))
+        return {group: self.grid[picks[group]] for group in self.space.groups}
+
+    def grouping(self, budget: Budget) -> Grouping:
+        """These profiles, scaled and rounded so that the budget is met.
+
+        Raises:
+            InputError: it cannot be met within its tolerance.
+        """
+        widths = {g: self.family.widths(z) for g, z in self.profiles(budget).items()}
+        units = self.space.free_units
+        sizes = {unit: {group: widths[group][unit] for group in widths} for unit in units}
+        return fit(self.space, sizes, budget)
+
+    def predicted(self, profiles: Mapping[str, Floats]) -> dict[str, float]:
+        """Fitted error of every group at its profile, and their weighed mean."""
+        errors = {g: float(self.models[g].predict(z[None])[0]) for g, z in profiles.items()}
+        return {**errors, "mean": sum(self.weights[g] * error for g, error in errors.items())}
+
+    def curve(self, group: str, points: int = 41) -> list[dict[str, float]]:
+        """A group's front of fitted error against MACs, thinned, for tables and plots."""
+        whole = self.front((group,))
+        rows = np.unique(np.linspace(0, len(whole.costs) - 1, points).round().astype(int))
+        weight = self.weights[group]
+        return [
+            {"macs": float(whole.costs[row]), "error": float(whole.errors[row]) / weight}
+            for row in rows
+        ]
