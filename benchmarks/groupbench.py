@@ -1,0 +1,254 @@
+"""Regret of every strategy on GroupBench, and what explains the optimum.
+
+    python benchmarks/groupbench.py [--seeds 20] [--only NAME ...] [--explain]
+
+Black-box strategies look trials up in the table; those that train do so on GroupBench's faces. All
+end with a grouping that costs no more than even groups, judged by its test error. Regret is in
+points of NME %, against the best of all size vectors of that cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from groupnas.budget import Budget, fit
+from groupnas.costs import grouping_costs
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
+from groupnas.groupbench import FIT, GroupBench, load_groupbench
+from groupnas.grouping import Grouping
+from groupnas.schema import validate
+from groupnas.strategies.controls import Manual
+from groupnas.strategies.knapsack import allocation
+from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the table.
+
+    Attributes:
+        name: Of the strategy.
+        looks: What it learns from.
+        choose: Its grouping, from the benchmark and a seed.
+    """
+
+    name: str
+    looks: str
+    choose: Callable[[GroupBench, int], Grouping]
+
+
+def trained(name: str, looks: str, **changes: Any) -> Entry:
+    """A strategy that trains on GroupBench's faces, or learns nothing."""
+
+    def choose(bench: GroupBench, seed: int) -> Grouping:
+        strategy = changed(load_strategy(name), changes)
+        return finished(strategy.start(bench.space(), bench.task(), seed=seed))
+
+    return Entry(name, looks, choose)
+
+
+def tried(kind: type[TrialSearch], trials: int) -> Entry:
+    """A black-box strategy whose trials are looked up: a run sees one training of each size."""
+    settings = {
+        "title": "looked up",
+        "trials": trials,
+        "epochs": 15,
+        "batch_size": 32,
+        "validation": 0.3,
+        "weights": Optimizer(lr=0.02),
+        "budget": FIT,
+    }
+    strategy = validate(kind, settings, kind.__name__)
+
+    def choose(bench: GroupBench, seed: int) -> Grouping:
+        def look_up(grouping: Grouping, epochs: int, _seed: int) -> dict[str, float]:
+            return bench.evaluate(grouping, epochs, seed)
+
+        return finished(strategy.start(bench.space(), bench.task(), seed=seed, evaluate=look_up))
+
+    return Entry(strategy.algorithm, f"{strategy.planned} trials, looked up", choose)
+
+
+def changed(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
+    """Some settings replaced, and the budget that small networks can meet."""
+    data = {**strategy.model_dump(), **changes, "budget": FIT.model_dump()}
+    return validate(type(strategy), data, strategy.algorithm)
+
+
+def finished(job: SearchJob) -> Grouping:
+    """Run a search to its end; what it found, at the benchmark's budget."""
+    with torch.random.fork_rng():
+        while len(job.history) < job.total_epochs:
+            job.run_epoch(lambda done, total: None)
+        found = job.design(FIT).grouping
+    assert found is not None
+    return found
+
+
+def by_outputs(bench: GroupBench, _seed: int) -> Grouping:
+    """Shares by hand: as many channels as points to predict."""
+    space = bench.space()
+    shares = Manual(title="by outputs", weights=dict(space.outputs)).choose(space, 0)
+    return fit(space, shares.counts(), FIT)
+
+
+def exact_knapsack(bench: GroupBench, seed: int | None) -> Grouping:
+    """The knapsack over the table's own validation curves, all sizes known."""
+    space, limit = bench.space(), next(iter(Budget().limits(bench.space()).values()))
+    curves = bench.curves(None if seed is None else seed % bench.seeds)
+    choices = {part: allocation.Choices(c.costs, c.errors) for part, c in curves.items()}
+    weights = {part: n / sum(space.outputs.values()) for part, n in space.outputs.items()}
+    picks = allocation.front(choices, weights).within(limit)
+    return bench.grouping(np.stack([curves[part].sizes[picks[part]] for part in curves]))
+
+
+ENTRIES = (
+    Entry("even", "nothing", lambda bench, seed: Grouping.even(bench.space())),
+    trained("random", "nothing"),
+    Entry("random sizes", "nothing", trained("random", "", draw="sizes").choose),
+    Entry("manual, by outputs", "nothing", by_outputs),
+    tried(Halving, 45),
+    tried(Evolution, 60),
+    tried(OptunaSearch, 60),
+    trained("gumbel:demo", "5 + 20 epochs"),
+    trained("flgc:single", "25 epochs", epochs=25),
+    trained("knapsack", "one slimmable training, 15 epochs", epochs=15),
+    Entry("knapsack, true curves", "108 sizes, one training", exact_knapsack),
+    Entry(
+        "knapsack, mean curves", "108 sizes, all trainings", lambda b, _: exact_knapsack(b, None)
+    ),
+)
+NOT_LOOKED_UP = "kronecker chooses which connections there are, not sizes: no entry holds that."
+
+
+def measure(bench: GroupBench, entry: Entry, seeds: int) -> tuple[list[float], float]:
+    """Regret of every seed, and seconds of a run."""
+    start = time.perf_counter()
+    found = [entry.choose(bench, seed) for seed in range(seeds)]
+    seconds = (time.perf_counter() - start) / seeds
+    return [bench.regret(grouping) for grouping in found], seconds
+
+
+def rows(bench: GroupBench, entries: list[Entry], seeds: int) -> Iterator[list[str]]:
+    """The table's lines, as soon as each is measured."""
+    best = bench.optimum()[1]
+    drawn, _ = measure(bench, next(e for e in ENTRIES if e.name == "random"), seeds)
+    for entry in entries:
+        regrets, seconds = measure(bench, entry, seeds)
+        mean = statistics.mean(regrets)
+        better = statistics.mean(r < statistics.mean(drawn) for r in regrets)
+        yield [
+            entry.name,
+            entry.looks,
+            f"{mean:.4f} ({100 * mean / best:.1f} %)",
+            f"{statistics.stdev(regrets):.4f}",
+            f"{max(regrets):.4f}",
+            f"{100 * better:.0f} %",
+            f"{seconds:.2f}",
+        ]
+
+
+HEADER = ["strategy", "looks at", "regret", "sd", "worst", "beat random's mean", "s per run"]
+
+
+def explain(bench: GroupBench) -> None:
+    """Where the optimum's channels go, and what one more MAC is worth to each part."""
+    space = bench.space()
+    even, (kept, kept_error) = Grouping.even(space), bench.optimum(widths="kept")
+    best, error = bench.optimum()
+    choices = bench.choices()
+    test = bench.errors(even, split="test")
+    print(f"\nTest NME %: even {test['mean']:.4f}, best of the space's widths {kept_error:.4f},")
+    print(f"best of any {error:.4f}; {len(choices.errors):,} groupings cost as much or less.")
+    for name, grouping in (("even", even), ("kept widths", kept), ("optimum", best)):
+        print(f"{name}: {grouping.counts()}")
+    costs, errors = grouping_costs(space, best), bench.errors(best, split="test")
+    points = sum(space.outputs.values())
+    print_row(
+        [
+            "part",
+            "outputs",
+            "MACs",
+            "share",
+            "NME % even",
+            "NME % best",
+            "loss of less",
+            "gain of more",
+        ],
+        header=True,
+    )
+    for part, curve in bench.curves(split="test").items():
+        weighed = curve.errors * space.outputs[part] / points
+        before, after = slopes(curve.costs, weighed, costs[part])
+        print_row(
+            [
+                part,
+                str(space.outputs[part]),
+                f"{costs[part]:,.0f}",
+                f"{100 * costs[part] / sum(costs.values()):.1f} %",
+                f"{test[part]:.3f}",
+                f"{errors[part]:.3f}",
+                f"{1e6 * before:.1f}",
+                f"{1e6 * after:.1f}",
+            ]
+        )
+    print(
+        "\nloss, gain: millionths of a point of NME a MAC, along the lower hull of the part's curve"
+    )
+
+
+def slopes(costs: NDArray[Any], errors: NDArray[Any], at: float) -> tuple[float, float]:
+    """What the error's lower hull falls by a unit of cost, just below and just above a cost."""
+    hull: list[tuple[float, float]] = []
+    for x, y in sorted(zip(costs.tolist(), errors.tolist(), strict=True)):
+        if hull and y >= hull[-1][1]:
+            continue
+        while len(hull) > 1 and falls(hull[-2], hull[-1]) <= falls(hull[-1], (x, y)):
+            hull.pop()
+        hull.append((x, y))
+    left = [falls(a, b) for a, b in zip(hull, hull[1:], strict=False) if a[0] < at]
+    right = [falls(a, b) for a, b in zip(hull, hull[1:], strict=False) if b[0] > at]
+    return left[-1] if left else float("inf"), right[0] if right else 0.0
+
+
+def falls(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """How steeply a line falls."""
+    return (a[1] - b[1]) / (b[0] - a[0])
+
+
+def print_row(cells: list[str], header: bool = False) -> None:
+    """A line of a Markdown table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+    if header:
+        print("|" + " --- |" * len(cells))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=[entry.name for entry in ENTRIES])
+    parser.add_argument("--explain", action="store_true", help="explain the optimum, nothing else")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    bench = load_groupbench()
+    if not arguments.explain:
+        entries = [e for e in ENTRIES if not arguments.only or e.name in arguments.only]
+        print_row(HEADER, header=True)
+        for row in rows(bench, entries, arguments.seeds):
+            print_row(row)
+        print(f"\n{NOT_LOOKED_UP}")
+    explain(bench)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Make GroupBench's table: train every part at every size, with some seeds.
+
+    python benchmarks/groupbench_table.py [--seeds 10] [--check 3] [-o FILE]
+
+108 sizes, each trained for the three parts at once: one network with equal groups, whose parts know
+nothing of each other. Takes a quarter of an hour on one core. With ``--check`` some groupings with
+unequal parts are trained as well, and how far the table misses their errors is recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.job import versions
+from groupnas.engine.split import Split
+from groupnas.engine.training import Trainer
+from groupnas.groupbench import training
+from groupnas.groupbench.table import Table
+from groupnas.grouping import Grouping
+from groupnas.spaces import SearchSpace, load_space
+
+OUT = Path(__file__).parents[1] / "groupnas" / "groupbench" / "table.npz"
+
+
+def grouping_of(space: SearchSpace, sizes: list[dict[str, int]]) -> Grouping:
+    """Every part's sizes in every unit, as a grouping of fitting widths."""
+    counts = {
+        unit: {part: widths[unit] for part, widths in zip(space.groups, sizes, strict=True)}
+        for unit in space.free_units
+    }
+    widths = {unit: sum(row.values()) for unit, row in counts.items()}
+    return Grouping.from_counts(space.resized(widths), counts)
+
+
+def fill(space: SearchSpace, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of every part, size and seed, as :class:`Table` holds them."""
+    shape = (len(space.groups), *space.free_units.values(), seeds)
+    validation = np.full((*shape, training.TRAINING.epochs), np.nan, np.float32)
+    test = np.full(shape, np.nan, np.float32)
+    sizes = itertools.product(*(range(1, most + 1) for most in space.free_units.values()))
+    for place, (size, seed) in enumerate(itertools.product(list(sizes), range(seeds))):
+        widths = dict(zip(space.free_units, size, strict=True))
+        equal = grouping_of(space, [widths] * len(space.groups))
+        errors = training.train(space, equal, seed)
+        cell = (*(channels - 1 for channels in size), seed)
+        for index, part in enumerate(space.groups):
+            validation[index][cell] = errors.validation[part]
+            test[index][cell] = errors.test[part]
+        if seed == seeds - 1:
+            print(f"{(place + 1) // seeds} sizes done, {size}: {errors.test}", flush=True)
+    return validation, test
+
+
+def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
+    """How far the table misses part errors of networks with unequal groups, in points of NME."""
+    draw, missed = random.Random(0), []
+    for number in range(count):
+        sizes = [
+            {unit: draw.randint(1, most) for unit, most in space.free_units.items()}
+            for _ in space.groups
+        ]
+        seed = number % test.shape[-1]
+        errors = training.train(space, grouping_of(space, sizes), seed)
+        for index, (part, widths) in enumerate(zip(space.groups, sizes, strict=True)):
+            cell = (*(channels - 1 for channels in widths.values()), seed)
+            missed.append(abs(errors.test[part] - float(test[index][cell])))
+    return {
+        "networks": count,
+        "median": float(np.median(missed)),
+        "largest": float(np.max(missed)),
+    }
+
+
+def constant_errors(space: SearchSpace) -> dict[str, float]:
+    """Test errors of the mean shape, which looks at nothing."""
+    task = training.all_faces()
+    train, _, test = torch.arange(len(task.sources)).split(
+        (training.TRAIN, training.VALIDATION, training.TEST)
+    )
+    mean = task.mean_output()
+    assert mean is not None
+    network = training.build_seeded(space, Grouping.even(space), 0)
+    job = Trainer(network, task, training.TRAINING, Split(train, test))
+    return validation_errors(job, lambda x: mean.expand(len(x), -1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--check", type=int, default=20, help="groupings with unequal parts")
+    parser.add_argument("-o", "--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    space = load_space("groupbench")
+    task = training.all_faces()
+    start = time.perf_counter()
+    validation, test = fill(space, arguments.seeds)
+    seconds = time.perf_counter() - start
+    about = {
+        "space": space.name,
+        "parts": list(space.groups),
+        "units": dict(space.free_units),
+        "seeds": arguments.seeds,
+        "error_unit": task.error_unit,
+        "training": training.TRAINING.model_dump(mode="json"),
+        "faces": {
+            "task": task.name,
+            "fingerprint": task.fingerprint(),
+            "crop": training.CROPS.size,
+            "train": training.TRAIN,
+            "validation": training.VALIDATION,
+            "test": training.TEST,
+        },
+        "mean_shape": constant_errors(space),
+        "joint_training_differs_by": check(space, test, arguments.check),
+        "seconds": round(seconds),
+        "versions": versions(),
+    }
+    Table(validation=validation, test=test, about=about).save(arguments.out)
+    print(about)
+
+
+if __name__ == "__main__":
+    main()

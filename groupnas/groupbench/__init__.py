@@ -1,0 +1,17 @@
+"""GroupBench: every grouping of a small network was trained, so that a search is judged at once.
+
+    bench = load_groupbench()
+    grouping = fit(bench.space(), sizes, FIT)
+    bench.errors(grouping)  # {"left_eye": ..., "nose": ..., "mouth": ..., "mean": ...}
+    bench.regret(grouping)  # against the best grouping of the same cost
+
+A part's error depends on its own sizes and the seed alone (:mod:`groupnas.groupbench.training`),
+so that 108 sizes of 3 parts describe all groupings: those of the space's widths, and the 1.26
+million size vectors of any widths. The faces are drawn: the table says how a search does, nothing
+about real faces. ``benchmarks/groupbench_table.py`` makes it.
+"""
+
+from groupnas.groupbench.bench import FIT, Choices, Curve, GroupBench, load_groupbench
+from groupnas.groupbench.table import Table
+
+__all__ = ["FIT", "Choices", "Curve", "GroupBench", "Table", "load_groupbench"]

@@ -1,0 +1,284 @@
+"""What a strategy is asked on GroupBench, and how far from the best its answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.budget import Budget
+from groupnas.costs import grouping_costs, part_cost
+from groupnas.costs import measure as find_measure
+from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.groupbench.table import Table
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace, load_space
+
+if TYPE_CHECKING:
+    from groupnas.task import Task
+
+Widths = Literal["kept", "free"]
+Faces = Literal["validation", "test"]
+Numbers = NDArray[np.float64]
+
+# What strategies should fit sizes to. One channel of so few costs up to 7 % of the network, so that
+# the cost cannot always come within 1 %; fitting ends below the budget, never above.
+FIT = Budget(tolerance=0.06)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a part may be: K sizes in U units.
+
+    Attributes:
+        sizes: ``(K, U)`` int64, channels.
+        costs: ``(K,)``.
+        errors: ``(K,)``, NME %.
+    """
+
+    sizes: NDArray[np.int64]
+    costs: Numbers
+    errors: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Groupings within a budget: N, of P parts and U units.
+
+    Attributes:
+        sizes: ``(N, P, U)`` int64, channels.
+        costs: ``(N,)``, of the whole network.
+        errors: ``(N,)``, NME % over all points.
+    """
+
+    sizes: NDArray[np.int64]
+    costs: Numbers
+    errors: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class GroupBench:
+    """Every grouping of a small network, with the errors that its training ended with.
+
+    Errors are in % of the inter-ocular distance (NME %), ``mean`` over all points. *Validation* is
+    what strategies may look at; *test* errors, of other faces and as means over all trainings,
+    judge what they choose: what fits only the validation faces, or one seed, counts as regret.
+
+    Attributes:
+        table: The errors of every part at every size.
+    """
+
+    table: Table
+
+    @property
+    def seeds(self) -> int:
+        """How often every network was trained."""
+        return int(self.table.about["seeds"])
+
+    @property
+    def epochs(self) -> int:
+        """For how long."""
+        return int(self.table.about["training"]["epochs"])
+
+    def space(self) -> SearchSpace:
+        """What to search: ``search_spaces/groupbench.yaml``."""
+        return self._space
+
+    def task(self) -> Task:
+        """The faces that may be learned from, for strategies that train; needs torch."""
+        from groupnas.groupbench.training import search_task
+
+        return search_task()
+
+    # -- what a grouping is worth ---------------------------------------------------------------
+
+    def errors(
+        self, grouping: Grouping, seed: int | None = None, split: Faces = "validation"
+    ) -> dict[str, float]:
+        """What the grouping's network ended with: the error of every part, and ``mean``.
+
+        What a part has beyond the table's largest sizes, three times the even ones, is taken to
+        bring nothing.
+
+        Args:
+            grouping: Of any widths.
+            seed: Of one training, 0 to ``seeds - 1``; the mean over all by default.
+            split: Which faces.
+
+        Raises:
+            InputError: another space's grouping, or a seed that the table does not hold.
+        """
+        return self._look_up(grouping, self._at_end(seed, split))
+
+    def evaluate(self, grouping: Grouping, epochs: int, seed: int) -> dict[str, float]:
+        """Validation errors of one training after some epochs: what a trial is, without training.
+
+        The epochs are those of one long training, as is usual in such tables.
+
+        Args:
+            grouping: As of :meth:`errors`.
+            epochs: At least 1; the last where there are not as many.
+            seed: Any; its remainder says which of the trainings.
+
+        Raises:
+            InputError: as :meth:`errors`.
+        """
+        if epochs < 1:
+            raise InputError(f"epochs: expected at least 1, got {epochs}")
+        after = min(epochs, self.epochs) - 1
+        return self._look_up(grouping, self.table.validation[..., seed % self.seeds, after])
+
+    def regret(self, grouping: Grouping, budget: Budget | None = None) -> float:
+        """The grouping's test error less the optimum's, widths free; in points of NME %, >= 0.
+
+        Raises:
+            InputError: the grouping costs more than the budget, or as :meth:`errors`.
+        """
+        budget = budget or Budget()
+        self._check_within(grouping, budget)
+        key = budget.model_dump_json()
+        if key not in self._optima:
+            self._optima[key] = self.optimum(budget)[1]
+        return self.errors(grouping, split="test")["mean"] - self._optima[key]
+
+    # -- all there are --------------------------------------------------------------------------
+
+    def optimum(
+        self, budget: Budget | None = None, widths: Widths = "free"
+    ) -> tuple[Grouping, float]:
+        """The best grouping within a budget by test error, and that error; see :meth:`choices`.
+
+        Raises:
+            InputError: nothing is within the budget.
+        """
+        choices = self.choices(budget, widths)
+        if not len(choices.errors):
+            raise InputError("budget: no grouping of the table is within it; allow more")
+        best = int(choices.errors.argmin())
+        return self.grouping(choices.sizes[best]), float(choices.errors[best])
+
+    def choices(
+        self, budget: Budget | None = None, widths: Widths = "free", split: Faces = "test"
+    ) -> Choices:
+        """All groupings within a budget (up to its tolerance above it).
+
+        Args:
+            budget: By default what even groups cost, and 1 % more.
+            widths: ``kept``: units are as wide as the space's, what one part gets another loses;
+                ``free``: only the cost is held.
+            split: Which faces the errors are of; means over the seeds.
+        """
+        budget = budget or Budget()
+        curves = self.curves(split=split, measure=budget.measure)
+        sizes = [curve.sizes for curve in curves.values()]
+        allowed = np.ones([len(rows) for rows in sizes], bool)
+        for groups, limit in budget.limits(self._space).items():
+            limited = [curve.costs * (part in groups) for part, curve in curves.items()]
+            allowed &= _outer_sum(limited) <= limit * (1 + budget.tolerance)
+        if widths == "kept":
+            for unit, channels in enumerate(self._space.free_units.values()):
+                allowed &= _outer_sum([rows[:, unit] for rows in sizes]) == channels
+        where = np.nonzero(allowed)
+        weighed = zip(self._weights, curves.values(), strict=True)
+        return Choices(
+            sizes=np.stack([r[chosen] for r, chosen in zip(sizes, where, strict=True)], axis=1),
+            costs=_outer_sum([curve.costs for curve in curves.values()])[where],
+            errors=_outer_sum([weight * curve.errors for weight, curve in weighed])[where],
+        )
+
+    def curves(
+        self, seed: int | None = None, split: Faces = "validation", measure: str = "mac"
+    ) -> dict[str, Curve]:
+        """Every part's error and cost at every size: all that there is to know.
+
+        Args:
+            seed: As of :meth:`errors`.
+            split: As of :meth:`errors`.
+            measure: Of the costs; a name that :func:`groupnas.costs.measure` takes.
+        """
+        by, units = find_measure(measure), list(self._space.free_units)
+        found = {}
+        for part, errors in zip(self._space.groups, self._at_end(seed, split), strict=True):
+            places = np.unravel_index(np.arange(errors.size), errors.shape)
+            sizes = np.stack(places, axis=1) + 1
+            costs = [
+                float(part_cost(self._space, part, dict(zip(units, row, strict=True)), by))
+                for row in sizes.tolist()
+            ]
+            found[part] = Curve(sizes, np.array(costs), errors.ravel())
+        return found
+
+    def grouping(self, sizes: NDArray[np.int64]) -> Grouping:
+        """The grouping of a row of :attr:`Choices.sizes`, ``(P, U)``."""
+        counts = {
+            unit: dict(zip(self._space.groups, map(int, column), strict=True))
+            for unit, column in zip(self._space.free_units, sizes.T, strict=True)
+        }
+        widths = {unit: sum(row.values()) for unit, row in counts.items()}
+        return Grouping.from_counts(self._space.resized(widths), counts)
+
+    # -- the table ------------------------------------------------------------------------------
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        return load_space("groupbench")
+
+    @cached_property
+    def _weights(self) -> Numbers:
+        """Every part's share of the points."""
+        outputs = np.array(list(self._space.outputs.values()), float)
+        return outputs / outputs.sum()
+
+    @cached_property
+    def _optima(self) -> dict[str, float]:
+        """Errors of the optima that were asked for so far, by budget."""
+        return {}
+
+    def _at_end(self, seed: int | None, split: Faces) -> Numbers:
+        """Errors at the end of training, ``(P, A, B)``."""
+        ends = {"validation": self.table.validation[..., -1], "test": self.table.test}
+        if split not in ends:
+            raise InputError(f"split {split!r}: {nearest(split, ends)}")
+        if seed is None:
+            return ends[split].mean(axis=-1, dtype=float)
+        if not 0 <= seed < self.seeds:
+            raise InputError(f"seed {seed}: the table has seeds 0 to {self.seeds - 1}")
+        return ends[split][..., seed].astype(float)
+
+    def _look_up(self, grouping: Grouping, errors: NDArray[Any]) -> dict[str, float]:
+        """Every part's entry of ``(P, A, B)`` errors, and ``mean``."""
+        self._space.fitted(grouping)
+        counts = grouping.counts()
+        found = {}
+        for part, entry in zip(self._space.groups, errors, strict=True):
+            for unit in self._space.free_units:
+                entry = entry[min(counts[unit][part], len(entry)) - 1]
+            found[part] = float(entry)
+        return {**found, "mean": float(self._weights @ list(found.values()))}
+
+    def _check_within(self, grouping: Grouping, budget: Budget) -> None:
+        costs = grouping_costs(self._space, grouping, find_measure(budget.measure))
+        for groups, limit in budget.limits(self._space).items():
+            used = sum(costs[group] for group in groups)
+            if used > limit * (1 + budget.tolerance):
+                raise InputError(
+                    f"{', '.join(groups)}: costs {used / limit:.3f} of the budget; make it cheaper "
+                    "with groupnas.budget.fit(), or compare at a larger budget"
+                )
+
+
+@cache
+def load_groupbench() -> GroupBench:
+    """GroupBench with the table that groupnas ships."""
+    return GroupBench(Table.load(Path(__file__).parent / "table.npz"))
+
+
+def _outer_sum(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One array with an axis for each row: all sums of one entry a row."""
+    return reduce(np.add.outer, rows)

@@ -1,0 +1,137 @@
+"""How GroupBench's networks are trained: part by part the same, whatever the other parts have.
+
+With all masks tied a part's outputs depend on its own inputs and channels alone, and an optimiser
+that treats every weight by itself (Adam) keeps the parts apart in training too. What is left to do
+is to make nothing random depend on the other parts: a part's fresh weights are drawn from
+``(seed, part, its sizes)``, and batches and augmentation from the seed. A part's error is then a
+function of ``(part, its sizes, seed)``, which is what the table holds. The last epoch's network is
+judged: to keep the best epoch would tie the parts together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.split import Split
+from groupnas.engine.strategy import Optimizer
+from groupnas.engine.training import Trainer, Training
+from groupnas.grouping import Grouping
+from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
+from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.space import SearchSpace
+from groupnas.task import Task, TaskParts, TaskSubset
+from groupnas.tasks.landmarks.crops import CropSettings
+from groupnas.tasks.landmarks.data.face_sets import face_set
+from groupnas.tasks.landmarks.load import load_landmarks
+from groupnas.tasks.landmarks.losses import LandmarkLoss
+
+PARTS = ("left_eye", "nose", "mouth")
+CROPS = CropSettings(margin=1.3, size=16, colour=False)
+TRAIN, VALIDATION, TEST = 480, 200, 320  # of the 1,000 drawn training faces, in their order
+TRAINING = Training(
+    epochs=15,
+    batch_size=32,
+    weights=Optimizer(lr=0.02, schedule="cosine"),
+    average=0.99,
+)
+
+
+@dataclass(frozen=True)
+class PartErrors:
+    """Of one trained network.
+
+    Attributes:
+        validation: Part to its validation error after every epoch.
+        test: Part to its error on the faces that no search sees, at the end.
+    """
+
+    validation: dict[str, list[float]]
+    test: dict[str, float]
+
+
+@cache
+def all_faces() -> Task:
+    """The three parts of all faces: first those that train, then validation's, then the test's.
+
+    The mean shape that training starts from is that of all.
+    """
+    whole = load_landmarks(face_set("synthetic"), None, CROPS, loss=LandmarkLoss(name="l1"))
+    parts: Any = TaskParts(whole, PARTS)
+    return parts
+
+
+def search_task() -> Task:
+    """What a search may learn from: the faces of training and validation."""
+    return TaskSubset(all_faces(), torch.arange(TRAIN + VALIDATION))
+
+
+def train(
+    space: SearchSpace, grouping: Grouping, seed: int, settings: Training = TRAINING
+) -> PartErrors:
+    """Train a grouping's network and judge it; a second or two.
+
+    Args:
+        space: GroupBench's.
+        grouping: Of any widths.
+        seed: Of weights, batches and augmentation.
+        settings: The table's by default.
+    """
+    task = all_faces()
+    train, validation, test = torch.arange(len(task.sources)).split((TRAIN, VALIDATION, TEST))
+    network = build_seeded(space, grouping, seed, task.mean_output())
+    trainer = Trainer(network, task, settings, Split(train, validation), seed)
+    for _ in range(settings.epochs):
+        trainer.run_epoch()
+    curves = {part: [row["validation"][part] for row in trainer.history] for part in PARTS}
+    trainer.split = Split(train, test)
+    at_end = validation_errors(trainer, trainer.averaged)
+    return PartErrors(curves, {part: at_end[part] for part in PARTS})
+
+
+def build_seeded(
+    space: SearchSpace, grouping: Grouping, seed: int, start: Tensor | None = None
+) -> GroupedNetwork:
+    """As :func:`groupnas.spaces.derive.build`, but each group's weights know nothing of the others.
+
+    They are drawn from ``(seed, group, the group's channels)``. Nobody else's draws are shifted.
+    """
+    counts = grouping.counts()
+    with torch.random.fork_rng():
+        network = build(space.fitted(grouping), grouping, start)
+        alone = [
+            _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
+            for group in space.groups
+        ]
+    with torch.no_grad():
+        for joint, *parts in zip(_weights(network), *map(_weights, alone), strict=True):
+            sources = [weights[0] for weights in parts]
+            targets = joint if len(joint) > 1 else joint[0].split([len(s) for s in sources])
+            for target, source in zip(targets, sources, strict=True):
+                target.copy_(source)
+    return network
+
+
+def _build_alone(
+    space: SearchSpace, group: str, widths: dict[str, int], seed: int
+) -> GroupedNetwork:
+    digest = hashlib.sha256(f"{seed} {group} {sorted(widths.items())}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:7], "big"))
+    part = space.only([group]).resized(widths)
+    return build(part, Grouping.even(part))
+
+
+def _weights(network: GroupedNetwork) -> Iterator[list[Tensor]]:
+    """The weights of every layer: one tensor for each group, or one of all groups in turn."""
+    for module in network.modules():
+        if isinstance(module, (UnevenGroupConv2d, UnevenGroupLinear)):
+            yield [cast(Tensor, part.weight) for part in module.parts]
+        elif isinstance(module, nn.Sequential):
+            yield from ([m.weight] for m in module if isinstance(m, (nn.Conv2d, nn.Linear)))
