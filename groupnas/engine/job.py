@@ -97,11 +97,13 @@ def run_epochs(
     for observer in observers:
         observer.started(job)
     while len(job.history) < job.total_epochs:
-        start, waited = time.perf_counter(), job.data_seconds
+        start, busy, waited = time.perf_counter(), time.process_time(), job.data_seconds
         record = job.run_epoch(tell)
         timing = {
             "epoch": record["epoch"],
             "seconds": round(time.perf_counter() - start, 3),
+            # Of all threads: what others do on the machine does not count.
+            "cpu_seconds": round(time.process_time() - busy, 3),
             "data_seconds": round(job.data_seconds - waited, 3),
         }
         folder.save_checkpoint(job.state_dict())

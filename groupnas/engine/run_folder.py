@@ -58,7 +58,7 @@ class RunFolder:
     ``initial_grouping.json`` the grouping before the search
     ``grouping.json``         the grouping after the latest epoch
     ``history.jsonl``         one record for each epoch; the same for the same seed, bit for bit
-    ``timings.jsonl``         seconds of each epoch, and how many of them waited for data
+    ``timings.jsonl``         seconds of each epoch, by the clock, of the CPU, and waiting for data
     ``checkpoint.pt``         everything that the rest of the run depends on
     ``result.json``           once finished: costs, health, validation errors
     ========================  ====================================================================
