@@ -7,6 +7,8 @@ from groupnas._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from groupnas.accountant import flops as flops
+    from groupnas.budget import Budget as Budget
+    from groupnas.comparison.compare import compare as compare
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
     from groupnas.errors import InputError as InputError
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
 
 # Public name -> module. Imported on first use, since half of them need torch and half do not.
 _HOMES = {
+    "Budget": "groupnas.budget",
     "Grouping": "groupnas.grouping",
     "InputError": "groupnas.errors",
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
+    "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",
     "flops": "groupnas.accountant",
     "search": "groupnas.engine.search",

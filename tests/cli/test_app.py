@@ -25,6 +25,7 @@ def call(*arguments: str) -> int:
 
 COMMANDS = (
     "search",
+    "compare",
     "train",
     "predict",
     "eval",
