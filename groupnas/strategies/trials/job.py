@@ -1,0 +1,200 @@
+"""A black-box search at work: one trial is one epoch, and what comes next follows from history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from groupnas.budget import Budget, fit
+from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.job import Record
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.training import Training
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.trials.encoding import Encoding, usage
+from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.settings import TrialSearch
+from groupnas.task import Task
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to try next: a point of the encoding, and for how many epochs to train it."""
+
+    point: dict[str, float]
+    epochs: int
+
+
+# From the records of all trials so far; random only through their number, so that a resumed search
+# needs nothing but its history.
+Propose = Callable[[Sequence[Record]], Proposal]
+
+
+class TrialsJob(SearchJob):
+    """A search that judges groupings one by one.
+
+    A trial's record: ``epoch`` (its place in the history, from 1), ``trial`` (its number, from 0),
+    ``trained`` (epochs), ``steps`` (0 if the same sizes were judged before), ``errors``
+    (validation, each group and ``mean``), ``cost`` (share of the budget), ``point`` (coordinates),
+    ``best`` (least mean error so far, among those trained as long).
+
+    Args:
+        space: What to search.
+        task: Training samples.
+        strategy: All settings.
+        seed: Of the split and of what is tried.
+        device: Where networks are trained.
+        evaluate: In place of training; must depend on its arguments alone.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        strategy: TrialSearch,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        self.settings = strategy
+        self.budget = strategy.budget or Budget()
+        self.encoding = self._encoding()
+        self.batch_size = min(strategy.batch_size, len(self.split.train))
+        self.steps = strategy.epochs * (len(self.split.train) // self.batch_size)
+        self.total_epochs = strategy.planned
+        self._evaluate = evaluate
+        self._known: dict[tuple[Grouping, int], dict[str, float]] = {}
+
+    def _encoding(self) -> Encoding:
+        settings = self.settings
+        return Encoding(
+            space=self.space,
+            budget=self.budget,
+            resolution=settings.resolution,
+            spread=settings.spread,
+        )
+
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        train, validation = len(self.split.train), len(self.split.validation)
+        return [
+            f"{self.space.name} on {self.task.name}: {train:,} samples train, "
+            f"{validation:,} judge the trials",
+            f"{self.total_epochs} trials of up to {self.settings.epochs} epochs, "
+            f"{len(self.encoding.bounds)} coordinates",
+        ]
+
+    def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
+        """One trial."""
+        proposal = self.settings.proposer(self.encoding, self.seed)(self.history)
+        return self._append(self._judge(len(self.history), proposal, on_step))
+
+    # -- one trial ------------------------------------------------------------------------------
+
+    def _judge(
+        self, number: int, proposal: Proposal, on_step: Callable[[int, int], None]
+    ) -> Record:
+        """What a trial is worth, as a record without its place in the history."""
+        grouping = self.encoding.decode(proposal.point)
+        worth = self._worth(grouping, proposal.epochs, on_step)
+        if not all(map(math.isfinite, worth.errors.values())):
+            raise InputError(f"trial {number}: its validation errors are {worth.errors}")
+        return {
+            "trial": number,
+            "trained": proposal.epochs,
+            "steps": worth.steps,
+            "errors": worth.errors,
+            "cost": usage(self.space, grouping, self.budget),
+            "point": proposal.point,
+        }
+
+    def _worth(self, grouping: Grouping, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
+        seed = self.settings.weights_seed
+        if (grouping, epochs) in self._known:  # trained again, it would come to the same
+            return Worth(self._known[grouping, epochs])
+        if self._evaluate is not None:
+            return Worth({k: float(v) for k, v in self._evaluate(grouping, epochs, seed).items()})
+        settings = self.settings
+        training = Training(
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            weights=settings.weights,
+            average=settings.average,
+        )
+        worth = train_from_scratch(self, grouping, training, seed, on_step)
+        self.data_seconds += worth.data_seconds
+        return worth
+
+    def _append(self, record: Record) -> Record:
+        """Take a judged trial into the history."""
+        comparable = [r for r in self.history if r["trained"] == record["trained"]]
+        means = [r["errors"]["mean"] for r in [*comparable, record]]
+        self.history.append({"epoch": len(self.history) + 1, **record, "best": min(means)})
+        self._known[self.encoding.decode(record["point"]), record["trained"]] = record["errors"]
+        return self.history[-1]
+
+    # -- what was found -------------------------------------------------------------------------
+
+    def best(self, budget: Budget | None = None) -> Record | None:
+        """The best trial of those trained longest that are within a budget; of all, if none is.
+
+        ``None`` before the first.
+        """
+        longest = max((record["trained"] for record in self.history), default=0)
+        last = [record for record in self.history if record["trained"] == longest]
+        budget = budget or self.budget
+        within = [r for r in last if self._usage(r, budget) <= 1 + budget.tolerance]
+        # Of equal ones the first that was begun, whoever finished when.
+        return min(within or last, key=lambda r: (r["errors"]["mean"], r["trial"]), default=None)
+
+    def _usage(self, record: Record, budget: Budget) -> float:
+        if budget == self.budget:
+            return float(record["cost"])
+        return usage(self.space, self.encoding.decode(record["point"]), budget)
+
+    def grouping(self) -> Grouping:
+        """The best so far; even groups before the first trial."""
+        best = self.best()
+        return self.encoding.decode(best["point"] if best else self.encoding.even)
+
+    def design(self, budget: Budget | None = None) -> Design:
+        """The best trial as it was judged, or at another budget its proportions."""
+        if budget is None or budget == self.budget:
+            found = self.grouping()
+        else:
+            best = self.best(budget)
+            point = best["point"] if best else self.encoding.even
+            found = fit(self.space, self.encoding.sizes(point), budget)
+        return GroupingDesign(self.space.fitted(found), found)
+
+    def outcome(self) -> dict[str, Any]:
+        """How many trials there were, and the errors of even groups and of the best trial."""
+        best = self.best()
+        if best is None:
+            return {"trials": 0}
+        longest = [r for r in self.history if r["trained"] == best["trained"]]
+        even = min(longest, key=lambda record: record["trial"])
+        return {
+            "trials": len(self.history),
+            "best_trial": best["trial"],
+            "validation_errors": {"even": even["errors"], "found": best["errors"]},
+        }
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history: all else follows from it."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind the saved trials."""
+        self.history, self._known = [], {}
+        for record in state["history"]:
+            self._append({k: v for k, v in record.items() if k not in ("epoch", "best")})

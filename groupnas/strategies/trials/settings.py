@@ -1,0 +1,185 @@
+"""Settings of the black-box searches: what all share, and what each adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.spaces.space import SearchSpace
+    from groupnas.strategies.trials.encoding import Encoding
+    from groupnas.strategies.trials.evaluator import Evaluate
+    from groupnas.strategies.trials.job import Propose, TrialsJob
+    from groupnas.task import Task
+
+Cost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Several = Annotated[int, Field(ge=2, strict=True)]
+
+
+class TrialSearch(Strategy):
+    """What every black-box search over group sizes has; inherit, and write :meth:`proposer`.
+
+    Without a budget, trials cost as much as even groups.
+
+    Attributes:
+        trials: Groupings to try; the first is even.
+        epochs: Passes over the training side for each.
+        batch_size: Samples of a step.
+        validation: Share of the training samples that trials are judged on.
+        weights: Optimiser of a trial's weights, over its own epochs.
+        average: As of :class:`groupnas.engine.training.Training`.
+        weights_seed: Of the weights and the order of the data, the same for all trials: what
+            differs between two of them is the grouping.
+        resolution: What is searched. ``part``: how much each group gets of every unit; ``depth``:
+            also how it spreads that from early to late units; ``unit``: every size by itself.
+        spread: How far the coordinates reach; at 0.5, a group may be half again as wide as an even
+            one, about, or as much wider late than early.
+    """
+
+    trials: Positive
+    epochs: Positive
+    batch_size: Several  # BatchNorm needs two
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    weights: Optimizer
+    average: Share = 0.0
+    weights_seed: Natural = 0
+    resolution: Literal["part", "depth", "unit"] = "depth"
+    spread: Rate = 0.5
+
+    @property
+    def planned(self) -> int:
+        """Trials in all."""
+        return self.trials
+
+    def proposer(self, encoding: Encoding, seed: int) -> Propose:
+        """What chooses the next trial from those before."""
+        raise NotImplementedError
+
+    def start(
+        self,
+        space: SearchSpace,
+        task: Task,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        evaluate: Evaluate | None = None,
+    ) -> TrialsJob:
+        """As :meth:`Strategy.start`; ``evaluate`` takes the place of training, e.g. a table."""
+        from groupnas.strategies.trials.job import TrialsJob
+
+        return TrialsJob(space, task, self, seed, device, evaluate)
+
+
+class Evolution(TrialSearch):
+    """Regularised ("aging") evolution.
+
+    Attributes:
+        population: The latest trials, of which parents are chosen; the first so many are random.
+        tournament: Drawn from the population; the best of them is the parent.
+        mutation: Standard deviation of a child's change in one or two coordinates, in spreads.
+    """
+
+    algorithm: Literal["evolution"] = "evolution"
+    population: Positive = 10
+    tournament: Positive = 3
+    mutation: Rate = 0.4
+
+    @model_validator(mode="after")
+    def _fits(self) -> Evolution:
+        if self.tournament > self.population:
+            raise ValueError(f"tournament: expected at most the population, {self.population}")
+        return self
+
+    def proposer(self, encoding: Encoding, seed: int) -> Propose:
+        """As :meth:`TrialSearch.proposer`."""
+        from groupnas.strategies.trials.evolution import AgingEvolution
+
+        return AgingEvolution(encoding, self, seed)
+
+
+class Halving(TrialSearch):
+    """Random search with successive halving: the better goes on to a longer training.
+
+    Attributes:
+        trials: Groupings in the first rung.
+        epochs: Of the last rung; each rung before has ``eta`` times fewer, at least one.
+        rungs: 1 is plain random search.
+        eta: One grouping of so many goes on, and even groups always, to compare with.
+    """
+
+    algorithm: Literal["halving"] = "halving"
+    rungs: Positive = 3
+    eta: Several = 3
+
+    @property
+    def plan(self) -> list[tuple[int, int]]:
+        """Trials and training epochs of every rung."""
+        sizes, epochs = [self.trials], [self.epochs]
+        for _ in range(self.rungs - 1):
+            sizes.append(min(sizes[-1], max(2, sizes[-1] // self.eta)))
+            epochs.insert(0, max(1, round(epochs[0] / self.eta)))
+        return list(zip(sizes, epochs, strict=True))
+
+    @property
+    def planned(self) -> int:
+        """Trials of all rungs: what goes on is trained again, from scratch."""
+        return sum(trials for trials, _ in self.plan)
+
+    def proposer(self, encoding: Encoding, seed: int) -> Propose:
+        """As :meth:`TrialSearch.proposer`."""
+        from groupnas.strategies.trials.halving import SuccessiveHalving
+
+        return SuccessiveHalving(encoding, self, seed)
+
+
+class OptunaSearch(TrialSearch):
+    """Optuna's samplers, in a study that several runs may share (extra ``optuna``).
+
+    Attributes:
+        sampler: ``tpe``; ``random``; or ``nsga2``, which searches error against cost.
+        startup: Random trials before TPE models them.
+        population: Of NSGA-II.
+        costs: Between which shares of the budget NSGA-II searches.
+        storage: The journal file of a study that several runs share, or a ``postgresql://`` URL
+            (extra ``postgresql``; leave the password to the environment's PGPASSWORD, since
+            settings are recorded). By default a run has a journal of its own.
+        study: The study's name in there.
+    """
+
+    algorithm: Literal["optuna"] = "optuna"
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    startup: Positive = 10
+    population: Several = 10
+    costs: tuple[Cost, Cost] = (0.5, 1.0)
+    storage: str | None = None
+    study: str = "groupnas"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> OptunaSearch:
+        if self.costs[0] >= self.costs[1]:
+            raise ValueError(f"costs: expected the lower share first, got {list(self.costs)}")
+        return self
+
+    def start(
+        self,
+        space: SearchSpace,
+        task: Task,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        evaluate: Evaluate | None = None,
+    ) -> TrialsJob:
+        """As :meth:`TrialSearch.start`; an :class:`InputError` where Optuna is not installed."""
+        try:
+            import optuna  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                f"algorithm optuna: {error}; install it with: pip install 'groupnas[optuna]'"
+            ) from error
+        from groupnas.strategies.trials.optuna_job import OptunaJob
+
+        return OptunaJob(space, task, self, seed, device, evaluate)
