@@ -71,17 +71,19 @@ class GatheredGroupConv2d(nn.Module):
         # The bias is per output channel, in the outputs' own order: also of those that are cut off.
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.cut_off = len(unwritten)
-        read = torch.tensor(list(chain.from_iterable(a for a, _ in self.groups)))
-        self.register_buffer("in_order", read, persistent=False)
+        read = list(chain.from_iterable(a for a, _ in self.groups))
+        self._moves_inputs = read != list(range(in_channels))
+        self._moves_outputs = written + unwritten != list(range(out_channels))
+        self.register_buffer("in_order", torch.tensor(read), persistent=False)
         order = torch.tensor(written + unwritten).argsort()
         self.register_buffer("out_order", order, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
-        y = self.conv(x[:, self.in_order])
+        y = self.conv(x[:, self.in_order] if self._moves_inputs else x)
         if self.cut_off:
             y = torch.cat([y, y.new_zeros(len(y), self.cut_off, *y.shape[2:])], dim=1)
-        y = y[:, self.out_order]
+        y = y[:, self.out_order] if self._moves_outputs else y
         return y if self.bias is None else y + self.bias[:, None, None]
 
     @torch.no_grad()

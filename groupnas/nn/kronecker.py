@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -177,7 +178,7 @@ class KroneckerConv2d(nn.Module):
 
 
 def grouped_convolution(
-    in_channels: int, out_channels: int, kernel_size: int, gates: Any, **window: Any
+    in_channels: int, out_channels: int, kernel_size: int, gates: Sequence[int], **window: Any
 ) -> GatheredGroupConv2d:
     """The plain grouped convolution of gates, with fresh weights.
 

@@ -1,0 +1,117 @@
+"""Networks whose layers have numbers of groups of their own, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from groupnas.costs import Measure
+from groupnas.costs import measure as find_measure
+from groupnas.nn.kronecker import (
+    KroneckerFactors,
+    group_count,
+    grouped_convolution,
+    kronecker_factors,
+)
+from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.layer import Layer
+from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.space import SearchSpace
+
+Gates = Mapping[str, tuple[int, ...]]
+
+_OUTPUT_SCALE = 0.01  # as in groupnas.spaces.derive.build: training starts near given outputs
+
+
+@dataclass(frozen=True)
+class KroneckerDesign:
+    """A network in which every convolution has a number of groups; parts share its channels.
+
+    Attributes:
+        space: Gives layers and widths; its groups are those of inputs and outputs only.
+        gates: 0 or 1 for every square factor of every convolution, by the layer's name; see
+            :mod:`groupnas.nn.kronecker`.
+        grouping: None: channels belong to no part.
+    """
+
+    space: SearchSpace
+    gates: Gates
+    grouping: None = None
+
+    def groups(self) -> dict[str, int]:
+        """The number of groups of every convolution that mixes channels."""
+        return {
+            layer.name: group_count(factors(layer), self.gates[layer.name])
+            for layer in convolutions(self.space)
+        }
+
+    def costs(self, measure: str = "mac") -> dict[str, float]:
+        """What the whole network costs, under the name ``all``."""
+        return {"all": network_cost(self.space, self.groups(), find_measure(measure))}
+
+    def build(self, start: Tensor | None = None) -> nn.Module:
+        """As plain grouped convolutions with fresh weights; see :class:`Design`."""
+        network = network_of(
+            self.space,
+            lambda layer: grouped_convolution(
+                layer.in_channels, layer.out_channels, gates=self.gates[layer.name], **window(layer)
+            ),
+        )
+        init_plain(network)
+        for block, module in zip(self.space.blocks, network.blocks.values(), strict=True):
+            if block.layers[-1].out_unit == "output":
+                for name, parameter in module.named_parameters():
+                    parameter.data.mul_(_OUTPUT_SCALE)
+                    if name.endswith("bias") and start is not None:
+                        parameter.data.copy_(start)
+        return network
+
+
+def convolutions(space: SearchSpace) -> list[Layer]:
+    """The layers whose number of groups is open."""
+    return [layer for layer in space.layers if layer.op == "conv"]
+
+
+def factors(layer: Layer) -> KroneckerFactors:
+    """Of a convolution's two widths."""
+    return kronecker_factors(layer.out_channels, layer.in_channels)
+
+
+def window(layer: Layer) -> dict[str, Any]:
+    """Keyword arguments of a convolution that learns, or has, a number of groups."""
+    return {**layer.window, "bias": layer.bias}
+
+
+def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) -> GroupedNetwork:
+    """The space's network without parts, its mixing convolutions made by ``convolution``."""
+
+    def module(layer: Layer) -> nn.Module:
+        if layer.op == "conv":
+            op = convolution(layer)
+        elif layer.op == "linear":
+            features = layer.in_channels * layer.positions
+            op = nn.Sequential(
+                nn.Flatten(), nn.Linear(features, layer.out_channels, bias=layer.bias)
+            )
+        else:
+            op = channelwise(layer)
+        return nn.Sequential(op, *tail(layer))
+
+    blocks = (nn.Sequential(*map(module, block.layers)) for block in space.blocks)
+    return GroupedNetwork(space.blocks, blocks)
+
+
+def network_cost(space: SearchSpace, groups: Mapping[str, Any], measure: Measure) -> Any:
+    """What the network costs with so many groups in each convolution: numbers, or tensors."""
+    return sum(
+        groups.get(layer.name, 1)
+        * measure.of_layer(
+            layer,
+            layer.in_channels / groups.get(layer.name, 1),
+            layer.out_channels / groups.get(layer.name, 1),
+        )
+        for layer in space.layers
+    )

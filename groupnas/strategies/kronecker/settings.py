@@ -1,0 +1,47 @@
+"""Settings of the search by Kronecker products: numbers of groups, learned without the parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from groupnas.budget import Budget
+from groupnas.engine.strategy import Optimizer, Positive, Strategy
+
+if TYPE_CHECKING:
+    from groupnas.engine.search_job import SearchJob
+    from groupnas.spaces.space import SearchSpace
+    from groupnas.task import Task
+
+
+class Kronecker(Strategy):
+    """Every convolution that mixes channels learns its number of groups (DGConv, ICCV 2019).
+
+    Parts are not kept apart: all inputs enter one network, whose groups are those of its layers.
+    It is the baseline of groups that know nothing of the parts. Depthwise convolutions stay so,
+    and linear layers see all channels, the output's too: every output may need any of them.
+
+    Attributes:
+        budget: What the network may cost, of all parts together.
+        epochs: Passes over the training side.
+        batch_size: Samples of a step.
+        validation: Share of the training samples that measures errors and nothing else.
+        weights: The one optimiser, of weights and gates, on the training loss.
+        penalty: Weight of max(cost / budget - 1, 0), which is added to the training loss.
+    """
+
+    algorithm: Literal["kronecker"] = "kronecker"
+    budget: Budget | None = Budget()
+    epochs: Positive
+    batch_size: Positive
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    weights: Optimizer
+    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    def start(
+        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
+    ) -> SearchJob:
+        from groupnas.strategies.kronecker.job import KroneckerSearch
+
+        return KroneckerSearch(space, task, self, seed, device)
