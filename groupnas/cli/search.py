@@ -192,13 +192,16 @@ def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.engine.run_folder import FOUND
     from groupnas.report import plot_tetris
 
-    result = run.result
+    result, written = run.result, {}
     print_table(_rows(result, space), numbers=True)
-    print(_changes(result))
+    if run.design().grouping is None:
+        print("Parts share channels: there is no grouping to draw.")
+    else:
+        print(_changes(result))
+        written = {"grouping": run.folder / FOUND, "Tetris plot": run.folder / "tetris.png"}
+        plot_tetris([("initial", run.initial), ("found", run.grouping)], written["Tetris plot"])
     for finding in result.get("health", []):
         print(f"health: {finding}")
-    written = {"grouping": run.folder / FOUND, "Tetris plot": run.folder / "tetris.png"}
-    plot_tetris([("initial", run.initial), ("found", run.grouping)], written["Tetris plot"])
     if "entropy" in result:  # of masks
         from groupnas.report import plot_history
 
