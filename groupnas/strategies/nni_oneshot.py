@@ -1,0 +1,63 @@
+"""What NNI's one-shot strategies can choose of a grouping: every part's network as a whole.
+
+They mix candidates of one layer, and a grouped network has no such layer: the differentiable ones
+take no choice of ``groups`` unless all channels grow with it, and a unit's sizes are tied over
+layers and by the budget. But parts share no channel, so that a grouped network is one network for
+each part, side by side: each can be a choice between networks of several sizes. No budget holds
+them, so that what is found needs :func:`groupnas.budget.fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+import groupnas.strategies.nni_space  # noqa: F401  # before any module of NNI
+from groupnas.grouping import Grouping
+from groupnas.spaces.derive import build
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.known import SideBySide
+
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace  # isort: skip
+
+
+class PartModelSpace(ModelSpace):  # type: ignore[misc]
+    """A choice for each group, labelled with its name, between networks of several sizes.
+
+    Takes NNI's ``RandomOneShot``, ``DARTS``, ``GumbelDARTS`` and ``Proxyless``, with
+    pytorch-lightning and an evaluator of its kind, and the multi-trial strategies.
+
+    Args:
+        space: Whose parts are sized.
+        scales: Sizes of a part, relative to even ones; choice ``i`` is ``scales[i]``.
+    """
+
+    def __init__(self, space: SearchSpace, scales: Sequence[float] = (0.5, 0.7, 1.0, 1.4)) -> None:
+        super().__init__()
+        self.space, self.scales = space, tuple(scales)
+        parts = []
+        for group in space.groups:
+            alone = [space.only([group]).resized(self.widths(group, s)) for s in self.scales]
+            networks = [build(part, Grouping.even(part)) for part in alone]
+            parts.append(LayerChoice(networks, label=group))
+        self.parts = SideBySide(list(space.inputs.values()), parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
+        return self.parts(x)
+
+    def widths(self, group: str, scale: float) -> dict[str, int]:
+        """A group's channels in every unit at a scale; at least one."""
+        even = Grouping.even(self.space).counts()
+        return {unit: max(1, round(scale * row[group])) for unit, row in even.items()}
+
+    def grouping(self, sample: Mapping[str, int]) -> Grouping:
+        """The grouping of a sample ``{group: choice}``; fits ``space.fitted(...)``, at any cost."""
+        widths = {group: self.widths(group, self.scales[sample[group]]) for group in sample}
+        counts = {
+            unit: {group: widths[group][unit] for group in self.space.groups}
+            for unit in self.space.free_units
+        }
+        totals = {unit: sum(row.values()) for unit, row in counts.items()}
+        return Grouping.from_counts(self.space.resized(totals), counts)
