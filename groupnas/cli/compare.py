@@ -9,6 +9,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
@@ -34,6 +35,7 @@ _RECORDED: dict[str, type | UnionType] = {
     "space": str | None,
     "epochs": int | None,
     "search_epochs": int | None,
+    "tolerance": float | None,
     "data_root": str | None,
     "allow_partial": bool | None,
     "limit": int | None,
@@ -75,6 +77,13 @@ def compare(
             consume_multiple=True,
             negative="",
             help="MACs of the trained networks, relative to even groups; 1.0 by default.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        Parameter(
+            help="By how much the MACs may miss their budget; 0.01 by default.",
+            validator=Number(gt=0, lt=1),
         ),
     ] = None,
     epochs: Annotated[int | None, whole_number("Of trainings, not the recipe's.", 1)] = None,
@@ -134,6 +143,7 @@ def compare(
             "space": None if space is None else resolved(space),
             "epochs": epochs,
             "search_epochs": search_epochs,
+            "tolerance": tolerance,
             "data_root": None if data_root is None else str(data_root.resolve()),
             "allow_partial": allow_partial or None,
             "limit": limit,
@@ -195,6 +205,7 @@ def _compare(
             training=recipe.local_stage.training,
             seeds=range(seeds) if seeds else (before.seeds if before else range(_SEEDS)),
             budgets=budgets or (before.budgets if before else (1.0,)),
+            tolerance=arguments["tolerance"] or 0.01,
             validation=recipe.validation,
             more=more,
             sampling=data.sampling,
@@ -300,26 +311,13 @@ def _show(
 
 def _print(comparison: Comparison) -> None:
     from groupnas.cli.tables import print_table
-    from groupnas.comparison.tables import errors_table, parts_table, search_table
+    from groupnas.comparison.tables import NOTE, sections
 
-    for samples in comparison.samples:
-        for budget in comparison.budgets:
-            rows = [r for r in comparison.rows if (r.samples, r.budget) == (samples, budget)]
-            if not rows:
-                continue
-            print(f"\n{samples}: {rows[0].count:,} samples, {rows[0].unit}, budget {budget:g}")
-            print_table(errors_table(comparison, samples, budget), numbers=True)
-            parts = parts_table(comparison, samples, budget)
-            if parts:
-                print()
-                print_table(parts, numbers=True)
+    for title, table in sections(comparison):
+        print(f"\n{title}" if title else "")
+        print_table(table, numbers=True)
     if comparison.rows:
-        print("\nWhat searches cost; a training is one plain training of the baseline")
-        print_table(search_table(comparison), numbers=True)
-        print(
-            "\nMean ± standard deviation over seeds. Differences with 95 % intervals of a paired "
-            "bootstrap over photos and seeds, and over photos alone; * leaves out 0."
-        )
+        print(f"\n{NOTE}")
     if comparison.missing:
         listed = ", ".join(str(piece) for piece in comparison.missing[:5])
         more = len(comparison.missing) - 5

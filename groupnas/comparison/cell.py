@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from groupnas.accountant import flops
-from groupnas.budget import Budget
 from groupnas.comparison.plan import Piece, Plan
 from groupnas.comparison.records import (
     CELL,
@@ -30,7 +29,6 @@ from groupnas.engine.run_folder import FOUND, RESULT, RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.strategy import Strategy
 from groupnas.engine.training import Trained, Trainer, train
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
@@ -70,12 +68,16 @@ class Work:
         sets = (VALIDATION, *self.more)
         return (folder / CELL).is_file() and all((folder / errors_file(s)).is_file() for s in sets)
 
-    def start(self) -> Callable[[Piece], str]:
+    def start(self, threads: int | None = None) -> Callable[[Piece], str]:
         """What does one piece, or goes on with it; returns a few words on what came out.
+
+        ``threads`` are torch's from now on, if given.
 
         It raises :class:`InputError` as :func:`groupnas.engine.search.search` and
         :func:`groupnas.engine.training.train` do.
         """
+        if threads:
+            torch.set_num_threads(threads)
         return _Bench(self).do
 
 
@@ -101,7 +103,7 @@ class _Bench:
         run = search(
             self.work.space,
             self.searched,
-            self._strategy(piece),
+            self.plan.strategy(piece),
             folder,
             seed=piece.seed,
             device=self.work.device,
@@ -112,10 +114,8 @@ class _Bench:
     def _train(self, piece: Piece) -> str:
         folder = RunFolder(self.work.out / piece.folder)
         job = self._finished_search(piece)
-        strategy = self._strategy(piece)
-        assert piece.budget is not None
         with torch.random.fork_rng():
-            design = job.design(budget_of(strategy, piece.budget, self.plan.measure))
+            design = job.design(self.plan.budget(piece))
         cost = {
             name: design.costs(name) for name in dict.fromkeys(("mac", "params", self.plan.measure))
         }
@@ -169,14 +169,11 @@ class _Bench:
         """The piece's search as it ended; nothing of it is done again."""
         folder = RunFolder(self.work.out / Piece(piece.strategy, piece.seed).folder)
         with torch.random.fork_rng():
-            job = self._strategy(piece).start(
+            job = self.plan.strategy(piece).start(
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
             go_on(folder, job)
         return job
-
-    def _strategy(self, piece: Piece) -> Strategy:
-        return self.plan.strategies[piece.strategy]
 
     def _errors(self, name: str, trained: Trained) -> SampleErrors:
         if name != VALIDATION:
@@ -202,21 +199,14 @@ class _Bench:
         return samples // min(self.plan.training.batch_size, samples)
 
     def _flops(self, job: SearchJob, design: Design) -> dict[str, dict[str, int]]:
-        """Operations of every group: where the search began, where it ended, what was trained."""
+        """Operations of every group: where the search began, where it ended, what was trained.
+
+        Nothing where parts share channels.
+        """
+        if design.grouping is None:
+            return {}
         groupings = {"initial": job.initial, "found": job.grouping(), "trained": design.grouping}
         return {
             name: flops(self.work.space.fitted(grouping), grouping, _CONVENTION).per_group
             for name, grouping in groupings.items()
-            if grouping is not None
         }
-
-
-def budget_of(strategy: Strategy, total: float, measure: str) -> Budget:
-    """The budget of a strategy's network: its own, scaled so that the whole costs ``total``.
-
-    What its own says of single parts holds in proportion.
-    """
-    own = strategy.budget or Budget()
-    scale = total / (own.total or 1.0)
-    parts = {part: share * scale for part, share in own.parts.items()}
-    return own.model_copy(update={"measure": measure, "total": total, "parts": parts})

@@ -53,6 +53,7 @@ def compare(
     seeds: Sequence[int] = (0, 1, 2),
     budgets: Sequence[float] = (1.0,),
     measure: str = "mac",
+    tolerance: float = 0.01,
     validation: float = 0.1,
     more: Mapping[str, Callable[[], Scorer]] | None = None,
     sampling: Callable[[Split], Tensor | None] | None = None,
@@ -84,6 +85,7 @@ def compare(
         seeds: Of searches and trainings.
         budgets: Costs relative to even groups.
         measure: What budgets count; see :class:`groupnas.budget.Budget`.
+        tolerance: By how much, relatively, a network's cost may miss its budget.
         validation: Share of the samples, whole photos, that is held out.
         more: Makers of further measurements, picklable, by names that can name files.
         sampling: How often each training sample is drawn; see
@@ -112,6 +114,7 @@ def compare(
         seeds=tuple(seeds),
         budgets=tuple(budgets),
         measure=measure,
+        tolerance=tolerance,
         training=training,
         validation=validation,
     )
@@ -210,7 +213,7 @@ def _joined(
 ) -> Plan:
     """The recorded plan and what is new in this one; :class:`InputError` where they contradict."""
     before = Plan.from_dict(recorded, str(folder / CONFIG))
-    keys = ("space", "task", "training", "measure", "validation")
+    keys = ("space", "task", "training", "measure", "tolerance", "validation")
     check_same(recorded, {**config, **plan.to_dict()}, keys, folder)
     was, now = (
         {label: what_counts(strategy.model_dump(mode="json")) for label, strategy in of.items()}

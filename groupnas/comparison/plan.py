@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groupnas.budget import Budget
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.schema import validate
@@ -54,6 +55,7 @@ class Plan:
         seeds: Each strategy searches once with each, and its networks train with the same.
         budgets: Costs of the trained networks, 1.0 being what even groups cost.
         measure: What the budgets count; see :class:`groupnas.budget.Budget`.
+        tolerance: By how much, relatively, a network's cost may miss its budget.
         training: How every network is trained.
         validation: Share of the samples, whole photos, that no search and no training sees.
     """
@@ -62,6 +64,7 @@ class Plan:
     seeds: tuple[int, ...]
     budgets: tuple[float, ...]
     measure: str
+    tolerance: float
     training: Training
     validation: float
 
@@ -83,8 +86,9 @@ class Plan:
         for seed in self.seeds:
             if not 0 <= seed < 2**63:
                 raise InputError(f"seeds: expected whole numbers from 0 on, got {seed}")
-        if not 0 < self.validation < 1:
-            raise InputError(f"validation: expected a share in (0, 1), got {self.validation}")
+        for what in ("validation", "tolerance"):
+            if not 0 < getattr(self, what) < 1:
+                raise InputError(f"{what}: expected a share in (0, 1), got {getattr(self, what)}")
 
     def searches(self) -> list[Piece]:
         """All searches, seed by seed, so that a part of them is a comparison already."""
@@ -94,10 +98,33 @@ class Plan:
         """The trainings of what a search finds."""
         return [replace(search, budget=budget) for budget in self.budgets]
 
+    def strategy(self, piece: Piece) -> Strategy:
+        """The settings that a piece searches with: its strategy's, at the plan's tolerance."""
+        strategy = self.strategies[piece.strategy]
+        if strategy.budget is None or strategy.budget.tolerance >= self.tolerance:
+            return strategy
+        return strategy.with_budget(
+            strategy.budget.model_copy(update={"tolerance": self.tolerance})
+        )
+
+    def budget(self, piece: Piece) -> Budget:
+        """What a trained network may cost.
+
+        What its strategy's own budget says of single parts holds in proportion.
+        """
+        assert piece.budget is not None
+        own = self.strategies[piece.strategy].budget or Budget()
+        scale = piece.budget / (own.total or 1.0)
+        parts = {part: share * scale for part, share in own.parts.items()}
+        return Budget(
+            measure=self.measure, total=piece.budget, parts=parts, tolerance=self.tolerance
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``config.yaml``."""
         return {
             "measure": self.measure,
+            "tolerance": self.tolerance,
             "validation": self.validation,
             "training": self.training.model_dump(mode="json"),
             "strategies": {
@@ -116,6 +143,7 @@ class Plan:
         try:
             return cls(
                 measure=str(data["measure"]),
+                tolerance=float(data["tolerance"]),
                 validation=float(data["validation"]),
                 training=validate(Training, data["training"], f"{origin}: training"),
                 strategies={

@@ -23,9 +23,10 @@ PieceIn = TypeVar("PieceIn", contravariant=True)
 class Startable(Protocol[PieceIn]):
     """What is sent to each process, by pickling."""
 
-    def start(self) -> Callable[[PieceIn], str]:
+    def start(self, threads: int | None) -> Callable[[PieceIn], str]:
         """Get ready; what then does one piece and returns a few words on what came out.
 
+        ``threads`` are what a process of its own may use; ``None`` leaves the caller's.
         A piece that raises :class:`groupnas.errors.InputError` has failed; others go on.
         """
         ...
@@ -79,7 +80,7 @@ def run_pieces(
             waiting.extend(then(ended.piece))
 
     if jobs == 1:
-        do = work.start()
+        do = work.start(None)
         while waiting:
             settle(_attempt(do, waiting.popleft()))
         return
@@ -183,15 +184,12 @@ class _Pool(Generic[PieceT]):
 
 def _serve(connection: Connection, work: Startable[PieceT], threads: int) -> None:
     """Do what comes, until the process that asks for it is gone."""
-    import torch
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
     do: Callable[[PieceT], str] | None = None
 
     def done(piece: PieceT) -> str:
         nonlocal do
-        do = do or work.start()
+        do = do or work.start(threads)
         return do(piece)
 
     while True:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
@@ -21,11 +22,14 @@ class Difference:
 
     Attributes:
         mean: Over all seeds and samples.
-        low: Lower end of the interval over photos and seeds.
+        low: Lower end of the bootstrap interval over photos and seeds.
         high: Upper end.
-        photos_low: Lower end of the interval over photos alone: what other photos would have
-            changed for these very networks.
+        photos_low: Lower end of the bootstrap interval over photos alone: what other photos would
+            have changed for these very networks.
         photos_high: Upper end.
+        seeds_low: Lower end of Student's interval over seeds alone: what other seeds would have
+            changed on these very photos. ``None`` where there is one seed.
+        seeds_high: Upper end.
     """
 
     mean: float
@@ -33,11 +37,20 @@ class Difference:
     high: float
     photos_low: float
     photos_high: float
+    seeds_low: float | None
+    seeds_high: float | None
 
     @property
     def significant(self) -> bool:
-        """Whether the interval over photos and seeds leaves 0 out."""
-        return self.low > 0 or self.high < 0
+        """Whether the intervals over photos and seeds, and over seeds, leave out 0.
+
+        The first alone is not enough: if seeds matter more than photos, it leaves out 0 as soon
+        as 3 seeds agree in sign, which 3 seeds of two equal strategies do every fourth time.
+        """
+        if self.seeds_low is None or self.seeds_high is None:
+            return False
+        lows, highs = (self.low, self.seeds_low), (self.high, self.seeds_high)
+        return min(lows) > 0 or max(highs) < 0
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as JSON holds them."""
@@ -61,10 +74,10 @@ def paired_differences(
     interval is that between the percentiles of the draws' means (Efron and Tibshirani 1993,
     chapter 13; of two levels: Davison and Hinkley 1997, section 3.8).
 
-    With S seeds the seed level is coarse: 3 seeds have 10 distinct draws, and their variance
-    comes out short by (S - 1) / S. Take an interval that just leaves out 0 with 3 seeds for a hint
-    to run more. With 1 seed it says nothing about other seeds. Intervals of several strategies
-    are not corrected for their number.
+    With few seeds that level is coarse: 3 seeds have 10 distinct draws, and the variance over S
+    seeds comes out short by (S - 1) / S. Student's interval of the seeds' means stands beside it,
+    which is right for any number of seeds, 2 and more, if their differences are about normal.
+    Intervals of several strategies are not corrected for their number.
 
     Args:
         mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities.
@@ -92,6 +105,7 @@ def paired_differences(
     tail = 50 * (1 - level)
     ends = np.percentile(drawn, [tail, 100 - tail], axis=1)  # (2, photos or both, K)
     means = difference.mean(axis=(0, 1))
+    half = _half_width(difference.mean(axis=1), level)
     return [
         Difference(
             mean=float(mean),
@@ -99,9 +113,20 @@ def paired_differences(
             high=float(ends[1, 1, k]),
             photos_low=float(ends[0, 0, k]),
             photos_high=float(ends[1, 0, k]),
+            seeds_low=None if half is None else float(mean - half[k]),
+            seeds_high=None if half is None else float(mean + half[k]),
         )
         for k, mean in enumerate(means)
     ]
+
+
+def _half_width(of_seeds: Array, level: float) -> Array | None:
+    """Half of Student's interval of each column's mean ``(K,)``, of ``(S, K)``; of one, none."""
+    count = len(of_seeds)
+    if count < 2:
+        return None
+    quantile = float(stdtrit(count - 1, (1 + level) / 2))
+    return np.asarray(quantile * of_seeds.std(axis=0, ddof=1) / np.sqrt(count))
 
 
 def _by_photo(difference: Array, sources: Sequence[str]) -> tuple[Array, Array]:

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.summary import Cell, Comparison, Row, Spread
 from groupnas.errors import InputError
 
 Table = list[list[str]]  # a header, then rows
+NOTE = (
+    "Mean ± standard deviation over seeds. Paired differences with 95 % intervals: bootstrap over "
+    "photos and seeds, bootstrap over photos, Student's over seeds. *: the first and the last "
+    "leave out 0."
+)
 _CONTROLS = ("even", "random", "manual", "ungrouped", "separate")
 _FLGC = "flgc"
 _MEGA = 1e6
 
 
+def sections(comparison: Comparison) -> Iterator[tuple[str, Table]]:
+    """Title and table of all that a comparison says, for people; :data:`NOTE` belongs to it."""
+    keys = dict.fromkeys((row.samples, row.budget) for row in comparison.rows)
+    for samples, budget in keys:
+        row = next(r for r in comparison.rows if (r.samples, r.budget) == (samples, budget))
+        title = f"{samples}: {row.count:,} samples, {row.unit}, cost {budget:g}"
+        yield title, errors_table(comparison, samples, budget)
+        parts = parts_table(comparison, samples, budget)
+        if parts:
+            yield "", parts
+    if comparison.searches:
+        title = "What searches cost; a training is one plain training of the baseline"
+        yield title, search_table(comparison)
+
+
 def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     """Cost and errors of every strategy, mean and deviation over seeds, and its differences.
 
-    A difference is to the baseline's mean error, with its 95 % interval over photos and seeds and,
-    in brackets, over photos alone; ``*`` marks an interval that leaves out 0.
+    A difference is to the baseline's mean error, with its 95 % intervals: over photos and seeds,
+    over photos alone, over seeds alone. ``*`` marks what is significant; see
+    :class:`groupnas.comparison.statistics.Difference`.
 
     Raises:
         InputError: nothing is finished of these samples and this budget.
@@ -29,9 +50,9 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
         raise InputError(f"{comparison.folder}: nothing of {samples} at budget {budget:g}")
     names = [name for name in found[0].errors if name != "mean"]
     unit = "M" if comparison.measure == "mac" else comparison.measure
-    head = ["strategy", "seeds", f"cost {unit}", *names, "mean", "difference", "95 %", "(photos)"]
-    if comparison.baseline is not None:
-        head[-3] = f"to {comparison.baseline}"
+    against = f"to {comparison.baseline or 'none'}"
+    intervals = ["95 %", "photos", "seeds"]
+    head = ["strategy", "seeds", f"cost {unit}", *names, "mean", against, *intervals]
     return [head, *([*_cells(row, comparison.measure, names)] for row in found)]
 
 
@@ -43,13 +64,14 @@ def _cells(row: Row, measure: str, names: Sequence[str]) -> list[str]:
 
 def _difference(row: Row) -> list[str]:
     if "mean" not in row.differences:
-        return ["", "", ""]
+        return ["", "", "", ""]
     of = row.differences["mean"]
     mark = "*" if of.significant else ""
     return [
         f"{of.mean:+.3f} ({row.relative['mean']:+.1%}){mark}",
         f"{of.low:+.3f} .. {of.high:+.3f}",
-        f"({of.photos_low:+.3f} .. {of.photos_high:+.3f})",
+        f"{of.photos_low:+.3f} .. {of.photos_high:+.3f}",
+        "-" if of.seeds_low is None else f"{of.seeds_low:+.3f} .. {of.seeds_high:+.3f}",
     ]
 
 
@@ -79,7 +101,7 @@ def search_table(comparison: Comparison) -> Table:
         *(
             [
                 cost.strategy,
-                f"{cost.seconds:,.0f} s",
+                f"{cost.seconds:,.3g} s",
                 f"{cost.trainings:.2f}",
                 f"{cost.steps:,.0f}",
                 f"{cost.training_steps:.2f}",

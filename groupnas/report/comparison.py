@@ -31,8 +31,8 @@ def plot_comparison(
 ) -> Path:
     """Draw every strategy's difference to the baseline, and error against cost; save it.
 
-    Groups have small marks of their own beneath the mean over all. Where there are several budgets, a second panel shows mean
-    error against cost, with the standard deviation over seeds.
+    Groups have small marks of their own beneath the mean over all. Where there are several
+    budgets, a second panel shows mean error against cost, with the deviation over seeds.
 
     Args:
         comparison: With a finished network at least.
@@ -97,8 +97,8 @@ def _legend(groups: Sequence[str]) -> list[Line2D]:
     return [
         Line2D([], [], color=INK, lw=_THICK, label="95 %, photos"),
         Line2D([], [], color=INK, lw=_THIN, label="95 %, photos and seeds"),
-        Line2D([], [], mfc=INK, label="mean; leaves out 0", **dot),
-        Line2D([], [], mfc=PAPER, label="mean; may be 0", **dot),
+        Line2D([], [], mfc=INK, label="mean, significant", **dot),
+        Line2D([], [], mfc=PAPER, label="mean, not significant", **dot),
         *(
             Line2D([], [], color=look(index).colour, label=group.replace("_", " "), lw=0, **_TICK)
             for index, group in enumerate(groups)
@@ -110,7 +110,7 @@ def _draw_errors(axes: Axes, rows: Sequence[Row], measure: str, samples: str) ->
     """Mean error against cost, a curve for each strategy."""
     scale, unit = (1e6, "million MACs") if measure == "mac" else (1.0, measure)
     strategies = list(dict.fromkeys(row.strategy for row in rows))
-    apart = 0.01 * max(row.cost for row in rows) / scale
+    apart = 0.006 * max(row.cost for row in rows) / scale
     for index, strategy in enumerate(strategies):
         mine = sorted((r for r in rows if r.strategy == strategy), key=lambda row: row.cost)
         # Costs are equal: side by side, the deviations can be told apart.

@@ -1,0 +1,87 @@
+"""Differences and errors of a comparison, drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from groupnas.comparison.statistics import Difference
+from groupnas.comparison.summary import Comparison, Row
+from groupnas.errors import InputError
+from groupnas.report import comparison as module
+from groupnas.report.comparison import plot_comparison
+
+
+def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
+    of = Difference(
+        mean=mean,
+        low=mean - 0.2,
+        high=mean + 0.2,
+        photos_low=mean,
+        photos_high=mean,
+        seeds_low=None,
+        seeds_high=None,
+    )
+    return Row(
+        strategy=strategy,
+        budget=budget,
+        samples="validation",
+        count=10,
+        seeds=(0, 1),
+        cost=4e6 * budget,
+        unit="NME %",
+        errors={"left_eye": (3.0, 0.1), "mean": (4.0 + mean, 0.1)},
+        differences={"left_eye": of, "mean": of} if differs else {},
+        relative={},
+    )
+
+
+def of(*rows: Row) -> Comparison:
+    return Comparison(
+        folder=Path("c"),
+        task="faces",
+        groups=("left_eye",),
+        measure="mac",
+        baseline="even",
+        rows=rows,
+        searches=(),
+        cells=(),
+        missing=(),
+    )
+
+
+ROWS = [row("even", b, 0.0, False) for b in (1.0, 0.5)]
+ROWS += [row(name, b, d) for b in (1.0, 0.5) for name, d in (("random", 0.3), ("own", -0.3))]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_it_is_drawn_the_same_each_time(tmp_path: Path, suffix: str) -> None:
+    first, second = (plot_comparison(of(*ROWS), tmp_path / f"{n}{suffix}") for n in "ab")
+    assert first.read_bytes() == second.read_bytes() and first.stat().st_size > 1000
+
+
+def test_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        module, "_draw_differences", lambda axes, rows, *_: drawn.append(("d", len(rows)))
+    )
+    monkeypatch.setattr(
+        module, "_draw_errors", lambda axes, rows, *_: drawn.append(("e", len(rows)))
+    )
+    one = [r for r in ROWS if r.budget == 1.0]
+    for rows, panels in ((ROWS, [("d", 4), ("e", 6)]), (one, [("d", 2)]), (one[:1], [("e", 1)])):
+        drawn.clear()
+        with Image.open(plot_comparison(of(*rows), tmp_path / "x.png")) as picture:
+            assert picture.width == pytest.approx(len(panels) * 430 / 72 * 300, abs=4)
+        assert drawn == panels
+
+
+def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing is finished on any samples"):
+        plot_comparison(of(), tmp_path / "x.png")
+    with pytest.raises(InputError, match="nothing is finished on test"):
+        plot_comparison(of(*ROWS), tmp_path / "x.png", "test")
+    with pytest.raises(InputError, match="must end in"):
+        plot_comparison(of(*ROWS), tmp_path / "x.jpg")
