@@ -87,7 +87,7 @@ class TrialsJob(SearchJob):
         return [
             f"{self.space.name} on {self.task.name}: {train:,} samples train, "
             f"{validation:,} judge the trials",
-            f"{self.total_epochs} trials of up to {self.settings.epochs} epochs, "
+            f"{self.total_epochs} trials, trained for {self.settings.epochs} epochs at most, "
             f"{len(self.encoding.bounds)} coordinates",
         ]
 

@@ -7,6 +7,7 @@ moment its holder is.
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -111,12 +112,13 @@ class AdvisoryLocks:
     """Advisory locks of PostgreSQL, held by one connection; gone when it ends.
 
     Args:
-        engine: A SQLAlchemy engine of the database.
+        engine: A SQLAlchemy engine of the database, without a pool: what is closed is closed.
         name: The study's; others' locks in the same database are others.
     """
 
     def __init__(self, engine: Any, name: str) -> None:
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        weakref.finalize(self, self._connection.close)
         self._key = zlib.crc32(f"groupnas {name}".encode()) - 2**31  # a signed integer of 32 bits
 
     @contextmanager

@@ -69,8 +69,8 @@ class OptunaJob(TrialsJob):
                 if trial is not None:
                     point = {name: trial.params[name] for name in self.encoding.bounds}
                     proposal = Proposal(point, self.settings.epochs)
-                    record = self._judge(trial.number, proposal, on_step)
-                    self.study.finish(trial.number, self._values(record), record)
+                    judged = self._judge(trial.number, proposal, on_step)
+                    self.study.finish(trial.number, self._values(judged), judged)
             if trial is None:
                 time.sleep(PATIENCE)
         return self._append(record)

@@ -147,7 +147,7 @@ class OptunaSearch(TrialSearch):
         storage: The journal file of a study that several runs share, or a ``postgresql://`` URL
             (extra ``postgresql``; leave the password to the environment's PGPASSWORD, since
             settings are recorded). By default a run has a journal of its own.
-        study: The study's name in there.
+        study: The study's name in there; runs that share it differ in nothing but their folders.
     """
 
     algorithm: Literal["optuna"] = "optuna"

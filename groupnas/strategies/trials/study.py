@@ -18,6 +18,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import NullPool
 
 from groupnas.errors import InputError
 from groupnas.strategies.trials.locks import AdvisoryLocks, FileLocks, Locks, NoLocks
@@ -136,8 +137,8 @@ class SharedStudy:
         begun = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.RUNNING)]
         if len(begun) >= total:
             return None
-        self._locks.take(len(trials))
         self._study.add_trial(ask(trials))
+        self._locks.take(len(trials))
         return self.trials[len(trials)]
 
     @contextmanager
@@ -196,9 +197,11 @@ def in_database(
             f"storage: expected the path of a journal file or a postgresql:// URL, got "
             f"{url.partition('://')[0]}://"
         )
+    # SQLAlchemy means another driver by this from one version to the next.
+    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
         origin = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     except ImportError as error:
         raise InputError(
             f"storage: {error}; install the driver with: pip install 'groupnas[postgresql]'"
@@ -208,7 +211,7 @@ def in_database(
     with _reaching(origin):
         locks = AdvisoryLocks(engine, name)
         with locks.whole():  # tables are made once
-            database = RDBStorage(url)
+            database = RDBStorage(url, engine_kwargs={"poolclass": NullPool})
     return SharedStudy(database, locks, name, objectives, identity, origin)
 
 

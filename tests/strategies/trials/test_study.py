@@ -249,7 +249,7 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InputError, match=r"pip install 'groupnas\[postgresql\]'"):
         open_study("postgresql://host/db", "groupnas", 1, {})
 
