@@ -38,8 +38,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def seconds(folder: RunFolder) -> float:
-    """Time that the epochs of a run took; one that a kill left out counts as their mean."""
-    times = {line["epoch"]: line["seconds"] for line in _lines(folder / TIMINGS, "seconds")}
+    """Time of the CPU that the epochs of a run took: others on the machine do not count.
+
+    An epoch that a kill left out counts as their mean.
+    """
+    lines = _lines(folder / TIMINGS, "cpu_seconds")
+    times = {line["epoch"]: line["cpu_seconds"] for line in lines}
     epochs = len(_lines(folder / HISTORY, "epoch"))
     return sum(times.values()) * epochs / len(times) if times else 0.0
 

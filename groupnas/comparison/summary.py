@@ -80,7 +80,7 @@ class SearchCost:
 
     Attributes:
         strategy: Its label.
-        seconds: Of all epochs.
+        seconds: Of the CPU, in all epochs.
         steps: Of optimisers.
         trainings: The seconds in units of one plain training, the baseline's.
         training_steps: The steps in units of that training's.

@@ -46,7 +46,7 @@ def _write_search(folder: Path, label: str) -> None:
     lines = [{"epoch": n + 1, "steps": 50} for n in range(epochs)]
     (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     # what the last epoch took was lost
-    times = [{"epoch": n + 1, "seconds": 10.0} for n in range(epochs - 1)]
+    times = [{"epoch": n + 1, "cpu_seconds": 10.0} for n in range(epochs - 1)]
     (folder / "timings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in times))
 
 
