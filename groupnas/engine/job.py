@@ -118,6 +118,8 @@ def go_on(folder: RunFolder, job: Job) -> None:
     state = folder.load_checkpoint()
     try:
         job.load_state_dict(state)
+    except InputError:  # a ValueError that says more
+        raise
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{folder / CHECKPOINT}: is not of the run that {CONFIG} describes; start again in a "

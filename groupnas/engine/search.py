@@ -117,6 +117,8 @@ def search(
         with folder.locked():
             if recorded is None:
                 folder.check_free()  # another process may have been faster
+            job.open(folder.path)
+            if recorded is None:
                 _start(folder, job, config)
             else:
                 go_on(folder, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,6 +73,9 @@ class SearchJob(ABC):
         x, target = self.task.batch(indices, generator)
         x = x.to(self.device, memory_format=torch.channels_last)
         return x, self.task.to(target, self.device)
+
+    def open(self, folder: Path) -> None:
+        """Told, once the folder is held and before anything else, where the run's files are."""
 
     @abstractmethod
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
