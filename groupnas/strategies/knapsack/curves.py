@@ -3,7 +3,8 @@
 The least of many noisy errors is too small (the winner's curse), and only some profiles can be
 measured. So log error is fitted by a polynomial of the knobs of degree 2, with a ridge penalty that
 is chosen by leave-one-out: its error has a closed form, and says how well profiles that were not
-measured are predicted.
+measured are predicted. A few sizes may be far off the others, as their shared weights happen to be
+of little use: beyond two usual deviations, a measurement counts in inverse proportion (Huber).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _PENALTIES = np.logspace(-6, 1, 15)
+_FAR = 2.0  # usual deviations, beyond which a measurement counts less
+_REWEIGHTED = 4
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class ErrorModel:
         terms: Means of :func:`_terms` there.
         coefficients: Of the terms' differences from these.
         penalty: The ridge that was chosen.
-        held_out: Root mean square of log(measured / predicted) of profiles left out one by one:
-            about the relative error of a prediction.
+        held_out: Root mean square of log(measured / predicted) of profiles left out one by one,
+            weighed by trust: about the relative error of a prediction.
         spread: The same of the mean, for comparison: what a model that says nothing has.
     """
 
@@ -45,21 +48,35 @@ class ErrorModel:
     def fit(cls, profiles: Floats, errors: Floats) -> ErrorModel:
         """The model of ``(n, knobs)`` profiles with ``(n,)`` errors, n >= 2."""
         logs = np.log(np.maximum(errors, np.finfo(float).tiny))
-        centre, count = float(logs.mean()), len(logs)
+        trust = np.ones(len(logs))
+        for _ in range(_REWEIGHTED):
+            model, off = cls._weighted(profiles, logs, trust)
+            usual = 1.4826 * np.median(np.abs(off)) + 1e-6  # the deviation, if they were Gaussian
+            trust = _FAR * usual / np.maximum(np.abs(off), _FAR * usual)
+        return model
+
+    @classmethod
+    def _weighted(cls, profiles: Floats, logs: Floats, trust: Floats) -> tuple[ErrorModel, Floats]:
+        """The ridge of least squared errors weighed by trust, and errors of what was left out."""
+        share = trust / trust.sum()
         terms = _terms(profiles)
-        means = terms.mean(axis=0)
-        u, s, vt = np.linalg.svd(terms - means, full_matrices=False)
-        best: tuple[float, float, Floats] | None = None
-        for penalty in _PENALTIES * count:
+        centre, means = float(share @ logs), share @ terms
+        root = np.sqrt(trust)
+        y = root * (logs - centre)
+        u, s, vt = np.linalg.svd(root[:, None] * (terms - means), full_matrices=False)
+        best: tuple[float, float, Floats, Floats] | None = None
+        for penalty in _PENALTIES * len(logs):
             hat = u * (s**2 / (s**2 + penalty)) @ u.T
-            kept = 1 - np.clip(np.diag(hat) + 1 / count, 0, 1 - 1e-9)  # 1 / count: the centre's
-            off = _root_mean_square((logs - centre - hat @ (logs - centre)) / kept)
-            if best is None or off < best[0]:
-                projected = s / (s**2 + penalty) * (u.T @ (logs - centre))
-                best = off, float(penalty), vt.T @ projected
+            kept = 1 - np.clip(np.diag(hat) + share, 0, 1 - 1e-9)  # share: the centre's
+            off = (y - hat @ y) / kept
+            size = _root_mean_square(off)
+            if best is None or size < best[0]:
+                coefficients = vt.T @ (s / (s**2 + penalty) * (u.T @ y))
+                best = size, float(penalty), coefficients, off / root
         assert best is not None
-        spread = _root_mean_square((logs - centre) / (1 - 1 / count))
-        return cls(centre, means, best[2], best[1], best[0], spread)
+        size, penalty, coefficients, off = best
+        spread = _root_mean_square(y / (1 - share))
+        return cls(centre, means, coefficients, penalty, size, spread), off
 
     def predict(self, profiles: Floats) -> Floats:
         """Errors ``(n,)`` of profiles ``(n, knobs)``."""

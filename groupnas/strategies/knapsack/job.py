@@ -250,6 +250,7 @@ class KnapsackJob(SearchJob):
         network = self.network()
         errors = {} if network is None else {"derived": validation_errors(self, network)}
         return {
+            "health": self._health(),
             "validation_errors": errors,
             "knobs": list(self.family.knobs),
             "profiles": {group: profile.tolist() for group, profile in found.items()},
@@ -257,6 +258,15 @@ class KnapsackJob(SearchJob):
             "predicted": {"even": solution.predicted(even), "found": solution.predicted(found)},
             "curves": {group: self._curve(group) for group in self.space.groups},
         }
+
+    def _health(self) -> list[str]:
+        """What speaks against believing the curves."""
+        narrow, wide = self.family.line(2)
+        return [
+            f"{group}: wide sizes have no less error than narrow ones; train for more epochs"
+            for group, model in self.solution().models.items()
+            if model.predict(wide[None]) >= model.predict(narrow[None])
+        ]
 
     def _curve(self, group: str) -> dict[str, Any]:
         curve, model = self.curves[group], self.solution().models[group]

@@ -44,8 +44,8 @@ class Knapsack(Strategy):
     validation: Annotated[float, Field(gt=0, lt=1)]
     weights: Optimizer
     profiles: Literal["uniform", "depth", "free"] = "free"
-    smallest: Rate = 0.4
-    widest: Rate = 1.6
+    smallest: Rate = 0.5
+    widest: Rate = 1.5
     tilt: Rate = 0.5
     ratio: Rate = 0.3
     sandwich: bool = True

@@ -62,6 +62,9 @@ class SlimmableLayer(nn.Module):
             x = self.pooling(x)
         elif layer.op == "linear":
             x = F.linear(x.flatten(1), cast(Tensor, weight), bias)
+        elif layer.mixes_channels and layer.kernel == layer.stride == 1:
+            # A convolution is set up anew for every size: measured, twice the time of a pass.
+            x = F.linear(x.movedim(1, -1), cast(Tensor, weight).flatten(1), bias).movedim(-1, 1)
         else:
             groups = 1 if layer.mixes_channels else inputs
             window = (layer.stride, layer.padding, layer.dilation)
@@ -169,7 +172,7 @@ class SlimmableNetwork(nn.Module):
 
     @torch.no_grad()
     def plain(self, grouping: Grouping) -> GroupedNetwork:
-        """The derived network of a grouping with these weights, on their device.
+        """The derived network of a grouping with these weights, on their device, in their dtype.
 
         In training mode its outputs are the slimmable network's at the grouping's sizes, as long as
         the grouping keeps every group within the widest. BatchNorm's running statistics are fresh:
@@ -179,7 +182,8 @@ class SlimmableNetwork(nn.Module):
         counts = grouping.counts()
         with torch.random.fork_rng():  # the fresh weights are overwritten
             network = build(space, grouping)
-        network.to(next(self.parameters()).device)
+        some = next(self.parameters())
+        network.to(some.device, some.dtype)
         for block, module in zip(space.blocks, network.blocks.values(), strict=True):
             rows = [part.layers_of(block) for part in self._parts()]
             plain = cast(nn.Sequential, module)

@@ -37,10 +37,18 @@ def test_noise_is_not_believed() -> None:
     assert model.held_out < 1.2 * model.spread
 
 
+def test_what_is_far_off_hardly_counts() -> None:
+    errors = truth(draws(30)) * np.exp(np.random.default_rng(4).normal(0, 0.01, 30))
+    errors[[3, 17]] *= 5
+    elsewhere = np.random.default_rng(1).uniform(-1, 1, (50, 2))
+    predicted = ErrorModel.fit(draws(30), errors).predict(elsewhere)
+    assert predicted == pytest.approx(truth(elsewhere), rel=0.08)
+
+
 def test_held_out_is_what_leaving_out_gives() -> None:
     profiles = draws(12)
     errors = truth(profiles) * np.exp(np.random.default_rng(3).normal(0, 0.1, 12))
-    model = ErrorModel.fit(profiles, errors)
+    model, _ = ErrorModel._weighted(profiles, np.log(errors), np.ones(12))
 
     def left_out(index: int) -> float:
         kept = np.arange(12) != index
@@ -62,7 +70,8 @@ def quadratic(z: np.ndarray) -> np.ndarray:
 def test_spread_is_that_of_leaving_out_under_the_mean() -> None:
     errors = np.array([1.0, np.e, np.e**2])
     # Off by 1.5 and 0 and 1.5: the mean of the other two.
-    assert ErrorModel.fit(draws(3), errors).spread == pytest.approx(np.sqrt(1.5))
+    model, _ = ErrorModel._weighted(draws(3), np.log(errors), np.ones(3))
+    assert model.spread == pytest.approx(np.sqrt(1.5))
 
 
 def test_an_error_of_zero_is_survived() -> None:

@@ -156,6 +156,17 @@ def test_what_a_network_is_taken_out_with(finished: KnapsackJob) -> None:
     assert sum(outcome["shares"].values()) == pytest.approx(1)
 
 
+def test_a_curve_that_rises_is_told(make: Make) -> None:
+    job = make()
+    job.history = [{"epoch": epoch} for epoch in range(1, job.total_epochs + 1)]
+    for group, curve in job.curves.items():
+        for profile in job.family.line(5):
+            slope = 0.3 if group == "ring" else -0.3
+            curve.add(profile, float(np.exp(slope * profile[0])))
+    (finding,) = job.outcome()["health"]
+    assert finding.startswith("ring: wide sizes have no less error")
+
+
 def test_no_network_where_it_would_be_wider_than_was_trained(finished: KnapsackJob) -> None:
     finished.strategy = finished.strategy.with_budget(Budget(total=12.0))
     try:

@@ -1,0 +1,120 @@
+"""What every part gains from its operations: a knapsack search's curves, and what it chose."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from groupnas.errors import InputError
+from groupnas.files import read_text
+from groupnas.palette import INK, MUTED, PAPER, look
+from groupnas.report.figure import check_suffix, save, styled
+
+Result = Mapping[str, Any]
+
+_SIZE = (360 / 72, 240 / 72)  # inches
+_UNITS = ((1e9, "billion "), (1e6, "million "), (1e3, "thousand "), (1.0, ""))
+
+
+def read_curves(path: str | os.PathLike[str]) -> Result:
+    """The ``result.json`` of a knapsack search.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or is another strategy's.
+    """
+    try:
+        result = json.loads(read_text(path))
+        for group, curve in result["curves"].items():
+            points = zip(curve["macs"], curve["errors"], strict=True)
+            line = [(point["macs"], point["error"]) for point in curve["fitted"]]
+            chosen = (result["macs_after"][group], result["predicted"]["found"][group])
+            even = (result["macs_before"][group], result["predicted"]["even"][group])
+            for pair in (*points, *line, chosen, even):
+                if not all(isinstance(value, (int, float)) for value in pair):
+                    raise TypeError("expected numbers")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: has no curves of parts; expected a knapsack search's result.json"
+        ) from error
+    return dict(result)
+
+
+def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
+    """Draw every part's error against its MACs (the paper's Fig. 2), and save it.
+
+    Points are what was measured, lines the fitted error of the best shape at every cost, rings
+    what even groups have, and discs what the budget was best spent on.
+
+    Args:
+        result: As :func:`read_curves` gives it.
+        path: The picture (``.png``, ``.svg`` or ``.pdf``).
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: an unknown suffix, or a file that cannot be written.
+    """
+    check_suffix(path)
+    with styled():
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        most = max(max(curve["macs"]) for curve in result["curves"].values())
+        scale, word = next(unit for unit in _UNITS if most >= unit[0] or unit[0] == 1)
+        for index, (group, curve) in enumerate(result["curves"].items()):
+            colour = look(index).colour
+            macs = [cost / scale for cost in curve["macs"]]
+            axes.plot(macs, curve["errors"], ".", color=colour, ms=4, alpha=0.45, mew=0)
+            line = [(p["macs"] / scale, p["error"]) for p in curve["fitted"]]
+            axes.plot(*zip(*line, strict=True), color=colour, lw=1.4, label=_words(group))
+            for which, when, fill in (("even", "before", PAPER), ("found", "after", colour)):
+                place = result[f"macs_{when}"][group] / scale
+                error = result["predicted"][which][group]
+                axes.plot(place, error, "o", color=colour, mfc=fill, ms=5, mew=1.2, zorder=4)
+        _limit(axes, result)
+        _label(axes, f"{word}MACs of the part", result["error_unit"])
+        return save(figure, path)
+
+
+def _limit(axes: Axes, result: Result) -> None:
+    """Leave out what lies far above the lines: a few sizes whose shared weights are of no use."""
+    lines = [point["error"] for curve in result["curves"].values() for point in curve["fitted"]]
+    measured = [error for curve in result["curves"].values() for error in curve["errors"]]
+    top = min(max(*measured, *lines), 1.5 * max(lines))
+    least = min(*measured, *lines)
+    axes.set_ylim(least - 0.05 * (top - least), top + 0.25 * (top - least))  # room for the legend
+
+
+def _label(axes: Axes, costs: str, unit: str) -> None:
+    axes.set_title("What each part gains from its operations")
+    axes.set_xlabel(costs)
+    axes.set_ylabel(f"validation error of the shared weights, {unit}")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    parts, names = axes.get_legend_handles_labels()
+    signs = [
+        Line2D([], [], marker="o", ls="", color=MUTED, mfc=PAPER, ms=5, mew=1.2),
+        Line2D([], [], marker="o", ls="", color=MUTED, ms=5),
+        Line2D([], [], marker=".", ls="", color=MUTED, ms=4, mew=0),
+    ]
+    axes.legend(
+        [*parts, *signs],
+        [*names, "even groups", "allocated", "measured"],
+        loc="upper right",
+        ncols=2,
+        labelcolor=INK,
+    )
+
+
+def _words(group: str) -> str:
+    return group.replace("_", " ")
