@@ -6,8 +6,8 @@
     bench.regret(grouping)  # against the best grouping of the same cost
 
 A part's error depends on its own sizes and the seed alone (:mod:`groupnas.groupbench.training`),
-so that 108 sizes of 3 parts describe all groupings: those of the space's widths, and the 1.26
-million size vectors of any widths. The faces are drawn: the table says how a search does, nothing
+so that 70 sizes of 3 parts describe all groupings: the 1,540 of the space's widths, and 343,000
+size vectors of any widths. The faces are drawn: the table says how a search does, nothing
 about real faces. ``benchmarks/groupbench_table.py`` makes it.
 """
 

@@ -103,8 +103,8 @@ class GroupBench:
     ) -> dict[str, float]:
         """What the grouping's network ended with: the error of every part, and ``mean``.
 
-        What a part has beyond the table's largest sizes, three times the even ones, is taken to
-        bring nothing.
+        What a part has beyond the table's largest sizes, which kept widths never exceed, is taken
+        to bring nothing.
 
         Args:
             grouping: Of any widths.

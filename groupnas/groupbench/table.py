@@ -28,7 +28,7 @@ class Table:
         validation: ``(P, A, B, S, E)`` float32, validation error after every epoch; sizes count
             from 1.
         test: ``(P, A, B, S)`` float32, error at the end on faces that no search sees.
-        about: How it was made: parts, units, training, faces, versions, seconds.
+        about: How it was made: parts, largest sizes, training, faces, versions, seconds.
     """
 
     validation: Floats
@@ -69,9 +69,11 @@ class Table:
         about = self.about
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise InputError(f"{path}: expected a table of GroupBench in format {FORMAT}")
-        if missing := [key for key in ("parts", "units", "seeds", "training") if key not in about]:
+        if missing := [
+            key for key in ("parts", "largest", "seeds", "training") if key not in about
+        ]:
             raise InputError(f"{path}: does not say its {', '.join(missing)}; make it again")
-        shape = (len(about["parts"]), *about["units"].values(), about["seeds"])
+        shape = (len(about["parts"]), *about["largest"].values(), about["seeds"])
         epochs = about["training"]["epochs"]
         if self.test.shape != shape or self.validation.shape != (*shape, epochs):
             raise InputError(

@@ -1,0 +1,82 @@
+"""Every strategy that learns beats random groupings on average; a few seeds, seconds each."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from groupnas.budget import Budget, fit
+from groupnas.engine.strategy import Optimizer
+from groupnas.groupbench import FIT, GroupBench
+from groupnas.grouping import Grouping
+from groupnas.strategies.knapsack.allocation import Choices, front
+from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
+
+TRIALS = {
+    "title": "test",
+    "epochs": 15,
+    "batch_size": 32,
+    "validation": 0.3,
+    "weights": Optimizer(lr=0.02),
+    "budget": FIT,
+}
+
+
+def knapsack(bench: GroupBench, seed: int) -> Grouping:
+    """Over the table's own curves, of one training each."""
+    points = bench.space().outputs
+    weights = {part: n / sum(points.values()) for part, n in points.items()}
+    curves = bench.curves(seed)
+    choices = {part: Choices(curve.costs, curve.errors) for part, curve in curves.items()}
+    limit = sum(Budget().limits(bench.space()).values())
+    picks = front(choices, weights).within(limit)
+    return bench.grouping(np.stack([curves[part].sizes[pick] for part, pick in picks.items()]))
+
+
+def trials(strategy: TrialSearch) -> Callable[[GroupBench, int], Grouping]:
+    """Trials looked up in one training of the table."""
+
+    def choose(bench: GroupBench, seed: int) -> Grouping:
+        job = strategy.start(
+            bench.space(),
+            bench.task(),
+            seed=seed,
+            evaluate=lambda grouping, epochs, _: bench.evaluate(grouping, epochs, seed),
+        )
+        while len(job.history) < job.total_epochs:
+            job.run_epoch()
+        found = job.design(FIT).grouping
+        assert found is not None
+        return found
+
+    return choose
+
+
+STRATEGIES: dict[str, Callable[[GroupBench, int], Grouping]] = {
+    "knapsack": knapsack,
+    "evolution": trials(Evolution(**TRIALS, trials=40)),
+    "halving": trials(Halving(**TRIALS, trials=30)),
+    "optuna": trials(OptunaSearch(**TRIALS, trials=30)),
+}
+
+
+@pytest.fixture(scope="module")
+def by_chance(bench: GroupBench) -> float:
+    """Mean regret of random groupings at the cost of even ones."""
+    drawn = [Grouping.random(bench.space(), seed).counts() for seed in range(20)]
+    return statistics.mean(bench.regret(fit(bench.space(), row, FIT)) for row in drawn)
+
+
+def test_chance_is_not_the_optimum(by_chance: float) -> None:
+    assert by_chance > 0.02
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_beats_random(bench: GroupBench, by_chance: float, name: str) -> None:
+    if name == "optuna":
+        pytest.importorskip("optuna")
+    regrets = [bench.regret(STRATEGIES[name](bench, seed)) for seed in range(4)]
+    assert statistics.mean(regrets) < by_chance
