@@ -77,7 +77,7 @@ class Manual(_Control):
 
     Attributes:
         weights: A group's share in every unit, relative to 1.0 for groups that are not named.
-        file: A ``grouping.json`` instead.
+        file: A ``grouping.json`` instead; ``{seed}`` in its name stands for the seed.
     """
 
     algorithm: Literal["manual"] = "manual"
@@ -87,11 +87,12 @@ class Manual(_Control):
     def choose(self, space: SearchSpace, seed: int) -> Grouping:
         if self.file is None:
             return Grouping.manual(space, self.weights)
-        found = Grouping.load(self.file)
+        path = self.file.replace("{seed}", str(seed))
+        found = Grouping.load(path)
         try:
             space.fitted(found)
         except InputError as error:
-            raise InputError(f"{self.file}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
         return found
 
     def with_text(self, text: str) -> Manual:

@@ -93,6 +93,11 @@ def test_by_hand_from_text_and_from_a_file(space: Any, tmp_path: Path) -> None:
     path = str(tmp_path / "g.json")
     loaded = start(space, f"manual={path}")
     assert loaded.grouping() == expected
+    of_seeds = str(tmp_path / "g{seed}.json")
+    gn.Grouping.random(space, 5).save(tmp_path / "g5.json")
+    assert start(space, f"manual={of_seeds}", 5).grouping() == gn.Grouping.random(space, 5)
+    with pytest.raises(InputError, match=r"g6\.json: cannot be read"):
+        start(space, f"manual={of_seeds}", 6)
     with pytest.raises(InputError, match="even takes nothing behind '='"):
         load_strategy("even=1")
     gn.Grouping.even(gn.load_space("examples/three_parts.yaml")).save(path)
