@@ -140,8 +140,10 @@ class TaskParts:
             raise InputError("parts: expected at least one")
         self._task = task
         self.name = f"{task.name}:{'+'.join(p for p in task.inputs if p in parts)}"
-        self.inputs = {part: size for part, size in task.inputs.items() if part in parts}
-        self.outputs = {part: task.outputs[part] for part in self.inputs}
+        self.inputs: Mapping[str, int] = {
+            part: size for part, size in task.inputs.items() if part in parts
+        }
+        self.outputs: Mapping[str, int] = {part: task.outputs[part] for part in self.inputs}
         self.error_unit = task.error_unit
         self.sources = task.sources
         self._channels = _positions(task.inputs, self.inputs)
