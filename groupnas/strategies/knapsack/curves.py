@@ -1,14 +1,19 @@
 """What a part's error is at every size: measured at some profiles, smoothed, read off everywhere.
 
 The least of many noisy errors is too small (the winner's curse), and only some profiles can be
-measured. So log error is fitted by a polynomial of the knobs of degree 2, with a ridge penalty that
-is chosen by leave-one-out: its error has a closed form, and says how well profiles that were not
-measured are predicted. A few sizes may be far off the others, as their shared weights happen to be
-of little use: beyond two usual deviations, a measurement counts in inverse proportion (Huber).
+measured. So log errors are fitted: for profile z of part p,
+
+    log E_p(z) = c_p + (b + d_p) . phi(z),
+
+with phi the monomials of the knobs up to degree 2. All parts share b, as width helps every part in
+much the same proportion until measurements say otherwise; d_p is what they say. Two ridge
+penalties, on b and on all d_p, are chosen by leave-one-out, whose error has a closed form. A few
+measurements may be far off: beyond two usual deviations, one counts in inverse proportion (Huber).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from typing import Any
@@ -18,69 +23,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_PENALTIES = np.logspace(-6, 1, 15)
+_PENALTIES = np.logspace(-5, 2, 8)
 _FAR = 2.0  # usual deviations, beyond which a measurement counts less
 _REWEIGHTED = 4
-
-
-@dataclass(frozen=True)
-class ErrorModel:
-    """log error as a polynomial of the knobs.
-
-    Attributes:
-        centre: Mean log error of what was measured.
-        terms: Means of :func:`_terms` there.
-        coefficients: Of the terms' differences from these.
-        penalty: The ridge that was chosen.
-        held_out: Root mean square of log(measured / predicted) of profiles left out one by one,
-            weighed by trust: about the relative error of a prediction.
-        spread: The same of the mean, for comparison: what a model that says nothing has.
-    """
-
-    centre: float
-    terms: Floats
-    coefficients: Floats
-    penalty: float
-    held_out: float
-    spread: float
-
-    @classmethod
-    def fit(cls, profiles: Floats, errors: Floats) -> ErrorModel:
-        """The model of ``(n, knobs)`` profiles with ``(n,)`` errors, n >= 2."""
-        logs = np.log(np.maximum(errors, np.finfo(float).tiny))
-        trust = np.ones(len(logs))
-        for _ in range(_REWEIGHTED):
-            model, off = cls._weighted(profiles, logs, trust)
-            usual = 1.4826 * np.median(np.abs(off)) + 1e-6  # the deviation, if they were Gaussian
-            trust = _FAR * usual / np.maximum(np.abs(off), _FAR * usual)
-        return model
-
-    @classmethod
-    def _weighted(cls, profiles: Floats, logs: Floats, trust: Floats) -> tuple[ErrorModel, Floats]:
-        """The ridge of least squared errors weighed by trust, and errors of what was left out."""
-        share = trust / trust.sum()
-        terms = _terms(profiles)
-        centre, means = float(share @ logs), share @ terms
-        root = np.sqrt(trust)
-        y = root * (logs - centre)
-        u, s, vt = np.linalg.svd(root[:, None] * (terms - means), full_matrices=False)
-        best: tuple[float, float, Floats, Floats] | None = None
-        for penalty in _PENALTIES * len(logs):
-            hat = u * (s**2 / (s**2 + penalty)) @ u.T
-            kept = 1 - np.clip(np.diag(hat) + share, 0, 1 - 1e-9)  # share: the centre's
-            off = (y - hat @ y) / kept
-            size = _root_mean_square(off)
-            if best is None or size < best[0]:
-                coefficients = vt.T @ (s / (s**2 + penalty) * (u.T @ y))
-                best = size, float(penalty), coefficients, off / root
-        assert best is not None
-        size, penalty, coefficients, off = best
-        spread = _root_mean_square(y / (1 - share))
-        return cls(centre, means, coefficients, penalty, size, spread), off
-
-    def predict(self, profiles: Floats) -> Floats:
-        """Errors ``(n,)`` of profiles ``(n, knobs)``."""
-        return np.exp(self.centre + (_terms(profiles) - self.terms) @ self.coefficients)
 
 
 @dataclass
@@ -95,13 +40,118 @@ class Curve:
         self.profiles.append(profile.tolist())
         self.errors.append(error)
 
-    def model(self) -> ErrorModel:
-        """What is fitted to all of them."""
-        return ErrorModel.fit(np.array(self.profiles), np.array(self.errors))
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values; the inverse is ``Curve(**value)``."""
         return {"profiles": self.profiles, "errors": self.errors}
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """log error of a part as a polynomial of the knobs.
+
+    Attributes:
+        constant: c_p.
+        coefficients: b + d_p.
+        held_out: Root mean square of log(measured / predicted) of profiles left out one by one,
+            weighed by trust: about the relative error of a prediction.
+        spread: The same of the mean, for comparison: what a model that says nothing has.
+    """
+
+    constant: float
+    coefficients: Floats
+    held_out: float = 0.0
+    spread: float = 0.0
+
+    def predict(self, profiles: Floats) -> Floats:
+        """Errors ``(n,)`` of profiles ``(n, knobs)``."""
+        return np.exp(self.constant + _terms(profiles) @ self.coefficients)
+
+
+def fit_models(curves: Mapping[str, Curve]) -> dict[str, ErrorModel]:
+    """The model of every part's errors; all have the same knobs, and two measurements or more."""
+    table = _Table.of(curves)
+    trust = np.ones(len(table.logs))
+    for _ in range(_REWEIGHTED):
+        weights, off = table.fit(trust)
+        usual = 1.4826 * np.median(np.abs(off)) + 1e-6  # the deviation, if they were Gaussian
+        trust = _FAR * usual / np.maximum(np.abs(off), _FAR * usual)
+    return table.models(list(curves), weights, off, trust)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """All parts' measurements: n rows, P parts, K monomials.
+
+    Attributes:
+        logs: ``(n,)``, of errors.
+        owner: ``(n,)``, index of the part.
+        matrix: ``(n, P + K + P K)``: the columns of all c_p, of b, of all d_p.
+        terms: K.
+    """
+
+    logs: Floats
+    owner: NDArray[np.int64]
+    matrix: Floats
+    terms: int
+
+    @classmethod
+    def of(cls, curves: Mapping[str, Curve]) -> _Table:
+        errors = np.concatenate([curve.errors for curve in curves.values()])
+        owner = np.repeat(np.arange(len(curves)), [len(c.errors) for c in curves.values()])
+        terms = np.vstack([_terms(np.array(curve.profiles)) for curve in curves.values()])
+        own = np.eye(len(curves))[owner]
+        apart = (own[:, :, None] * terms[:, None, :]).reshape(len(owner), -1)
+        logs = np.log(np.maximum(errors, np.finfo(float).tiny))
+        return cls(logs, owner, np.hstack([own, terms, apart]), terms.shape[1])
+
+    def fit(self, trust: Floats) -> tuple[Floats, Floats]:
+        """Coefficients, and errors of what was left out, under the best of all penalties."""
+        best: tuple[float, Floats, Floats] | None = None
+        for shared in _PENALTIES:
+            # No part strays further from the others than all from a constant.
+            for apart in _PENALTIES[shared <= _PENALTIES]:
+                weights, off = self.solve(trust, self.ridge(shared, apart))
+                size = _root_mean_square(np.sqrt(trust) * off)
+                if best is None or size < best[0]:
+                    best = size, weights, off
+        assert best is not None
+        return best[1], best[2]
+
+    def ridge(self, shared: float, apart: float) -> Floats:
+        """The penalty of every column, for so much of each measurement on b and on all d_p."""
+        parts = int(self.owner.max()) + 1
+        counts = [parts, self.terms, parts * self.terms]
+        return len(self.logs) * np.repeat([1e-12, shared, apart], counts)
+
+    def solve(self, trust: Floats, ridge: Floats) -> tuple[Floats, Floats]:
+        """Coefficients, and log(measured / predicted) of every measurement left out."""
+        root = np.sqrt(trust)
+        x, y = root[:, None] * self.matrix, root * self.logs
+        inverse = np.linalg.inv(x.T @ x + np.diag(ridge))
+        weights = inverse @ (x.T @ y)
+        kept = 1 - np.einsum("ij,jk,ik->i", x, inverse, x)
+        return weights, (y - x @ weights) / np.maximum(kept, 1e-9) / root
+
+    def models(
+        self, names: list[str], weights: Floats, off: Floats, trust: Floats
+    ) -> dict[str, ErrorModel]:
+        """Every part's model, and how well it says what was left out."""
+        parts = len(names)
+        shared = weights[parts : parts + self.terms]
+        apart = weights[parts + self.terms :].reshape(parts, self.terms)
+        found = {}
+        for index, name in enumerate(names):
+            rows = self.owner == index
+            root, logs = np.sqrt(trust[rows]), self.logs[rows]
+            share = trust[rows] / trust[rows].sum()
+            spread = (logs - share @ logs) / np.maximum(1 - share, 1e-9)
+            found[name] = ErrorModel(
+                constant=float(weights[index]),
+                coefficients=shared + apart[index],
+                held_out=_root_mean_square(root * off[rows]),
+                spread=_root_mean_square(root * spread),
+            )
+        return found
 
 
 def _terms(profiles: Floats) -> Floats:

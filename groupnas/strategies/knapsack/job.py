@@ -1,4 +1,4 @@
-"""The knapsack search: train the slimmable network, measure the curves, allocate."""
+"""The knapsack search with shared weights: train a slimmable network, measure every part in it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,27 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from groupnas.budget import Budget, fit
-from groupnas.costs import part_cost
-from groupnas.engine.design import GroupingDesign
 from groupnas.engine.evaluate import recalibrate, sample_errors, validation_errors
 from groupnas.engine.job import Means, Record, check_finite
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, Stream
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves import Curve
-from groupnas.strategies.knapsack.profiles import Family
+from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
-from groupnas.strategies.knapsack.solution import Solution
 from groupnas.task import Task
 
 Floats = NDArray[np.float64]
 
+# Random profiles of an epoch. PyTorch sets a convolution up anew for a size that it does not
+# remember: where every pass had sizes of its own, that took a third of the time.
+_POOL = 12
 _JITTER = 0.3  # of a knob at most, around the front
-_AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
 
 
-class KnapsackJob(SearchJob):
+class KnapsackJob(CurvesJob):
     """The state of a knapsack search.
 
     Its epochs are those of the training, then one for each round of measurements.
@@ -51,8 +48,6 @@ class KnapsackJob(SearchJob):
         InputError: task and space do not fit together, or too few photos to split.
     """
 
-    strategy: Knapsack
-
     def __init__(
         self,
         space: SearchSpace,
@@ -61,22 +56,14 @@ class KnapsackJob(SearchJob):
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
-        torch.manual_seed(seed)
-        self._rng = torch.Generator().manual_seed(seed)
+        super().__init__(space, task, strategy, seed, device)
         self._stream = Stream(self.split.train, strategy.batch_size, self._rng)
         self.batch_size = self._stream.batch_size
         self.steps = self._stream.batches_per_pass
         self.total_epochs = strategy.epochs + strategy.rounds
-        ranges = {"tilt": strategy.tilt, "ratio": strategy.ratio}
-        self.family = Family.of(
-            space, strategy.profiles, strategy.smallest, strategy.widest, ranges
-        )
         self.net = SlimmableNetwork(space, self.family.widest(), task.mean_output())
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = make_optimizer(strategy.weights, self.net.parameters())
-        self.curves = {group: Curve() for group in space.groups}
-        self._solution: Solution | None = None
         self._bench = self._with_fewer_batches()
 
     def describe(self) -> list[str]:
@@ -104,12 +91,12 @@ class KnapsackJob(SearchJob):
     # -- training -------------------------------------------------------------------------------
 
     def _train(self, epoch: int, on_step: Callable[[int, int], None]) -> Record:
-        means = Means()
+        means, pool = Means(), self._draw(_POOL)
         self.net.train()
         for step in range(self.steps):
             progress = (epoch + step / self.steps) / self.strategy.epochs
             set_learning_rate(self._optimizer, self.strategy.weights, progress)
-            self._step(means)
+            self._step(means, pool)
             on_step(step + 1, self.steps)
         return {
             "phase": "train",
@@ -118,18 +105,25 @@ class KnapsackJob(SearchJob):
             "train_error": means.table("error", self.space.groups),
         }
 
-    def _step(self, means: Means) -> None:
-        """Descend the losses of a few profiles on one batch, together."""
+    def _step(self, means: Means, pool: Floats) -> None:
+        """Descend the losses of a few profiles on one batch, together.
+
+        Every part draws its own of the pool ``(n, knobs)``, and has its own in each pass.
+        """
         start = time.perf_counter()
         x, target = self.load(next(self._stream), self._rng)
         self.data_seconds += time.perf_counter() - start
-        ends = self.family.line(2)
-        passes = [("random", self._draw(1)) for _ in range(self.strategy.passes)]
+        groups = self.space.groups
+        shape = (self.strategy.passes, len(groups))
+        picks = torch.randint(len(pool), shape, generator=self._rng).numpy()
+        passes = [("random", pool[row]) for row in picks]
         if self.strategy.sandwich:
-            passes += [("smallest", self._same(ends[0])), ("widest", self._same(ends[1]))]
+            smallest, widest = self.family.line(2)
+            passes += [("smallest", [smallest] * len(groups)), ("widest", [widest] * len(groups))]
         self._optimizer.zero_grad()
         for name, profiles in passes:
-            sizes = {group: self.family.widths(drawn[0]) for group, drawn in profiles.items()}
+            widths = map(self.family.widths, profiles)
+            sizes = dict(zip(groups, widths, strict=True))
             predicted = self.net(x, sizes)
             loss = check_finite(self.task.loss(predicted, target), "training")
             (loss / len(passes)).backward()
@@ -137,15 +131,6 @@ class KnapsackJob(SearchJob):
             with torch.no_grad():
                 means.add("error", self.task.errors(predicted, target).mean(dim=0))
         self._optimizer.step()
-
-    def _draw(self, count: int) -> dict[str, Floats]:
-        """Random profiles ``(count, knobs)`` of every group."""
-        shape = (len(self.space.groups), count, len(self.family.knobs))
-        drawn = 2 * torch.rand(shape, generator=self._rng, dtype=torch.float64).numpy() - 1
-        return dict(zip(self.space.groups, drawn, strict=True))
-
-    def _same(self, profile: Floats) -> dict[str, Floats]:
-        return {group: profile[None] for group in self.space.groups}
 
     # -- measuring ------------------------------------------------------------------------------
 
@@ -157,10 +142,8 @@ class KnapsackJob(SearchJob):
             profiles = {group: rows[index] for group, rows in proposed.items()}
             network = self._plain({g: self.family.widths(p) for g, p in profiles.items()})
             errors = sample_errors(self, network).mean(dim=0).tolist()
-            for (group, profile), error in zip(profiles.items(), errors, strict=True):
-                self.curves[group].add(profile, error)
+            self._add(profiles, dict(zip(self.space.groups, errors, strict=True)))
             on_step(index + 1, count)
-        self._solution = None
         return {
             "phase": "curves",
             "steps": 0,
@@ -173,7 +156,7 @@ class KnapsackJob(SearchJob):
         done = len(self.history) - self.strategy.epochs
         if done == 0:
             return {group: self.family.line(count) for group in self.space.groups}
-        drawn = self._draw(count)
+        drawn = {group: self._draw(count) for group in self.space.groups}
         if done == 1:
             return drawn
         solution = self.solution()
@@ -205,33 +188,6 @@ class KnapsackJob(SearchJob):
         bench.split = Split(few, self.split.validation)
         return bench
 
-    # -- allocating -----------------------------------------------------------------------------
-
-    def solution(self) -> Solution:
-        """The allocation of any budget, from all that was measured so far (at least one round)."""
-        if self._solution is None:
-            models = {group: curve.model() for group, curve in self.curves.items()}
-            self._solution = Solution(self.space, self.family, models)
-        return self._solution
-
-    def design(self, budget: Budget | None = None) -> GroupingDesign:
-        """The best sizes for a budget; even ones before anything is measured.
-
-        Raises:
-            InputError: the budget cannot be met within its tolerance.
-        """
-        budget = budget or self.strategy.budget or _AS_EVEN
-        measured = len(self.history) > self.strategy.epochs
-        if measured:
-            found = self.solution().grouping(budget)
-        else:
-            found = fit(self.space, self.initial.counts(), budget)
-        return GroupingDesign(self.space.fitted(found), found)
-
-    def grouping(self) -> Grouping:
-        """Of :meth:`design`, at the strategy's budget, or at what even groups cost, about."""
-        return self.design().grouping
-
     def network(self) -> nn.Module | None:
         """The network found, with the slimmable one's weights; ``None`` if it is wider."""
         counts, widest = self.grouping().counts(), self.family.widest()
@@ -242,45 +198,10 @@ class KnapsackJob(SearchJob):
         )
 
     def outcome(self) -> dict[str, Any]:
-        """Every part's curve, and what the models promise of the allocation, for result.json."""
-        solution = self.solution()
-        found = solution.profiles(self.strategy.budget or _AS_EVEN)
-        even = dict.fromkeys(self.space.groups, self.family.even())
-        costs = self.design().costs()
+        """As of :class:`CurvesJob`, and the errors of the network with the search's weights."""
         network = self.network()
         errors = {} if network is None else {"derived": validation_errors(self, network)}
-        return {
-            "health": self._health(),
-            "validation_errors": errors,
-            "knobs": list(self.family.knobs),
-            "profiles": {group: profile.tolist() for group, profile in found.items()},
-            "shares": {group: cost / sum(costs.values()) for group, cost in costs.items()},
-            "predicted": {"even": solution.predicted(even), "found": solution.predicted(found)},
-            "curves": {group: self._curve(group) for group in self.space.groups},
-        }
-
-    def _health(self) -> list[str]:
-        """What speaks against believing the curves."""
-        narrow, wide = self.family.line(2)
-        return [
-            f"{group}: wide sizes have no less error than narrow ones; train for more epochs"
-            for group, model in self.solution().models.items()
-            if model.predict(wide[None]) >= model.predict(narrow[None])
-        ]
-
-    def _curve(self, group: str) -> dict[str, Any]:
-        curve, model = self.curves[group], self.solution().models[group]
-        macs = [
-            float(part_cost(self.space, group, self.family.widths(np.array(profile))))
-            for profile in curve.profiles
-        ]
-        return {
-            **curve.to_dict(),
-            "macs": macs,
-            "fitted": self.solution().curve(group),
-            "held_out": model.held_out,
-            "spread": model.spread,
-        }
+        return {"validation_errors": errors, **super().outcome()}
 
     # -- state ----------------------------------------------------------------------------------
 

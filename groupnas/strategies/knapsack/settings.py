@@ -11,6 +11,7 @@ from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strateg
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
     from groupnas.spaces.space import SearchSpace
+    from groupnas.strategies.trials.evaluator import Evaluate
     from groupnas.task import Task
 
 
@@ -18,7 +19,10 @@ class Knapsack(Strategy):
     """One slimmable training, every part's error against its cost, an exact allocation.
 
     Attributes:
-        epochs: Passes over the training side.
+        curves: How errors are measured. ``scratch``: every size in a training of its own;
+            ``slimmable``: all of them in one network with shared weights.
+        epochs: Passes over the training side, of each training.
+        trials: Trainings from scratch.
         batch_size: Samples of a step.
         validation: Share of the training samples that the curves are measured on.
         weights: Optimiser of the weights.
@@ -39,7 +43,9 @@ class Knapsack(Strategy):
     """
 
     algorithm: Literal["knapsack"] = "knapsack"
+    curves: Literal["scratch", "slimmable"]
     epochs: Positive
+    trials: Annotated[int, Field(ge=4, strict=True)] = 24
     batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
     validation: Annotated[float, Field(gt=0, lt=1)]
     weights: Optimizer
@@ -63,9 +69,24 @@ class Knapsack(Strategy):
         return self
 
     def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
+        self,
+        space: SearchSpace,
+        task: Task,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        evaluate: Evaluate | None = None,
     ) -> SearchJob:
-        """As :meth:`Strategy.start`."""
-        from groupnas.strategies.knapsack.job import KnapsackJob
+        """As :meth:`Strategy.start`.
 
-        return KnapsackJob(space, task, self, seed, device)
+        Args:
+            space: As there, and so are the others.
+            evaluate: What takes the place of a training from scratch, e.g. a table.
+        """
+        if self.curves == "slimmable":
+            from groupnas.strategies.knapsack.job import KnapsackJob
+
+            return KnapsackJob(space, task, self, seed, device)
+        from groupnas.strategies.knapsack.scratch import ScratchJob
+
+        return ScratchJob(space, task, self, seed, device, evaluate)

@@ -19,7 +19,7 @@ from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.schema import validate
-from groupnas.strategies.knapsack.curves import ErrorModel
+from groupnas.strategies.knapsack.curves import Curve, fit_models
 from groupnas.strategies.knapsack.job import KnapsackJob
 from groupnas.strategies.knapsack.profiles import Family
 from groupnas.strategies.knapsack.settings import Knapsack
@@ -27,6 +27,7 @@ from groupnas.strategies.knapsack.solution import Solution
 
 SETTINGS = {
     "title": "test",
+    "curves": "slimmable",
     "epochs": 2,
     "batch_size": 20,
     "validation": 0.3,
@@ -179,18 +180,19 @@ def flat_and_steep(space: Any) -> Solution:
     """The error of the ring falls with its size, that of the other shapes does not depend on it."""
     family = Family.of(space, "depth", 0.4, 1.6, {"tilt": 0.5, "ratio": 0.3})
     profiles = np.random.default_rng(0).uniform(-1, 1, (40, 2))
-    flat = ErrorModel.fit(profiles, np.ones(40))
-    steep = ErrorModel.fit(profiles, np.exp(-profiles[:, 0] + 0.3 * (profiles[:, 1] - 0.5) ** 2))
-    return Solution(space, family, {"disc": flat, "square": flat, "ring": steep})
+    flat = Curve(profiles.tolist(), [1.0] * 40)
+    falling = np.exp(-profiles[:, 0] + 0.3 * (profiles[:, 1] - 0.5) ** 2)
+    steep = Curve(profiles.tolist(), falling.tolist())
+    return Solution(space, family, fit_models({"disc": flat, "square": flat, "ring": steep}))
 
 
 def test_channels_go_where_they_help(shapes_space: Any) -> None:
     solution = flat_and_steep(shapes_space)
     found = solution.profiles(Budget(total=0.9))
-    assert found["disc"][0] == found["square"][0] == -1
+    assert max(found["disc"][0], found["square"][0]) < -0.8
     assert found["ring"][0] > 0.8
     assert found["ring"][1] == pytest.approx(0.5, abs=0.26)
-    assert solution.predicted(found)["disc"] == pytest.approx(1)
+    assert solution.predicted(found)["disc"] == pytest.approx(1, rel=0.01)
 
 
 def test_more_is_never_worse(shapes_space: Any) -> None:

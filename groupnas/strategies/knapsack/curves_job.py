@@ -1,0 +1,138 @@
+"""What both knapsack searches share: measurements, what is fitted to them, and the allocation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from groupnas.budget import Budget, fit
+from groupnas.costs import part_cost
+from groupnas.engine.design import GroupingDesign
+from groupnas.engine.search_job import SearchJob
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.knapsack.curves import Curve, fit_models
+from groupnas.strategies.knapsack.profiles import Family
+from groupnas.strategies.knapsack.settings import Knapsack
+from groupnas.strategies.knapsack.solution import Solution
+from groupnas.task import Task
+
+Floats = NDArray[np.float64]
+
+_LEAST = 4  # measurements of a part, to fit anything
+_AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
+
+
+class CurvesJob(SearchJob):
+    """A search that measures every part's error at some profiles, and allocates by what it fits.
+
+    Args:
+        space: The space to search.
+        task: Training samples; inputs and outputs of each group must be the space's.
+        strategy: All settings.
+        seed: Of everything random. The global random state of torch is set from it.
+        device: Where networks live.
+
+    Raises:
+        InputError: task and space do not fit together, or too few photos to split.
+    """
+
+    strategy: Knapsack
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        strategy: Knapsack,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        torch.manual_seed(seed)
+        self._rng = torch.Generator().manual_seed(seed)
+        ranges = {"tilt": strategy.tilt, "ratio": strategy.ratio}
+        self.family = Family.of(
+            space, strategy.profiles, strategy.smallest, strategy.widest, ranges
+        )
+        self.curves = {group: Curve() for group in space.groups}
+        self._solution: Solution | None = None
+
+    def _add(self, profiles: dict[str, Floats], errors: dict[str, float]) -> None:
+        """One more measurement of every part."""
+        for group, profile in profiles.items():
+            self.curves[group].add(profile, errors[group])
+        self._solution = None
+
+    def _draw(self, count: int) -> Floats:
+        """Random profiles ``(count, knobs)``."""
+        shape = (count, len(self.family.knobs))
+        return 2 * torch.rand(shape, generator=self._rng, dtype=torch.float64).numpy() - 1
+
+    def solution(self) -> Solution:
+        """The allocation of any budget, from all that was measured so far."""
+        if self._solution is None:
+            self._solution = Solution(self.space, self.family, fit_models(self.curves))
+        return self._solution
+
+    @property
+    def _measured(self) -> bool:
+        """Whether there is anything to fit."""
+        return min(len(curve.errors) for curve in self.curves.values()) >= _LEAST
+
+    def design(self, budget: Budget | None = None) -> GroupingDesign:
+        """The best sizes for a budget; even ones before anything is measured.
+
+        Raises:
+            InputError: the budget cannot be met within its tolerance.
+        """
+        budget = budget or self.strategy.budget or _AS_EVEN
+        if self._measured:
+            found = self.solution().grouping(budget)
+        else:
+            found = fit(self.space, self.initial.counts(), budget)
+        return GroupingDesign(self.space.fitted(found), found)
+
+    def grouping(self) -> Grouping:
+        """Of :meth:`design`, at the strategy's budget, or at what even groups cost, about."""
+        return self.design().grouping
+
+    def outcome(self) -> dict[str, Any]:
+        """Every part's curve, and what the models promise of the allocation, for result.json."""
+        solution = self.solution()
+        found = solution.profiles(self.strategy.budget or _AS_EVEN)
+        even = dict.fromkeys(self.space.groups, self.family.even())
+        costs = self.design().costs()
+        return {
+            "health": self._health(),
+            "knobs": list(self.family.knobs),
+            "profiles": {group: profile.tolist() for group, profile in found.items()},
+            "shares": {group: cost / sum(costs.values()) for group, cost in costs.items()},
+            "predicted": {"even": solution.predicted(even), "found": solution.predicted(found)},
+            "curves": {group: self._curve(group) for group in self.space.groups},
+        }
+
+    def _health(self) -> list[str]:
+        """What speaks against believing the curves."""
+        narrow, wide = self.family.line(2)
+        return [
+            f"{group}: wide sizes have no less error than narrow ones; train for more epochs"
+            for group, model in self.solution().models.items()
+            if model.predict(wide[None]) >= model.predict(narrow[None])
+        ]
+
+    def _curve(self, group: str) -> dict[str, Any]:
+        curve, model = self.curves[group], self.solution().models[group]
+        macs = [
+            float(part_cost(self.space, group, self.family.widths(np.array(profile))))
+            for profile in curve.profiles
+        ]
+        return {
+            **curve.to_dict(),
+            "macs": macs,
+            "fitted": self.solution().curve(group),
+            "held_out": model.held_out,
+            "spread": model.spread,
+        }

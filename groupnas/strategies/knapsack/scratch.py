@@ -1,0 +1,125 @@
+"""The knapsack search without shared weights: every measurement is a training from scratch.
+
+One training measures *every* part, each at a profile of its own, as parts do not depend on each
+other: N trainings are N points on every part's curve. A black-box search over whole groupings
+learns one number from the same training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from groupnas.costs import grouping_costs
+from groupnas.engine.job import Record
+from groupnas.engine.training import Training
+from groupnas.grouping import Grouping
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.knapsack.curves import Curve
+from groupnas.strategies.knapsack.curves_job import CurvesJob
+from groupnas.strategies.knapsack.settings import Knapsack
+from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.task import Task
+
+Floats = NDArray[np.float64]
+
+
+class ScratchJob(CurvesJob):
+    """The state of a knapsack search whose epochs are trials.
+
+    Args:
+        space: As of :class:`CurvesJob`, and so are the others.
+        evaluate: What takes the place of a training.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        strategy: Knapsack,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        super().__init__(space, task, strategy, seed, device)
+        self.total_epochs = strategy.trials
+        self.batch_size = strategy.batch_size
+        steps = len(self.split.train) // min(strategy.batch_size, len(self.split.train))
+        self.steps = strategy.epochs * steps
+        self._evaluate = evaluate
+        self._training = Training(
+            epochs=strategy.epochs, batch_size=strategy.batch_size, weights=strategy.weights
+        )
+        self._plan = {group: self._spread(strategy.trials) for group in space.groups}
+        self._even = sum(grouping_costs(space, self.initial).values())
+
+    def describe(self) -> list[str]:
+        """Lines that tell a person what is about to run."""
+        return [
+            *super().describe(),
+            f"{self.strategy.trials} trainings of {self.strategy.epochs} epochs, each of which "
+            "measures every part at a size of its own",
+        ]
+
+    def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
+        """One trial.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        trial = len(self.history)
+        profiles = {group: rows[trial] for group, rows in self._plan.items()}
+        grouping = self._grouping_of(profiles)
+        worth = self._worth(grouping, on_step)
+        self.data_seconds += worth.data_seconds
+        self._add(profiles, worth.errors)
+        cost = sum(grouping_costs(self.space, grouping).values())
+        self.history.append(
+            {
+                "epoch": trial + 1,
+                "phase": "curves",
+                "steps": worth.steps,
+                "cost": cost / self._even,
+                "errors": worth.errors,
+            }
+        )
+        return self.history[-1]
+
+    def _worth(self, grouping: Grouping, on_step: Callable[[int, int], None]) -> Worth:
+        if self._evaluate is not None:
+            return Worth(dict(self._evaluate(grouping, self.strategy.epochs, self.seed)))
+        # The same seed for all, so that their differences are their sizes'.
+        return train_from_scratch(self, grouping, self._training, self.seed, on_step)
+
+    def _grouping_of(self, profiles: dict[str, Floats]) -> Grouping:
+        widths = {group: self.family.widths(profile) for group, profile in profiles.items()}
+        counts = {
+            unit: {group: widths[group][unit] for group in widths} for unit in self.space.free_units
+        }
+        total = {unit: sum(row.values()) for unit, row in counts.items()}
+        return Grouping.from_counts(self.space.resized(total), counts)
+
+    def _spread(self, count: int) -> Floats:
+        """Profiles ``(count, knobs)``, one in each of as many slices of every knob (Latin)."""
+        columns = [
+            (torch.randperm(count, generator=self._rng) + 0.5) / count
+            for _ in range(len(self.family.knobs))
+        ]
+        return 2 * torch.stack(columns, dim=1).double().numpy() - 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured; what will be follows from the seed."""
+        return {
+            "curves": {group: curve.to_dict() for group, curve in self.curves.items()},
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the saved search stood."""
+        self.curves = {group: Curve(**value) for group, value in state["curves"].items()}
+        self._solution = None
+        self.history = list(state["history"])
