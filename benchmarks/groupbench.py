@@ -29,6 +29,7 @@ from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.strategies.controls import Manual
 from groupnas.strategies.knapsack import allocation
+from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
 
 
@@ -79,6 +80,21 @@ def tried(kind: type[TrialSearch], trials: int) -> Entry:
     return Entry(strategy.algorithm, f"{strategy.planned} trials, looked up", choose)
 
 
+def knapsack(trainings: int) -> Entry:
+    """Ours, by trainings from scratch that are looked up."""
+
+    def choose(bench: GroupBench, seed: int) -> Grouping:
+        def look_up(grouping: Grouping, epochs: int, _seed: int) -> dict[str, float]:
+            return bench.evaluate(grouping, epochs, seed)
+
+        settings = {"trials": trainings, "epochs": bench.epochs}
+        strategy = changed(load_strategy("knapsack"), settings)
+        assert isinstance(strategy, Knapsack)
+        return finished(strategy.start(bench.space(), bench.task(), seed=seed, evaluate=look_up))
+
+    return Entry(f"knapsack, {trainings}", f"{trainings} trials, looked up", choose)
+
+
 def changed(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
     """Some settings replaced, and the budget that small networks can meet."""
     data = {**strategy.model_dump(), **changes, "budget": FIT.model_dump()}
@@ -122,7 +138,10 @@ ENTRIES = (
     tried(OptunaSearch, 60),
     trained("gumbel:demo", "5 + 20 epochs"),
     trained("flgc:single", "25 epochs", epochs=25),
-    trained("knapsack", "one slimmable training, 15 epochs", epochs=15),
+    knapsack(12),
+    knapsack(24),
+    knapsack(60),
+    trained("knapsack:slimmable", "one slimmable training, 15 epochs", epochs=15),
     Entry("knapsack, true curves", "70 sizes, one training", exact_knapsack),
     Entry("knapsack, mean curves", "70 sizes, all trainings", lambda b, _: exact_knapsack(b, None)),
 )

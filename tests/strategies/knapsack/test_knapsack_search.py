@@ -223,11 +223,20 @@ def test_wrong_settings(changes: dict[str, Any], fault: str) -> None:
         settings(**changes)
 
 
-@pytest.mark.parametrize("preset", ["", ":quick", ":split", ":quick_split"])
-def test_the_shipped_file(preset: str) -> None:
+@pytest.mark.parametrize(
+    ("preset", "curves", "profiles"),
+    [
+        ("", "scratch", "depth"),
+        (":quick", "scratch", "depth"),
+        (":split", "scratch", "uniform"),
+        (":slimmable", "slimmable", "free"),
+        (":quick_slimmable", "slimmable", "free"),
+    ],
+)
+def test_the_shipped_file(preset: str, curves: str, profiles: str) -> None:
     strategy = load_strategy(f"knapsack{preset}")
     assert isinstance(strategy, Knapsack)
-    assert strategy.profiles == ("uniform" if "split" in preset else "free")
+    assert (strategy.curves, strategy.profiles) == (curves, profiles)
 
 
 def test_in_a_run_folder(shapes_space: Any, shapes: Any, tmp_path: Path) -> None:
