@@ -2,7 +2,7 @@
 
     python benchmarks/mask_settings.py [--seeds 10] [--only NAME ...]
 
-All differ from `gumbel:demo` (hard Gumbel, first order, from even groups with confidence 0.97, 5 + 20
+All differ from `gumbel:demo` (hard Gumbel, first order, from even groups at confidence 0.97, 5 + 20
 epochs) in what their name says. Regret is in points of NME %, as in ``benchmarks/groupbench.py``;
 "moved" is the share of the channels that changed group, in the mean.
 """
