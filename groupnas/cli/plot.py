@@ -19,23 +19,27 @@ def plot(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .svg or .pdf file.")],
     kind: Annotated[
-        Literal["tetris", "history", "training"],
+        Literal["tetris", "history", "curves", "training"],
         Parameter(
-            help="tetris: each unit's channels by group; history: a search's epochs; training: "
-            "the epochs of trainings, or of all stages of a cascade."
+            help="tetris: each unit's channels by group; history: a mask search's epochs; curves: "
+            "each part's error against its MACs, of a knapsack search; training: the epochs of "
+            "trainings, or of all stages of a cascade."
         ),
     ] = "tetris",
 ) -> None:
-    """Draw groupings, one panel each, or the history of a search or of trainings.
+    """Draw groupings, one panel each, or what a search or a training was like.
 
     A run folder gives two panels, the grouping it started from and the one it found; runs that
     started alike share the first. What changed is told against the run's own start, and for
     grouping files against the first panel.
     """
+    from groupnas.engine.run_folder import HISTORY, RESULT
     from groupnas.report import (
+        plot_curves,
         plot_history,
         plot_tetris,
         plot_training,
+        read_curves,
         read_history,
         read_training,
     )
@@ -43,7 +47,11 @@ def plot(
 
     check_suffix(output)
     if kind == "history":
-        plot_history(read_history(_history_file(paths)), output)
+        file = _one_file(paths, kind, HISTORY, "its search has not begun")
+        plot_history(read_history(file), output)
+    elif kind == "curves":
+        file = _one_file(paths, kind, RESULT, "its search has not ended")
+        plot_curves(read_curves(file), output)
     elif kind == "training":
         files = _training_files(paths)
         plot_training({name: read_training(f) for name, f in files.items()}, output, "NME %")
@@ -53,12 +61,11 @@ def plot(
     print(output)
 
 
-def _history_file(paths: list[Path]) -> Path:
-    from groupnas.engine.run_folder import HISTORY
-
+def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
+    """The file itself, or the one of that name in a run folder."""
     if len(paths) != 1:
-        raise InputError(f"--kind history draws one run, got {len(paths)}: {_listed(paths)}")
-    return _member(paths[0], HISTORY, "its search has not begun") if paths[0].is_dir() else paths[0]
+        raise InputError(f"--kind {kind} draws one run, got {len(paths)}: {_listed(paths)}")
+    return _member(paths[0], name, otherwise) if paths[0].is_dir() else paths[0]
 
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:

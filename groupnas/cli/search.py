@@ -202,6 +202,11 @@ def _summary(run: Run, space: SearchSpace) -> None:
         plot_tetris([("initial", run.initial), ("found", run.grouping)], written["Tetris plot"])
     for finding in result.get("health", []):
         print(f"health: {finding}")
+    if "curves" in result:  # of parts
+        from groupnas.report import plot_curves
+
+        written["curves plot"] = run.folder / "curves.png"
+        plot_curves(result, written["curves plot"])
     if "entropy" in result:  # of masks
         from groupnas.report import plot_history
 

@@ -1,7 +1,16 @@
 """Pictures of groupings, of searches and of trainings; matplotlib only, never torch."""
 
+from groupnas.report.curves import plot_curves, read_curves
 from groupnas.report.history import plot_history, read_history
 from groupnas.report.tetris import plot_tetris
 from groupnas.report.training import plot_training, read_training
 
-__all__ = ["plot_history", "plot_tetris", "plot_training", "read_history", "read_training"]
+__all__ = [
+    "plot_curves",
+    "plot_history",
+    "plot_tetris",
+    "plot_training",
+    "read_curves",
+    "read_history",
+    "read_training",
+]

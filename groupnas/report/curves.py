@@ -85,7 +85,7 @@ def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
 
 
 def _limit(axes: Axes, result: Result) -> None:
-    """Leave out what lies far above the lines: a few sizes whose shared weights are of no use."""
+    """Leave out what lies far above the lines: a few sizes that did not train."""
     lines = [point["error"] for curve in result["curves"].values() for point in curve["fitted"]]
     measured = [error for curve in result["curves"].values() for error in curve["errors"]]
     top = min(max(*measured, *lines), 1.5 * max(lines))
@@ -96,7 +96,7 @@ def _limit(axes: Axes, result: Result) -> None:
 def _label(axes: Axes, costs: str, unit: str) -> None:
     axes.set_title("What each part gains from its operations")
     axes.set_xlabel(costs)
-    axes.set_ylabel(f"validation error of the shared weights, {unit}")
+    axes.set_ylabel(f"validation error, {unit}")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -119,6 +119,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         ([run / "history.jsonl", "-o", output], "is a history, not a grouping; add --kind history"),
         ([run, run, "--kind", "history", "-o", output], "--kind history draws one run, got 2"),
         ([empty, "--kind", "history", "-o", output], f"{empty}: has no history.jsonl"),
+        ([empty, "--kind", "curves", "-o", output], f"{empty}: has no result.json"),
     ]
     for arguments, message in wrong:
         with pytest.raises(InputError) as caught:
