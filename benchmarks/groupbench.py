@@ -224,6 +224,42 @@ def explain(bench: GroupBench) -> None:
     )
 
 
+def separate(bench: GroupBench) -> None:
+    """What the split between parts is worth, what each part's spread over depth, and both.
+
+    Exact, on mean test errors, at even groups' cost or less: ``split`` keeps each part's sizes in
+    even proportions, ``depth`` each part's cost.
+    """
+    space, even = bench.space(), Grouping.even(bench.space())
+    counts, spent = even.counts(), grouping_costs(space, even)
+    start, points = bench.errors(even, split="test")["mean"], sum(space.outputs.values())
+    own = {part: np.array([counts[unit][part] for unit in counts]) for part in space.groups}
+    kept: dict[str, dict[str, NDArray[np.bool_]]] = {"split": {}, "depth": {}, "both": {}}
+    curves = bench.curves(split="test")
+    for part, curve in curves.items():
+        scales = np.linspace(0.1, 4, 1000)[:, None]
+        even_shapes = {tuple(row) for row in np.maximum(np.rint(scales * own[part]), 1).tolist()}
+        kept["split"][part] = np.array([tuple(s) in even_shapes for s in curve.sizes.tolist()])
+        kept["depth"][part] = curve.costs <= spent[part]
+        kept["both"][part] = np.ones(len(curve.costs), dtype=bool)
+    print()
+    print_row(["searched", "sizes", "NME %", "against even"], header=True)
+    for name, rows in kept.items():
+        choices = {
+            part: allocation.Choices(curve.costs[rows[part]], curve.errors[rows[part]])
+            for part, curve in curves.items()
+        }
+        # Alone, a part's depth has a budget of its own: all of its choices are within it.
+        limit = float("inf") if name == "depth" else sum(spent.values())
+        weights = {part: n / points for part, n in space.outputs.items()}
+        picks = allocation.front(choices, weights).within(limit)
+        error = sum(weights[part] * choices[part].errors[pick] for part, pick in picks.items())
+        sizes = {
+            part: curves[part].sizes[rows[part]][pick].tolist() for part, pick in picks.items()
+        }
+        print_row([name, str(sizes), f"{error:.4f}", f"{100 * (error / start - 1):+.2f} %"])
+
+
 def slopes(costs: NDArray[Any], errors: NDArray[Any], at: float) -> tuple[float, float]:
     """What the error's lower hull falls by a unit of cost, just below and just above a cost."""
     hull: list[tuple[float, float]] = []
@@ -265,6 +301,7 @@ def main() -> None:
             print_row(row)
         print(f"\n{NOT_LOOKED_UP}")
     explain(bench)
+    separate(bench)
 
 
 if __name__ == "__main__":
