@@ -18,15 +18,17 @@ from groupnas.spaces.space import SearchSpace
 
 
 class Measure(Protocol):
-    """A cost that adds up over layers and groups.
+    """A cost that adds up over layers and groups."""
 
-    Attributes:
-        name: ``mac``, ``params``, or where a table was loaded from.
-        unit: What a cost is counted in.
-    """
+    @property
+    def name(self) -> str:
+        """``mac``, ``params``, or where a table was loaded from."""
+        ...
 
-    name: str
-    unit: str
+    @property
+    def unit(self) -> str:
+        """What a cost is counted in."""
+        ...
 
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
         """The cost of one group with ``a`` input and ``b`` output channels of a layer.

@@ -74,7 +74,7 @@ class SearchJob(ABC):
         x = x.to(self.device, memory_format=torch.channels_last)
         return x, self.task.to(target, self.device)
 
-    def open(self, folder: Path) -> None:
+    def open(self, folder: Path) -> None:  # noqa: B027  - most need nothing there
         """Told, once the folder is held and before anything else, where the run's files are."""
 
     @abstractmethod

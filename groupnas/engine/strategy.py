@@ -9,6 +9,7 @@ built-in ones in groupnas's own ``pyproject.toml``, others in their packages'.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -62,7 +63,7 @@ class Optimizer(_Model):
     warmup: Share = 0.0
 
 
-class Strategy(_Model):
+class Strategy(_Model, ABC):
     """A way to choose a grouping, with all its settings: what a strategy file holds.
 
     Inherit from it to add an algorithm: give ``algorithm`` its one value, add the settings as
@@ -88,6 +89,7 @@ class Strategy(_Model):
     def _one_line(cls, title: str) -> str:
         return " ".join(title.split())
 
+    @abstractmethod
     def start(
         self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
     ) -> SearchJob:
@@ -102,7 +104,6 @@ class Strategy(_Model):
         Raises:
             InputError: settings, space and task do not fit together.
         """
-        raise NotImplementedError
 
     def with_epochs(self, epochs: int | None) -> Self:
         """The same strategy with another number of search epochs.

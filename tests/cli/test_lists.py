@@ -21,7 +21,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "search_spaces/mine.yaml").write_text(example)
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies/fast.yaml").write_text(
-        "algorithm: masks\ntitle: Fast\nwarmup_epochs: 1\nepochs: 2\nbatch_size: 4\nvalidation: 0.3\n"
+        "algorithm: masks\ntitle: Fast\nwarmup_epochs: 1\nepochs: 2\n"
+        "batch_size: 4\nvalidation: 0.3\n"
         "weights: {lr: 0.1}\nmasks: {optimizer: {lr: 0.2}}\npresets: {faster: {epochs: 1}}\n"
     )
 
