@@ -122,7 +122,7 @@ def test_flgc_is_the_published_search_and_its_presets_are_bilevel() -> None:
     assert (flgc.levels, flgc.masks.relaxation, flgc.masks.init) == (1, "flgc", "normal")
     assert flgc.weights.name == "sgd" and flgc.weights.weight_decay > 0
     assert flgc.masks.optimizer is None and flgc.budget is None and flgc.warmup_epochs == 0
-    assert preset_names("strategies", "flgc") == ["single", "quick", "sgd"]
+    assert preset_names("strategies", "flgc") == ["single", "quick", "sgd", "brief"]
     for preset, name in (("quick", "adam"), ("sgd", "sgd")):
         bilevel = load_strategy(f"flgc:{preset}")
         assert isinstance(bilevel, MaskSearch) and bilevel.masks.optimizer is not None

@@ -52,6 +52,12 @@ def make_job(shapes_space: Any, shapes: Any) -> Callable[..., TrialsJob]:
 
 
 @pytest.fixture
+def judge() -> Any:
+    """What trials are judged by."""
+    return formula
+
+
+@pytest.fixture
 def finish() -> Callable[[TrialsJob], TrialsJob]:
     """Run what is left."""
 

@@ -113,7 +113,7 @@ def test_trials_of_others_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_has_a_journal_that_may_be_ahead(
-    make_job: Make, finish: Finish, tmp_path: Path
+    make_job: Make, finish: Finish, judge: Any, tmp_path: Path
 ) -> None:
     whole = finish(make_job("optuna", **BRIEF))
     job = make_job("optuna", **BRIEF)
@@ -124,7 +124,7 @@ def test_a_run_folder_has_a_journal_that_may_be_ahead(
         saved.append(copy.deepcopy(job.state_dict()))
         job.run_epoch()
     # Killed behind the third trial, before its checkpoint.
-    again = make_job("optuna", evaluate=_not_one_of(job.history), **BRIEF)
+    again = make_job("optuna", evaluate=_not_one_of(job.history, judge), **BRIEF)
     assert isinstance(again, OptunaJob)
     again.open(tmp_path)
     again.load_state_dict(saved[-1])
@@ -133,9 +133,7 @@ def test_a_run_folder_has_a_journal_that_may_be_ahead(
     assert len(opened(tmp_path / JOURNAL).trials) == 6
 
 
-def _not_one_of(history: Sequence[dict[str, Any]]) -> Any:
-    from conftest import formula
-
+def _not_one_of(history: Sequence[dict[str, Any]], formula: Any) -> Any:
     seen = [record["errors"] for record in history]
 
     def evaluate(*arguments: Any) -> dict[str, float]:
