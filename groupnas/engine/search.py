@@ -111,6 +111,7 @@ def search(
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
     with torch.random.fork_rng():
         job = settings.start(space, task, seed=seed, device=str(checked_device(device)))
+        job.design()  # a budget that cannot be met is refused here
         config = _config(job, seed, device, arguments)
         if recorded is not None:
             check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)

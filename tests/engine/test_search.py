@@ -227,3 +227,9 @@ def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.M
             assert found[name] == expected[name], (number, name)
         assert found["result.json"] == expected["result.json"]
     assert number > 15
+
+
+def test_a_budget_that_cannot_be_met_leaves_no_folder(go: Any, brief: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="less than one channel a unit costs"):
+        go(strategy=brief().with_budget(groupnas.Budget(total=1e-3)))
+    assert not (tmp_path / "run").exists()
