@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Control(Strategy):
+class Control(Strategy):
     """A strategy that learns nothing: its grouping is there at once."""
 
     def start(
@@ -47,13 +47,13 @@ class _Control(Strategy):
         return GroupingDesign(space.fitted(found), found)
 
 
-class Even(_Control):
+class Even(Control):
     """Equal shares in every unit."""
 
     algorithm: Literal["even"] = "even"
 
 
-class Random(_Control):
+class Random(Control):
     """Sizes drawn at random: seeded, at the budget's cost.
 
     Attributes:
@@ -72,7 +72,7 @@ class Random(_Control):
         return Grouping.random(space, seed)
 
 
-class Manual(_Control):
+class Manual(Control):
     """Shares set by hand, or a grouping from a file.
 
     Attributes:
@@ -117,7 +117,7 @@ class Manual(_Control):
         )
 
 
-class Ungrouped(_Control):
+class Ungrouped(Control):
     """No groups: one network in which all parts share all channels (Table X, G = x).
 
     At a budget it has narrower units than the grouped network, so that it costs the same.
@@ -143,7 +143,7 @@ class Ungrouped(_Control):
         return _WithoutParts(GroupingDesign(fitted, found))
 
 
-class Separate(_Control):
+class Separate(Control):
     """A network of its own for every part, an even share of the cost each (Table X, RI = x)."""
 
     algorithm: Literal["separate"] = "separate"

@@ -14,7 +14,7 @@ from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.controls import _Control
+from groupnas.strategies.controls import Control
 from groupnas.task import Task
 
 
@@ -25,7 +25,7 @@ class KnownGrouping(SearchJob):
         self,
         space: SearchSpace,
         task: Task,
-        strategy: _Control,
+        strategy: Control,
         seed: int,
         device: str,
         grouping: Grouping,
