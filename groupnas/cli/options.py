@@ -52,11 +52,13 @@ Resume = Annotated[
 
 
 def resolved(name: str) -> str:
-    """A path, with its ``:variant``, that means the same wherever a run is resumed.
+    """A path, with its ``:variant`` or behind a ``=``, that means the same wherever a run is resumed.
 
     Names of what is shipped stay as they are.
     """
     path, colon, variant = name, "", ""
+    if "=" in name and not os.path.exists(name):  # manual=grouping.json
+        return "=".join(map(resolved, name.split("=", 1)))
     if not os.path.exists(name):
         path, colon, variant = name.rpartition(":") if ":" in name else (name, "", "")
     is_path = os.sep in path or path.endswith((".yaml", ".yml", ".json"))
