@@ -52,7 +52,7 @@ Resume = Annotated[
 
 
 def resolved(name: str) -> str:
-    """A path, with its ``:variant`` or behind a ``=``, that means the same wherever a run is resumed.
+    """A path, with its ``:variant`` or behind ``=``, that means the same wherever a run resumes.
 
     Names of what is shipped stay as they are.
     """
