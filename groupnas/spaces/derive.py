@@ -34,6 +34,22 @@ class GroupedNetwork(nn.Module):
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
         return run_blocks(self.plan, x, self._compute)
 
+    def initialise(self, start: Tensor | None = None) -> None:
+        """Draw fresh weights (MSRA), the output's a hundredth of that, with biases ``start``.
+
+        Training then begins from outputs near ``start`` ``(outputs,)``, 0 by default.
+        """
+        init_plain(self)
+        for block, module in zip(self.plan, self.blocks.values(), strict=True):
+            if block.layers[-1].out_unit != "output":
+                continue
+            for parameter in module.parameters():
+                parameter.data.mul_(0.01)
+            biases = [value for name, value in module.named_parameters() if name.endswith("bias")]
+            if start is not None and biases:
+                for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
+                    bias.data.copy_(values)
+
     def _compute(self, block: Block, x: Tensor) -> Tensor:
         return cast(Tensor, self.blocks[module_name(block.name)](x))
 
@@ -58,15 +74,7 @@ def build(space: SearchSpace, grouping: Grouping, start: Tensor | None = None) -
             for block in space.blocks
         ],
     )
-    init_plain(network)
-    for block, module in zip(space.blocks, network.blocks.values(), strict=True):
-        if block.layers[-1].out_unit == "output":
-            for parameter in module.parameters():
-                parameter.data.mul_(0.01)
-            biases = [value for name, value in module.named_parameters() if name.endswith("bias")]
-            if start is not None and biases:
-                for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
-                    bias.data.copy_(values)
+    network.initialise(start)
     return network
 
 

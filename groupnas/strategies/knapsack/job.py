@@ -32,20 +32,11 @@ _POOL = 12
 _JITTER = 0.3  # of a knob at most, around the front
 
 
-class KnapsackJob(CurvesJob):
-    """The state of a knapsack search.
+class SlimmableJob(CurvesJob):
+    """The state of a knapsack search in one slimmable network.
 
-    Its epochs are those of the training, then one for each round of measurements.
-
-    Args:
-        space: The space to search.
-        task: Training samples; inputs and outputs of each group must be the space's.
-        strategy: All settings.
-        seed: Of everything random. The global random state of torch is set from it.
-        device: Where networks live.
-
-    Raises:
-        InputError: task and space do not fit together, or too few photos to split.
+    Its epochs are those of the training, then one for each round of measurements. Arguments are
+    those of :class:`CurvesJob`.
     """
 
     def __init__(
@@ -179,7 +170,7 @@ class KnapsackJob(CurvesJob):
         recalibrate(self._bench, network, torch.Generator().manual_seed(self.seed))
         return network.eval()
 
-    def _with_fewer_batches(self) -> KnapsackJob:
+    def _with_fewer_batches(self) -> SlimmableJob:
         """This job with as few training samples as BatchNorm's statistics need."""
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(self.split.train), generator=generator)

@@ -84,9 +84,9 @@ class Knapsack(Strategy):
             evaluate: What takes the place of a training from scratch, e.g. a table.
         """
         if self.curves == "slimmable":
-            from groupnas.strategies.knapsack.job import KnapsackJob
+            from groupnas.strategies.knapsack.job import SlimmableJob
 
-            return KnapsackJob(space, task, self, seed, device)
+            return SlimmableJob(space, task, self, seed, device)
         from groupnas.strategies.knapsack.scratch import ScratchJob
 
         return ScratchJob(space, task, self, seed, device, evaluate)

@@ -18,12 +18,10 @@ from groupnas.nn.kronecker import (
 )
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
-from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.modules import channelwise, tail
 from groupnas.spaces.space import SearchSpace
 
 Gates = Mapping[str, tuple[int, ...]]
-
-_OUTPUT_SCALE = 0.01  # as in groupnas.spaces.derive.build: training starts near given outputs
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,7 @@ class KroneckerDesign:
                 layer.in_channels, layer.out_channels, gates=self.gates[layer.name], **window(layer)
             ),
         )
-        init_plain(network)
-        for block, module in zip(self.space.blocks, network.blocks.values(), strict=True):
-            if block.layers[-1].out_unit == "output":
-                for name, parameter in module.named_parameters():
-                    parameter.data.mul_(_OUTPUT_SCALE)
-                    if name.endswith("bias") and start is not None:
-                        parameter.data.copy_(start)
+        network.initialise(start)
         return network
 
 

@@ -20,7 +20,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.schema import validate
 from groupnas.strategies.knapsack.curves import Curve, fit_models
-from groupnas.strategies.knapsack.job import KnapsackJob
+from groupnas.strategies.knapsack.job import SlimmableJob
 from groupnas.strategies.knapsack.profiles import Family
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.solution import Solution
@@ -42,28 +42,28 @@ def settings(**changes: Any) -> Knapsack:
     return validate(Knapsack, {**SETTINGS, **changes}, "test")
 
 
-Make = Callable[..., KnapsackJob]
+Make = Callable[..., SlimmableJob]
 
 
 @pytest.fixture
 def make(shapes_space: Any, shapes: Any) -> Make:
-    def job(seed: int = 0, **changes: Any) -> KnapsackJob:
+    def job(seed: int = 0, **changes: Any) -> SlimmableJob:
         started = settings(**changes).start(shapes_space, shapes, seed=seed)
-        assert isinstance(started, KnapsackJob)
+        assert isinstance(started, SlimmableJob)
         return started
 
     return job
 
 
 @pytest.fixture(scope="module")
-def finished(shapes_space: Any, shapes: Any) -> KnapsackJob:
+def finished(shapes_space: Any, shapes: Any) -> SlimmableJob:
     with torch.random.fork_rng():
         job = settings().start(shapes_space, shapes)
-        assert isinstance(job, KnapsackJob)
+        assert isinstance(job, SlimmableJob)
         return run(job)
 
 
-def run(job: KnapsackJob, epochs: int | None = None) -> KnapsackJob:
+def run(job: SlimmableJob, epochs: int | None = None) -> SlimmableJob:
     for _ in range(job.total_epochs - len(job.history) if epochs is None else epochs):
         job.run_epoch()
     return job
@@ -71,7 +71,7 @@ def run(job: KnapsackJob, epochs: int | None = None) -> KnapsackJob:
 
 @pytest.mark.parametrize("stop", [1, 3])  # in the training, in the measurements
 def test_a_stopped_search_goes_on_bit_for_bit(
-    make: Make, finished: KnapsackJob, stop: int, tmp_path: Path
+    make: Make, finished: SlimmableJob, stop: int, tmp_path: Path
 ) -> None:
     torch.save(run(make(), stop).state_dict(), tmp_path / "state")
     other = make()
@@ -82,11 +82,11 @@ def test_a_stopped_search_goes_on_bit_for_bit(
     assert json.dumps(other.outcome()) == json.dumps(finished.outcome())
 
 
-def test_seeds_differ(make: Make, finished: KnapsackJob) -> None:
+def test_seeds_differ(make: Make, finished: SlimmableJob) -> None:
     assert run(make(seed=1)).curves != finished.curves
 
 
-def test_history(finished: KnapsackJob) -> None:
+def test_history(finished: SlimmableJob) -> None:
     assert [record["epoch"] for record in finished.history] == [1, 2, 3, 4, 5]
     assert [record["steps"] for record in finished.history] == [3, 3, 0, 0, 0]
     assert [record["phase"] for record in finished.history] == ["train"] * 2 + ["curves"] * 3
@@ -96,7 +96,7 @@ def test_history(finished: KnapsackJob) -> None:
     assert json.loads(json.dumps(finished.history)) == finished.history
 
 
-def test_the_first_round_is_without_shape(finished: KnapsackJob) -> None:
+def test_the_first_round_is_without_shape(finished: SlimmableJob) -> None:
     for curve in finished.curves.values():
         assert curve.profiles[:4] == finished.family.line(4).tolist()
         assert np.ptp(np.array(curve.profiles[4:])[:, 1]) > 0
@@ -111,7 +111,7 @@ def test_without_shapes_every_round_is(make: Make) -> None:
         assert max(shares) - min(shares) < 0.15
 
 
-def test_a_measured_error_is_the_plain_networks(finished: KnapsackJob) -> None:
+def test_a_measured_error_is_the_plain_networks(finished: SlimmableJob) -> None:
     """Parts are measured side by side; alone, with others' sizes changed, the error is the same."""
     group, *others = finished.space.groups
     profile = np.array(finished.curves[group].profiles[-1])
@@ -123,7 +123,7 @@ def test_a_measured_error_is_the_plain_networks(finished: KnapsackJob) -> None:
 
 @pytest.mark.parametrize("by", ["mac", "params"])
 @pytest.mark.parametrize("total", [0.4, 1.0, 2.0])
-def test_any_budget_is_met_without_training(finished: KnapsackJob, total: float, by: str) -> None:
+def test_any_budget_is_met_without_training(finished: SlimmableJob, total: float, by: str) -> None:
     space = finished.space
     budget = Budget(measure=by, total=total, tolerance=0.03)
     design = finished.design(budget)
@@ -133,7 +133,7 @@ def test_any_budget_is_met_without_training(finished: KnapsackJob, total: float,
     assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 9)
 
 
-def test_budgets_of_single_parts_are_met(finished: KnapsackJob) -> None:
+def test_budgets_of_single_parts_are_met(finished: SlimmableJob) -> None:
     budget = Budget(total=1.0, parts={"ring": 0.6}, tolerance=0.05)
     costs = finished.design(budget).costs()
     even = grouping_costs(finished.space, finished.initial)
@@ -148,7 +148,7 @@ def test_even_before_anything_is_measured(make: Make) -> None:
     assert job.grouping().resized(job.initial) == 0
 
 
-def test_what_a_network_is_taken_out_with(finished: KnapsackJob) -> None:
+def test_what_a_network_is_taken_out_with(finished: SlimmableJob) -> None:
     network = finished.network()
     assert network is not None and not network.training
     outcome = finished.outcome()
@@ -168,7 +168,7 @@ def test_a_curve_that_rises_is_told(make: Make) -> None:
     assert finding.startswith("ring: wide sizes have no less error")
 
 
-def test_no_network_where_it_would_be_wider_than_was_trained(finished: KnapsackJob) -> None:
+def test_no_network_where_it_would_be_wider_than_was_trained(finished: SlimmableJob) -> None:
     finished.strategy = finished.strategy.with_budget(Budget(total=12.0))
     try:
         assert finished.network() is None
