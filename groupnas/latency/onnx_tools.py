@@ -1,0 +1,54 @@
+"""ONNX and ONNX Runtime, which are an extra: imported where they are used, and no earlier."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+from groupnas.errors import InputError
+
+
+def import_onnx() -> Any:
+    """The ``onnx`` package; an :class:`InputError` that says how to get it where it is missing."""
+    return _import("onnx")
+
+
+def import_runtime() -> Any:
+    """The ``onnxruntime`` package; an :class:`InputError` likewise."""
+    return _import("onnxruntime")
+
+
+def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the CPU, with all of its graph optimisations.
+
+    Args:
+        model: A serialised model, or the path of a file.
+        threads: Of a single operator; operators run one after the other.
+
+    Raises:
+        InputError: a file that ONNX Runtime cannot read or run, or no ONNX Runtime.
+    """
+    runtime = import_runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors: warnings are about the optimiser's own choices
+    try:
+        return runtime.InferenceSession(
+            model if isinstance(model, bytes) else os.fspath(model),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        name = "the model" if isinstance(model, bytes) else os.fspath(model)
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{name}: ONNX Runtime cannot run it: {reason}") from error
+
+
+def _import(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"{name} is missing; get it with: pip install 'groupnas[onnx]'") from error
