@@ -11,21 +11,20 @@ judged: to keep the best epoch would tie the parts together.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer, Training
 from groupnas.grouping import Grouping
-from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
 from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks.landmarks.crops import CropSettings
@@ -110,12 +109,9 @@ def build_seeded(
             _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
             for group in space.groups
         ]
-    with torch.no_grad():
-        for joint, *parts in zip(_weights(network), *map(_weights, alone), strict=True):
-            sources = [weights[0] for weights in parts]
-            targets = joint if len(joint) > 1 else joint[0].split([len(s) for s in sources])
-            for target, source in zip(targets, sources, strict=True):
-                target.copy_(source)
+    for (_, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
+        owned = [read_pieces(module, [layer.out_channels])[0] for layer, module in sources]
+        write_pieces(target, [Piece(piece.weight) for piece in owned])  # biases start together
     return network
 
 
@@ -126,12 +122,3 @@ def _build_alone(
     torch.manual_seed(int.from_bytes(digest[:7], "big"))
     part = space.only([group]).resized(widths)
     return build(part, Grouping.even(part))
-
-
-def _weights(network: GroupedNetwork) -> Iterator[list[Tensor]]:
-    """The weights of every layer: one tensor for each group, or one of all groups in turn."""
-    for module in network.modules():
-        if isinstance(module, (UnevenGroupConv2d, UnevenGroupLinear)):
-            yield [cast(Tensor, part.weight) for part in module.parts]
-        elif isinstance(module, nn.Sequential):
-            yield from ([m.weight] for m in module if isinstance(m, (nn.Conv2d, nn.Linear)))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
 
+from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.grouping import Grouping
-from groupnas.nn import MaskedConv2d, MaskedLinear, UnevenGroupConv2d, UnevenGroupLinear
+from groupnas.nn import MaskedConv2d, MaskedLinear
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
+from groupnas.spaces.modules import init_plain, module_name, run_blocks
+from groupnas.spaces.pieces import Piece, plain_layer, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class GroupedNetwork(nn.Module):
@@ -22,13 +28,29 @@ class GroupedNetwork(nn.Module):
     Args:
         plan: The space's blocks: who reads whom.
         modules: The layers of each, in the same order.
+        groups: Names of the groups that do not see each other; empty where parts share channels.
+        sizes: ``{unit: (channels of each group, ...)}``, all units; likewise.
     """
 
-    def __init__(self, plan: Sequence[Block], modules: Iterable[nn.Module]) -> None:
+    def __init__(
+        self,
+        plan: Sequence[Block],
+        modules: Iterable[nn.Module],
+        groups: Sequence[str] = (),
+        sizes: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
         self.plan = tuple(plan)
+        self.groups = tuple(groups)
+        self.sizes = {unit: tuple(channels) for unit, channels in (sizes or {}).items()}
         names = (module_name(block.name) for block in self.plan)
         self.blocks = nn.ModuleDict(dict(zip(names, modules, strict=True)))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        first = self.plan[0].layers[0]
+        return (first.in_channels, *first.in_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
@@ -50,6 +72,41 @@ class GroupedNetwork(nn.Module):
                 for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
                     bias.data.copy_(values)
 
+    def layers(self) -> list[tuple[Layer, nn.Sequential]]:
+        """Every layer with its module, input to output."""
+        modules = (cast(nn.Sequential, block) for block in self.blocks.values())
+        return [
+            (layer, cast(nn.Sequential, module))
+            for block, made in zip(self.plan, modules, strict=True)
+            for layer, module in zip(block.layers, made, strict=True)
+        ]
+
+    def only(self, parts: Sequence[str]) -> GroupedNetwork:
+        """Some groups alone, with copies of their weights: inputs and outputs are theirs only.
+
+        Args:
+            parts: Names; the result has them in this network's order.
+
+        Raises:
+            InputError: no part, one that is not a group, or a network whose parts share channels.
+        """
+        if not self.groups:
+            raise InputError("parts: the network's parts share channels; none can be taken alone")
+        for part in parts:
+            if part not in self.groups:
+                raise InputError(f"parts: {part!r}: {nearest(part, self.groups)}")
+        if not parts:
+            raise InputError(f"parts: expected at least one of {', '.join(self.groups)}")
+        kept = [index for index, group in enumerate(self.groups) if group in parts]
+        sizes = {unit: [row[index] for index in kept] for unit, row in self.sizes.items()}
+        network = _assemble(self.plan, [self.groups[index] for index in kept], sizes)
+        weight = next(self.parameters())
+        network.to(weight.device, weight.dtype).train(self.training)
+        for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
+            pieces = read_pieces(source, self.sizes[layer.out_unit])
+            write_pieces(target, [pieces[index] for index in kept])
+        return network
+
     def _compute(self, block: Block, x: Tensor) -> Tensor:
         return cast(Tensor, self.blocks[module_name(block.name)](x))
 
@@ -67,24 +124,53 @@ def build(space: SearchSpace, grouping: Grouping, start: Tensor | None = None) -
     """
     grouping.check_fits(space)
     members = _members(space, grouping)
-    network = GroupedNetwork(
-        space.blocks,
-        [
-            nn.Sequential(*(_plain_layer(layer, members) for layer in block.layers))
-            for block in space.blocks
-        ],
-    )
+    sizes = {unit: list(map(len, groups)) for unit, groups in members.items()}
+    network = _assemble(space.blocks, space.groups, sizes)
     network.initialise(start)
     return network
 
 
-@torch.no_grad()
-def derive(net: Supernet) -> GroupedNetwork:
+@overload
+def derive(net: Supernet, *, parts: Sequence[str] | None = None) -> GroupedNetwork: ...
+
+
+@overload
+def derive(
+    net: Supernet,
+    *,
+    parts: Sequence[str] | None = None,
+    planner: Callable[[GroupedNetwork], Network],
+) -> Network: ...
+
+
+def derive(
+    net: Supernet,
+    *,
+    parts: Sequence[str] | None = None,
+    planner: Callable[[GroupedNetwork], nn.Module] | None = None,
+) -> nn.Module:
     """The supernet's grouping as a plain network with inherited weights.
 
     Its outputs equal the supernet's in evaluation mode. The supernet is not changed; the result
     has its mode, device and dtype.
+
+    Args:
+        net: A supernet; what its masks say, or what is pinned, becomes the grouping.
+        parts: Derive these groups alone; see :meth:`GroupedNetwork.only`.
+        planner: Lays the result out for speed, such as
+            :class:`groupnas.deploy.planner.LayoutPlanner`. Without one it can be trained on.
+
+    Raises:
+        InputError: a part that is not one of the groups.
     """
+    network = _inherited(net)
+    if parts is not None:
+        network = network.only(parts)
+    return network if planner is None else planner(network)
+
+
+@torch.no_grad()
+def _inherited(net: Supernet) -> GroupedNetwork:
     grouping = net.grouping()
     weight = next(net.weight_parameters())
     device = weight.device
@@ -94,12 +180,37 @@ def derive(net: Supernet) -> GroupedNetwork:
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()
     }
-    plain = network.blocks.values()
-    for (block, sources), targets in zip(net.layers_by_block(), plain, strict=True):
-        triples = zip(block.layers, sources, cast(nn.Sequential, targets), strict=True)
-        for layer, source, target in triples:
-            _inherit(layer, source, cast(nn.Sequential, target), members)
+    sources = [module for _, modules in net.layers_by_block() for module in modules]
+    for source, (layer, target) in zip(sources, network.layers(), strict=True):
+        write_pieces(target, _pieces(layer, source, members))
     return network.train(net.training)
+
+
+def _assemble(
+    blocks: Sequence[Block], groups: Sequence[str], sizes: Mapping[str, Sequence[int]]
+) -> GroupedNetwork:
+    """The network of some sizes; the layers that it keeps are as wide as these."""
+    fitted = [
+        replace(
+            block,
+            layers=tuple(
+                replace(
+                    layer,
+                    in_channels=sum(sizes[layer.in_unit]),
+                    out_channels=sum(sizes[layer.out_unit]),
+                )
+                for layer in block.layers
+            ),
+        )
+        for block in blocks
+    ]
+    modules = [
+        nn.Sequential(
+            *(plain_layer(layer, sizes[layer.in_unit], sizes[layer.out_unit]) for layer in b.layers)
+        )
+        for b in fitted
+    ]
+    return GroupedNetwork(fitted, modules, groups, sizes)
 
 
 def _members(space: SearchSpace, grouping: Grouping) -> dict[str, list[list[int]]]:
@@ -113,50 +224,24 @@ def _members(space: SearchSpace, grouping: Grouping) -> dict[str, list[list[int]
     }
 
 
-def _plain_layer(layer: Layer, members: dict[str, list[list[int]]]) -> nn.Sequential:
-    if not layer.mixes_channels:
-        return nn.Sequential(channelwise(layer), *tail(layer))
-    inputs = [len(channels) for channels in members[layer.in_unit]]
-    outputs = [len(channels) for channels in members[layer.out_unit]]
-    if layer.op == "linear":
-        features = [channels * layer.positions for channels in inputs]
-        if len(features) == 1:
-            linear = nn.Linear(features[0], outputs[0], bias=layer.bias)
-            return nn.Sequential(nn.Flatten(), linear, *tail(layer))
-        return nn.Sequential(UnevenGroupLinear(features, outputs, bias=layer.bias), *tail(layer))
-    if len(set(inputs)) == len(set(outputs)) == 1:
-        conv: nn.Module = nn.Conv2d(
-            sum(inputs), sum(outputs), groups=len(inputs), bias=layer.bias, **layer.window
-        )
-    else:
-        conv = UnevenGroupConv2d(inputs, outputs, bias=layer.bias, **layer.window)
-    return nn.Sequential(conv, *tail(layer))
-
-
-def _inherit(
-    layer: Layer, source: MaskedLayer, target: nn.Sequential, members: dict[str, list[Tensor]]
-) -> None:
-    """Copy one layer's weights: channels in the order of their groups, none across groups."""
+def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]) -> list[Piece]:
+    """What each group owns of a masked layer: its rows of its columns."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
-    order = torch.cat(outputs)
-    plain, *plain_tail = (part for part in target if not isinstance(part, nn.Flatten))
-    if isinstance(source.op, (MaskedConv2d, MaskedLinear, nn.Conv2d)):  # pooling has no weights
-        weight, bias = source.op.weight, source.op.bias
-        if layer.op == "linear":
-            weight = weight.view(layer.out_channels, layer.in_channels, layer.positions)
-        weights = [
-            weight[rows][:, columns] if layer.mixes_channels else weight[rows]
-            for rows, columns in zip(outputs, inputs, strict=True)
-        ]
-        if isinstance(plain, (UnevenGroupConv2d, UnevenGroupLinear)):
-            pieces: list[Any] = list(zip(plain.parts, weights, outputs, strict=True))
-        else:
-            pieces = [(plain, torch.cat(weights), order)]
-        for part, value, rows in pieces:
-            part.weight.copy_(value.reshape(part.weight.shape))
-            if bias is not None:
-                part.bias.copy_(bias[rows])
-    for norm, plain_norm in zip(source.tail, plain_tail, strict=True):
-        if isinstance(norm, nn.BatchNorm2d):
-            state = norm.state_dict()
-            plain_norm.load_state_dict({k: v[order] if v.dim() else v for k, v in state.items()})
+    norm = next((part for part in source.tail if isinstance(part, nn.BatchNorm2d)), None)
+    state = norm.state_dict() if norm is not None else {}
+    pieces = []
+    for rows, columns in zip(outputs, inputs, strict=True):
+        weight = bias = None
+        if isinstance(source.op, (MaskedConv2d, MaskedLinear, nn.Conv2d)):  # pooling has none
+            weight = source.op.weight[rows]
+            if layer.op == "linear":
+                weight = weight.view(len(rows), layer.in_channels, layer.positions)
+            if layer.mixes_channels:
+                weight = weight[:, columns]
+            if layer.op == "linear":
+                weight = weight.flatten(1)
+            if source.op.bias is not None:
+                bias = source.op.bias[rows]
+        norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
+        pieces.append(Piece(weight, bias, norms))
+    return pieces

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.grouping import Grouping
-from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import channelwise, module_name, run_blocks, tail
+from groupnas.spaces.pieces import Piece, write_pieces
 from groupnas.spaces.space import SearchSpace
 
 Widths = Mapping[str, int]
@@ -184,15 +184,20 @@ class SlimmableNetwork(nn.Module):
             network = build(space, grouping)
         some = next(self.parameters())
         network.to(some.device, some.dtype)
-        for block, module in zip(space.blocks, network.blocks.values(), strict=True):
-            rows = [part.layers_of(block) for part in self._parts()]
-            plain = cast(nn.Sequential, module)
-            for layer, target, *sources in zip(block.layers, plain, *rows, strict=True):
-                ends = (
-                    (self._width(counts, g, layer.in_unit), self._width(counts, g, layer.out_unit))
-                    for g in self.space.groups
-                )
-                _inherit(list(zip(sources, ends, strict=True)), cast(nn.Sequential, target))
+        rows = [
+            [layer for block in space.blocks for layer in part.layers_of(block)]
+            for part in self._parts()
+        ]
+        for (layer, target), *sources in zip(network.layers(), *rows, strict=True):
+            pieces = []
+            for group, source in zip(self.space.groups, sources, strict=True):
+                outputs = self._width(counts, group, layer.out_unit)
+                weight, bias = source.cut(self._width(counts, group, layer.in_unit), outputs)
+                norm = {}
+                if layer.norm:
+                    norm = {"weight": source.scale[:outputs], "bias": source.shift[:outputs]}
+                pieces.append(Piece(weight, bias, norm))
+            write_pieces(target, pieces)
         return network
 
     def _width(self, counts: Mapping[str, Widths], group: str, unit: str) -> int:
@@ -202,27 +207,3 @@ class SlimmableNetwork(nn.Module):
 
     def _parts(self) -> list[SlimmablePart]:
         return list(self.parts)  # type: ignore[arg-type]
-
-
-def _inherit(sources: list[tuple[SlimmableLayer, tuple[int, int]]], target: nn.Sequential) -> None:
-    """Copy one layer of all groups; the target's channels are in the order of the groups."""
-    operator, *rest = (module for module in target if not isinstance(module, nn.Flatten))
-    parts = [operator]
-    if isinstance(operator, (UnevenGroupConv2d, UnevenGroupLinear)):
-        parts = list(operator.parts)
-    cuts = [source.cut(*size) for source, size in sources]
-    for name, values in zip(("weight", "bias"), zip(*cuts, strict=True), strict=True):
-        present = [value for value in values if value is not None]
-        if present:
-            _fill([getattr(part, name) for part in parts], present)
-    for norm in rest:
-        if isinstance(norm, nn.BatchNorm2d):
-            for parameter, name in ((norm.weight, "scale"), (norm.bias, "shift")):
-                _fill([parameter], [getattr(s, name)[:outputs] for s, (_, outputs) in sources])
-
-
-def _fill(parameters: list[Tensor], values: list[Tensor]) -> None:
-    """Copy one value to each parameter, or all of them, group after group, to the only one."""
-    pieces = values if len(parameters) == len(values) else [torch.cat(values)]
-    for parameter, piece in zip(parameters, pieces, strict=True):
-        parameter.copy_(piece.reshape(parameter.shape))
