@@ -1,0 +1,159 @@
+"""``groupnas bench``: exported models against each other, and the latency table of this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import whole_number
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.deploy.bench import Bench
+
+
+def bench(
+    models: Annotated[
+        list[Path] | None, Parameter(help="ONNX files, of any network; ratios are to the first.")
+    ] = None,
+    /,
+    *,
+    batch: Annotated[
+        list[int] | None,
+        Parameter(consume_multiple=True, negative="", help="Samples of a call; 1 by default."),
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        Parameter(consume_multiple=True, negative="", help="CPU threads; 1 by default."),
+    ] = None,
+    rounds: Annotated[int, whole_number("In each, all models take a turn.", 1)] = 30,
+    warm_up: Annotated[int, whole_number("Calls of each model before.", 0)] = 3,
+    names: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True, negative="", help="What to call the models, in their order."
+        ),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="NAME=1x3x224x224: an input's sizes, where the model leaves them open.",
+        ),
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="NAME=FILE.npy: an input's values; drawn at random where not given.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        Parameter(
+            name="--json",
+            allow_leading_hyphen=True,
+            help="File for the results; - prints them instead of the table.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        Parameter(help="Measure --space's kernels instead, and write this latency table."),
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True, negative="", help="Search spaces whose kernels --table measures."
+        ),
+    ] = None,
+) -> None:
+    """Time ONNX files side by side in ONNX Runtime on the CPU.
+
+    All models take turns in every round; the table shows the median of the rounds with a tenth of
+    them below and above, the quickest, and the ratio to the first model. An open first size is the
+    batch; photos of open size are 480 x 640.
+
+    With --table FILE --space NAME..., measures instead what every kernel of some search spaces
+    takes on this machine: what layouts are planned and latency budgets met with.
+    """
+    batches = _counts("--batch", batch)
+    counts = _counts("--threads", threads)
+    if table is not None:
+        if models:
+            raise InputError("--table measures the kernels of --space: give no models with it")
+        _measure(table, space, batches, counts)
+        return
+    if space:
+        raise InputError("--space goes with --table FILE; models are ONNX files")
+    if not models:
+        raise InputError("bench needs ONNX files (`groupnas export` writes some), or --table FILE")
+
+    from groupnas.deploy.bench import bench as run
+    from groupnas.deploy.bench import named
+    from groupnas.deploy.bench_inputs import parse_input, parse_shape
+
+    found = run(
+        named(models, names),
+        batches=batches,
+        threads=counts,
+        rounds=rounds,
+        warm_up=warm_up,
+        shapes=dict(map(parse_shape, shape or [])),
+        values=dict(map(parse_input, input or [])),
+    )
+    _show(found, json_file)
+
+
+def _show(found: Bench, json_file: Path | None) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.files import write_text
+
+    text = json.dumps(found.to_dict(), indent=2)
+    if json_file == Path("-"):
+        print(text)
+        return
+    if json_file is not None:
+        write_text(json_file, text + "\n")
+    print(f"{found.machine}, {found.runtime}")
+    print_table(found.table(), numbers=True)
+    for note in found.notes:
+        print(note)
+
+
+def _measure(
+    table: Path, names: Sequence[str] | None, batches: Sequence[int], threads: Sequence[int]
+) -> None:
+    if not names:
+        raise InputError("--table needs --space, whose kernels it measures")
+    for option, values in (("--batch", batches), ("--threads", threads)):
+        if len(values) > 1:
+            raise InputError(f"{option}: a latency table is of one only, got {len(values)}")
+
+    from groupnas.latency.measure import measure_table
+    from groupnas.spaces import load_space
+
+    spaces = [load_space(name) for name in names]
+    measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=_said)
+    measured.save(table)
+    print(table)
+
+
+def _said(*words: Any) -> None:
+    """How far the measurement is, on standard error."""
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, markup=False).print(*words)
+
+
+def _counts(option: str, values: list[int] | None) -> list[int]:
+    counts = list(dict.fromkeys(values or [1]))
+    for value in counts:
+        if not 1 <= value <= 1024:
+            raise InputError(f"{option}: expected whole numbers from 1 to 1024, got {value}")
+    return counts
