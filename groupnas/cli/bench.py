@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -139,16 +140,22 @@ def _measure(
     from groupnas.spaces import load_space
 
     spaces = [load_space(name) for name in names]
-    measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=_said)
+    with _watched() as progress:
+        measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=progress)
     measured.save(table)
     print(table)
 
 
-def _said(*words: Any) -> None:
-    """How far the measurement is, on standard error."""
+@contextmanager
+def _watched() -> Iterator[Callable[[int, int], None]]:
+    """Takes how many points are measured and of how many; a bar where a terminal shows it."""
     from rich.console import Console
+    from rich.progress import Progress
 
-    Console(stderr=True, highlight=False, markup=False).print(*words)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Measuring kernels", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _counts(option: str, values: list[int] | None) -> list[int]:
