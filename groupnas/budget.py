@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +26,9 @@ class Budget(BaseModel):
             group has a budget of its own.
         parts: Of single groups: 1.0 is as much as that group costs among even ones.
         tolerance: By how much, relatively, the cost may miss the budget.
+        multiple: What every group's channels are a multiple of, a power of two: kernels compute
+            whole blocks of 4, 8 or 16. In units whose groups would have fewer than two thirds of
+            it among even ones, half of it, and so on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +37,7 @@ class Budget(BaseModel):
     total: Share | None = 1.0
     parts: dict[str, Share] = {}
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    multiple: Literal[1, 2, 4, 8, 16, 32, 64] = 1
 
     @model_validator(mode="after")
     def _limits_something(self) -> Budget:
@@ -68,14 +72,22 @@ class Budget(BaseModel):
             limits[others] = left
         return limits
 
+    def step(self, channels: float) -> int:
+        """What a group's channels are a multiple of, in a unit where even ones have so many."""
+        step: int = self.multiple
+        while step > 1 and channels < 2 * step / 3:
+            step //= 2
+        return step
+
 
 def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
     """The grouping with these proportions whose cost meets a budget.
 
-    The sizes of the groups that share a limit are multiplied by one factor and rounded, at least
-    one channel each: the largest factor whose cost stays within the limit. Single channels are
-    then added, the most rounded-down first, while the cost allows it. Units may end up with other
-    widths than the space's: the result fits ``space.fitted(result)``.
+    The sizes of the groups that share a limit are multiplied by one factor and rounded to whole
+    channels, or to :attr:`Budget.multiple`, and to no less than that: the largest factor whose cost
+    stays within the limit. Channels are then added, where rounding took most first, while the cost
+    allows it. Units may end up with other widths than the space's: the result fits
+    ``space.fitted(result)``.
 
     Args:
         space: Whose units are divided.
@@ -87,16 +99,24 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
             group, or too coarse a step.
     """
     cost = measure(budget.measure)
-    found = {unit: {group: float(n) for group, n in row.items()} for unit, row in sizes.items()}
+    steps = {
+        unit: budget.step(channels / len(space.groups))
+        for unit, channels in space.free_units.items()
+    }
+    found = {
+        unit: {group: _rounded(n, steps[unit]) for group, n in row.items()}
+        for unit, row in sizes.items()
+    }
     for groups, limit in budget.limits(space).items():
-        for group, widths in _fit_groups(space, sizes, groups, limit, budget, cost).items():
+        for group, widths in _fit_groups(space, sizes, groups, limit, budget, cost, steps).items():
             for unit, channels in widths.items():
                 found[unit][group] = channels
-    counts = {
-        unit: {group: max(1, round(n)) for group, n in row.items()} for unit, row in found.items()
-    }
-    widths = {unit: sum(row.values()) for unit, row in counts.items()}
-    return Grouping.from_counts(space.resized(widths), counts)
+    widths = {unit: sum(row.values()) for unit, row in found.items()}
+    return Grouping.from_counts(space.resized(widths), found)
+
+
+def _rounded(channels: float, step: int) -> int:
+    return step * max(1, round(channels / step))
 
 
 def _fit_groups(
@@ -106,12 +126,16 @@ def _fit_groups(
     limit: float,
     budget: Budget,
     cost: Measure,
+    steps: Mapping[str, int],
 ) -> dict[str, dict[str, int]]:
     """Whole sizes ``{group: {unit: channels}}`` of the groups that share one limit."""
 
     def scaled(factor: float) -> dict[str, dict[str, int]]:
         return {
-            group: {unit: max(1, round(factor * sizes[unit][group])) for unit in space.free_units}
+            group: {
+                unit: _rounded(factor * sizes[unit][group], steps[unit])
+                for unit in space.free_units
+            }
             for group in groups
         }
 
@@ -121,8 +145,8 @@ def _fit_groups(
     low, high = 0.0, 1.0
     if total(scaled(low)) > limit * (1 + budget.tolerance):
         raise InputError(
-            f"budget: {limit:,.0f} {cost.unit} for {', '.join(groups)} is less than one channel "
-            f"a unit costs: {total(scaled(low)):,.0f}"
+            f"budget: {limit:,.0f} {cost.unit} for {', '.join(groups)} is less than the "
+            f"fewest channels cost: {total(scaled(low)):,.0f}"
         )
     while total(scaled(high)) <= limit:
         low, high = high, 2 * high
@@ -130,20 +154,20 @@ def _fit_groups(
         middle = (low + high) / 2
         low, high = (middle, high) if total(scaled(middle)) <= limit else (low, middle)
     widths = scaled(low)
-    # One channel more where rounding took most, while it is within the limit.
+    # A step more where rounding took most, while it is within the limit.
     cut = sorted(
         ((widths[g][u] - low * sizes[u][g]) / max(low * sizes[u][g], 1.0), g, u)
         for g in groups
         for u in space.free_units
     )
     for _, group, unit in cut:
-        widths[group][unit] += 1
+        widths[group][unit] += steps[unit]
         if total(widths) > limit:
-            widths[group][unit] -= 1
+            widths[group][unit] -= steps[unit]
     missed = total(widths) / limit - 1
     if abs(missed) > budget.tolerance:
         raise InputError(
-            f"budget: {', '.join(groups)}: sizes in whole channels miss it by {missed:+.1%}; "
+            f"budget: {', '.join(groups)}: sizes in whole steps miss it by {missed:+.1%}; "
             f"allow a larger tolerance than {budget.tolerance:.1%}"
         )
     return widths

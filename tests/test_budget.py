@@ -44,6 +44,28 @@ def test_only_proportions_matter(scale: float) -> None:
     assert fit(SPACE, scaled, Budget()) == fit(SPACE, counts, Budget())
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    total=st.floats(0.5, 2.0),
+    multiple=st.sampled_from([1, 2, 4, 8, 16]),
+)
+def test_sizes_are_multiples_at_the_same_cost(seed: int, total: float, multiple: int) -> None:
+    budget = Budget(total=total, multiple=multiple, tolerance=0.02)
+    found = fit(SPACE, gn.Grouping.random(SPACE, seed).counts(), budget)
+    assert sum(grouping_costs(SPACE, found).values()) == pytest.approx(total * TOTAL, rel=0.02)
+    for unit, row in found.counts().items():
+        step = budget.step(SPACE.free_units[unit] / 4)
+        assert all(channels % step == 0 for channels in row.values()), unit
+
+
+@pytest.mark.parametrize(
+    ("multiple", "channels", "step"),
+    [(1, 6, 1), (4, 6, 4), (8, 6, 8), (16, 6, 8), (16, 10, 8), (16, 14, 16), (64, 130, 64)],
+)
+def test_narrow_units_take_smaller_steps(multiple: int, channels: float, step: int) -> None:
+    assert validate(Budget, {"multiple": multiple}, "budget").step(channels) == step
+
+
 def test_parts_have_their_own_and_the_others_share_the_rest() -> None:
     budget = Budget(total=1.1, parts={"nose": 0.8, "mouth": 1.3})
     sizes = gn.Grouping.random(SPACE, 0).counts()
@@ -66,7 +88,7 @@ def test_parts_without_a_total_leave_the_others_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        (Budget(total=1e-4), "less than one channel a unit costs"),
+        (Budget(total=1e-4), "less than the fewest channels cost"),
         (Budget(total=0.031, tolerance=1e-6), "miss it by -.*allow a larger tolerance"),
         (Budget(parts={"noes": 1.0}), r"budget.parts: 'noes': did you mean 'nose'\?"),
         (Budget(total=0.5, parts={"nose": 3.0}), "parts take all of the total 0.5"),
@@ -84,6 +106,7 @@ def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
         ({"total": 0}, "total: input should be greater than 0, got 0"),
         ({"parts": {"nose": -1}}, "parts.nose: input should be greater than 0"),
         ({"tolerance": 1}, "tolerance: input should be less than 1"),
+        ({"multiple": 12}, "multiple: input should be 1, 2, 4, 8, 16, 32 or 64, got 12"),
     ],
 )
 def test_a_wrong_budget_names_its_key(data: dict[str, object], message: str) -> None:

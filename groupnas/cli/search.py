@@ -57,9 +57,23 @@ def search(
     budget: Annotated[
         float | None,
         Parameter(
-            help="What the network found may cost in MACs, relative to even groups; else as the "
-            "strategy says.",
+            help="What the network found may cost, relative to even groups; else as the strategy "
+            "says.",
             validator=Number(gt=0),
+        ),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        Parameter(
+            help="What the budget counts: mac, params, or the .json file of a latency table "
+            "(`groupnas bench --table`); else as the strategy says."
+        ),
+    ] = None,
+    multiple: Annotated[
+        int | None,
+        Parameter(
+            help="Channels of every group are a multiple of this power of two, which kernels "
+            "compute in whole blocks: 16 with AVX-512, 8 on other CPUs."
         ),
     ] = None,
     out: RunOut = None,
@@ -100,20 +114,39 @@ def search(
         if arguments[name] is None:
             raise InputError(f"search needs --{name} (only --resume knows it already)")
     folder = out or _default_folder(arguments, strategy or "gumbel")
-    _search(arguments, folder, _settings(strategy, budget, resume), epochs, resume, tensorboard)
+    if measure is not None:
+        measure = resolved(measure)
+    options = {"total": budget, "measure": measure, "multiple": multiple}
+    settings = _settings(strategy, options, resume)
+    _search(arguments, folder, settings, epochs, resume, tensorboard)
 
 
-def _settings(strategy: str | None, budget: float | None, resume: bool) -> Strategy | None:
-    """The strategy of the options; ``None`` where the run that is resumed knows it."""
+def _settings(strategy: str | None, options: Mapping[str, object], resume: bool) -> Strategy | None:
+    """The strategy of the options; ``None`` where the run that is resumed knows it.
+
+    Args:
+        strategy: Its name or file.
+        options: Of its budget; ``None`` where the strategy's own holds.
+        resume: Whether a run is resumed.
+    """
     from groupnas.budget import Budget
+    from groupnas.costs import measure
     from groupnas.engine.strategy import load_strategy
+    from groupnas.schema import validate
 
+    given = {name: value for name, value in options.items() if value is not None}
     if strategy is None and resume:
-        if budget is not None:
-            raise InputError("--budget: a resumed run keeps its own; leave it out")
+        if given:
+            name = "budget" if "total" in given else next(iter(given))
+            raise InputError(f"--{name}: a resumed run keeps its own; leave it out")
         return None
     settings = load_strategy(strategy or "gumbel")
-    return settings if budget is None else settings.with_budget(Budget(total=budget))
+    if not given:
+        return settings
+    own = (settings.budget or Budget()).model_dump()
+    budget = validate(Budget, {**own, **given}, "--budget, --measure, --multiple")
+    measure(budget.measure)  # a wrong table is told now, not at the end of the search
+    return settings.with_budget(budget)
 
 
 def _search(

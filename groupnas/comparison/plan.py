@@ -110,14 +110,19 @@ class Plan:
     def budget(self, piece: Piece) -> Budget:
         """What a trained network may cost.
 
-        What its strategy's own budget says of single parts holds in proportion.
+        What its strategy's own budget says of single parts holds in proportion; its groups' sizes
+        are multiples of what that says.
         """
         assert piece.budget is not None
         own = self.strategies[piece.strategy].budget or Budget()
         scale = piece.budget / (own.total or 1.0)
         parts = {part: share * scale for part, share in own.parts.items()}
         return Budget(
-            measure=self.measure, total=piece.budget, parts=parts, tolerance=self.tolerance
+            measure=self.measure,
+            total=piece.budget,
+            parts=parts,
+            tolerance=self.tolerance,
+            multiple=own.multiple,
         )
 
     def to_dict(self) -> dict[str, Any]:

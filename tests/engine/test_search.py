@@ -230,6 +230,6 @@ def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_budget_that_cannot_be_met_leaves_no_folder(go: Any, brief: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="less than one channel a unit costs"):
+    with pytest.raises(InputError, match="less than the fewest channels cost"):
         go(strategy=brief().with_budget(groupnas.Budget(total=1e-3)))
     assert not (tmp_path / "run").exists()
