@@ -40,6 +40,10 @@ class Measure(Protocol):
         """
         ...
 
+    def fixed(self, layer: Layer) -> float:
+        """What a layer costs whatever its channels; its groups share it."""
+        ...
+
 
 class _Macs:
     name, unit = "mac", "MAC"
@@ -47,12 +51,18 @@ class _Macs:
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
         return count_operations(layer, a, b)
 
+    def fixed(self, layer: Layer) -> float:
+        return 0
+
 
 class _Parameters:
     name, unit = "params", "parameters"
 
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
         return count_parameters(layer, a, b)
+
+    def fixed(self, layer: Layer) -> float:
+        return 0
 
 
 MEASURES: Mapping[str, Measure] = {"mac": _Macs(), "params": _Parameters()}
@@ -65,7 +75,7 @@ def measure(name: str) -> Measure:
         InputError: an unknown name, or a file that is no latency table.
     """
     if name.endswith(".json"):
-        from groupnas.latency import LatencyTable
+        from groupnas.latency.table import LatencyTable
 
         return LatencyTable.load(name)
     if name not in MEASURES:
@@ -78,7 +88,7 @@ def measure(name: str) -> Measure:
 def part_cost(
     space: SearchSpace, group: str, widths: Mapping[str, Any], measure: Measure = MEASURES["mac"]
 ) -> Any:
-    """What one group costs, per image, with so many channels.
+    """What one group costs, per image, with so many channels, and its share of what is fixed.
 
     Args:
         space: Whose layers are counted.
@@ -92,10 +102,12 @@ def part_cost(
     index = space.groups.index(group)
     ends = {unit: channels.count(index) for unit, channels in space.fixed.items()}
     sizes = {**ends, **widths}
-    return sum(
+    fixed = sum(measure.fixed(layer) for layer in space.layers)
+    own = sum(
         measure.of_layer(layer, sizes[layer.in_unit], sizes[layer.out_unit])
         for layer in space.layers
     )
+    return own + fixed / len(space.groups) if fixed else own  # whole numbers stay whole
 
 
 def grouping_costs(
