@@ -24,17 +24,15 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("seed", "batch"), [(None, 1), (3, None)])
+@pytest.mark.parametrize("batch", [1, None])
 def test_a_network_as_the_accountant_counts(
-    script: ModuleType, tmp_path: Path, seed: int | None, batch: int | None
+    script: ModuleType, tmp_path: Path, batch: int | None
 ) -> None:
+    """Of even groups, whose convolutions hold no zeros."""
     space = groupnas.load_space(ROOT / "examples/three_parts.yaml")
-    grouping = (
-        groupnas.Grouping.even(space) if seed is None else groupnas.Grouping.random(space, seed)
-    )
+    grouping = groupnas.Grouping.even(space)
     export_onnx(build(space, grouping), tmp_path / "net.onnx", batch=batch)
-    counted = script.total_macs(tmp_path / "net.onnx")
-    assert counted == groupnas.flops(space, grouping).total
+    assert script.total_macs(tmp_path / "net.onnx") == groupnas.flops(space, grouping).total
 
 
 def test_single_nodes_by_hand(script: ModuleType, tmp_path: Path) -> None:
