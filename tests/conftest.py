@@ -1,6 +1,7 @@
 """What all tests share: one thread per worker, pictures without a screen, examples that repeat.
 
-Engine and strategies are tried on the example's three drawn shapes: an epoch takes a moment.
+Engine and strategies are tried on the example's three drawn shapes: an epoch takes a moment; what
+works on networks, on the small spaces of tests/spaces/small and the reduced local network.
 """
 
 from __future__ import annotations
@@ -17,14 +18,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
+import torch
 from hypothesis import settings
+from torch import Tensor, nn
 
 import groupnas
+from groupnas.grouping import Grouping
 from groupnas.schema import validate
+from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.schema import read_space_file
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
 ROOT = Path(__file__).parents[1]
+SMALL = sorted((ROOT / "tests/spaces/small").glob("*.yaml"))
+PICASSO = ROOT / "search_spaces/picasso_local.yaml"
 
 # A test goes red because of a change, never because of luck or of a busy machine.
 settings.register_profile("groupnas", deadline=None, derandomize=True, max_examples=50)
@@ -76,3 +84,59 @@ def make_search(
         return BilevelSearch(shapes_space, task or shapes, brief(**changes), seed)
 
     return make
+
+
+def _reduced_picasso() -> SearchSpace:
+    """All layers and units of the local network, on crops of 16 x 16."""
+    file = read_space_file(PICASSO).model_copy(update={"input": (16, 16)})
+    return SearchSpace.from_file(file, "picasso_local")
+
+
+@pytest.fixture(params=[*SMALL, None], ids=lambda path: path.stem if path else "picasso_local")
+def space(request: pytest.FixtureRequest) -> SearchSpace:
+    """Each of the small spaces in turn, and the reduced local network."""
+    return load_space(request.param) if request.param else _reduced_picasso()
+
+
+@pytest.fixture
+def groupings() -> Callable[[SearchSpace], list[Grouping]]:
+    """Even, random, and as lopsided as is valid: each group in turn gets all but one of each."""
+
+    def make(space: SearchSpace) -> list[Grouping]:
+        lopsided = [
+            Grouping.from_counts(
+                space,
+                {
+                    unit: {
+                        group: channels - len(space.groups) + 1 if group == favourite else 1
+                        for group in space.groups
+                    }
+                    for unit, channels in space.free_units.items()
+                },
+            )
+            for favourite in (space.groups[0], space.groups[-1])
+        ]
+        return [Grouping.even(space), *(Grouping.random(space, s) for s in range(3)), *lopsided]
+
+    return make
+
+
+@pytest.fixture
+def randomised() -> Callable[[nn.Module], nn.Module]:
+    """Random weights, biases and BatchNorm statistics, so that none of them can be mixed up."""
+
+    @torch.no_grad()
+    def fill(network: nn.Module, seed: int = 0) -> nn.Module:
+        torch.manual_seed(seed)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for name, tensor in module.state_dict().items():
+                    if name in ("weight", "running_var"):
+                        tensor.uniform_(0.5, 1.5)
+                    elif name in ("bias", "running_mean"):
+                        tensor.normal_(0, 0.2)
+            elif isinstance(bias := getattr(module, "bias", None), Tensor):
+                bias.normal_(0, 0.2)
+        return network
+
+    return fill

@@ -1,35 +1,18 @@
-"""Small spaces for all tests of this folder, and a way to make one more."""
+"""A way to make one more small space, and to see who depends on whom."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from groupnas.grouping import Grouping
 from groupnas.schema import validate
-from groupnas.spaces import SearchSpace, load_space
-from groupnas.spaces.schema import SpaceFile, read_space_file
-
-SMALL = sorted((Path(__file__).parent / "small").glob("*.yaml"))
-PICASSO = Path(__file__).parents[2] / "search_spaces" / "picasso_local.yaml"
-
-
-def _reduced_picasso() -> SearchSpace:
-    """All layers and units of the local network, on crops of 16 x 16."""
-    file = read_space_file(PICASSO).model_copy(update={"input": (16, 16)})
-    return SearchSpace.from_file(file, "picasso_local")
-
-
-@pytest.fixture(params=[*SMALL, None], ids=lambda path: path.stem if path else "picasso_local")
-def space(request: pytest.FixtureRequest) -> SearchSpace:
-    """Each of the small spaces in turn, and the reduced local network."""
-    return load_space(request.param) if request.param else _reduced_picasso()
+from groupnas.spaces import SearchSpace
+from groupnas.spaces.schema import SpaceFile
 
 
 @pytest.fixture
@@ -53,50 +36,6 @@ def compiled() -> Callable[..., SearchSpace]:
         return SearchSpace.from_file(validate(SpaceFile, data, "test"), "test")
 
     return make
-
-
-@pytest.fixture
-def groupings() -> Callable[[SearchSpace], list[Grouping]]:
-    """Even, random, and as lopsided as is valid: each group in turn gets all but one of each."""
-
-    def make(space: SearchSpace) -> list[Grouping]:
-        lopsided = [
-            Grouping.from_counts(
-                space,
-                {
-                    unit: {
-                        group: channels - len(space.groups) + 1 if group == favourite else 1
-                        for group in space.groups
-                    }
-                    for unit, channels in space.free_units.items()
-                },
-            )
-            for favourite in (space.groups[0], space.groups[-1])
-        ]
-        return [Grouping.even(space), *(Grouping.random(space, s) for s in range(3)), *lopsided]
-
-    return make
-
-
-@pytest.fixture
-def randomised() -> Callable[[nn.Module], nn.Module]:
-    """Random weights, biases and BatchNorm statistics, so that none of them can be mixed up."""
-
-    @torch.no_grad()
-    def fill(network: nn.Module, seed: int = 0) -> nn.Module:
-        torch.manual_seed(seed)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                for name, tensor in module.state_dict().items():
-                    if name in ("weight", "running_var"):
-                        tensor.uniform_(0.5, 1.5)
-                    elif name in ("bias", "running_mean"):
-                        tensor.normal_(0, 0.2)
-            elif isinstance(bias := getattr(module, "bias", None), Tensor):
-                bias.normal_(0, 0.2)
-        return network
-
-    return fill
 
 
 def _leaky(network: nn.Module) -> nn.Module:
