@@ -93,7 +93,7 @@ def test_who_takes_part_and_what_ratios_are_of(make: Make, monkeypatch: Any) -> 
     """Times are made up: a turn of the first takes 2 ms, of the second 3."""
     turns = []
 
-    def timed(work: dict[str, Any], *, rounds: int, warm_up: int) -> dict[str, Timing]:
+    def timed(work: dict[str, Any], *, rounds: int, warm_up: int, **_: Any) -> dict[str, Timing]:
         turns.append((list(work), rounds, warm_up))
         shapes = {name: call()[0].shape for name, call in work.items()}
         assert all(shape[0] in (1, 4) for shape in shapes.values())
