@@ -42,6 +42,57 @@ def test_a_conv_is_block_diagonal(options: dict[str, Any]) -> None:
     torch.testing.assert_close(layer(X), dense(X))
 
 
+@pytest.mark.parametrize("options", CONVS.values(), ids=CONVS)
+def test_a_conv_is_the_same_in_either_form(options: dict[str, Any]) -> None:
+    layer: Any = UnevenGroupConv2d(INS, OUTS, **options).double()
+    x = X.clone().requires_grad_()
+    results = []
+    for layer.dense in (True, False):
+        y = layer(x)
+        results.append([y, *torch.autograd.grad(y.cos().sum(), [x, *layer.parameters()])])
+    for dense, split in zip(*results, strict=True):
+        torch.testing.assert_close(dense, split)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(9, 8), (1, 1), (1, 5)])
+def test_a_conv_takes_any_memory_format(
+    dense: bool, layout: torch.memory_format, size: tuple[int, int]
+) -> None:
+    layer: Any = UnevenGroupConv2d(INS, OUTS, 1).double()
+    layer.dense = dense
+    x = X[:, :, : size[0], : size[1]]
+    expected = torch.cat(
+        [part(piece) for part, piece in zip(layer.parts, x.split(INS, dim=1), strict=True)], dim=1
+    )
+    torch.testing.assert_close(layer(x.contiguous(memory_format=layout)), expected)
+
+
+def test_products_keep_channels_last() -> None:
+    layer = UnevenGroupConv2d(INS, OUTS, 1).double()
+    layer.dense = False
+    assert layer(X.to(memory_format=torch.channels_last)).is_contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel", "dense"),
+    [
+        # picasso_local's first and last expansion; multiply-adds that a dense weight wastes:
+        ([6, 6, 5, 7], [30, 30, 25, 35], 1, True),  # 24 x 120 - 730 = 2150 < 4 x 600
+        ([26, 26, 20, 32], [130, 130, 100, 160], 1, False),  # 54,080 - 13,880 > 4 x 600
+        ([6, 6, 5, 7], [6, 6, 5, 7], 3, True),  # 9 x (576 - 146) = 3870 < 4 x 1500
+        ([16, 16, 12, 20], [16, 16, 12, 20], 3, False),  # 9 x (4096 - 1056) > 4 x 1500
+    ],
+)
+def test_narrow_convs_are_computed_at_once(
+    inputs: list[int], outputs: list[int], kernel: int, dense: bool
+) -> None:
+    assert UnevenGroupConv2d(inputs, outputs, kernel).dense is dense
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_linear_is_block_diagonal(bias: bool) -> None:
     layer: Any = UnevenGroupLinear(INS, OUTS, bias=bias).double()
@@ -75,9 +126,11 @@ def test_as_many_inputs_as_outputs(make: Any) -> None:
     ("layer", "x"),
     [
         (UnevenGroupConv2d(INS, OUTS, 3, padding=1), X.float()),
+        (UnevenGroupConv2d([20, 40], [60, 60], 1), torch.randn(2, 60, 3, 3)),
+        (UnevenGroupConv2d([20, 40], [60, 60], 3), torch.randn(2, 60, 3, 3)),
         (UnevenGroupLinear(INS, OUTS), X[:, :, 0, 0].float()),
     ],
-    ids=["conv", "linear"],
+    ids=["dense", "products", "convs", "linear"],
 )
 def test_they_copy_compile_export_and_autocast(layer: nn.Module, x: torch.Tensor) -> None:
     layer.eval()
