@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -68,3 +69,38 @@ def test_sgd_with_momentum_steps_as_by_hand() -> None:
         optimizer.step()
     # velocity 1, then 0.5 + 1
     assert weight.item() == pytest.approx(-0.1 - 0.15)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_gradients_may_lie_in_memory_as_they_like(name: Any) -> None:
+    """PyTorch's fused kernels pair weights and gradients by their place in memory (2.13, CPU)."""
+    start = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    gradient = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(1))
+    stepped = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = torch.nn.Parameter(start.to(memory_format=layout, copy=True))
+        optimizer = make_optimizer(Optimizer(name=name, lr=0.1), [weight])
+        for sign in (1, 3):
+            weight.grad = sign * gradient
+            optimizer.step()
+        stepped.append(weight.detach().contiguous())
+    assert torch.equal(*stepped)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)])
+def test_steps_are_those_of_the_plain_optimiser(name: Any, plain: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = torch.nn.Parameter(torch.randn(5, 3, generator=generator))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.01}
+    momentum = {"momentum": 0.9} if name == "sgd" else {}
+    pair = [
+        make_optimizer(Optimizer(name=name, **settings), [ours]),
+        plain([theirs], foreach=False, fused=False, **settings, **momentum),
+    ]
+    for _ in range(5):
+        ours.grad = torch.randn(5, 3, generator=generator)
+        theirs.grad = ours.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)

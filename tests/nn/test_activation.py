@@ -1,0 +1,73 @@
+"""groupnas.nn.activation: ReLU6 that keeps its output alone."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from groupnas.nn.activation import ReLU6
+
+# Inside, outside on either side, and the ends themselves.
+X = torch.tensor([-1.0, 0.0, 0.5, 3.0, 6.0, 7.0, float("nan"), float("inf")])
+
+
+def test_gradients_of_both_orders_are_pytorchs_to_the_bit() -> None:
+    results = []
+    for activation in (nn.ReLU6(inplace=True), ReLU6()):
+        x = X.clone().requires_grad_()
+        y = activation(x * 1)
+        (first,) = torch.autograd.grad((y**3).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad((first**2).sum(), x)
+        results.append((y, first, second))
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_by_hand() -> None:
+    x = X.clone().requires_grad_()
+    y = ReLU6()(2 * x)
+    assert y[:6].tolist() == [0, 0, 1, 6, 6, 6]
+    y[:6].sum().backward()
+    assert x.grad is not None and x.grad[:6].tolist() == [0, 0, 2, 0, 0, 0]
+
+
+def test_nothing_but_the_output_is_kept() -> None:
+    def kept(activation: nn.Module) -> set[int]:
+        storages = set()
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storages.add(tensor.untyped_storage().data_ptr())
+            return tensor
+
+        x = X.clone().requires_grad_() + 0
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            y = activation(x)
+        assert y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+        return storages - {y.untyped_storage().data_ptr()}
+
+    assert kept(ReLU6()) == set()
+    assert len(kept(nn.ReLU6(inplace=True))) == 1
+
+
+def test_it_works_without_gradients_and_under_the_tools() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), ReLU6()).eval()
+    x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 9
+    expected = nn.functional.relu6(net[:2](x))
+    assert expected.max() > 1
+    others = (
+        net,
+        copy.deepcopy(net),
+        torch.compile(net, backend="aot_eager", fullgraph=True),
+        torch.export.export(net, (x,)).module(),
+    )
+    for other in others:
+        torch.testing.assert_close(other(x), expected)
+        with torch.no_grad():
+            torch.testing.assert_close(other(x), expected)
+
+
+def test_it_is_a_relu6_without_state() -> None:
+    assert isinstance(ReLU6(), nn.ReLU6) and not ReLU6().state_dict()
+    assert repr(ReLU6()) == "ReLU6(inplace=True)"
