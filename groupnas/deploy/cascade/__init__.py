@@ -1,0 +1,1 @@
+"""The cascade as one ONNX file, and what runs it without torch."""

@@ -1,0 +1,148 @@
+"""A cascade from one ONNX file, with NumPy and ONNX Runtime and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.tasks.landmarks.markup import Markup
+
+Points = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+KIND, FORMAT = "cascade", 1
+
+
+@dataclass(frozen=True)
+class Located:
+    """Landmarks of F faces, in pixel-centre coordinates of their image.
+
+    Attributes:
+        points: ``(F, K, 2)``, the cascade's.
+        initial: ``(F, K, 2)``, of the global stage alone.
+    """
+
+    points: Points
+    initial: Points
+
+
+@dataclass(frozen=True)
+class OnnxCascade:
+    """What :func:`groupnas.deploy.cascade.export.export_cascade` wrote, ready to run.
+
+    Attributes:
+        session: The ``onnxruntime.InferenceSession``.
+        card: The model card; see :mod:`groupnas.tasks.landmarks.model`.
+        parts: Landmark indices of each facial part.
+    """
+
+    session: Any
+    card: Mapping[str, Any]
+    parts: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], threads: int = 1) -> OnnxCascade:
+        """Read a file.
+
+        Args:
+            path: Of the ONNX file.
+            threads: Of a single operator.
+
+        Raises:
+            InputError: ONNX Runtime is not installed, or the file cannot be read, is no cascade of
+                groupnas, or of a format that this version does not know.
+        """
+        session = _session(path, threads)
+        about = session.get_modelmeta().custom_metadata_map
+        if about.get("groupnas.kind") != KIND:
+            raise InputError(f"{path}: is not a cascade that groupnas exported")
+        if about.get("groupnas.format") != str(FORMAT):
+            raise InputError(
+                f"{path}: format {about.get('groupnas.format')}: this version of groupnas reads "
+                f"format {FORMAT}; export the cascade again"
+            )
+        try:
+            card = json.loads(about["groupnas.card"])
+            parts = {k: tuple(v) for k, v in json.loads(about["groupnas.parts"]).items()}
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{path}: its metadata are damaged; export it again") from error
+        return cls(session, card, parts)
+
+    @cached_property
+    def markup(self) -> Markup:
+        """The landmarks."""
+        from groupnas.tasks.landmarks.markup import MARKUPS
+
+        return MARKUPS[self.card["points"]]
+
+    def locate(self, image: Image, boxes: Points) -> Located:
+        """The landmarks of all faces of one image, one after the other.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes: ``(F, 4)``: x0, y0, x1, y1 of each face in pixel-centre coordinates.
+
+        Raises:
+            InputError: shapes, dtype or values that no face can have.
+        """
+        boxes = np.asarray(boxes, dtype=np.float64)
+        _check(image, boxes)
+        picture = np.ascontiguousarray(image)
+        names = ["points", "initial"]
+        found = [
+            self.session.run(names, {"image": picture, "box": box.astype(np.float32)})
+            for box in boxes
+        ]
+        shape = (len(boxes), self.card["points"], 2)
+        points, initial = (
+            np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
+            for number in (0, 1)
+        )
+        return Located(points, initial)
+
+
+def _check(image: Image, boxes: Points) -> None:
+    """As :meth:`groupnas.tasks.landmarks.cascade.Cascade.locate` does."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype.name}")
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
+    if (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if (boxes < -longer).any() or (boxes > 2 * longer).any():
+        raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")
+
+
+def _session(path: str | os.PathLike[str], threads: int) -> Any:
+    # Not groupnas.latency.onnx_tools: its package knows more than an embedded device has
+    try:
+        runtime = import_module("onnxruntime")
+    except ImportError as error:
+        raise InputError(
+            "onnxruntime is missing; get it with: pip install 'groupnas[onnx]'"
+        ) from error
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(
+            os.fspath(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{os.fspath(path)}: ONNX Runtime cannot run it: {reason}") from error
