@@ -12,7 +12,6 @@ _ACTIVATIONS = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "hardswish": nn.Hardswish,
-    "none": nn.Identity,
 }
 
 
@@ -65,11 +64,14 @@ def channelwise(layer: Layer) -> nn.Module:
 
 def tail(layer: Layer) -> list[nn.Module]:
     """BatchNorm and activation behind a layer, where it has them."""
-    modules: list[nn.Module] = [nn.BatchNorm2d(layer.out_channels)] if layer.norm else []
-    if layer.act != "none":
-        # Fresh outputs of the layer before it: nobody else reads them
-        modules.append(_ACTIVATIONS[layer.act](inplace=True))
-    return modules
+    norm: list[nn.Module] = [nn.BatchNorm2d(layer.out_channels)] if layer.norm else []
+    return norm + activation(layer)
+
+
+def activation(layer: Layer) -> list[nn.Module]:
+    """The activation behind a layer, if it has one."""
+    # Fresh outputs of the layer before it: nobody else reads them
+    return [] if layer.act == "none" else [_ACTIVATIONS[layer.act](inplace=True)]
 
 
 def init_plain(module: nn.Module) -> None:

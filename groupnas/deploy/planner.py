@@ -1,0 +1,248 @@
+"""Which layout each channel unit gets: the fastest by a cost model of measured kernels.
+
+A layer's cost depends on the layouts of the units at its two ends, and on the memory formats that
+they are kept in, so that the network's cost is a sum over the edges of a graph whose nodes are the
+units. Its minimum is found exactly, by eliminating one unit after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.deploy.elimination import minimise
+from groupnas.deploy.layout import Form, Layout, fixed_layouts, free_layouts, partitions
+from groupnas.deploy.network import DeployedNetwork
+from groupnas.errors import InputError
+from groupnas.latency.kernel import Format, Kernel, kernel_format
+from groupnas.latency.table import LatencyTable
+from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.layer import Layer
+
+Costs = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is decided of a unit: its layout, and the format that it is kept in."""
+
+    layout: Layout
+    format: Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """How one layer is computed.
+
+    Attributes:
+        layer: Its shape as it was derived.
+        form: See :data:`groupnas.deploy.layout.FORMS`.
+        groups: Of the convolution; pieces of a split one.
+        inputs: Where its input's channels are.
+        outputs: Where its output's are.
+        ms: What the cost model expects, changes of the memory format included.
+    """
+
+    layer: Layer
+    form: Form
+    groups: int
+    inputs: Layout
+    outputs: Layout
+    ms: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is laid out.
+
+    Attributes:
+        layers: Every layer, input to output.
+        table: Name of the latency table that decided.
+    """
+
+    layers: tuple[LayerPlan, ...]
+    table: str
+
+    @property
+    def ms(self) -> float:
+        """What the cost model expects the whole network to take, for one image, in milliseconds."""
+        return sum(layer.ms for layer in self.layers)
+
+    def to_markdown(self) -> str:
+        """A table of all choices."""
+        rows = ["| layer | channels | laid out | form | groups | µs |", "|---|---|---|---|---|---|"]
+        for plan in self.layers:
+            had = f"{plan.layer.in_channels} → {plan.layer.out_channels}"
+            has = f"{plan.inputs.channels} → {plan.outputs.channels}"
+            rows.append(
+                f"| {plan.layer.name} | {had} | {has} | {plan.form} | {plan.groups} "
+                f"| {1000 * plan.ms:.1f} |"
+            )
+        rows.append(f"| all | | | | | {1000 * self.ms:.1f} |")
+        return "\n".join(rows)
+
+    __str__ = to_markdown
+
+
+class LayoutPlanner:
+    """Lays networks out for speed.
+
+    Args:
+        table: The cost model; its ``.json`` file; by default the table that groupnas comes with.
+            Measure one where the network shall run: ``groupnas bench --table FILE``.
+        forms: The forms that layers may take, where there is a choice; all by default.
+
+    Raises:
+        InputError: the file is no latency table.
+    """
+
+    def __init__(
+        self,
+        table: LatencyTable | str | os.PathLike[str] | None = None,
+        forms: Sequence[Form] = ("native", "padded", "bucketed", "dense", "split"),
+    ) -> None:
+        if table is None:
+            table = LatencyTable.shipped()
+        elif isinstance(table, (str, os.PathLike)):
+            table = LatencyTable.load(table)
+        self.table = table
+        self.forms = frozenset(forms)
+        self._kernel = cache(self.table.kernel)
+
+    def __call__(self, network: GroupedNetwork) -> DeployedNetwork:
+        """The network in its fastest layout, BatchNorm folded into its weights.
+
+        Outputs are the network's in evaluation mode, up to rounding; inputs and outputs keep their
+        order. The network itself is not changed.
+
+        Raises:
+            InputError: a network whose parts share channels, which has no layout to choose.
+        """
+        return DeployedNetwork(network, self.plan(network))
+
+    def plan(self, network: GroupedNetwork) -> Plan:
+        """What :meth:`__call__` does, without doing it; raises as it does."""
+        if not network.groups:
+            raise InputError(
+                "the network's parts share channels: it cannot be laid out; export it as it is"
+            )
+        states = self._states(network)
+        pairs: dict[tuple[str, str], Costs] = {}
+        layers = [layer for block in network.plan for layer in block.layers]
+        for layer in layers:
+            costs = self._costs(layer, states[layer.in_unit], states[layer.out_unit])
+            ends = (layer.in_unit, layer.out_unit)
+            pairs[ends] = pairs.get(ends, 0) + costs
+        for block in network.plan:
+            if block.plus is not None:
+                unit = block.layers[-1].out_unit
+                sums = self._sums(block.layers[-1], states[unit])
+                pairs[unit, unit] = pairs.get((unit, unit), 0) + np.diag(sums)
+        chosen = minimise({unit: len(choices) for unit, choices in states.items()}, pairs)
+        best = {unit: states[unit][index] for unit, index in chosen.items()}
+        plans = [self._best(layer, best[layer.in_unit], best[layer.out_unit]) for layer in layers]
+        return Plan(tuple(plans), self.table.name)
+
+    def _states(self, network: GroupedNetwork) -> dict[str, list[State]]:
+        """What each unit may be; input and output keep their channels, and are plain."""
+        groups = range(len(network.groups))
+        weights = [sum(row[g] / sum(row) for row in network.sizes.values()) for g in groups]
+        buckets, block = partitions(weights), self.table.block
+        ends = {network.plan[0].layers[0].in_unit, network.plan[-1].layers[-1].out_unit}
+        states = {}
+        for unit, sizes in network.sizes.items():
+            fixed = unit in ends
+            layouts = fixed_layouts(sizes) if fixed else free_layouts(sizes, buckets, block)
+            formats: tuple[Format, ...] = ("plain",) if fixed or not block else get_args(Format)
+            states[unit] = [State(layout, fmt) for layout in layouts for fmt in formats]
+        return states
+
+    def _costs(self, layer: Layer, inputs: Sequence[State], outputs: Sequence[State]) -> Costs:
+        """``(inputs, outputs)`` milliseconds; infinite where a layer cannot be computed so."""
+        costs = np.full((len(inputs), len(outputs)), np.inf)
+        for i, source in enumerate(inputs):
+            for j, target in enumerate(outputs):
+                # A unit has one state, also where a layer leads from it to itself
+                if layer.in_unit != layer.out_unit or i == j:
+                    costs[i, j] = self._best(layer, source, target).ms
+        return costs
+
+    def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
+        """What adding another block's output to a layer's costs; blocked kernels do it for free."""
+        area = layer.out_size[0] * layer.out_size[1]
+        return [
+            0.0 if state.format == "blocked" else self.table.addition(state.layout.channels * area)
+            for state in states
+        ]
+
+    def _best(self, layer: Layer, source: State, target: State) -> LayerPlan:
+        """The cheapest form between two states; every layer has one."""
+        ms, form, groups = min(self._forms(layer, source, target))
+        return LayerPlan(
+            layer=layer,
+            form=form,
+            groups=groups,
+            inputs=source.layout,
+            outputs=target.layout,
+            ms=ms,
+        )
+
+    def _forms(
+        self, layer: Layer, source: State, target: State
+    ) -> Iterator[tuple[float, Form, int]]:
+        """Milliseconds, form and groups of all that a layer may be."""
+        a, b = source.layout, target.layout
+        if not layer.mixes_channels:
+            yield self._node(layer, a.channels, source, target), "channelwise", a.channels
+            return
+        if a.buckets == b.buckets and len(a.buckets) > 1 and layer.op == "conv":
+            form: Form = "bucketed"
+            if len(a.buckets) == len(a.sizes):
+                equal = {*a.sizes} == {a.width} and {*b.sizes} == {b.width}
+                form = "native" if equal else "padded"
+            if form in self.forms:
+                groups = len(a.buckets)
+                yield self._node(layer, groups, source, target), form, groups
+        if len(a.sizes) > 1 and "split" in self.forms:
+            yield self._split(layer, source, target), "split", len(a.sizes)
+        if "dense" in self.forms or len(a.sizes) == 1:
+            yield self._node(layer, 1, source, target), "dense", 1
+
+    def _node(self, layer: Layer, groups: int, source: State, target: State) -> float:
+        """What a layer costs as one node, between units that are kept in these formats."""
+        a, b = source.layout.channels, target.layout.channels
+        kernel = Kernel(layer, groups, a // groups, b // groups)
+        output = kernel_format(kernel, self.table.block)
+        # A convolution of few channels reads them plain, and writes blocked
+        direct = groups == 1 and layer.op == "conv" and a < self.table.block
+        ms = self._kernel(kernel)
+        if source.format != ("plain" if direct else output):
+            ms += self.table.reorder(kernel.in_elements)
+        if target.format != output:
+            ms += self.table.reorder(kernel.out_elements)
+        return ms
+
+    def _split(self, layer: Layer, source: State, target: State) -> float:
+        """What a layer costs as a node for each group; what is cut up and joined is plain."""
+        one = replace(source, format="plain"), replace(target, format="plain")
+        whole = Kernel(layer, 1, source.layout.channels, target.layout.channels)
+        ms = self.table.pieces(len(source.layout.sizes), whole.in_elements + whole.out_elements)
+        slots = (dict(zip(s.layout.order, s.layout.slots, strict=True)) for s in (source, target))
+        inputs_of, outputs_of = slots
+        for group, inputs in inputs_of.items():
+            outputs = outputs_of[group]
+            ends = (
+                replace(state, layout=Layout((size,), ((0,),), size))
+                for state, size in zip(one, (inputs, outputs), strict=True)
+            )
+            ms += self._node(layer, 1, *ends)
+        for state, elements in ((source, whole.in_elements), (target, whole.out_elements)):
+            if state.format != "plain":
+                ms += self.table.reorder(elements)
+        return ms
