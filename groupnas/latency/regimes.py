@@ -17,10 +17,8 @@ from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
 from groupnas.spaces.layer import Layer
 
 # What a kernel does: itself, a constant; multiply-accumulates; elements that its windows read;
-# elements of its input, its output and its weights; rows of its output, counted by lanes; weights
-# beyond those that stay in the cache.
-WORK = ("node", "MAC", "read", "input", "output", "weight", "line", "spilt weight")
-CACHED = 2**17  # weights of a node that stay in a core's cache, from one call to the next
+# elements of its input, its output and its weights; rows of its output, for each block of channels.
+WORK = ("node", "MAC", "read", "input", "output", "weight", "line")
 _FILTERS = 4  # blocks of output channels that a blocked kernel computes in one go over its input
 
 
@@ -71,7 +69,6 @@ def _work(layer: Layer, groups: Any, a: Any, b: Any, lanes: int, turns: int) -> 
         outputs,
         weights,
         outputs / (layer.out_size[1] * lanes),
-        (weights - CACHED) * (weights > CACHED),
     )
 
 

@@ -1,0 +1,140 @@
+"""ONNX models of one kernel or pass several times over, as they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from groupnas.latency.kernel import Format, Kernel
+from groupnas.latency.onnx_tools import import_onnx
+from groupnas.latency.table import Pass
+from groupnas.spaces.layer import Activation, Layer
+
+BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
+FLOOD = 2**20  # numbers that displace what a core's cache holds
+
+_FUSED: dict[Activation, dict[str, Any]] = {
+    "relu": {"activation": "Relu"},
+    "relu6": {"activation": "Clip", "activation_params": [0.0, 6.0]},
+    "hardswish": {},
+    "none": {},
+}
+
+
+def kernel_model(kernel: Kernel, form: Format, count: int, batch: int) -> bytes:
+    """A model of one kernel several times over, beside each other, behind what floods the cache.
+
+    Args:
+        kernel: Whole blocks of channels if it is blocked: :func:`padded_kernel`.
+        form: The format to compute it in. No format is ever changed: the numbers are random.
+        count: How many kernels read the one input; each writes an output.
+        batch: Images at a time.
+    """
+    graph = _Graph()
+    shape = _shape(kernel, batch, inputs=True)
+    flood = [1] * (len(shape) - 1) + [FLOOD]
+    x = graph.node("Add", ["x", graph.node("ReduceMax", ["flood"])])
+    outputs = [graph.kernel(kernel, form, x) for _ in range(count)]
+    inputs = {"x": shape, "flood": flood}
+    return graph.model(inputs, dict.fromkeys(outputs, _shape(kernel, batch, inputs=False)))
+
+
+def pass_model(op: Pass, pieces: int, elements: int, count: int, batch: int) -> bytes:
+    """A model of one pass several times over, one after the other.
+
+    A change of format is one there and one back: two. ``elements`` are 120 times a square, so that
+    channels are no whole blocks, as they seldom are where formats change.
+    """
+    graph, x = _Graph(), "x"
+    channels, side = 120, round((elements / 120) ** 0.5)
+    other = graph.random((batch, channels, side, side))
+    for _ in range(count):
+        if op == "hardswish":
+            x = graph.node("HardSwish", [x])
+        elif op == "sum":
+            x = graph.node("Add", [x, other])
+        elif op == "pieces":
+            sizes = graph.constant(np.full(pieces, channels // pieces))
+            cut = graph.node("Split", [x, sizes], pieces, axis=1)
+            x = graph.node("Concat", cut[::-1], axis=1)
+        else:
+            x = graph.node("ReorderInput", [x], domain=BLOCKED)
+            x = graph.node("ReorderOutput", [x], domain=BLOCKED, channels=channels)
+    shape = (batch, channels, side, side)
+    return graph.model({"x": shape}, {x: shape})
+
+
+class _Graph:
+    """A model under construction; values are known by their names."""
+
+    def __init__(self) -> None:
+        self._helper = import_onnx().helper
+        self._numpy = import_onnx().numpy_helper
+        self._generator = np.random.default_rng(0)
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> Any:
+        names = [f"v{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(self._helper.make_node(op, list(inputs), names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def constant(self, array: Any) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(self._numpy.from_array(np.asarray(array), name))
+        return name
+
+    def random(self, shape: Sequence[int]) -> str:
+        return self.constant(self._generator.standard_normal(shape, dtype=np.float32))
+
+    def zeros(self, count: int) -> str:
+        return self.constant(np.zeros(count, np.float32))
+
+    def kernel(self, kernel: Kernel, form: Format, x: str) -> str:
+        """A kernel whose channels are whole blocks where it is blocked."""
+        layer, a, b = kernel.layer, kernel.inputs, kernel.outputs
+        domain = BLOCKED if form == "blocked" else ""
+        if layer.op == "linear":
+            weight = self.random((b, a * layer.positions))
+            return self._activated(self.node("Gemm", [x, weight, self.zeros(b)], transB=1), layer)
+        window: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
+        if layer.op in ("avgpool", "maxpool"):
+            op = "AveragePool" if layer.op == "avgpool" else "MaxPool"
+            return self.node(op, [x], domain=domain, **window)
+        weight = self.random((kernel.groups * b, a, layer.kernel, layer.kernel))
+        window |= {"pads": [layer.padding] * 4, "dilations": [layer.dilation] * 2}
+        window |= {"group": kernel.groups}
+        inputs = [x, weight, self.zeros(kernel.groups * b)]
+        if not domain:
+            return self._activated(self.node("Conv", inputs, **window), layer)
+        # The order of a blocked kernel's weights is of no consequence here: they are random
+        return self.node("Conv", inputs, domain=domain, **window, **_FUSED[layer.act])
+
+    def _activated(self, x: str, layer: Layer) -> str:
+        if layer.act == "relu":
+            return self.node("Relu", [x])
+        if layer.act == "relu6":
+            return self.node("Clip", [x, *(self.constant(np.float32(end)) for end in (0, 6))])
+        return x
+
+    def model(self, inputs: dict[str, Sequence[int]], outputs: dict[str, Sequence[int]]) -> bytes:
+        h, kind = self._helper, import_onnx().TensorProto.FLOAT
+        graph = h.make_graph(
+            self.nodes,
+            "chain",
+            [h.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
+            [h.make_tensor_value_info(name, kind, shape) for name, shape in outputs.items()],
+            self.weights,
+        )
+        opsets = [h.make_opsetid("", 17), h.make_opsetid(BLOCKED, 1)]
+        return h.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def _shape(kernel: Kernel, batch: int, *, inputs: bool) -> tuple[int, ...]:
+    layer = kernel.layer
+    channels = kernel.groups * (kernel.inputs if inputs else kernel.outputs)
+    if layer.op == "linear":
+        return (batch, channels * (layer.positions if inputs else 1))
+    return (batch, channels, *(layer.in_size if inputs else layer.out_size))
