@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 # What a group's own operators cost in a training step, beside its arithmetic, in multiply-adds of
 # one dense convolution at each output position. Measured on a CPU with AVX-512, one thread, batch
-# 32, 4 to 16 groups (benchmarks/training_speed.py --layers): narrow layers are faster as one.
-_POINTWISE_SLICE = 600
+# 32, 4 to 68 groups (benchmarks/training_speed.py --only layers): narrow layers are faster as one.
+_POINTWISE_SLICE = 800
 _WINDOW_SLICE = 1500
 
 

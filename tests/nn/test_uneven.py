@@ -81,8 +81,8 @@ def test_products_keep_channels_last() -> None:
     ("inputs", "outputs", "kernel", "dense"),
     [
         # picasso_local's first and last expansion; multiply-adds that a dense weight wastes:
-        ([6, 6, 5, 7], [30, 30, 25, 35], 1, True),  # 24 x 120 - 730 = 2150 < 4 x 600
-        ([26, 26, 20, 32], [130, 130, 100, 160], 1, False),  # 54,080 - 13,880 > 4 x 600
+        ([6, 6, 5, 7], [30, 30, 25, 35], 1, True),  # 24 x 120 - 730 = 2150 < 4 x 800
+        ([26, 26, 20, 32], [130, 130, 100, 160], 1, False),  # 54,080 - 13,880 > 4 x 800
         ([6, 6, 5, 7], [6, 6, 5, 7], 3, True),  # 9 x (576 - 146) = 3870 < 4 x 1500
         ([16, 16, 12, 20], [16, 16, 12, 20], 3, False),  # 9 x (4096 - 1056) > 4 x 1500
     ],
