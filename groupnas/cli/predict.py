@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import Parameter
 
@@ -15,7 +16,11 @@ from groupnas.cli.options import whole_number
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
 
+if TYPE_CHECKING:
+    from groupnas.tasks.landmarks.predict.prediction import Model
+
 NO_FACE = 1  # exit code
+Runtime = Literal["torch", "onnx"]
 
 
 def predict(
@@ -24,7 +29,14 @@ def predict(
     ] = None,
     /,
     *,
-    model: Annotated[Path, Parameter(help="A model card, or the folder that holds model.json.")],
+    model: Annotated[
+        Path,
+        Parameter(help="A model card, the folder that holds model.json, or an exported .onnx."),
+    ],
+    runtime: Annotated[
+        Runtime | None,
+        Parameter(help="What runs the model; onnx for a model that ends in .onnx, else torch."),
+    ] = None,
     out: Annotated[
         Path | None,
         Parameter(help="Folder for a picture or video of each source with its faces drawn."),
@@ -68,6 +80,7 @@ def predict(
     """
     if (webcam is None) == (not sources):
         raise InputError("give photos, folders or videos, or else --webcam")
+    chosen = _runtime(model, runtime)
     given = [_box(text) for text in box or []]
 
     import numpy as np
@@ -81,11 +94,9 @@ def predict(
         raise InputError("--box goes with one photo or one video alone")
     finder = None if given else load_detector(detector)
 
-    from groupnas.tasks.landmarks.model import load_cascade  # torch: only when all else is well
-
     with _lines(json_file) as lines:
         prediction = Prediction(
-            cascade=load_cascade(model),
+            cascade=_load(model, chosen),
             name=str(model),
             detector=finder,
             boxes=np.array(given, dtype=np.float64).reshape(-1, 4),
@@ -104,6 +115,31 @@ def predict(
         first, *more = prediction.problems
         raise InputError(f"{first}; {len(more)} more could not be read" if more else first)
     return 0 if prediction.faces else NO_FACE
+
+
+def _runtime(model: Path, asked: Runtime | None) -> Runtime:
+    exported = model.suffix.lower() == ".onnx"
+    if asked == "torch" and exported:
+        raise InputError(
+            f"--runtime torch: {model} is for ONNX Runtime; give the model card it was exported "
+            "from, or --runtime onnx"
+        )
+    if asked == "onnx" and not exported:
+        raise InputError(
+            f"--runtime onnx: {model} is no .onnx file; export the model with: "
+            f"groupnas export --model {model} --out cascade.onnx"
+        )
+    return "onnx" if exported else "torch"
+
+
+def _load(model: Path, runtime: Runtime) -> Model:
+    if runtime == "onnx":
+        from groupnas.deploy.cascade.runtime import OnnxCascade
+
+        return OnnxCascade.load(model, threads=min(os.cpu_count() or 1, 4))  # no use for more
+    from groupnas.tasks.landmarks.model import load_cascade  # torch: only when all else is well
+
+    return load_cascade(model)
 
 
 def _box(text: str) -> list[float]:

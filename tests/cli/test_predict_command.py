@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,8 @@ from cyclopts import App
 from PIL import Image
 
 from groupnas.cli.predict import predict
+from groupnas.deploy.cascade.graph import Graph
+from groupnas.deploy.cascade.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks import model
 from groupnas.tasks.landmarks.markup import MARKUPS
@@ -65,10 +69,10 @@ def save(path: Path, image: np.ndarray) -> Path:
     return path
 
 
-def run(*arguments: object) -> int:
+def run(*arguments: object, model: str = "m.json") -> int:
     app = App()
     app.command(predict)
-    line = ["predict", *map(str, arguments), "--model", "m.json"]
+    line = ["predict", *map(str, arguments), "--model", model]
     code: int = app(line, result_action="return_value", exit_on_error=False, print_error=False)
     return code
 
@@ -223,3 +227,77 @@ def test_missing_webcam(cascade: Cascade) -> None:
     with pytest.raises(InputError, match="webcam 77"):
         run("--webcam", "77")
     assert frames.is_video(Path("a.MP4"))
+
+
+def test_an_exported_model(
+    cascade: Cascade,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loaded: list[str] = []
+
+    def load(path: Path, threads: int) -> Cascade:
+        loaded.append(str(path))
+        assert threads >= 1
+        return cascade
+
+    monkeypatch.setattr(OnnxCascade, "load", load)
+    monkeypatch.delattr(model, "load_cascade")
+    assert run(photo, "--box", "1,2,30,40", model="a.onnx") == 0
+    assert run(photo, "--box", "1,2,30,40", "--runtime", "onnx", model="b.ONNX") == 0
+    assert loaded == ["a.onnx", "b.ONNX"]
+    assert [record["model"] for record in records(capsys)] == loaded
+
+
+@pytest.mark.parametrize(
+    ("file", "runtime", "problem"),
+    [
+        ("a.onnx", "torch", "--runtime torch: a.onnx is for ONNX Runtime; give the model card"),
+        ("m.json", "onnx", "--runtime onnx: m.json is no .onnx file; export the model with"),
+    ],
+)
+def test_a_runtime_for_another_kind_of_model(
+    cascade: Cascade, photo: Path, file: str, runtime: str, problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        run(photo, "--runtime", runtime, model=file)
+
+
+ALONE = """
+import sys
+from groupnas.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code, end.code
+assert "torch" not in sys.modules
+"""
+
+
+def test_an_exported_model_needs_no_torch(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+    photo = save(tmp_path / "in" / "a.png", GREY)
+    exported = tmp_path / "cascade.onnx"
+    exported.write_bytes(answers_alone())
+    line = ["predict", photo, "--model", exported, "--box", "20,10,80,90"]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *map(str, line)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    (face,) = json.loads(done.stdout)["faces"]
+    assert face["points"] == [[20.0, 10.0]] * 68
+
+
+def answers_alone() -> bytes:
+    """A cascade's file that says the box's corner of every point."""
+    graph = Graph()
+    graph.input("image", np.uint8, ("h", "w", 3))
+    corner = graph.input("box", np.float32, (4,)).take([0, 1]).reshape(1, 2)
+    points = graph.op("Concat", *[corner] * 68, axis=0)
+    for name in ("points", "initial"):
+        graph.output(name, points, (68, 2))
+    about = {"kind": KIND, "format": str(FORMAT), "card": '{"points": 68}', "parts": "{}"}
+    metadata = {f"groupnas.{key}": value for key, value in about.items()}
+    content: bytes = graph.model("cascade", metadata).SerializeToString()
+    return content

@@ -26,16 +26,16 @@ class Value:
     def __init__(self, graph: Graph, name: str, dtype: DTypeLike) -> None:
         self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
 
-    def __add__(self, other: Value | float) -> Value:
+    def __add__(self, other: Value | ArrayLike) -> Value:
         return self.graph.op("Add", self, other)
 
-    def __sub__(self, other: Value | float) -> Value:
+    def __sub__(self, other: Value | ArrayLike) -> Value:
         return self.graph.op("Sub", self, other)
 
-    def __mul__(self, other: Value | float) -> Value:
+    def __mul__(self, other: Value | ArrayLike) -> Value:
         return self.graph.op("Mul", self, other)
 
-    def __truediv__(self, other: Value | float) -> Value:
+    def __truediv__(self, other: Value | ArrayLike) -> Value:
         return self.graph.op("Div", self, other)
 
     def clip(self, low: float, high: Value | float) -> Value:
@@ -112,8 +112,8 @@ class Graph:
         self,
         kind: str,
         first: Value,
-        *others: Value | float,
-        dtype: DTypeLike = None,
+        *others: Value | ArrayLike,
+        dtype: DTypeLike | None = None,
         **attributes: Any,
     ) -> Value:
         """The output of a node; ``dtype`` where it is not that of the first input."""

@@ -89,7 +89,8 @@ def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Val
         first = graph.op("Min", first, last - (extent - 1))
         shift = first - extent * np.arange(squares).reshape(-1, 1, 1, 1, 1)
     indices = (inside - shift).cast(INT).reshape(squares, 2, len(outputs), -1)
-    return Sampling(first, extent, *graph.split(indices, 2, axis=1), across, down)
+    columns, rows = graph.split(indices, 2, axis=1)
+    return Sampling(first, extent, columns, rows, across, down)
 
 
 def cut_squares(image: Value, plan: Sampling, squares: int, size: int, colour: bool) -> Value:
@@ -113,17 +114,18 @@ def cut_squares(image: Value, plan: Sampling, squares: int, size: int, colour: b
     )
     # Columns become rows, so that the second pass can gather them as the first did
     turned = short.cast(FLOAT).reshape(squares, full, -1).transpose(0, 2, 1)
+    across = plan.across / plan.across.reduce("Sum", 4, keep=True)
+    columns = plan.columns
     if colour:
         turned = turned.reshape(-1, 3 * full)
-    else:
-        red, green, blue = graph.split(turned.reshape(-1, 3, full), 3, axis=1)
-        turned = (red * GREY[0] + green * GREY[1] + blue * GREY[2]).reshape(-1, full)
-    across = plan.across / plan.across.reduce("Sum", 4, keep=True)
-    crops = graph.op("MatMul", across, turned.take(plan.columns))
-    # (P, J, S, C, F), x before y
-    share = graph.op("Reciprocal", down.reduce("Sum", 4)).reshape(squares, 1, 1, full)
-    crops = crops.reshape(squares, full, -1, full) * share
-    crops = crops.transpose(0, 2, 3, 1)
+    else:  # the three channels are as many pixels more
+        turned, red = turned.reshape(-1, full), columns * 3
+        columns = graph.op("Concat", red, red + 1, red + 2, axis=3)
+        across = graph.op("Concat", *(across * share for share in GREY), axis=4)
+    crops = graph.op("MatMul", across, turned.take(columns))
+    total = graph.op("Reciprocal", down.reduce("Sum", 4)).reshape(squares, 1, 1, full)
+    # x, C, y
+    crops = (crops.reshape(squares, full, -1, full) * total).transpose(0, 2, 3, 1)
     if full != size:
         limits = [graph.constant(values, INT) for values in ([0, 0], [size, size], [-2, -1])]
         crops = graph.op("Slice", crops, *limits)
