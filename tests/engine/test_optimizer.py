@@ -104,3 +104,15 @@ def test_steps_are_those_of_the_plain_optimiser(name: Any, plain: Any) -> None:
         for optimizer in pair:
             optimizer.step()
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_weights_may_get_their_first_gradients_late(name: Any) -> None:
+    early, late = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    optimizer = make_optimizer(Optimizer(name=name, lr=0.1), [early, late])
+    early.grad = torch.ones(2)
+    optimizer.step()
+    assert late.tolist() == [0, 0]
+    late.grad = torch.ones(2)
+    optimizer.step()
+    assert late.tolist() == pytest.approx([-0.1, -0.1])
