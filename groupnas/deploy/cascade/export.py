@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
 
 
 def _exported(network: Network, planner: Planner | None) -> Any:
-    module = cast(GroupedNetwork, network.module)
+    module = network.module
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         export_onnx(module if planner is None else planner(module), file, batch=1)

@@ -1,0 +1,145 @@
+"""A cascade as one ONNX file: does it find what the cascade finds, and what do its crops cost.
+
+    python benchmarks/deployed_cascade.py --model runs/a --data 300w --split common --threads 1 2
+
+Exports the cascade, locates the faces of a split with torch and with the file, and compares. Then
+times, side by side and face by face in turns, the whole file, its two networks alone in files of
+their own, and the file with networks that answer at once: the crops and all else that surrounds
+the networks. Least and median milliseconds of a face, decoding of photos not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groupnas.cli.tables import print_table
+from groupnas.deploy.cascade.export import Planner, join
+from groupnas.deploy.cascade.graph import FLOAT, Graph
+from groupnas.deploy.cascade.runtime import OnnxCascade
+from groupnas.deploy.export import export_onnx
+from groupnas.deploy.planner import LayoutPlanner
+from groupnas.latency.onnx_tools import import_onnx, open_session
+from groupnas.latency.timing import time_side_by_side
+from groupnas.tasks.landmarks.data.face_sets import face_set
+from groupnas.tasks.landmarks.load import face_box, load_faces
+from groupnas.tasks.landmarks.metrics import normaliser
+from groupnas.tasks.landmarks.model import load_cascade, load_networks
+
+Pairs = list[tuple[np.ndarray, np.ndarray]]
+
+
+def answers(points: np.ndarray, channels: int, size: int) -> Any:
+    """A network that answers at once, and always the same."""
+    graph = Graph()
+    x = graph.input("x", FLOAT, (1, channels, size, size))
+    one = x.take([0], axis=2).take([0], axis=3).reduce("Max", 1, 2, 3) * 0
+    same = graph.constant(points.reshape(1, -1), FLOAT) + one.reshape(1, 1)
+    graph.output("y", same, (1, points.size))
+    return graph.model("answers", {})
+
+
+def files(model: str, folder: Path, planner: Planner | None, face: np.ndarray) -> dict[str, bytes]:
+    """The cascade, its networks, and the cascade that answers ``face``, in box units, at once."""
+    card, *networks = load_networks(model)
+    parts = {}
+    for name, network in zip(("global", "local"), networks, strict=True):
+        module = network.module if planner is None else planner(network.module)
+        export_onnx(module, folder / f"{name}.onnx", batch=1)
+        parts[name] = import_onnx().load(folder / f"{name}.onnx")
+    within = np.zeros((sum(dict(networks[1].space.outputs).values()) // 2, 2))
+    quick = [
+        answers(points, network.crops.channels * regions, network.crops.size)
+        for points, network, regions in zip((face, within), networks, (1, 4), strict=True)
+    ]
+    models = {"cascade": join(card, *parts.values()), **parts, "crops": join(card, *quick)}
+    return {name: one.SerializeToString() for name, one in models.items()}
+
+
+def accuracy(model: str, deployed: OnnxCascade, pairs: Pairs, truth: np.ndarray) -> None:
+    cascade = load_cascade(model)
+    found = cascade.locate_many(pairs)
+    rows = [["stage", "NME % torch", "NME % onnx", "mean px apart", "largest"]]
+    size = normaliser(truth, cascade.markup, "interocular")
+    same = [deployed.locate(image, box[None]) for image, box in pairs]
+    for name in ("initial", "points"):
+        ours, theirs = getattr(found, name), np.concatenate([getattr(one, name) for one in same])
+        errors = (
+            100 * (np.linalg.norm(points - truth, axis=2).mean(axis=1) / size).mean()
+            for points in (ours, theirs)
+        )
+        apart = np.linalg.norm(ours - theirs, axis=2)
+        rows.append(
+            [name, *(f"{e:.4f}" for e in errors), f"{apart.mean():.3f}", f"{apart.max():.2f}"]
+        )
+    print_table(rows, numbers=True)
+
+
+def timings(models: dict[str, bytes], pairs: Pairs, threads: int, rounds: int) -> list[str]:
+    work: dict[str, Callable[[], Any]] = {}
+    for name, content in models.items():
+        session = open_session(content, threads)
+        given = {entry.name: entry.shape for entry in session.get_inputs()}
+        if "x" in given:
+            feeds = [{"x": np.random.default_rng(0).standard_normal(given["x"], dtype=np.float32)}]
+        else:
+            feeds = [{"image": i, "box": b.astype(np.float32)} for i, b in pairs]
+        turns = itertools.cycle(feeds)
+        work[name] = lambda session=session, turns=turns: session.run(None, next(turns))
+    times = time_side_by_side(work, rounds=rounds)
+    least = {name: timing.least for name, timing in times.items()}
+    share = 1 - (least["global"] + least["local"]) / least["cascade"]
+    shown = (f"{times[n].least:.3f} / {times[n].median:.3f}" for n in models)
+    return [str(threads), *shown, f"{100 * share:.1f}"]
+
+
+def face_of(pairs: Pairs, truth: np.ndarray, margin: float) -> np.ndarray:
+    """The mean shape in box units."""
+    boxes = np.stack([box for _, box in pairs])
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    half = (high - low).max(axis=2, keepdims=True) * margin / 2
+    shape: np.ndarray = ((truth - (low + high) / 2) / half).mean(axis=0)
+    return shape
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", default="synthetic")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--data-root", default=os.environ.get("GROUPNAS_DATA"))
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--timed", type=int, default=16, help="faces that are timed, in turns")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--as-trained", action="store_true", help="do not lay networks out")
+    options = parser.parse_args()
+    data = face_set(options.data)
+    faces = load_faces(
+        data, options.data_root, options.split, allow_partial=True, limit=options.limit
+    )
+    pairs = [(np.ascontiguousarray(data.read(face)), face_box(face, data)) for face in faces]
+    truth = np.stack([face.points for face in faces])
+    _, network, _ = load_networks(options.model)
+    shape = face_of(pairs, truth, network.crops.margin)
+    planner = None if options.as_trained else LayoutPlanner()
+    with tempfile.TemporaryDirectory() as folder:
+        models = files(options.model, Path(folder), planner, shape)
+        (Path(folder) / "cascade.onnx").write_bytes(models["cascade"])
+        deployed = OnnxCascade.load(Path(folder) / "cascade.onnx")
+    accuracy(options.model, deployed, pairs, truth)
+    rows = [["threads", *(f"{name} ms" for name in models), "crops %"]]
+    timed = pairs[:: max(1, len(pairs) // options.timed)]
+    rows += [timings(models, timed, threads, options.rounds) for threads in options.threads]
+    print_table(rows, numbers=True)
+
+
+if __name__ == "__main__":
+    main()
