@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from groupnas.accountant import flops as flops
     from groupnas.budget import Budget as Budget
     from groupnas.comparison.compare import compare as compare
+    from groupnas.deploy.export import export_onnx as export_onnx
+    from groupnas.deploy.planner import LayoutPlanner as LayoutPlanner
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
     from groupnas.errors import InputError as InputError
@@ -23,10 +25,12 @@ _HOMES = {
     "Budget": "groupnas.budget",
     "Grouping": "groupnas.grouping",
     "InputError": "groupnas.errors",
+    "LayoutPlanner": "groupnas.deploy.planner",
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
     "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",
+    "export_onnx": "groupnas.deploy.export",
     "flops": "groupnas.accountant",
     "search": "groupnas.engine.search",
     "load_strategy": "groupnas.engine.strategy",

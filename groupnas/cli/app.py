@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from groupnas._version import __version__
+from groupnas.cli.bench import bench
 from groupnas.cli.compare import compare
 from groupnas.cli.data import app as data_app
 from groupnas.cli.eval import evaluate
+from groupnas.cli.export import export
 from groupnas.cli.flops import flops
 from groupnas.cli.plot import plot
 from groupnas.cli.predict import predict
@@ -29,7 +31,7 @@ app = App(
         "--strategy gumbel:demo"
     ),
 )
-for command in (search, compare, train, predict, flops, plot, spaces, strategies):
+for command in (search, compare, train, predict, export, bench, flops, plot, spaces, strategies):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(data_app)

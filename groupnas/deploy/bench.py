@@ -24,6 +24,8 @@ from groupnas.files import read_text
 from groupnas.latency.onnx_tools import import_runtime, open_session
 from groupnas.latency.timing import Timing, time_side_by_side
 
+_REST_MS = 50.0  # until the threads of the model before sleep
+
 
 @dataclass(frozen=True)
 class Row:
@@ -139,7 +141,8 @@ def bench(
                 work[name] = partial(session.run, None, feed)
                 with _told(name):
                     work[name]()
-            timings = time_side_by_side(work, rounds=rounds, warm_up=warm_up)
+            rest_ms = _REST_MS if count > 1 else 0.0
+            timings = time_side_by_side(work, rounds=rounds, warm_up=warm_up, rest_ms=rest_ms)
             rows += _rows(timings, count, batch)
     if not rows:
         raise InputError(f"no model to time: {'; '.join(notes) or 'none was given'}")

@@ -47,7 +47,7 @@ def minimise(choices: Mapping[str, int], pairs: Mapping[tuple[str, str], Costs])
         steps.append((name, others, total.argmin(axis=-1)))
         factors.append((others, total.min(axis=-1)))
     if not np.isfinite(sum(float(costs) for _, costs in factors)):
-        raise InputError("no layout goes with all layers")
+        raise InputError("no layout goes with all layers; allow more forms, such as dense")
     chosen: dict[str, int] = {}
     for name, others, best in reversed(steps):
         chosen[name] = int(best[tuple(chosen[other] for other in others)])

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
+from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
 from groupnas.latency.onnx_tools import import_onnx
@@ -19,7 +20,10 @@ OPSET = 18  # the oldest that has all operators; runtimes on phones lag behind
 
 
 def export_onnx(
-    model: GroupedNetwork, path: str | os.PathLike[str], *, batch: int | None = None
+    model: GroupedNetwork | DeployedNetwork,
+    path: str | os.PathLike[str],
+    *,
+    batch: int | None = None,
 ) -> None:
     """Write a network as one ONNX file, weights included.
 
@@ -27,8 +31,8 @@ def export_onnx(
     The model is not changed; its evaluation mode is what is exported.
 
     Args:
-        model: The network; lay it out with :class:`groupnas.deploy.planner.LayoutPlanner` first
-            for speed.
+        model: What :func:`groupnas.derive` returns. For speed, with a
+            :class:`groupnas.deploy.planner.LayoutPlanner`.
         path: Of the file, whole or not at all.
         batch: N, fixed, which runtimes can plan for; any N where it is ``None``.
 

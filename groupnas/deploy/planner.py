@@ -8,7 +8,7 @@ units. Its minimum is found exactly, by eliminating one unit after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import get_args
@@ -96,7 +96,7 @@ class LayoutPlanner:
     Args:
         table: The cost model; its ``.json`` file; by default the table that groupnas comes with.
             Measure one where the network shall run: ``groupnas bench --table FILE``.
-        forms: The forms that layers may take, where there is a choice; all by default.
+        forms: The forms that layers may take; all by default.
 
     Raises:
         InputError: the file is no latency table.
@@ -122,7 +122,8 @@ class LayoutPlanner:
         order. The network itself is not changed.
 
         Raises:
-            InputError: a network whose parts share channels, which has no layout to choose.
+            InputError: a network whose parts share channels, which has no layout to choose; or a
+                layer that none of :attr:`forms` fits.
         """
         return DeployedNetwork(network, self.plan(network))
 
@@ -164,13 +165,13 @@ class LayoutPlanner:
         return states
 
     def _costs(self, layer: Layer, inputs: Sequence[State], outputs: Sequence[State]) -> Costs:
-        """``(inputs, outputs)`` milliseconds; infinite where a layer cannot be computed so."""
+        """``(inputs, outputs)`` milliseconds; infinite where no form fits."""
         costs = np.full((len(inputs), len(outputs)), np.inf)
         for i, source in enumerate(inputs):
             for j, target in enumerate(outputs):
                 # A unit has one state, also where a layer leads from it to itself
                 if layer.in_unit != layer.out_unit or i == j:
-                    costs[i, j] = self._best(layer, source, target).ms
+                    costs[i, j] = min(self._forms(layer, source, target), default=(np.inf,))[0]
         return costs
 
     def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
@@ -182,7 +183,7 @@ class LayoutPlanner:
         ]
 
     def _best(self, layer: Layer, source: State, target: State) -> LayerPlan:
-        """The cheapest form between two states; every layer has one."""
+        """The cheapest form between two states."""
         ms, form, groups = min(self._forms(layer, source, target))
         return LayerPlan(
             layer=layer,
@@ -193,26 +194,25 @@ class LayoutPlanner:
             ms=ms,
         )
 
-    def _forms(
-        self, layer: Layer, source: State, target: State
-    ) -> Iterator[tuple[float, Form, int]]:
+    def _forms(self, layer: Layer, source: State, target: State) -> list[tuple[float, Form, int]]:
         """Milliseconds, form and groups of all that a layer may be."""
         a, b = source.layout, target.layout
         if not layer.mixes_channels:
-            yield self._node(layer, a.channels, source, target), "channelwise", a.channels
-            return
-        if a.buckets == b.buckets and len(a.buckets) > 1 and layer.op == "conv":
+            return [(self._node(layer, a.channels, source, target), "channelwise", a.channels)]
+        found: list[tuple[float, Form, int]] = []
+        groups = len(a.buckets)
+        if a.buckets == b.buckets and groups > 1 and layer.op == "conv":
             form: Form = "bucketed"
-            if len(a.buckets) == len(a.sizes):
+            if groups == len(a.sizes):
                 equal = {*a.sizes} == {a.width} and {*b.sizes} == {b.width}
                 form = "native" if equal else "padded"
             if form in self.forms:
-                groups = len(a.buckets)
-                yield self._node(layer, groups, source, target), form, groups
+                found.append((self._node(layer, groups, source, target), form, groups))
         if len(a.sizes) > 1 and "split" in self.forms:
-            yield self._split(layer, source, target), "split", len(a.sizes)
+            found.append((self._split(layer, source, target), "split", len(a.sizes)))
         if "dense" in self.forms or len(a.sizes) == 1:
-            yield self._node(layer, 1, source, target), "dense", 1
+            found.append((self._node(layer, 1, source, target), "dense", 1))
+        return found
 
     def _node(self, layer: Layer, groups: int, source: State, target: State) -> float:
         """What a layer costs as one node, between units that are kept in these formats."""

@@ -37,6 +37,7 @@ def time_side_by_side(
     rounds: int = 30,
     warm_up: int = 3,
     least_ms: float = 2.0,
+    rest_ms: float = 0.0,
 ) -> dict[str, Timing]:
     """Time some calls in turns.
 
@@ -45,16 +46,23 @@ def time_side_by_side(
         rounds: Rounds that count, at least 1.
         warm_up: Calls of each before.
         least_ms: A round repeats a call for at least about so long, and takes the mean.
+        rest_ms: Sleep before every turn, followed by a call that does not count. Threads of a
+            model that has run keep a core busy for some 20 ms, in wait for more: what comes next
+            would share it.
     """
-    repeats = {name: _repeats(call, warm_up, least_ms) for name, call in work.items()}
+    repeats = {name: _repeats(call, warm_up, least_ms, rest_ms) for name, call in work.items()}
     seen: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, call in work.items():
+            if rest_ms:
+                time.sleep(rest_ms / 1e3)
+                call()
             seen[name].append(_mean(call, repeats[name]))
     return {name: _timing(values) for name, values in seen.items()}
 
 
-def _repeats(call: Callable[[], Any], warm_up: int, least_ms: float) -> int:
+def _repeats(call: Callable[[], Any], warm_up: int, least_ms: float, rest_ms: float) -> int:
+    time.sleep(rest_ms / 1e3)
     for _ in range(warm_up):
         call()
     return max(1, round(least_ms / max(min(_mean(call, 1) for _ in range(3)), 1e-4)))

@@ -28,6 +28,8 @@ COMMANDS = (
     "compare",
     "train",
     "predict",
+    "export",
+    "bench",
     "eval",
     "flops",
     "plot",

@@ -14,15 +14,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from groupnas.cli import main
-from groupnas.cli.app import app
-from groupnas.cli.bench import bench
 
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
 QUICK = ("--rounds", "2", "--warm-up", "1")
-
-
-if "bench" not in app:  # until cli/app.py lists it
-    app.command(bench)
 
 
 def call(*arguments: str) -> int:

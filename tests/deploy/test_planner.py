@@ -146,6 +146,13 @@ def test_the_cheapest_form_is_chosen() -> None:
     assert set(planned(Counting(pieces=-9.0), even, space)) == {"split"}
 
 
+def test_forms_that_do_not_fit() -> None:
+    space = load_space(SMALL / "ties.yaml")  # its input's groups differ: no padding there
+    planner = LayoutPlanner(PLANNER.table, ("padded",))
+    with pytest.raises(InputError, match="no layout goes with all layers; allow more forms"):
+        planner(build(space, Grouping.even(space)))
+
+
 def test_the_sum_of_two_plain_units_counts() -> None:
     """Dear sums drive the trunk into the blocked format, where they are free."""
     space = load_space(SMALL / "ties.yaml")

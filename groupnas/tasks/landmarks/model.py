@@ -19,14 +19,14 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.errors import InputError
 from groupnas.files import atomic_path, read_text, write_text
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
-from groupnas.spaces.derive import build
+from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 from groupnas.tasks.landmarks.cascade import Cascade, Stage, Trust
@@ -114,7 +114,7 @@ class Network:
     space: SearchSpace
     grouping: Grouping
     crops: CropSettings
-    module: nn.Module
+    module: GroupedNetwork
 
 
 def save_cascade(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.spaces.derive import build
+from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.task import TaskSubset
 from groupnas.tasks.landmarks.crops import whole_face
@@ -254,7 +254,8 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         observers=setup.observers(name),
         arguments={"space": space.name, "grouping": grouping.to_dict()},
     )
-    return Network(space.fitted(grouping), grouping, stage.crops, trained.network)
+    network = cast(GroupedNetwork, trained.network)  # the module that was given
+    return Network(space.fitted(grouping), grouping, stage.crops, network)
 
 
 def _grouped(

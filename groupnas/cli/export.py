@@ -1,0 +1,147 @@
+"""``groupnas export``: a cascade, or one network, as an ONNX file that runs fast."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from groupnas.cli.options import whole_number
+from groupnas.errors import InputError
+
+if TYPE_CHECKING:
+    from groupnas.deploy.planner import LayoutPlanner, Plan
+    from groupnas.spaces.derive import GroupedNetwork
+
+
+def export(
+    model: Annotated[
+        Path | None, Parameter(help="A model card, or the folder that holds model.json.")
+    ] = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="The ONNX file to write.")],
+    stage: Annotated[
+        Literal["global", "local"] | None,
+        Parameter(help="Only this network of the cascade, not all of it."),
+    ] = None,
+    parts: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True, negative="", help="Only these groups of the network, e.g. mouth."
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        Parameter(help="Instead of a model: a fresh network of this space, to measure its speed."),
+    ] = None,
+    grouping: Annotated[
+        Path | None, Parameter(help="Its grouping.json; even groups by default.")
+    ] = None,
+    batch: Annotated[
+        int | None, whole_number("Samples of a call, fixed; any number by default.", 1)
+    ] = None,
+    table: Annotated[
+        Path | None,
+        Parameter(
+            help="Lay it out by this latency table (`groupnas bench --table`); by default by the "
+            "one that groupnas comes with."
+        ),
+    ] = None,
+    plain: Annotated[
+        bool, Parameter(negative="", help="Leave it as it was trained: do not lay it out.")
+    ] = False,
+    plan: Annotated[
+        bool, Parameter(negative="", help="Print how every layer is laid out, and what it takes.")
+    ] = False,
+) -> None:
+    """Write a cascade as one ONNX file: an image and a face's box in, its landmarks out.
+
+    Uneven groups are laid out for speed: channels permuted and padded so that each layer is the
+    cheapest of one grouped convolution, one of fewer groups, a dense one or several, by measured
+    times; BatchNorm goes into the weights. --stage or --space write one network alone.
+    """
+    if (model is None) == (space is None):
+        raise InputError("export needs a model, or else --space")
+    if plain and (plan or table is not None):
+        raise InputError("--plain: nothing is laid out then; leave out --plan and --table")
+    whole = space is None and stage is None
+    for option, given in (("--parts", parts), ("--batch", batch)):
+        if whole and given is not None:
+            raise InputError(f"{option} goes with --stage or --space, not with a whole cascade")
+    if grouping is not None and space is None:
+        raise InputError("--grouping goes with --space; a model has its own")
+
+    from groupnas.latency.onnx_tools import import_onnx, import_runtime
+
+    import_onnx(), import_runtime()
+    planner = None
+    if not plain:
+        from groupnas.deploy.planner import LayoutPlanner
+
+        planner = LayoutPlanner(table)
+    if whole:
+        assert model is not None
+        _export_cascade(model, out, planner, plan)
+        return
+    network = _network(model, stage, space, grouping)
+    if parts is not None:
+        network = network.only(parts)
+
+    from groupnas.deploy.export import export_onnx
+
+    if planner is None:
+        export_onnx(network, out, batch=batch)
+    else:
+        deployed = planner(network)
+        _tell(stage or str(space), deployed.plan, plan)
+        export_onnx(deployed, out, batch=batch)
+    print(out)
+
+
+def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None, plan: bool) -> None:
+    from groupnas.deploy.cascade.export import export_cascade
+
+    plans: list[Plan] = []
+
+    def laid_out(network: GroupedNetwork) -> object:
+        assert planner is not None
+        deployed = planner(network)
+        plans.append(deployed.plan)
+        return deployed
+
+    export_cascade(model, out, planner=None if planner is None else laid_out)
+    for stage, made in zip(("global", "local"), plans, strict=False):
+        _tell(stage, made, plan)
+    print(out)
+
+
+def _network(
+    model: Path | None, stage: str | None, space: str | None, grouping: Path | None
+) -> GroupedNetwork:
+    """A trained stage, or a fresh network; in evaluation mode."""
+    if model is not None:
+        from groupnas.tasks.landmarks.model import load_networks
+
+        _, whole, local = load_networks(model)
+        return (whole if stage == "global" else local).module.eval()
+
+    from groupnas.grouping import Grouping
+    from groupnas.spaces import load_space
+    from groupnas.spaces.derive import build
+
+    assert space is not None
+    found = load_space(space)
+    chosen = Grouping.even(found) if grouping is None else Grouping.load(grouping)
+    return build(found.fitted(chosen), chosen).eval()
+
+
+def _tell(name: str, plan: Plan, everything: bool) -> None:
+    if everything:
+        print(f"{name}\n\n{plan}\n")
+        return
+    forms = Counter(layer.form for layer in plan.layers)
+    told = ", ".join(f"{count} {form}" for form, count in forms.most_common())
+    print(f"{name}: {1000 * plan.ms:.0f} µs expected by {plan.table}; layers: {told}")

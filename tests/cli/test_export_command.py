@@ -1,0 +1,119 @@
+"""``groupnas export``: a cascade, a stage, parts, a fresh network, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import groupnas as gn
+from groupnas.cli import main
+from groupnas.grouping import Grouping
+from groupnas.latency.onnx_tools import open_session
+from groupnas.spaces.derive import build
+from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS
+from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.tasks.landmarks.model import Network, save_cascade
+
+SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main(["export", *arguments])
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+@pytest.fixture(scope="module")
+def local() -> Network:
+    space = gn.load_space("picasso_local")
+    grouping = Grouping.random(space, 0)
+    torch.manual_seed(0)
+    return Network(space, grouping, PART_CROPS, build(space, grouping))
+
+
+@pytest.fixture
+def model(local: Network, tmp_path: Path) -> str:
+    space = gn.load_space("picasso_global")
+    grouping = Grouping.even(space)
+    whole = Network(space, grouping, FACE_CROPS, build(space, grouping))
+    card = save_cascade(
+        tmp_path / "model.json",
+        whole,
+        local,
+        markup=MARKUPS[68],
+        box="landmarks",
+        trust=1.0,
+        trained={},
+        scores={},
+    )
+    return str(card)
+
+
+def test_a_whole_cascade(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "cascade.onnx"
+    assert call(model, "-o", str(out)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["global", "local", str(out)]
+    assert "µs expected by x86_avx512; layers: " in lines[1]
+    ports = {port.name: port.shape for port in open_session(out).get_inputs()}
+    assert ports == {"image": ["height", "width", 3], "box": [4]}
+
+
+def test_a_part_of_a_stage_with_its_plan(
+    model: str, local: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mouth.onnx"
+    line = [model, "--stage", "local", "--parts", "mouth", "--batch", "1", "--plan"]
+    assert call(*line, "-o", str(out)) == 0
+    channels = local.module.sizes["stem"][3]
+    assert f"| stem | 1 → {channels} |" in capsys.readouterr().out
+    x = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        expected = local.module.only(["mouth"]).eval()(x)
+    (found,) = open_session(out).run(None, {"x": x.numpy()})
+    assert found.shape == (1, 40)
+    assert np.abs(found - expected.numpy()).max() < 1e-5
+
+
+def test_a_fresh_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = gn.load_space(SPACE)
+    Grouping.random(space, 3).save(tmp_path / "grouping.json")
+    given = ["--space", SPACE, "--grouping", str(tmp_path / "grouping.json")]
+    for name, more in (("fast.onnx", []), ("plain.onnx", ["--plain"])):
+        assert call(*given, *more, "-o", str(tmp_path / name)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "plain.onnx")
+    nodes = {
+        name: len(onnx.load(tmp_path / f"{name}.onnx").graph.node) for name in ("fast", "plain")
+    }
+    assert nodes["fast"] < nodes["plain"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "export needs a model, or else --space"),
+        ("MODEL --space SPACE", "export needs a model, or else --space"),
+        ("MODEL --plain --plan", "--plain: nothing is laid out then"),
+        ("MODEL --parts mouth", "--parts goes with --stage or --space"),
+        ("MODEL --batch 1", "--batch goes with --stage or --space"),
+        ("MODEL --stage local --grouping g.json", "--grouping goes with --space"),
+        ("MODEL --stage local --parts mouht", "parts: 'mouht': did you mean 'mouth'"),
+        ("MODEL --table none.json", "none.json: cannot be read"),
+        ("--space nowhere", "is not among the search spaces"),
+        ("--space SPACE --grouping none.json", "none.json: cannot be read"),
+        ("none.json", "none.json: cannot be read"),
+    ],
+)
+def test_mistakes(
+    line: str, message: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = line.replace("MODEL", model).replace("SPACE", SPACE).split()
+    assert call(*arguments, "-o", str(tmp_path / "out.onnx")) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out.onnx").exists()
