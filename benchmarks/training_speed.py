@@ -211,7 +211,7 @@ def clipped(network: nn.Module, ours: bool) -> nn.Module:
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU6):
-                setattr(module, name, ReLU6() if ours else nn.ReLU6(inplace=True))
+                setattr(module, name, (ReLU6 if ours else nn.ReLU6)(inplace=True))
     return network
 
 

@@ -9,22 +9,19 @@ from torch import Tensor, nn
 
 
 class ReLU6(nn.ReLU6):
-    """``nn.ReLU6(inplace=True)`` whose gradient is found from its output, bit for bit the same.
+    """``nn.ReLU6`` that finds its gradient from its output if it is in place; bit for bit the same.
 
     PyTorch's own clones its input before it writes there: one more pass over the activations, and
     one more tensor that lives until the backward pass. What lies outside (0, 6) is 0 or 6 behind
     it, so that the output says as much as the input. Twice differentiable.
 
-    The input is overwritten: give it a tensor that nobody else reads, e.g. BatchNorm's output.
-    Compiled and exported, it is ``nn.ReLU6``.
+    As with ``nn.ReLU6(inplace=True)``, the input must be a tensor that nobody else reads, e.g.
+    BatchNorm's output. Compiled and exported, it is ``nn.ReLU6``.
     """
-
-    def __init__(self) -> None:
-        super().__init__(inplace=True)
 
     def forward(self, input: Tensor) -> Tensor:
         """Clip any tensor to [0, 6]."""
-        if torch.compiler.is_compiling() or not input.requires_grad:
+        if not self.inplace or torch.compiler.is_compiling() or not input.requires_grad:
             return super().forward(input)
         return _Clip.apply(input)
 

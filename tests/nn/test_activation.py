@@ -15,7 +15,7 @@ X = torch.tensor([-1.0, 0.0, 0.5, 3.0, 6.0, 7.0, float("nan"), float("inf")])
 
 def test_gradients_of_both_orders_are_pytorchs_to_the_bit() -> None:
     results = []
-    for activation in (nn.ReLU6(inplace=True), ReLU6()):
+    for activation in (nn.ReLU6(inplace=True), ReLU6(inplace=True)):
         x = X.clone().requires_grad_()
         y = activation(x * 1)
         (first,) = torch.autograd.grad((y**3).sum(), x, create_graph=True)
@@ -27,7 +27,7 @@ def test_gradients_of_both_orders_are_pytorchs_to_the_bit() -> None:
 
 def test_by_hand() -> None:
     x = X.clone().requires_grad_()
-    y = ReLU6()(2 * x)
+    y = ReLU6(inplace=True)(2 * x)
     assert y[:6].tolist() == [0, 0, 1, 6, 6, 6]
     y[:6].sum().backward()
     assert x.grad is not None and x.grad[:6].tolist() == [0, 0, 2, 0, 0, 0]
@@ -47,12 +47,12 @@ def test_nothing_but_the_output_is_kept() -> None:
         assert y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
         return storages - {y.untyped_storage().data_ptr()}
 
-    assert kept(ReLU6()) == set()
+    assert kept(ReLU6(inplace=True)) == set()
     assert len(kept(nn.ReLU6(inplace=True))) == 1
 
 
 def test_it_works_without_gradients_and_under_the_tools() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), ReLU6()).eval()
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), ReLU6(inplace=True)).eval()
     x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 9
     expected = nn.functional.relu6(net[:2](x))
     assert expected.max() > 1
@@ -68,6 +68,9 @@ def test_it_works_without_gradients_and_under_the_tools() -> None:
             torch.testing.assert_close(other(x), expected)
 
 
-def test_it_is_a_relu6_without_state() -> None:
+def test_it_is_a_relu6_that_may_leave_its_input() -> None:
+    x = X.clone().requires_grad_() + 0
+    y = ReLU6()(x)
+    torch.testing.assert_close(x, X, equal_nan=True)
+    torch.testing.assert_close(y, nn.functional.relu6(X), equal_nan=True)
     assert isinstance(ReLU6(), nn.ReLU6) and not ReLU6().state_dict()
-    assert repr(ReLU6()) == "ReLU6(inplace=True)"
