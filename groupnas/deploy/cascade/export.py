@@ -128,7 +128,7 @@ class _Look:
         half = graph.op("Max", longer * (self.crops.margin / 2), 0.5)
         centre = (low + high) * 0.5
         plan = plan_sampling(centre, half, regions, size, self.last)
-        crops = cut_squares(self.image, plan, regions, size, self.crops.colour)
+        crops = cut_squares(self.image, plan, size, self.crops.colour)
         answer = graph.network(self.model, self._standardise(crops), self.name)
         return answer.reshape(-1, 2, 1, 1, 1), centre, half
 

@@ -5,11 +5,12 @@ so: Pillow's bicubic filter, stretched by the scale where the image is made smal
 divided by their sum; edge pixels are repeated outside the image.
 
 What makes it quick. Both axes are resampled in turn, as matrix products of *strips*: a few
-neighbouring outputs read one window of rows, so that few products are with 0. A window's rows are
-gathered, with indices held inside the image, so that edges repeat without a rim. The first pass
-multiplies the image's bytes with the filter's values as bytes, and what these sum up to is divided
-by at the end. Tiny nodes cost a microsecond each, whatever they do: there are as few as can be, and
-all small tensors have five dimensions from the start, so that none is reshaped.
+neighbouring outputs read one window of pixels, so that few products are with 0. A window's columns,
+laid down as rows, are gathered, with indices held inside the image: edges repeat without a rim. The
+first pass, along x and to grey as Pillow's, multiplies the image's bytes with the filter's values
+as bytes; what these sum up to is divided by at the end. Tiny nodes cost a microsecond each,
+whatever they do: there are as few as can be, and all small tensors have five dimensions from the
+start, so that few are reshaped.
 
 Legend: P squares, 2 axes (x, y), J strips of S outputs, windows of K pixels; F = J S outputs.
 """
@@ -23,7 +24,7 @@ import numpy as np
 from groupnas.deploy.cascade.graph import BYTE, FLOAT, INT, Value
 
 STRIP = 8  # S: of 4, 8 and 16 the quickest by a little
-GREY = (0.299, 0.587, 0.114)  # ITU-R 601, Pillow's mode L
+GREY = (299 / 587, 1.0, 114 / 587)  # ITU-R 601, Pillow's mode L; only ratios matter
 ENOUGH = (
     1.5  # pixels to an output and axis that are looked at; from twice that on, some are skipped
 )
@@ -37,15 +38,17 @@ class Sampling:
     """How squares are resampled.
 
     Attributes:
+        squares: P.
         first: ``(P, 2, 1, 1, 1)`` float32, the first pixel of the region that each square needs.
         extent: ``(1, 2, 1, 1, 1)`` float32, pixels of a region: all have one size.
-        columns: ``(P, 1, J, K)`` int64, pixels of windows along x, counted in the regions that
-            stand one behind the other.
+        columns: ``(P, 1, J, K)`` int64, pixels of windows along x, counted on from region to
+            region.
         rows: Likewise along y.
         across: ``(P, 1, J, S, K)`` float32, the filter along x; its sums are anything.
         down: Likewise along y.
     """
 
+    squares: int
     first: Value
     extent: Value
     columns: Value
@@ -90,60 +93,62 @@ def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Val
         shift = first - extent * np.arange(squares).reshape(-1, 1, 1, 1, 1)
     indices = (inside - shift).cast(INT).reshape(squares, 2, len(outputs), -1)
     columns, rows = graph.split(indices, 2, axis=1)
-    return Sampling(first, extent, columns, rows, across, down)
+    return Sampling(squares, first, extent, columns, rows, across, down)
 
 
-def cut_squares(image: Value, plan: Sampling, squares: int, size: int, colour: bool) -> Value:
+def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
     """Crops ``(P, C, size, size)`` float32 from 0 to 255, not rounded.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
         plan: How.
-        squares: P.
         size: Side of a crop.
         colour: C = 3, RGB; else C = 1, grey.
     """
-    graph, full = image.graph, -(-size // STRIP) * STRIP
-    down = graph.op("Round", plan.down * STEPS)
-    short = graph.op(  # (P, 1, J, S, K) x (P, 1, J, K, 3 columns), in whole numbers
+    graph, squares, depth = image.graph, plan.squares, 3 if colour else 1
+    full = -(-size // STRIP) * STRIP
+    red = plan.columns * 3  # pixels are (red, green, blue), each in a row of its own
+    columns = graph.op("Concat", red, red + 1, red + 2, axis=1 if colour else 3)
+    if colour:
+        across = plan.across * STEPS
+    else:
+        shares = (plan.across * (STEPS * share) for share in GREY)
+        across = graph.op("Concat", *shares, axis=4)
+    across = graph.op("Round", across)
+    narrow = graph.op(  # (P, 1, J, S, K) x (P, C, J, K, R): (P, C, x, R), in whole numbers
         "MatMulInteger",
-        (down + ZERO).cast(BYTE),
-        _regions(image, plan, squares).take(plan.rows),
+        (across + ZERO).cast(BYTE),
+        _regions(image, plan).take(columns),
         graph.constant(ZERO, BYTE),
         dtype=np.int32,
     )
-    # Columns become rows, so that the second pass can gather them as the first did
-    turned = short.cast(FLOAT).reshape(squares, full, -1).transpose(0, 2, 1)
-    across = plan.across / plan.across.reduce("Sum", 4, keep=True)
-    columns = plan.columns
+    turned = narrow.cast(FLOAT).reshape(squares * depth, full, -1).transpose(0, 2, 1)
+    rows = plan.rows
     if colour:
-        turned = turned.reshape(-1, 3 * full)
-    else:  # the three channels are as many pixels more
-        turned, red = turned.reshape(-1, full), columns * 3
-        columns = graph.op("Concat", red, red + 1, red + 2, axis=3)
-        across = graph.op("Concat", *(across * share for share in GREY), axis=4)
-    crops = graph.op("MatMul", across, turned.take(columns))
-    total = graph.op("Reciprocal", down.reduce("Sum", 4)).reshape(squares, 1, 1, full)
-    # x, C, y
-    crops = (crops.reshape(squares, full, -1, full) * total).transpose(0, 2, 3, 1)
+        behind = np.arange(3) + 2 * np.arange(squares)[:, None]  # regions before this channel's
+        rows = plan.extent.take(1, axis=1).cast(INT) * behind.reshape(squares, 3, 1, 1) + rows
+    down = plan.down / plan.down.reduce("Sum", 4, keep=True)
+    crops = graph.op("MatMul", down, turned.reshape(-1, full).take(rows))
+    total = graph.op("Reciprocal", across.reduce("Sum", 4)).reshape(squares, 1, 1, full)
+    crops = crops.reshape(squares, depth, full, full) * total
     if full != size:
         limits = [graph.constant(values, INT) for values in ([0, 0], [size, size], [-2, -1])]
         crops = graph.op("Slice", crops, *limits)
     return crops.clip(0, 255)
 
 
-def _regions(image: Value, plan: Sampling, squares: int) -> Value:
-    """What the squares are resampled from, one below the other: ``(P rows, 3 columns)`` uint8."""
+def _regions(image: Value, plan: Sampling) -> Value:
+    """What the squares are resampled from, their columns as rows: ``(P columns 3, rows)`` uint8."""
     graph = image.graph
     corners = graph.op("Concat", plan.first, plan.first + plan.extent, axis=0)
-    ends = graph.split(corners.cast(INT).reshape(-1), 2 * squares, axis=0)
+    ends = graph.split(corners.cast(INT).reshape(-1), 2 * plan.squares, axis=0)
     axes = graph.constant([1, 0], INT)
     pieces = [
         graph.op("Slice", image, low, high, axes)
-        for low, high in zip(ends[:squares], ends[squares:], strict=True)
+        for low, high in zip(ends[: plan.squares], ends[plan.squares :], strict=True)
     ]
-    whole = pieces[0] if squares == 1 else graph.op("Concat", *pieces, axis=0)
-    return whole.reshape(0, -1)
+    whole = pieces[0] if len(pieces) == 1 else graph.op("Concat", *pieces, axis=1)
+    return whole.reshape(0, -1).transpose(1, 0)
 
 
 def _bicubic(t: Value) -> Value:

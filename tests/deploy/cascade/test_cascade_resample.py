@@ -34,7 +34,7 @@ def cutter(squares: int, size: int, colour: bool) -> Cut:
     sides = graph.op("Shape", image, dtype=INT, start=0, end=2)
     last = sides.take(np.array([1, 0]).reshape(2, 1, 1, 1)).cast(FLOAT) - 1
     plan = plan_sampling(centre, half, squares, size, last)
-    crops = cut_squares(image, plan, squares, size, colour)
+    crops = cut_squares(image, plan, size, colour)
     graph.output("crops", crops, (squares, 3 if colour else 1, size, size))
     session = open_session(graph.model("crops", {}).SerializeToString())
 
@@ -98,9 +98,9 @@ def test_as_pillow_cuts(centre: tuple[float, float], side: float, colour: bool, 
 def test_several_squares_of_any_sizes_at_once(squares: list[tuple[float, float, float]]) -> None:
     image = noise(80, 80)
     rows = np.array(squares)
-    found = cutter(4, 24, False)(image, rows[:, :2], rows[:, 2])
-    expected = pillow(image, rows[:, :2], rows[:, 2], 24, False)
-    check(found, expected)
+    for colour in (False, True):
+        found = cutter(4, 24, colour)(image, rows[:, :2], rows[:, 2])
+        check(found, pillow(image, rows[:, :2], rows[:, 2], 24, colour))
 
 
 @given(st.floats(ENOUGH * 2 * 24, 900), st.floats(0, 300))
