@@ -19,10 +19,12 @@ _WINDOW_SLICE = 1500
 class UnevenGroupConv2d(nn.Module):
     """A grouped convolution over contiguous groups of any sizes; each holds a plain ``nn.Conv2d``.
 
-    It is computed group by group, or at once by a dense weight that is zero between groups: by
-    which one is expected to train faster, for the sizes of the groups. Pointwise groups are matrix
-    products, which read their channels where they are (no copy of a ``channels_last`` input).
-    Outputs and gradients are the same up to rounding.
+    In training mode it is computed group by group, or at once by a dense weight that is zero
+    between groups: by which one is expected to train faster, for the sizes of the groups. Pointwise
+    groups are matrix products, which read their channels where they are (no copy of a
+    ``channels_last`` input). In evaluation mode the groups' convolutions are called one by one, so
+    that tools which count operations see what the grouping costs. Outputs and gradients are the
+    same up to rounding.
 
     Args:
         in_sizes: Input channels of each group.
@@ -31,7 +33,7 @@ class UnevenGroupConv2d(nn.Module):
 
     Attributes:
         parts: The convolution of each group.
-        dense: Compute all groups at once; may be changed at any time.
+        dense: Train all groups at once; may be changed at any time.
     """
 
     def __init__(
@@ -60,10 +62,10 @@ class UnevenGroupConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, sum(in_sizes), H, W)`` to ``(N, sum(out_sizes), H', W')``."""
-        if self.dense:
+        if self.training and self.dense:
             weight, bias = self._block_diagonal()
             return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)
-        if self.pointwise:
+        if self.training and self.pointwise:
             return self._products(x)
         pieces = x.split(self.in_sizes, dim=1)
         return torch.cat(

@@ -69,6 +69,17 @@ def test_a_conv_takes_any_memory_format(
     torch.testing.assert_close(layer(x.contiguous(memory_format=layout)), expected)
 
 
+def test_in_evaluation_every_group_is_called() -> None:
+    layer: Any = UnevenGroupConv2d(INS, OUTS, 1).double()
+    seen: list[int] = []
+    for part in layer.parts:
+        part.register_forward_hook(lambda part, x, y: seen.append(part.in_channels))
+    trained = layer(X)
+    assert seen == []
+    torch.testing.assert_close(layer.eval()(X), trained)
+    assert seen == list(INS)
+
+
 def test_products_keep_channels_last() -> None:
     layer = UnevenGroupConv2d(INS, OUTS, 1).double()
     layer.dense = False
@@ -132,8 +143,11 @@ def test_as_many_inputs_as_outputs(make: Any) -> None:
     ],
     ids=["dense", "products", "convs", "linear"],
 )
-def test_they_copy_compile_export_and_autocast(layer: nn.Module, x: torch.Tensor) -> None:
-    layer.eval()
+@pytest.mark.parametrize("training", [True, False])
+def test_they_copy_compile_export_and_autocast(
+    layer: nn.Module, x: torch.Tensor, training: bool
+) -> None:
+    layer.train(training)
     expected = layer(x)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     for other in (
