@@ -21,7 +21,7 @@ class Budget(BaseModel):
     """What a network may cost, relative to what even groups of the space do.
 
     Attributes:
-        measure: ``mac``, ``params``, or the ``.json`` file of a latency table.
+        measure: ``mac``, ``params``, ``latency``, or the ``.json`` file of a latency table.
         total: Of all groups together: 1.0 is as much as even groups cost. Not needed where every
             group has a budget of its own.
         parts: Of single groups: 1.0 is as much as that group costs among even ones.

@@ -69,19 +69,19 @@ MEASURES: Mapping[str, Measure] = {"mac": _Macs(), "params": _Parameters()}
 
 
 def measure(name: str) -> Measure:
-    """The measure of a name, or the latency table of a ``.json`` file.
+    """What a name means: ``mac``, ``params``, ``latency`` (the table that groupnas comes with), or
+    the latency table of a ``.json`` file.
 
     Raises:
         InputError: an unknown name, or a file that is no latency table.
     """
-    if name.endswith(".json"):
+    if name == "latency" or name.endswith(".json"):
         from groupnas.latency.table import LatencyTable
 
-        return LatencyTable.load(name)
+        return LatencyTable.shipped() if name == "latency" else LatencyTable.load(name)
     if name not in MEASURES:
-        raise InputError(
-            f"measure {name!r}: {nearest(name, MEASURES)}, or the .json file of a latency table"
-        )
+        known = nearest(name, [*MEASURES, "latency"])
+        raise InputError(f"measure {name!r}: {known}, or the .json file of a latency table")
     return MEASURES[name]
 
 

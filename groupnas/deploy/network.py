@@ -80,12 +80,12 @@ def _fold(piece: Piece, eps: float) -> Piece:
 
 def _module(plan: LayerPlan, pieces: list[Piece]) -> nn.Sequential:
     layer = plan.layer
-    behind = activation(layer)
     if layer.op in ("avgpool", "maxpool"):
-        return nn.Sequential(channelwise(layer), *behind)
+        return nn.Sequential(channelwise(layer), *activation(layer))
     flat = [nn.Flatten()] if layer.op == "linear" else []
-    operator = _split(plan, pieces) if plan.form == "split" else _joint(plan, pieces)
-    return nn.Sequential(*flat, operator, *behind)
+    if plan.form == "split":
+        return nn.Sequential(*flat, _split(plan, pieces))
+    return nn.Sequential(*flat, _joint(plan, pieces), *activation(layer))
 
 
 @torch.no_grad()
@@ -139,7 +139,8 @@ def _split(plan: LayerPlan, pieces: list[Piece]) -> SplitLayer:
         slot = outputs.slots[outputs.order.index(group)]
         part = _zeros(layer, channels, slot, 1, pieces[group])
         _write(part, pieces[group], 0, 0)
-        parts.append(part)
+        # Each with its own activation, which runtimes compute together with it
+        parts.append(nn.Sequential(part, *activation(layer)))
     order = [inputs.order.index(group) for group in outputs.order]
     return SplitLayer([channels * layer.positions for channels in inputs.slots], parts, order)
 

@@ -99,7 +99,8 @@ def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) ->
 def network_cost(space: SearchSpace, groups: Mapping[str, Any], measure: Measure) -> Any:
     """What the network costs with so many groups in each convolution: numbers, or tensors."""
     return sum(
-        groups.get(layer.name, 1)
+        measure.fixed(layer)
+        + groups.get(layer.name, 1)
         * measure.of_layer(
             layer,
             layer.in_channels / groups.get(layer.name, 1),
