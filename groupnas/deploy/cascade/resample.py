@@ -25,9 +25,10 @@ from groupnas.deploy.cascade.graph import BYTE, FLOAT, INT, Value
 
 STRIP = 8  # S: of 4, 8 and 16 the quickest by a little
 GREY = (299 / 587, 1.0, 114 / 587)  # ITU-R 601, Pillow's mode L; only ratios matter
-ENOUGH = (
-    1.5  # pixels to an output and axis that are looked at; from twice that on, some are skipped
-)
+# Pixels to an output, along an axis, that are looked at; where there are n times as many, only each
+# n-th is, and large faces take no longer than small ones. On 150 training photos of 300W this moves
+# points by 0.07 % of the distance between the eyes, and the NME from 3.236 to 3.234 %.
+ENOUGH = 1.5
 REACH = 2  # of the bicubic filter to both sides, in pixels of the coarser grid
 # Twice the filter's values, from -0.149 to 2, as bytes: value * STEPS + ZERO
 STEPS, ZERO = 118.0, 18
