@@ -109,7 +109,7 @@ def test_large_squares_skip_pixels_but_see_the_same(side: float, left: float) ->
     centre = [(left + 20, 150.25)]
     found = cutter(1, 24, True)(image, centre, [side])
     difference = np.abs(found - pillow(image, centre, [side], 24, True))
-    assert difference.mean() < 2 and difference.max() < 20  # most where the image ends
+    assert difference.mean() < 3 and difference.max() < 20  # most where the image ends
 
 
 def test_a_square_on_whole_pixels_is_a_copy() -> None:
