@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from groupnas.nn.activation import ReLU6
 from groupnas.spaces.layer import INPUT, Block, Layer
 
 _ACTIVATIONS = {
     "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
+    "relu6": ReLU6,
     "hardswish": nn.Hardswish,
 }
 

@@ -109,6 +109,7 @@ def test_nothing_is_left_of_the_masks(space: SearchSpace) -> None:
         "GroupedNetwork",
         "UnevenGroupConv2d",
         "UnevenGroupLinear",
+        "ReLU6",
     }
     assert len(network.blocks) == len(space.blocks)
     assert all(parameter.requires_grad for parameter in network.parameters())
