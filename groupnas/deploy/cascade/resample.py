@@ -40,10 +40,11 @@ class Sampling:
 
     Attributes:
         squares: P.
-        step: ``()`` float32; only each step-th column and row of the image is looked at.
-        first: ``(P, 2, 1, 1, 1)`` float32, where the region that each square needs begins, in
-            steps.
-        extent: ``(1, 2, 1, 1, 1)`` float32, pixels of a region: all have one size.
+        step: ``(1,)`` float32; only each step-th column and row of the image is looked at.
+        low: ``(P, 2, 1, 1, 1)`` float32, the first column and row of the region that each square
+            needs; all regions have one size.
+        high: Likewise, behind its last.
+        rows_each: ``(1, 1, 1, 1)`` float32, rows of a region that are looked at.
         columns: ``(P, 1, J, K)`` int64, pixels of windows along x, counted on from region to
             region.
         rows: Likewise along y.
@@ -53,8 +54,9 @@ class Sampling:
 
     squares: int
     step: Value
-    first: Value
-    extent: Value
+    low: Value
+    high: Value
+    rows_each: Value
     columns: Value
     rows: Value
     across: Value
@@ -74,7 +76,7 @@ def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Val
     graph = centre.graph
     outputs = np.arange(0, size, STRIP).reshape(-1, 1, 1)
     scale = half * (2 / size)
-    least = graph.op("ReduceMin", scale, keepdims=0)
+    least = graph.op("ReduceMin", scale).reshape(1)
     step = graph.op("Max", graph.op("Floor", least * (1 / ENOUGH)), 1.0)
     # From here on in steps: of the image, only each step-th column and row is left
     centre, scale, last = centre / step, scale / step, graph.op("Floor", last / step)
@@ -91,15 +93,22 @@ def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Val
 
     inside = pixels.clip(0, last)
     first, end = (inside.reduce(how, 2, 3, 4, keep=True) for how in ("Min", "Max"))
-    extent = end - first + 1
-    shift = first
+    steps = end - first
     if squares > 1:
-        extent = extent.reduce("Max", 0, keep=True)
-        first = graph.op("Min", first, last - (extent - 1))
-        shift = first - extent * np.arange(squares).reshape(-1, 1, 1, 1, 1)
-    indices = (inside - shift).cast(INT).reshape(squares, 2, len(outputs), -1)
+        steps = steps.reduce("Max", 0, keep=True)
+        first = graph.op("Min", first, last - steps)
+    # Rows are skipped as the region is cut out, columns as they are gathered
+    stride = graph.op("Concat", step, [1.0], axis=0).reshape(2, 1, 1, 1)
+    indices = (inside - first) * stride
+    extent = steps * stride + 1
+    if squares > 1:
+        indices = indices + extent * np.arange(squares).reshape(-1, 1, 1, 1, 1)
+    indices = indices.cast(INT).reshape(squares, 2, len(outputs), -1)
     columns, rows = graph.split(indices, 2, axis=1)
-    return Sampling(squares, step, first, extent, columns, rows, across, down)
+    low = first * step
+    high = low + (steps * step + 1)
+    rows_each = extent.take([1], axis=1).reshape(1, 1, 1, 1)
+    return Sampling(squares, step, low, high, rows_each, columns, rows, across, down)
 
 
 def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
@@ -132,7 +141,7 @@ def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
     rows = plan.rows
     if colour:
         behind = np.arange(3) + 2 * np.arange(squares)[:, None]  # regions before this channel's
-        rows = plan.extent.take(1, axis=1).cast(INT) * behind.reshape(squares, 3, 1, 1) + rows
+        rows = plan.rows_each.cast(INT) * behind.reshape(squares, 3, 1, 1) + rows
     down = plan.down / plan.down.reduce("Sum", 4, keep=True)
     crops = graph.op("MatMul", down, turned.reshape(-1, full).take(rows))
     total = graph.op("Reciprocal", across.reduce("Sum", 4)).reshape(squares, 1, 1, full)
@@ -146,9 +155,9 @@ def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
 def _regions(image: Value, plan: Sampling) -> Value:
     """What the squares are resampled from, their columns as rows: ``(P columns 3, rows)`` uint8."""
     graph = image.graph
-    corners = graph.op("Concat", plan.first, plan.first + plan.extent, axis=0)
-    step = graph.op("Expand", plan.step.cast(INT), graph.constant([2], INT))
-    ends = graph.split((corners * plan.step).cast(INT).reshape(-1), 2 * plan.squares, axis=0)
+    corners = graph.op("Concat", plan.low, plan.high, axis=0).cast(INT)
+    step = graph.op("Concat", graph.constant([1], INT), plan.step.cast(INT), axis=0)
+    ends = graph.split(corners.reshape(-1), 2 * plan.squares, axis=0)
     axes = graph.constant([1, 0], INT)
     pieces = [
         graph.op("Slice", image, low, high, axes, step)
