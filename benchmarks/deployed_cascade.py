@@ -88,7 +88,7 @@ def timings(models: dict[str, bytes], pairs: Pairs, threads: int, rounds: int) -
     work = {name: runner(content, pairs, threads) for name, content in models.items()}
     both = (work["global"], work["local"])
     work["networks"] = lambda: [run() for run in both]
-    times = time_side_by_side(work, rounds=rounds)
+    times = time_side_by_side(work, rounds=rounds, least_ms=20)
     share = 1 - times["networks"].least / times["cascade"].least
     shown = (f"{timing.least:.3f} / {timing.median:.3f}" for timing in times.values())
     return [str(threads), *shown, f"{100 * share:.1f}"]
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=int)
     parser.add_argument("--timed", type=int, default=16, help="faces that are timed, in turns")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--as-trained", action="store_true", help="do not lay networks out")
     options = parser.parse_args()
     data = face_set(options.data)
