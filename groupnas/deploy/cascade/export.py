@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,24 @@ from typing import Any
 import numpy as np
 
 from groupnas._version import __version__
+from groupnas.deploy.cascade.calibration import Crops, FacePair, crops_shown
 from groupnas.deploy.cascade.graph import BYTE, FLOAT, INT, Graph, Value
 from groupnas.deploy.cascade.resample import cut_squares, plan_sampling
 from groupnas.deploy.cascade.runtime import FORMAT, KIND
 from groupnas.deploy.export import export_onnx
+from groupnas.deploy.quantise import quantise_onnx
 from groupnas.files import atomic_path
 from groupnas.latency.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
-from groupnas.tasks.landmarks.model import Card, Network, check_network, load_networks
+from groupnas.tasks.landmarks.model import (
+    Card,
+    Network,
+    check_network,
+    load_cascade,
+    load_networks,
+)
 
 Planner = Callable[[GroupedNetwork], Any]
 
@@ -33,6 +41,7 @@ def export_cascade(
     path: str | os.PathLike[str],
     *,
     planner: Planner | None = None,
+    calibration: Iterable[FacePair] | None = None,
 ) -> None:
     """Write a saved cascade as one ONNX file that needs nothing else.
 
@@ -45,15 +54,25 @@ def export_cascade(
         path: Of the ONNX file.
         planner: Lays each network out for speed, e.g.
             :class:`groupnas.deploy.planner.LayoutPlanner`; as it was trained where ``None``.
+        calibration: Faces, each an image and a box as above, of the training photos: then both
+            networks become int8 (:func:`groupnas.deploy.quantise.quantise_onnx`), with ranges that
+            hold what they see of these faces. The planner for that is
+            :class:`groupnas.deploy.dense.DensePlanner`.
 
     Raises:
-        InputError: the model cannot be read, ONNX is not installed, or the file cannot be written.
+        InputError: the model cannot be read, ONNX is not installed, the file cannot be written, or
+            there is no face to calibrate on.
     """
     import_onnx()
     card, *networks = load_networks(model)
-    models = [_exported(network, planner) for network in networks]
     for network, markup in zip(networks, _markups(card), strict=True):
         check_network(network.space, network.crops, markup)
+    seen: Sequence[Crops | None] = (None, None)
+    if calibration is not None:
+        seen = crops_shown(load_cascade(model), calibration)
+    models = [
+        _exported(network, planner, crops) for network, crops in zip(networks, seen, strict=True)
+    ]
     joined = join(card, *models)
     with atomic_path(path) as temporary:
         temporary.write_bytes(joined.SerializeToString())
@@ -149,11 +168,13 @@ def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
     return own.reduce("Min", 1), own.reduce("Max", 1)
 
 
-def _exported(network: Network, planner: Planner | None) -> Any:
+def _exported(network: Network, planner: Planner | None, crops: Crops | None) -> Any:
     module = network.module
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         export_onnx(module if planner is None else planner(module), file, batch=1)
+        if crops is not None:
+            quantise_onnx(file, file, crops)
         return import_onnx().load(file)
 
 

@@ -1,0 +1,75 @@
+"""The layout of int8 networks: every layer without groups, in channels that int8 kernels like.
+
+ONNX Runtime's int8 kernels keep the channels of a position side by side. There grouped kernels are
+up to 9 times slower than dense ones of as many channels, which compute the zeros between groups,
+too; depthwise kernels of channels that are no multiple of 16 take twice as long, and a convolution
+that reads 3 channels takes twice as long as one that reads 4 (``benchmarks/int8.py --profile``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from groupnas.deploy.layout import Layout
+from groupnas.deploy.network import DeployedNetwork
+from groupnas.deploy.planner import LayerPlan, Plan
+from groupnas.errors import InputError
+from groupnas.spaces.derive import GroupedNetwork
+
+MULTIPLE = 16  # of a unit's channels
+INPUT_MULTIPLE = 4  # of the input's: wider ones would be unfolded at a higher cost
+
+
+class DensePlanner:
+    """Lays networks out for int8; takes the place of a
+    :class:`groupnas.deploy.planner.LayoutPlanner`, whose times are of float32 kernels."""
+
+    def __call__(self, network: GroupedNetwork) -> DenseNetwork:
+        """The network without groups, BatchNorm folded into its weights.
+
+        Outputs are the network's in evaluation mode, up to rounding; inputs and outputs keep their
+        order. The network itself is not changed.
+
+        Raises:
+            InputError: a network whose parts share channels, which has no layout to choose.
+        """
+        if not network.groups:
+            raise InputError(
+                "the network's parts share channels: it cannot be laid out; export it as it is"
+            )
+        first, last = network.plan[0].layers[0].in_unit, network.plan[-1].layers[-1].out_unit
+        multiples = {first: INPUT_MULTIPLE, last: 1}
+        layouts = {
+            unit: _layout(sizes, multiples.get(unit, MULTIPLE))
+            for unit, sizes in network.sizes.items()
+        }
+        layers = []
+        for layer in (layer for block in network.plan for layer in block.layers):
+            inputs, outputs = layouts[layer.in_unit], layouts[layer.out_unit]
+            layers.append(
+                LayerPlan(
+                    layer=layer,
+                    form="dense" if layer.mixes_channels else "channelwise",
+                    groups=1 if layer.mixes_channels else inputs.channels,
+                    inputs=inputs,
+                    outputs=outputs,
+                    ms=math.nan,  # no cost model decided
+                )
+            )
+        return DenseNetwork(network, Plan(tuple(layers), "none"))
+
+
+class DenseNetwork(DeployedNetwork):
+    """A network as a :class:`DensePlanner` lays it out; pads its input with channels of zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
+        missing = self.plan.layers[0].inputs.channels - x.shape[1]
+        return super().forward(F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x)
+
+
+def _layout(sizes: tuple[int, ...], multiple: int) -> Layout:
+    return Layout(sizes, (tuple(range(len(sizes))),), -(-sum(sizes) // multiple) * multiple)
