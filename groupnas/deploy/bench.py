@@ -8,7 +8,6 @@ inputs drawn once before.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,9 +19,8 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.bench_inputs import Given, check_given, draw_feed, fixed_batch, read_ports
 from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.latency.onnx_tools import import_runtime, open_session
-from groupnas.latency.timing import Timing, time_side_by_side
+from groupnas.latency.timing import Timing, machine, time_side_by_side
 
 _REST_MS = 50.0  # until the threads of the model before sleep
 _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the last one left it
@@ -150,7 +148,7 @@ def bench(
     if not rows:
         raise InputError(f"no model to time: {'; '.join(notes) or 'none was given'}")
     runtime = f"onnxruntime {import_runtime().__version__}, CPU"
-    return Bench(tuple(rows), tuple(notes), _machine(), runtime)
+    return Bench(tuple(rows), tuple(notes), machine(), runtime)
 
 
 def named(paths: Sequence[Path], names: Sequence[str] | None = None) -> dict[str, Path]:
@@ -168,17 +166,6 @@ def named(paths: Sequence[Path], names: Sequence[str] | None = None) -> dict[str
         if chosen.count(name) > 1:
             raise InputError(f"{name}: is there twice; give each model once, under its own name")
     return dict(zip(chosen, paths, strict=True))
-
-
-def _machine() -> str:
-    """The system and its processor, whose name is in /proc where there is one."""
-    try:
-        lines = read_text("/proc/cpuinfo").splitlines()
-    except InputError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor()
-    return f"{platform.system()} {platform.machine()} {name}".strip()
 
 
 def _rows(timings: Mapping[str, Timing], threads: int, batch: int) -> list[Row]:

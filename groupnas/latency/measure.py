@@ -8,7 +8,6 @@ of their own, which are no longer in the cache: as in a network.
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.latency.graphs import BLOCKED, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
 from groupnas.latency.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.latency.regimes import work_of
 from groupnas.latency.table import KernelPoint, LatencyFile, LatencyTable, Pass, PassPoint
-from groupnas.latency.timing import time_side_by_side
+from groupnas.latency.timing import machine, time_side_by_side
 from groupnas.spaces.space import SearchSpace
 
 
@@ -64,7 +61,7 @@ def measure_table(
     return LatencyTable(
         "latency",
         LatencyFile(
-            machine=f"{platform.system()} {platform.machine()} {_processor()}".strip(),
+            machine=machine(),
             onnxruntime=str(import_runtime().__version__),
             threads=threads,
             batch=batch,
@@ -132,13 +129,3 @@ def block_size() -> int:
         graph = onnx.load(options.optimized_model_filepath).graph
     blocked = any(node.domain == BLOCKED for node in graph.node)
     return max(weight.dims[0] for weight in graph.initializer) if blocked else 0
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = read_text("/proc/cpuinfo").splitlines()
-    except InputError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
