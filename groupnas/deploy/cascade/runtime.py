@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.tasks.landmarks.boxes import check_faces
 
 if TYPE_CHECKING:
     from groupnas.tasks.landmarks.markup import Markup
@@ -97,7 +98,7 @@ class OnnxCascade:
             InputError: shapes, dtype or values that no face can have.
         """
         boxes = np.asarray(boxes, dtype=np.float64)
-        _check(image, boxes)
+        check_faces(image, boxes)
         picture = np.ascontiguousarray(image)
         names = ["points", "initial"]
         found = [
@@ -110,20 +111,6 @@ class OnnxCascade:
             for number in (0, 1)
         )
         return Located(points, initial)
-
-
-def _check(image: Image, boxes: Points) -> None:
-    """As :meth:`groupnas.tasks.landmarks.cascade.Cascade.locate` does."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype.name}")
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
-    if (boxes[:, 2:] <= boxes[:, :2]).any():
-        raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
-    height, width = image.shape[:2]
-    longer = max(height, width)
-    if (boxes < -longer).any() or (boxes > 2 * longer).any():
-        raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")
 
 
 def _session(path: str | os.PathLike[str], threads: int) -> Any:

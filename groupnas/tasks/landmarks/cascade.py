@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
+from groupnas.tasks.landmarks.boxes import check_faces
 from groupnas.tasks.landmarks.crops import CropSettings, Square, cut_square, extents, square
 from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import Markup
@@ -121,19 +122,8 @@ class Cascade:
         Raises:
             InputError: shapes, dtype or values that no face can have.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise InputError(
-                f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype.name}"
-            )
         boxes = np.asarray(boxes, dtype=np.float64)
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-            raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
-        if (boxes[:, 2:] <= boxes[:, :2]).any():
-            raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
-        height, width = image.shape[:2]
-        longer = max(height, width)
-        if (boxes < -longer).any() or (boxes > 2 * longer).any():
-            raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")
+        check_faces(image, boxes)
         return self._locate([(image, box) for box in boxes])
 
     def locate_many(self, faces: Iterable[tuple[Image, Points]], batch: int = 32) -> Located:

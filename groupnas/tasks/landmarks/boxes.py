@@ -1,0 +1,31 @@
+"""What may be asked of a cascade: an image, and the boxes of the faces in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+
+
+def check_faces(image: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:
+    """Check that boxes can be faces of an image.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        boxes: ``(F, 4)``: x0, y0, x1, y1 of each face in pixel-centre coordinates.
+
+    Raises:
+        InputError: shapes, dtype or values that no face can have; boxes reach no further than the
+            longer side of the image beyond it.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype.name}")
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise InputError(f"boxes: expected finite (F, 4), got shape {boxes.shape}")
+    if (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if (boxes < -longer).any() or (boxes > 2 * longer).any():
+        raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")
