@@ -1,0 +1,171 @@
+"""Int8 against float32: milliseconds, megabytes, and what it costs in accuracy.
+
+    python benchmarks/int8.py --model runs/a --data 300w [--split common] [--layouts]
+
+Exports the cascade and its networks both ways, as `groupnas export` does, int8 calibrated on
+training faces. All files take turns in one run. Accuracy is on training photos that calibration
+did not see, unless --split names another split; the difference comes with a paired bootstrap
+interval over photos. --layouts also times int8 networks in the layouts of float32: as trained, and
+as the planner of measured float32 kernels has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groupnas.cli.tables import print_table
+from groupnas.comparison.statistics import paired_differences
+from groupnas.deploy.bench import bench
+from groupnas.deploy.cascade.calibration import Crops, crops_shown, training_faces
+from groupnas.deploy.cascade.export import export_cascade
+from groupnas.deploy.cascade.runtime import Located, OnnxCascade
+from groupnas.deploy.dense import DensePlanner
+from groupnas.deploy.export import export_onnx
+from groupnas.deploy.planner import LayoutPlanner
+from groupnas.deploy.quantise import quantise_onnx
+from groupnas.spaces.derive import GroupedNetwork
+from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
+from groupnas.tasks.landmarks.data.face_sets import face_set
+from groupnas.tasks.landmarks.evaluation import STAGES, Pair, evaluate_faces
+from groupnas.tasks.landmarks.load import load_faces, spread
+from groupnas.tasks.landmarks.markup import Markup
+from groupnas.tasks.landmarks.model import load_cascade, load_networks
+
+Files = dict[str, dict[str, Path]]  # of a model: by its name, then that of the export
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A cascade's file, as what is evaluated."""
+
+    cascade: OnnxCascade
+
+    @property
+    def markup(self) -> Markup:
+        return self.cascade.markup
+
+    @property
+    def box(self) -> BoxPolicy:
+        box: BoxPolicy = self.cascade.card["box"]
+        return box
+
+    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Located:
+        found = [self.cascade.locate(image, box[None]) for image, box in faces]
+        return Located(
+            np.concatenate([one.points for one in found]),
+            np.concatenate([one.initial for one in found]),
+        )
+
+
+def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool) -> Files:
+    """Everything that is compared; the first export of each is what ratios are of."""
+    fast, dense = LayoutPlanner(), DensePlanner()
+    cascade = {name: folder / f"cascade-{name}.onnx" for name in ("float32", "int8")}
+    export_cascade(model, cascade["float32"], planner=fast)
+    export_cascade(model, cascade["int8"], planner=dense, calibration=seen)
+    files: Files = {"cascade": cascade}
+    _, *networks = load_networks(model)
+    crops = crops_shown(load_cascade(model), seen)
+    for name, network, shown in zip(("global", "local"), networks, crops, strict=True):
+        module = network.module.eval()
+        exports: dict[str, tuple[Any, bool]] = {
+            "float32": (fast(module), False),
+            "int8": (dense(module), True),
+        }
+        if layouts:
+            exports["float32, dense"] = dense(module), False
+            exports["int8, laid out for float32"] = fast(module), True
+            exports["int8, as trained"] = module, True
+        files[name] = {
+            export: write(folder / f"{name}-{number}.onnx", laid_out, shown if int8 else None)
+            for number, (export, (laid_out, int8)) in enumerate(exports.items())
+        }
+    return files
+
+
+def write(path: Path, module: GroupedNetwork, shown: Crops | None) -> Path:
+    export_onnx(module, path, batch=1)
+    if shown is not None:
+        quantise_onnx(path, path, shown)
+    return path
+
+
+def speed(files: Files, threads: list[int], rounds: int) -> list[list[str]]:
+    rows = [["model", "export", "threads", "least ms", "median ms", "of float32", "MB"]]
+    for name, exports in files.items():
+        for row in bench(exports, threads=threads, rounds=rounds).rows:
+            megabytes = exports[row.model].stat().st_size / 1e6
+            times = [
+                f"{row.timing.least:.3f}",
+                f"{row.timing.median:.3f}",
+                f"{row.least_ratio:.2f}",
+            ]
+            rows.append([name, row.model, str(row.threads), *times, f"{megabytes:.2f}"])
+    return rows
+
+
+def accuracy(
+    cascades: dict[str, Path], data: FaceSet, faces: list[Face], split: str
+) -> list[list[str]]:
+    """NME % of both, and int8's less float32's."""
+    found = [
+        evaluate_faces(Deployed(OnnxCascade.load(path)), data, faces, split)
+        for path in (cascades["int8"], cascades["float32"])
+    ]
+    rows = [["stage", "NME % float32", "NME % int8", "int8 worse by", "95 % from", "to"]]
+    for stage in STAGES:
+        int8, float32 = (100 * one.errors[stage].nme for one in found)
+        sources = [face.source for face in faces]
+        (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
+        means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
+        interval = (less.mean, less.photos_low, less.photos_high)
+        rows.append([stage, *means, *(f"{value:+.4f}" for value in interval)])
+    return rows
+
+
+def chosen_faces(
+    data: FaceSet, root: Path | None, split: str | None, seen: int, limit: int | None
+) -> list[Face]:
+    """Of a split; else of the training photos without those that calibration saw."""
+    if split is not None:
+        return load_faces(data, root, split, allow_partial=True, limit=limit)
+    faces = load_faces(data, root, "train", allow_partial=True)
+    sources = {face.source for face in spread(faces, seen)}
+    return spread([face for face in faces if face.source not in sources], limit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", default="synthetic")
+    parser.add_argument("--data-root", default=os.environ.get("GROUPNAS_DATA"))
+    parser.add_argument("--split", help="by default training photos that calibration did not see")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--calibration", type=int, default=200, help="faces to calibrate on")
+    parser.add_argument("--limit", type=int, help="faces to measure accuracy on")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--layouts", action="store_true", help="int8 in other layouts, too")
+    options = parser.parse_args()
+    data = face_set(options.data)
+    root = Path(options.data_root) if options.data_root else None
+    box = load_cascade(options.model).box
+    seen = list(training_faces(data, root, box, limit=options.calibration, allow_partial=True))
+    with tempfile.TemporaryDirectory() as folder:
+        files = export_all(options.model, seen, Path(folder), options.layouts)
+        print_table(speed(files, options.threads, options.rounds), numbers=True)
+        faces = chosen_faces(data, root, options.split, options.calibration, options.limit)
+        split = options.split or "train, not seen"
+        print(f"\n{options.data}, {split}: {len(faces)} faces")
+        print_table(accuracy(files["cascade"], data, faces, split), numbers=True)
+
+
+if __name__ == "__main__":
+    main()
