@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands (its searches excepted: they take minutes)."""
+"""The Python of README and docs runs as it stands (searches excepted: they take minutes)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+BLOCKS = [
+    pytest.param(block, id=f"{file.name}-{number}")
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(
+        re.findall(r"```python\n(.*?)```", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    )
+]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
+@pytest.mark.parametrize("block", BLOCKS)
 def test_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GROUPNAS_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # some write files
     quick, _, _ = block.partition("run = gn.search(")
     exec(compile(quick, "README.md", "exec"), {})
-    assert len(BLOCKS) == 2
+
+
+def test_there_are_blocks() -> None:
+    assert {param.id for param in BLOCKS} >= {"README.md-0", "README.md-1", "deploy.md-0"}
