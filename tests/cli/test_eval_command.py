@@ -14,9 +14,9 @@ from cyclopts import App
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks import model
-from groupnas.tasks.landmarks.cascade import Located
 from groupnas.tasks.landmarks.data import face_sets
 from groupnas.tasks.landmarks.data.synthetic import FACES
+from groupnas.tasks.landmarks.located import Located
 from groupnas.tasks.landmarks.markup import MARKUPS
 
 COUNT = 14

@@ -14,28 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.boxes import check_faces
+from groupnas.tasks.landmarks.located import Located, Points, check_faces
 
 if TYPE_CHECKING:
     from groupnas.tasks.landmarks.markup import Markup
 
-Points = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 KIND, FORMAT = "cascade", 1
-
-
-@dataclass(frozen=True)
-class Located:
-    """Landmarks of F faces, in pixel-centre coordinates of their image.
-
-    Attributes:
-        points: ``(F, K, 2)``, the cascade's.
-        initial: ``(F, K, 2)``, of the global stage alone.
-    """
-
-    points: Points
-    initial: Points
 
 
 @dataclass(frozen=True)

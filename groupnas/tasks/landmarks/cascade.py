@@ -17,13 +17,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.boxes import check_faces
 from groupnas.tasks.landmarks.crops import CropSettings, Square, cut_square, extents, square
 from groupnas.tasks.landmarks.data.face import BoxPolicy
+from groupnas.tasks.landmarks.located import Located, Points, check_faces
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.task import standardise
 
-Points = NDArray[np.float64]
 Trust = Annotated[float, Field(gt=0, le=1)]
 Image = NDArray[np.uint8]
 
@@ -73,19 +72,6 @@ class Stage:
         device = next(self.network.parameters()).device
         crops = standardise(torch.from_numpy(stacked).to(device).float())
         return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
-
-
-@dataclass(frozen=True)
-class Located:
-    """Landmarks of F faces, in pixel-centre coordinates of their images.
-
-    Attributes:
-        points: ``(F, K, 2)``, the cascade's.
-        initial: ``(F, K, 2)``, of the global stage alone.
-    """
-
-    points: Points
-    initial: Points
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport
-from groupnas.tasks.landmarks.cascade import Located
 from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.tasks.landmarks.data.synthetic import draw_face
 from groupnas.tasks.landmarks.evaluation import (
@@ -24,6 +23,7 @@ from groupnas.tasks.landmarks.evaluation import (
     pose_rows,
     rows,
 )
+from groupnas.tasks.landmarks.located import Located
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
 
 COUNT, EYES = 4, (36, 45)

@@ -1,14 +1,31 @@
-"""What may be asked of a cascade: an image, and the boxes of the faces in it."""
+"""What may be asked of a cascade, whatever runs it, and what it answers."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 
+Points = NDArray[np.float64]
 
-def check_faces(image: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:
+
+@dataclass(frozen=True)
+class Located:
+    """Landmarks of F faces, in pixel-centre coordinates of their images.
+
+    Attributes:
+        points: ``(F, K, 2)``, the cascade's.
+        initial: ``(F, K, 2)``, of the global stage alone.
+    """
+
+    points: Points
+    initial: Points
+
+
+def check_faces(image: NDArray[np.uint8], boxes: Points) -> None:
     """Check that boxes can be faces of an image.
 
     Args:
