@@ -1,0 +1,150 @@
+"""quantise_onnx: int8 weights, ranges of what was seen, and nothing else left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import groupnas as gn
+from groupnas.deploy.dense import DensePlanner
+from groupnas.deploy.quantise import quantise_onnx
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.latency.onnx_tools import open_session
+from groupnas.spaces import load_space
+from groupnas.spaces.derive import build
+
+onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+
+THREE_PARTS = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
+
+
+def graph_of(weights: np.ndarray, path: Path, inputs: tuple[str, ...] = ("x",)) -> Path:
+    """A pointwise convolution of the sum of some inputs ``(N, C, 2, 2)``."""
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [make.make_node("Conv", ["sum", "w"], ["y"], name="conv")]
+    nodes.insert(0, make.make_node("Sum", list(inputs), ["sum"]))
+    graph = make.make_graph(
+        nodes,
+        "pointwise",
+        [make.make_tensor_value_info(name, kind, ["n", weights.shape[1], 2, 2]) for name in inputs],
+        [make.make_tensor_value_info("y", kind, ["n", weights.shape[0], 2, 2])],
+        [onnx.numpy_helper.from_array(weights.astype(np.float32), "w")],
+    )
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=8), path)
+    return path
+
+
+def initializers(path: Path) -> dict[str, np.ndarray]:
+    return {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+
+
+def run(path: Path, x: np.ndarray) -> np.ndarray:
+    (found,) = open_session(path).run(None, {"x": x})
+    return np.asarray(found)
+
+
+def test_weights_and_ranges_by_hand(tmp_path: Path) -> None:
+    weights = np.array([[0.5, -1.0], [0.001, 0.002]]).reshape(2, 2, 1, 1)
+    source = graph_of(weights, tmp_path / "float.onnx")
+    x = np.linspace(-1, 4, 8, dtype=np.float32).reshape(1, 2, 2, 2)
+    quantise_onnx(source, tmp_path / "int8.onnx", [x[:, :, :1].repeat(2, axis=2), x])
+    found = initializers(tmp_path / "int8.onnx")
+    (stored,) = [array for array in found.values() if array.dtype == np.int8 and array.ndim == 4]
+    # A scale for each output channel: the second keeps its digits beside the first
+    assert stored.reshape(2, 2).tolist() == [[64, -127], [64, 127]]
+    scales = {
+        array.item() for array in found.values() if array.dtype == np.float32 if array.ndim == 0
+    }
+    assert any(abs(scale - 5 / 255) < 1e-6 for scale in scales)  # x from -1 to 4
+    expected = np.einsum("oc,nchw->nohw", weights[:, :, 0, 0], x)
+    steps = (np.ptp(expected) + 5 * 1.5 + 5) / 255  # of the output, of both inputs, of weights
+    assert np.abs(run(tmp_path / "int8.onnx", x) - expected).max() < steps
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    space = load_space(THREE_PARTS)
+    torch.manual_seed(0)
+    network = build(space, Grouping.random(space, 2)).eval()
+    path = tmp_path_factory.mktemp("quantise") / "float.onnx"
+    gn.export_onnx(DensePlanner()(network), path)
+    return path
+
+
+def samples(seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal((2, 3, 16, 16), dtype=np.float32) for _ in range(8)]
+
+
+def test_a_network_stays_close_and_gets_smaller(
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    out = tmp_path / "out/int8.onnx"
+    quantise_onnx(exported, out, iter(samples(0)))
+    assert [file.name for file in out.parent.iterdir()] == ["int8.onnx"]
+    assert not list((tmp_path / "temporary").iterdir())
+    assert not caplog.records and capfd.readouterr() == ("", "")
+
+    x = np.concatenate(samples(1))
+    expected, found = run(exported, x), run(out, x)
+    change = expected.std(axis=0).mean()
+    assert np.sqrt(((found - expected) ** 2).mean()) < 0.1 * change
+    before, after = initializers(exported), initializers(out)
+    weights = [array for array in before.values() if array.ndim > 1]
+    stored = [array for array in after.values() if array.dtype == np.int8 and array.ndim > 1]
+    assert sorted(w.size for w in stored) == sorted(w.size for w in weights)
+    assert out.stat().st_size < 0.7 * exported.stat().st_size
+
+
+def test_in_place(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(exported.read_bytes())
+    quantise_onnx(tmp_path / "net.onnx", tmp_path / "net.onnx", samples(0)[:2])
+    assert any(array.dtype == np.int8 for array in initializers(tmp_path / "net.onnx").values())
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([], "batches: expected at least one to calibrate on, got none"),
+        ([np.zeros((2, 3, 16, 15), np.float32)], r"number 0: expected \(.*, 3, 16, 16\) float32"),
+        ([np.zeros((2, 3, 16, 16))], r"got \(2, 3, 16, 16\) float64"),
+        ([np.zeros((3, 16, 16), np.float32)], r"got \(3, 16, 16\) float32"),
+        ([np.zeros((0, 3, 16, 16), np.float32)], r"got \(0, 3, 16, 16\) float32"),
+        ([np.full((1, 3, 16, 16), np.nan, np.float32)], "number 0: expected finite values"),
+        ([*samples(0), samples(0)[0][:, :2]], "number 8: expected"),
+    ],
+)
+def test_samples_that_do_not_fit(
+    exported: Path, batches: list[Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        quantise_onnx(exported, tmp_path / "int8.onnx", batches)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_network(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not a network")
+    two = graph_of(np.ones((4, 4, 1, 1)), tmp_path / "two.onnx", ("a", "b"))
+    for source, message in (
+        (tmp_path / "text.onnx", "text.onnx: ONNX Runtime cannot run it"),
+        (tmp_path / "none.onnx", "none.onnx: ONNX Runtime cannot run it"),
+        (two, "two.onnx: expected a network of one float32 input"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            quantise_onnx(source, tmp_path / "int8.onnx", samples(0))
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "int8.onnx").exists()
