@@ -29,6 +29,7 @@ from groupnas.engine.job import (
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.precision import Precision, forward
 from groupnas.engine.run_folder import RESULT, SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.strategy import Optimizer, Positive, Share
@@ -47,6 +48,8 @@ class Training(BaseModel):
         average: Decay, for each step, of the moving average of weights and BatchNorm statistics
             that is validated and kept; it begins lower, so that the first steps are soon
             forgotten. 0 keeps the latest weights themselves.
+        precision: What the network computes in while it is trained; see
+            :func:`groupnas.engine.precision.forward`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +58,7 @@ class Training(BaseModel):
     batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
     weights: Optimizer
     average: Share = 0.0
+    precision: Precision = "float32"
 
 
 class Trainer:
@@ -156,7 +160,7 @@ class Trainer:
         start = time.perf_counter()
         x, target = self.load(next(self.stream), self._rng)
         self.data_seconds += time.perf_counter() - start
-        predicted = self.network(x)
+        predicted = forward(self.network, x, self.settings.precision)
         loss = check_finite(self.task.loss(predicted, target), "training")
         self._optimizer.zero_grad()
         loss.backward()

@@ -1,0 +1,29 @@
+"""In which numbers networks compute while they are trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def forward(network: nn.Module, x: Tensor, precision: Precision) -> Tensor:
+    """A network's answer, float32, computed in a precision; gradients flow through it.
+
+    In ``bfloat16`` convolutions and linear layers compute with half as many bits (PyTorch's
+    autocast); weights, their gradients and the loss stay float32, and no loss needs scaling. It
+    is for GPUs: on the CPUs that were tried, it is slower.
+
+    Args:
+        network: Maps ``x`` to ``(N, outputs)``.
+        x: ``(N, C, H, W)`` float32.
+        precision: What it computes in.
+    """
+    if precision == "float32":
+        return network(x)
+    with torch.autocast(x.device.type, dtype=torch.bfloat16):
+        answer: Tensor = network(x)
+    return answer.float()
