@@ -93,6 +93,38 @@ def test_a_fresh_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert nodes["fast"] < nodes["plain"]
 
 
+def int8_groups(path: Path) -> set[int]:
+    """The groups of convolutions in a file, whose weights are checked to be int8."""
+    graph = onnx.load(path).graph
+    assert onnx.TensorProto.INT8 in {one.data_type for one in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    return {field.i for node in convolutions for field in node.attribute if field.name == "group"}
+
+
+def test_int8(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "cascade.onnx"
+    given = ["--int8", "--data", "synthetic", "--limit", "3"]
+    assert call(model, *given, "-o", str(out)) == 0
+    assert capsys.readouterr() == (f"{out}\n", "")
+    groups = int8_groups(out) - {1}  # depthwise, in whole multiples
+    assert groups and all(count % 16 == 0 for count in groups)
+    assert [port.name for port in open_session(out).get_inputs()] == ["image", "box"]
+
+
+def test_int8_of_a_stage_as_trained(model: str, local: Network, tmp_path: Path) -> None:
+    out = tmp_path / "local.onnx"
+    given = ["--int8", "--data", "synthetic", "--limit", "5", "--plain", "--batch", "2"]
+    assert call(model, "--stage", "local", *given, "-o", str(out)) == 0
+    assert [file.suffix for file in tmp_path.iterdir()].count(".onnx") == 1
+    assert local.module.plan[1].layers[0].in_channels in int8_groups(out)  # depthwise, not padded
+    x = np.random.default_rng(0).standard_normal((2, 4, 64, 64), dtype=np.float32)
+    with torch.no_grad():
+        expected = local.module.eval()(torch.from_numpy(x)).numpy()
+    (found,) = open_session(out).run(None, {"x": x})
+    assert found.shape == (2, 102)
+    assert np.abs(found - expected).mean() < 0.5 * np.abs(expected).mean()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -107,11 +139,26 @@ def test_a_fresh_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("--space nowhere", "is not among the search spaces"),
         ("--space SPACE --grouping none.json", "none.json: cannot be read"),
         ("none.json", "none.json: cannot be read"),
+        ("MODEL --int8", "--int8 needs --data"),
+        ("MODEL --data synthetic", "--limit go with --int8"),
+        ("MODEL --allow-partial", "--limit go with --int8"),
+        ("MODEL --limit 3", "--limit go with --int8"),
+        ("--space SPACE --int8 --data synthetic", "--space does not go with --int8"),
+        ("MODEL --table t.json --int8 --data synthetic", "--table does not go with --int8"),
+        ("MODEL --plan --int8 --data synthetic", "--plan does not go with --int8"),
+        ("MODEL --int8 --data sinthetic", "did you mean 'synthetic'"),
+        ("MODEL --int8 --data cofw", "cofw: no data root; set --data-root"),
     ],
 )
 def test_mistakes(
-    line: str, message: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: str,
+    message: str,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("GROUPNAS_DATA", raising=False)
     arguments = line.replace("MODEL", model).replace("SPACE", SPACE).split()
     assert call(*arguments, "-o", str(tmp_path / "out.onnx")) == 2
     error = capsys.readouterr().err
