@@ -120,6 +120,7 @@ class BilevelSearch(SearchJob):
             on_step(step + 1, steps)
         after = self.net.grouping()
         channels = sum(map(len, after.assignments.values()))
+        counts = after.counts()
         record = {
             "epoch": epoch + 1,
             "phase": "search" if searching else "warmup",
@@ -135,9 +136,9 @@ class BilevelSearch(SearchJob):
             "moved": after.changed(self.initial) / channels,
             "resized": after.resized(self.initial) / channels,
             "channels": {
-                group: sum(counts[group] for counts in after.counts().values())
-                for group in self.space.groups
+                group: sum(sizes[group] for sizes in counts.values()) for group in self.space.groups
             },
+            "sizes": {unit: list(sizes.values()) for unit, sizes in counts.items()},
             "macs": flops(self.space, after).per_group,
         }
         record["health"] = diagnose([*self.history, record], self.strategy.epochs)
