@@ -127,7 +127,7 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
     if asked == "onnx" and not exported:
         raise InputError(
             f"--runtime onnx: {model} is no .onnx file; export the model with: "
-            f"groupnas export --model {model} --out cascade.onnx"
+            f"groupnas export {model} -o cascade.onnx"
         )
     return "onnx" if exported else "torch"
 

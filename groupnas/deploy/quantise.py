@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from groupnas.files import atomic_path
 from groupnas.latency.onnx_tools import import_onnx, import_runtime, open_session
 
 Batch = NDArray[np.float32]
+PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
 def quantise_onnx(
@@ -29,7 +31,8 @@ def quantise_onnx(
 
     Weights become int8, symmetric, with a scale for each output channel: folded BatchNorm makes
     channels of very different ranges. Activations become uint8, with one range a tensor, the least
-    and the largest value that the batches brought about. Inputs and outputs stay float32.
+    and the largest value that the batches brought about. What the last linear layers answer stays
+    float32, and what is before the first convolution, since int8 would save nothing there.
 
     For speed, export the network with a :class:`groupnas.deploy.dense.DensePlanner`; grouped int8
     kernels are slow. The kernels are exact on CPUs with VNNI and on ARM; on older x86 their sums
@@ -64,7 +67,26 @@ def quantise_onnx(
                 weight_type=quantization.QuantType.QInt8,
                 per_channel=True,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
+                nodes_to_exclude=_outside(import_onnx().load(prepared).graph),
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
             )
+
+
+def _outside(graph: Any) -> list[str]:
+    """Names of the nodes before a graph's first products and behind its last ones."""
+    reached = {value.name for value in (*graph.input, *graph.initializer)}
+    needed = {value.name for value in graph.output}
+    found = []
+    others = [node for node in graph.node if node.op_type not in PRODUCTS]
+    for node in others:  # each after those that it reads
+        if reached.issuperset(filter(None, node.input)):
+            reached.update(node.output)
+            found.append(node.name)
+    for node in reversed(others):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            found.append(node.name)
+    return found
 
 
 class _Reader:

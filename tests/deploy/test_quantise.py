@@ -68,6 +68,15 @@ def test_weights_and_ranges_by_hand(tmp_path: Path) -> None:
     assert np.abs(run(tmp_path / "int8.onnx", x) - expected).max() < steps
 
 
+def test_sums_around_the_products_stay_float(tmp_path: Path) -> None:
+    weights = np.array([[0.5, -1.0], [0.001, 0.002]]).reshape(2, 2, 1, 1)
+    quantise_onnx(
+        graph_of(weights, tmp_path / "f.onnx"), tmp_path / "i.onnx", [np.ones((1, 2, 2, 2), "f4")]
+    )
+    kinds = [node.op_type for node in onnx.load(tmp_path / "i.onnx").graph.node]
+    assert kinds.index("Sum") < kinds.index("QuantizeLinear")
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space = load_space(THREE_PARTS)
@@ -105,6 +114,8 @@ def test_a_network_stays_close_and_gets_smaller(
     before, after = initializers(exported), initializers(out)
     weights = [array for array in before.values() if array.ndim > 1]
     stored = [array for array in after.values() if array.dtype == np.int8 and array.ndim > 1]
+    (answer,) = [node for node in onnx.load(out).graph.node if "y" in node.output]
+    assert answer.op_type == "Gemm"  # in float32, not in steps of its range
     assert sorted(w.size for w in stored) == sorted(w.size for w in weights)
     assert out.stat().st_size < 0.7 * exported.stat().st_size
 
