@@ -69,12 +69,19 @@ def test_weights_and_ranges_by_hand(tmp_path: Path) -> None:
 
 
 def test_sums_around_the_products_stay_float(tmp_path: Path) -> None:
-    weights = np.array([[0.5, -1.0], [0.001, 0.002]]).reshape(2, 2, 1, 1)
-    quantise_onnx(
-        graph_of(weights, tmp_path / "f.onnx"), tmp_path / "i.onnx", [np.ones((1, 2, 2, 2), "f4")]
-    )
-    kinds = [node.op_type for node in onnx.load(tmp_path / "i.onnx").graph.node]
-    assert kinds.index("Sum") < kinds.index("QuantizeLinear")
+    source = graph_of(np.ones((2, 2, 1, 1)), tmp_path / "float.onnx")
+    model = onnx.load(source)
+    (_, convolution) = model.graph.node
+    convolution.output[0] = "product"
+    model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", ["x", "x"], ["sum"], name="before"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["product"] * 2, ["y"], name="behind"))
+    onnx.save(model, source)
+    quantise_onnx(source, tmp_path / "int8.onnx", [np.ones((1, 2, 2, 2), np.float32)])
+    nodes = onnx.load(tmp_path / "int8.onnx").graph.node
+    (before, behind) = [node for node in nodes if node.op_type == "Add"]
+    assert [*before.input] == ["x", "x"] and [*behind.output] == ["y"]
+    (product,) = [node for node in nodes if node.op_type == "Conv"]
+    assert {*product.input[:2]}.isdisjoint({"sum", "w"})
 
 
 @pytest.fixture(scope="module")
