@@ -1,9 +1,9 @@
 """The layout of int8 networks: every layer without groups, in channels that int8 kernels like.
 
 ONNX Runtime's int8 kernels keep the channels of a position side by side. There grouped kernels are
-up to 9 times slower than dense ones of as many channels, which compute the zeros between groups,
-too; depthwise kernels of channels that are no multiple of 16 take twice as long, and a convolution
-that reads 3 channels takes twice as long as one that reads 4 (``benchmarks/int8.py --profile``).
+slower, up to 9 times, than dense ones that compute the zeros between groups, too; depthwise ones
+take twice as long for channels that are no multiple of 16, and a convolution that reads 3 channels
+twice as long as one that reads 4. ``benchmarks/int8.py --layouts`` times networks both ways.
 """
 
 from __future__ import annotations
