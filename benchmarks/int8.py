@@ -26,7 +26,7 @@ from groupnas.comparison.statistics import paired_differences
 from groupnas.deploy.bench import bench
 from groupnas.deploy.cascade.calibration import Crops, crops_shown, training_faces
 from groupnas.deploy.cascade.export import export_cascade
-from groupnas.deploy.cascade.runtime import Located, OnnxCascade
+from groupnas.deploy.cascade.runtime import OnnxCascade
 from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
@@ -36,6 +36,7 @@ from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.evaluation import STAGES, Pair, evaluate_faces
 from groupnas.tasks.landmarks.load import load_faces, spread
+from groupnas.tasks.landmarks.located import Located
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import load_cascade, load_networks
 
