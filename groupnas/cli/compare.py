@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -109,13 +109,6 @@ def compare(
     baseline: Annotated[
         str | None, Parameter(help="Tell differences to this strategy; even by default.")
     ] = None,
-    table: Annotated[
-        Literal["VII", "VIII", "IX", "X"] | None,
-        Parameter(help="Print this table of the PicassoNet paper instead."),
-    ] = None,
-    searched: Annotated[
-        str | None, Parameter(help="What --table calls searched, where there are several.")
-    ] = None,
     figure: Annotated[
         Path | None, Parameter(help="Draw differences and errors: a .png, .svg or .pdf file.")
     ] = None,
@@ -157,7 +150,7 @@ def compare(
         )
         _compare(arguments, folder, strategies or [], seeds, budgets, jobs, resume, cascade, test)
         show, figure = [folder], figure or folder / "comparison.png"
-    _show(show, baseline, table, searched, figure, as_json)
+    _show(show, baseline, figure, as_json)
 
 
 def _compare(
@@ -281,20 +274,12 @@ def _duration(seconds: float) -> str:
 def _show(
     folders: Sequence[Path],
     baseline: str | None,
-    table: str | None,
-    searched: str | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    from groupnas.cli.tables import print_table
     from groupnas.comparison import read_comparison
-    from groupnas.comparison.tables import paper_table
 
     found = [read_comparison(folder, baseline) for folder in folders]
-    if table is not None:
-        rows = paper_table(table, found, searched)
-        print(json.dumps(rows, indent=2)) if as_json else print_table(rows, numbers=True)
-        return
     if as_json:
         told = [comparison.to_dict() for comparison in found]
         print(json.dumps(told[0] if len(told) == 1 else told, indent=2))

@@ -1,11 +1,11 @@
-"""Comparisons as tables: our own, and Tables VII to X in the PicassoNet paper's layout."""
+"""Comparisons as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from groupnas.comparison.statistics import Difference
-from groupnas.comparison.summary import Cell, Comparison, Row, Spread
+from groupnas.comparison.summary import Comparison, Row, Spread
 from groupnas.errors import InputError
 
 Table = list[list[str]]  # a header, then rows
@@ -14,8 +14,6 @@ NOTE = (
     "photos and seeds, bootstrap over photos, Student's over seeds. *: the first and the last "
     "leave out 0."
 )
-_CONTROLS = ("even", "random", "manual", "ungrouped", "separate")
-_FLGC = "flgc"
 _MEGA = 1e6
 
 
@@ -109,132 +107,6 @@ def search_table(comparison: Comparison) -> Table:
             for cost in comparison.searches
         ),
     ]
-
-
-def paper_table(
-    number: str, comparisons: Sequence[Comparison], searched: str | None = None
-) -> Table:
-    """A table of the PicassoNet paper, made of comparisons at their first budget.
-
-    VII: operations of each part where searches began and where they ended. VIII: of the searched
-    grouping, a row for each comparison. IX: searched, manual and random groupings. X: separate
-    networks, no grouping, even and searched, with changes relative to the first. Operations are
-    millions in torchstat's convention; errors are on the test faces if those were scored, else on
-    the held-out ones. All numbers are means over seeds.
-
-    Args:
-        number: ``"VII"``, ``"VIII"``, ``"IX"`` or ``"X"``.
-        comparisons: At least one; only VIII takes several.
-        searched: The label of the searched strategy; needed where there are several.
-
-    Raises:
-        InputError: no such table, too many comparisons, or none of the strategies that it is of.
-    """
-    if number not in _PAPER:
-        raise InputError(f"table {number!r}: choose from: {', '.join(_PAPER)}")
-    if number == "VIII":
-        return _table_viii(comparisons, searched)
-    if len(comparisons) != 1:
-        raise InputError(f"table {number}: is of one comparison, got {len(comparisons)}")
-    return _PAPER[number](comparisons[0], searched)
-
-
-def _table_vii(comparison: Comparison, searched: str | None) -> Table:
-    rows = []
-    for label in comparison.strategies:
-        if not _kind(label):
-            rows.append([f"{label}, initial", *_operations(comparison, label, "initial")])
-        rows.append([label, *_operations(comparison, label, "found")])
-    return [["grouping state", *(f"{group} (M)" for group in comparison.groups)], *rows]
-
-
-def _table_viii(comparisons: Sequence[Comparison], searched: str | None) -> Table:
-    groups = comparisons[0].groups
-    for other in comparisons:
-        if other.groups != groups:
-            raise InputError(f"{other.folder}: has groups {', '.join(other.groups)}, others do not")
-    return [
-        ["data", *(f"{group} (M)" for group in groups)],
-        *([c.task, *_operations(c, _searched(c, searched), "trained")] for c in comparisons),
-    ]
-
-
-def _table_ix(comparison: Comparison, searched: str | None) -> Table:
-    labels = [_searched(comparison, searched), *_of_kind(comparison, "manual", "random")]
-    return _errors_by_subset(comparison, labels, relative=False)
-
-
-def _table_x(comparison: Comparison, searched: str | None) -> Table:
-    labels = _of_kind(comparison, "separate", "ungrouped", "even")
-    return _errors_by_subset(comparison, [*labels, _searched(comparison, searched)], relative=True)
-
-
-_PAPER: Mapping[str, Callable[[Comparison, str | None], Table]] = {
-    "VII": _table_vii,
-    "VIII": lambda comparison, searched: _table_viii([comparison], searched),
-    "IX": _table_ix,
-    "X": _table_x,
-}
-
-
-def _errors_by_subset(comparison: Comparison, labels: Sequence[str], *, relative: bool) -> Table:
-    """Mean errors of the best-tested set: a column for each subset, the whole set the last."""
-    sets = [name for name in comparison.samples if "/" not in name]
-    name = next((s for s in sets if s.startswith("test")), sets[0] if sets else "")
-    columns = [s for s in comparison.samples if s.startswith(f"{name}/")] + [name]
-    budget = comparison.budgets[0]
-    rows: Table = []
-    first: dict[str, float] = {}
-    for label in dict.fromkeys(labels):
-        cells = [label]
-        for column in columns:
-            row = comparison.row(label, budget, column)
-            if row is None:
-                cells.append("-")
-                continue
-            mean = row.errors["mean"][0]
-            change = mean / first.setdefault(column, mean) - 1
-            cells.append(f"{mean:.2f}" + (f" ({change:+.1%})" if relative else ""))
-        rows.append(cells)
-    titles = [column.removeprefix(f"{name}/") for column in columns]
-    return [["grouping", *titles], *rows]
-
-
-def _operations(comparison: Comparison, label: str, when: str) -> list[str]:
-    """Millions of operations of every group, a mean over seeds; dashes where parts are shared."""
-    cells: list[Cell] = [c for c in comparison.cells if c.piece.strategy == label]
-    cells = [c for c in cells if c.piece.budget == comparison.budgets[0]]
-    counts = [cell.told["flops"].get(when, {}) for cell in cells]
-    return [
-        f"{sum(c[group] for c in counts) / len(counts) / _MEGA:.2f}"
-        if all(group in c for c in counts)
-        else "-"
-        for group in comparison.groups
-    ]
-
-
-def _of_kind(comparison: Comparison, *kinds: str) -> list[str]:
-    """Labels of controls, in the order of the kinds."""
-    return [label for kind in kinds for label in comparison.strategies if _kind(label) == kind]
-
-
-def _kind(label: str) -> str:
-    return next((kind for kind in _CONTROLS if label.startswith(kind)), "")
-
-
-def _searched(comparison: Comparison, label: str | None) -> str:
-    """The searched strategy: the one that is named, or the only one that is no baseline."""
-    if label is not None and label in comparison.strategies:
-        return label
-    others = [name for name in comparison.strategies if not _kind(name)]
-    if len(others) > 1:
-        others = [name for name in others if not name.startswith(_FLGC)]
-    if label is None and len(others) == 1:
-        return others[0]
-    raise InputError(
-        f"{comparison.folder}: --searched: name one of the finished strategies: "
-        f"{', '.join(comparison.strategies) or '(none)'}"
-    )
 
 
 def _spread(value: Spread) -> str:

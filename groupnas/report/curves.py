@@ -21,6 +21,7 @@ from groupnas.report.figure import check_suffix, save, styled
 Result = Mapping[str, Any]
 
 _SIZE = (360 / 72, 240 / 72)  # inches
+_COLUMN = (252 / 72, 210 / 72)  # a paper's column
 _UNITS = ((1e9, "billion "), (1e6, "million "), (1e3, "thousand "), (1.0, ""))
 
 
@@ -47,7 +48,7 @@ def read_curves(path: str | os.PathLike[str]) -> Result:
     return dict(result)
 
 
-def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
+def plot_curves(result: Result, path: str | os.PathLike[str], *, column: bool = False) -> Path:
     """Draw every part's error against its MACs (the paper's Fig. 2), and save it.
 
     Points are what was measured, lines the fitted error of the best shape at every cost, rings
@@ -56,6 +57,7 @@ def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
     Args:
         result: As :func:`read_curves` gives it.
         path: The picture (``.png``, ``.svg`` or ``.pdf``).
+        column: Fit a paper's column: the legend below, and no title, which the caption is.
 
     Returns:
         ``path``.
@@ -65,7 +67,7 @@ def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
     """
     check_suffix(path)
     with styled():
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=_COLUMN if column else _SIZE, layout="constrained")
         axes = figure.subplots()
         most = max(max(curve["macs"]) for curve in result["curves"].values())
         scale, word = next(unit for unit in _UNITS if most >= unit[0] or unit[0] == 1)
@@ -81,6 +83,11 @@ def plot_curves(result: Result, path: str | os.PathLike[str]) -> Path:
                 axes.plot(place, error, "o", color=colour, mfc=fill, ms=5, mew=1.2, zorder=4)
         _limit(axes, result)
         _label(axes, f"{word}MACs of the part", result["error_unit"])
+        if column:
+            figure.legend(*_signs(axes), loc="outside lower center", ncols=4, labelcolor=INK)
+        else:
+            axes.set_title("What each part gains from its operations")
+            axes.legend(*_signs(axes), loc="upper right", ncols=2, labelcolor=INK)
         return save(figure, path)
 
 
@@ -94,26 +101,23 @@ def _limit(axes: Axes, result: Result) -> None:
 
 
 def _label(axes: Axes, costs: str, unit: str) -> None:
-    axes.set_title("What each part gains from its operations")
     axes.set_xlabel(costs)
     axes.set_ylabel(f"validation error, {unit}")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _signs(axes: Axes) -> tuple[list[Any], list[str]]:
+    """What the legend holds: a line for each part, and what its marks mean."""
     parts, names = axes.get_legend_handles_labels()
     signs = [
         Line2D([], [], marker="o", ls="", color=MUTED, mfc=PAPER, ms=5, mew=1.2),
         Line2D([], [], marker="o", ls="", color=MUTED, ms=5),
         Line2D([], [], marker=".", ls="", color=MUTED, ms=4, mew=0),
     ]
-    axes.legend(
-        [*parts, *signs],
-        [*names, "even groups", "allocated", "measured"],
-        loc="upper right",
-        ncols=2,
-        labelcolor=INK,
-    )
+    return [*parts, *signs], [*names, "even groups", "allocated", "measured"]
 
 
 def _words(group: str) -> str:

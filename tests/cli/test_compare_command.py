@@ -114,11 +114,6 @@ def test_what_is_there_is_printed(folder: Path, capsys: pytest.CaptureFixture[st
     told = json.loads(capsys.readouterr().out)
     assert [row["strategy"] for row in told["rows"]] == ["even", "random"]
     assert told["task"] == "synthetic" and told["missing"] == []
-    assert call("a --table VII") == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[0][:3] == ["grouping", "state", "left_eye"] and rows[1][0] == "even"
-    assert call("a whole --table VIII --searched random --json") == 0
-    assert len(json.loads(capsys.readouterr().out)) == 3
     assert call("a --baseline random --figure a.svg") == 0
     assert "to random" in capsys.readouterr().out and (folder / "a.svg").is_file()
     shutil.rmtree(folder / "a/train/random-s0-b1")

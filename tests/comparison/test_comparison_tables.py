@@ -12,7 +12,7 @@ import yaml
 from groupnas.comparison import Comparison, read_comparison
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.tables import errors_table, paper_table, parts_table, search_table
+from groupnas.comparison.tables import errors_table, parts_table, search_table
 from groupnas.errors import InputError
 
 GROUPS = ("eye", "mouth")
@@ -120,50 +120,10 @@ def test_searches(comparison: Comparison) -> None:
     assert rows["own"] == ["40 s", "0.50", "200", "0.50"]
 
 
-def test_tables_vii_and_viii(comparison: Comparison, tmp_path: Path) -> None:
-    table = paper_table("VII", [comparison])
-    assert table[0] == ["grouping state", "eye (M)", "mouth (M)"]
-    assert ["even", "2.00", "2.10"] in table and ["ungrouped", "-", "-"] in table
-    # a control has no start of its own
-    assert table[-2:] == [["own, initial", "2.00", "2.10"], ["own", "1.33", "3.15"]]
-    assert len(table) == 1 + len(LEVELS) + 1
-    other = read_comparison(write(tmp_path / "w", {"even": 1.0, "own": 1.0}, "wflw"), draws=10)
-    assert paper_table("VIII", [comparison, other]) == [
-        ["data", "eye (M)", "mouth (M)"],
-        ["300w", "1.33", "3.15"],
-        ["wflw", "1.33", "3.15"],
-    ]
-
-
-def test_tables_ix_and_x(comparison: Comparison) -> None:
-    # on the test faces, means of two seeds; hard samples have twice the error
-    assert paper_table("IX", [comparison]) == [
-        ["grouping", "common", "challenging", "test"],
-        ["own", "1.90", "3.80", "2.85"],
-        ["manual", "2.30", "4.60", "3.45"],
-        ["random", "2.50", "5.00", "3.75"],
-    ]
-    table = paper_table("X", [comparison])
-    assert [row[0] for row in table[1:]] == ["separate", "ungrouped", "even", "own"]
-    assert table[1][3] == "3.90 (+0.0%)" and table[4][3] == "2.85 (-26.9%)"
-
-
-def test_which_one_is_searched(comparison: Comparison, tmp_path: Path) -> None:
-    levels = {"even": 1.0, "gumbel": 1.0, "flgc_quick": 1.0}
-    three = read_comparison(write(tmp_path / "3", levels), draws=10)
-    assert paper_table("VIII", [three])[1][0] == "300w"  # FLGC is the baseline, not the search
-    both = read_comparison(write(tmp_path / "4", {"gumbel": 1.0, "ours": 1.0}), draws=10)
+def test_no_baseline_no_differences(tmp_path: Path) -> None:
+    both = read_comparison(write(tmp_path / "c", {"gumbel": 1.0, "ours": 1.0}), draws=10)
     assert both.baseline is None and both.rows[0].differences == {}
     assert parts_table(both, "test", 1.0) == []
-    with pytest.raises(InputError, match="--searched: name one of the finished strategies: gumbel"):
-        paper_table("IX", [both])
-    assert paper_table("IX", [both], "ours")[1][0] == "ours"
-    with pytest.raises(InputError, match="--searched"):
-        paper_table("IX", [both], "other")
-    with pytest.raises(InputError, match="table IX: is of one comparison, got 2"):
-        paper_table("IX", [both, both])
-    with pytest.raises(InputError, match="table 'XI': choose from: VII, VIII, IX, X"):
-        paper_table("XI", [both])
 
 
 def test_all_of_it_is_json(comparison: Comparison) -> None:
