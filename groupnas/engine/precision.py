@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Precision = Literal["float32", "bfloat16"]
 
 
-def forward(network: nn.Module, x: Tensor, precision: Precision) -> Tensor:
+def forward(network: Callable[[Tensor], Tensor], x: Tensor, precision: Precision) -> Tensor:
     """A network's answer, float32, computed in a precision; gradients flow through it.
 
     In ``bfloat16`` convolutions and linear layers compute with half as many bits (PyTorch's
@@ -25,5 +26,5 @@ def forward(network: nn.Module, x: Tensor, precision: Precision) -> Tensor:
     if precision == "float32":
         return network(x)
     with torch.autocast(x.device.type, dtype=torch.bfloat16):
-        answer: Tensor = network(x)
+        answer = network(x)
     return answer.float()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.func import functional_call
 from groupnas.accountant import flops
 from groupnas.engine.job import Means, Record, check_finite
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.grouping import Grouping
@@ -172,7 +174,7 @@ class BilevelSearch(SearchJob):
     def _weight_step(self, sums: Means, batch: Batch | None = None) -> None:
         """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
         x, target = batch or self._next_batch(self.train_stream)
-        loss = self.task.loss(self.net(x), target)
+        loss = self.task.loss(forward(self.net, x, self.strategy.precision), target)
         sums.add("train_loss", check_finite(loss, "training"))
         gradients = torch.autograd.grad(loss, self._weights)
         _step(self._weight_optimizer, self._weights, list(gradients))
@@ -195,7 +197,10 @@ class BilevelSearch(SearchJob):
     ) -> Tensor:
         """The task's loss; with ``changes``, of the net with other weights and buffers."""
         x, target = batch
-        predicted = self.net(x) if changes is None else functional_call(self.net, changes, (x,))
+        net: Any = self.net
+        if changes is not None:
+            net = partial(functional_call, self.net, changes)
+        predicted = forward(net, x, self.strategy.precision)
         if sums is not None:
             with torch.no_grad():
                 sums.add("error", self.task.errors(predicted, target).mean(dim=0))

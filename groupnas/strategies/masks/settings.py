@@ -68,6 +68,8 @@ class MaskSearch(Strategy):
         masks: The masks' settings.
         penalty: Weight, in the masks' loss, of squared ln(expected cost / limit), summed over the
             budget's limits; needs a budget. The grouping found is scaled to meet that anyway.
+        precision: What the supernet computes in while it is trained; see
+            :func:`groupnas.engine.precision.forward`.
     """
 
     algorithm: Literal["masks"] = "masks"
@@ -81,6 +83,7 @@ class MaskSearch(Strategy):
     weights: Optimizer
     masks: Masks
     penalty: Weight = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def _levels_agree(self) -> MaskSearch:
