@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,12 @@ def write_bench(file: Path) -> Path:
     told = {"machine": "a machine", "runtime": "onnxruntime 1", "unit": "ms per call", "rows": rows}
     file.write_text(json.dumps({"runs": [told]}))
     return file
+
+
+@pytest.fixture(scope="session")
+def runs() -> ModuleType:
+    """The writers above."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture(scope="session")

@@ -16,19 +16,6 @@ from groupnas.errors import InputError
 from groupnas.report.paper import render
 
 
-@pytest.fixture(scope="session")
-def runs() -> ModuleType:
-    """The writers of runs beside this file."""
-    import importlib.util
-
-    path = Path(__file__).with_name("conftest.py")
-    spec = importlib.util.spec_from_file_location("paper_runs", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def here(name: str, given: Sequence[Path], **options: Any) -> list[dict[str, str]]:
     """The measured rows, of the CSV."""
     rows = csv.DictReader(io.StringIO(render(name, given, "csv", **options)))
