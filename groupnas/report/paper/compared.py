@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -206,11 +207,17 @@ def _protocol_notes(
 
 def _convention(question: Question, data: str, protocol: Protocol) -> str:
     """That the figures of the paper add up to less than any count of its Table II."""
-    space = load_space(f"picasso_local:{protocol.points}")
-    ours = flops(space, Grouping.even(space), CONVENTION).total / _MEGA
+    ours = _even_total(protocol.points) / _MEGA
     row = next((r for r in question.published.rows if r.key == data), question.published.rows[0])
     theirs = sum(map(float, row.texts))
     return (
         f"counted as {CONVENTION} does on our reading of Table II: even groups add up to "
         f"{ours:.2f} M, the paper's figures to {theirs:.2f} M"
     )
+
+
+@lru_cache
+def _even_total(points: int) -> int:
+    """Operations of the local network of a markup, in even groups."""
+    space = load_space(f"picasso_local:{points}")
+    return flops(space, Grouping.even(space), CONVENTION).total

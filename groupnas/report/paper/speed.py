@@ -31,7 +31,7 @@ def plot_speed(definition: FigureDefinition, runs: Runs, path: Path, width: floa
         for row in table.rows:
             accuracy, time, giga = map(float, row.texts)
             _circle(axes, (time, accuracy, giga), row.label[0], PAPER, _PUBLISHED)
-        auc, latency, machine = _measured(definition, runs)
+        auc, latency, machine = measured(definition, runs)
         missing = [
             name
             for name, figure_ in ((f"AUC on {definition.data}", auc), ("time", latency))
@@ -53,8 +53,13 @@ def plot_speed(definition: FigureDefinition, runs: Runs, path: Path, width: floa
     save(figure, path)
 
 
-def _measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, float | None, str]:
-    """AUC on the test faces of the figure's data, milliseconds, and where those were measured."""
+def measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, float | None, str]:
+    """What our own circle shows.
+
+    Returns:
+        AUC on all test faces of the figure's data, milliseconds of the model that timings call
+        ``cascade``, and where those were measured; ``None`` where no run has it.
+    """
     aucs = [
         one.told["scores"]["full"]["cascade"]["auc"]
         for one in runs.evaluations
