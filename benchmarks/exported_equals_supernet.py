@@ -21,7 +21,7 @@ from torch import nn
 
 from groupnas import Grouping, LayoutPlanner, Supernet, derive, export_onnx, load_space
 from groupnas.cli.tables import print_table
-from groupnas.latency.onnx_tools import open_session
+from groupnas.onnx_tools import open_session
 
 SPACES = ("picasso_local", "groupbench", "examples/three_parts.yaml")
 

@@ -22,8 +22,8 @@ from groupnas.cli.tables import print_table
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.latency import LatencyTable
-from groupnas.latency.onnx_tools import open_session
 from groupnas.latency.timing import time_side_by_side
+from groupnas.onnx_tools import open_session
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace
 

@@ -27,7 +27,7 @@ from groupnas.cli.tables import print_table
 from groupnas.deploy.bench import bench, named
 from groupnas.deploy.bench_inputs import Given, draw_feed, read_ports
 from groupnas.files import write_text
-from groupnas.latency.onnx_tools import import_onnx, import_runtime, open_session
+from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 
 SIZES = (256, 512, 1024)  # of square matrices
 CONVOLUTIONS = {  # channels in, out, kernel, groups, side

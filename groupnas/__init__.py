@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from groupnas.comparison.compare import compare as compare
     from groupnas.deploy.export import export_onnx as export_onnx
     from groupnas.deploy.planner import LayoutPlanner as LayoutPlanner
+    from groupnas.deploy.quantise import quantise_onnx as quantise_onnx
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
     from groupnas.errors import InputError as InputError
@@ -34,6 +35,7 @@ _HOMES = {
     "flops": "groupnas.accountant",
     "search": "groupnas.engine.search",
     "load_strategy": "groupnas.engine.strategy",
+    "quantise_onnx": "groupnas.deploy.quantise",
     "load_space": "groupnas.spaces.space",
 }
 

@@ -16,6 +16,7 @@ FLOORS = (
     ("_version",),
     ("errors",),
     ("files",),
+    ("onnx_tools",),
     ("palette",),
     ("schema",),
     ("task",),

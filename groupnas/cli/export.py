@@ -129,7 +129,7 @@ def export(
     elif data is not None or data_root is not None or allow_partial or limit is not None:
         raise InputError("--data, --data-root, --allow-partial and --limit go with --int8")
 
-    from groupnas.latency.onnx_tools import import_onnx, import_runtime
+    from groupnas.onnx_tools import import_onnx, import_runtime
 
     import_onnx(), import_runtime()
     if calibration is not None:

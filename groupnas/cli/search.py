@@ -65,8 +65,8 @@ def search(
     measure: Annotated[
         str | None,
         Parameter(
-            help="What the budget counts: mac, params, latency, or the .json file of a latency table "
-            "(`groupnas bench --table`); else as the strategy says."
+            help="What the budget counts: mac, params, latency, or the .json file of a latency "
+            "table (`groupnas bench --table`); else as the strategy says."
         ),
     ] = None,
     multiple: Annotated[

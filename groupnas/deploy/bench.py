@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.bench_inputs import Given, check_given, draw_feed, fixed_batch, read_ports
 from groupnas.errors import InputError
-from groupnas.latency.onnx_tools import import_runtime, open_session
 from groupnas.latency.timing import Timing, machine, time_side_by_side
+from groupnas.onnx_tools import import_runtime, open_session
 
 _REST_MS = 50.0  # until the threads of the model before sleep
 _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the last one left it

@@ -13,7 +13,7 @@ import torch
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.latency.onnx_tools import import_onnx
+from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 
 OPSET = 18  # the oldest that has all operators; runtimes on phones lag behind

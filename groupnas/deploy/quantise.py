@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.latency.onnx_tools import import_onnx, import_runtime, open_session
+from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 
 Batch = NDArray[np.float32]
 PRODUCTS = ("Conv", "Gemm", "MatMul")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from groupnas.latency.kernel import Format, Kernel
-from groupnas.latency.onnx_tools import import_onnx
 from groupnas.latency.table import Pass
+from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.layer import Activation, Layer
 
 BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators

@@ -18,10 +18,10 @@ import numpy as np
 from groupnas.latency.graphs import BLOCKED, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
-from groupnas.latency.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.latency.regimes import work_of
 from groupnas.latency.table import KernelPoint, LatencyFile, LatencyTable, Pass, PassPoint
 from groupnas.latency.timing import machine, time_side_by_side
+from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.spaces.space import SearchSpace
 
 

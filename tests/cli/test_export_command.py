@@ -12,7 +12,7 @@ import torch
 import groupnas as gn
 from groupnas.cli import main
 from groupnas.grouping import Grouping
-from groupnas.latency.onnx_tools import open_session
+from groupnas.onnx_tools import open_session
 from groupnas.spaces.derive import build
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.tasks.landmarks.markup import MARKUPS

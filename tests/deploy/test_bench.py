@@ -23,8 +23,8 @@ from groupnas.deploy.bench_inputs import (
     read_ports,
 )
 from groupnas.errors import InputError
-from groupnas.latency.onnx_tools import open_session
 from groupnas.latency.timing import Timing
+from groupnas.onnx_tools import open_session
 
 Make = Callable[..., Path]
 NOTHING = Given({}, {})

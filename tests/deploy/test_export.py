@@ -14,7 +14,7 @@ import groupnas as gn
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.latency.onnx_tools import open_session
+from groupnas.onnx_tools import open_session
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet

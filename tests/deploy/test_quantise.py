@@ -15,7 +15,7 @@ from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.latency.onnx_tools import open_session
+from groupnas.onnx_tools import open_session
 from groupnas.spaces import load_space
 from groupnas.spaces.derive import build
 

@@ -14,8 +14,8 @@ from groupnas.latency import measure as module
 from groupnas.latency.graphs import BLOCKED, FLOOD, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import padded_kernel
-from groupnas.latency.onnx_tools import open_session
 from groupnas.latency.regimes import regime_of
+from groupnas.onnx_tools import open_session
 
 onnx = pytest.importorskip("onnx")
 

@@ -21,7 +21,7 @@ from groupnas.deploy.cascade.runtime import FORMAT, KIND
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.files import atomic_path
-from groupnas.latency.onnx_tools import import_onnx
+from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from groupnas.errors import InputError
-from groupnas.latency.onnx_tools import import_onnx
+from groupnas.onnx_tools import import_onnx
 
 OPSET, IR = 18, 8  # the opset of groupnas.deploy.export
 FLOAT, INT, BYTE = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8)

@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.onnx_tools import open_session
 from groupnas.tasks.landmarks.located import Located, Points, check_faces
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class OnnxCascade:
             InputError: ONNX Runtime is not installed, or the file cannot be read, is no cascade of
                 groupnas, or of a format that this version does not know.
         """
-        session = _session(path, threads)
+        session = open_session(path, threads)
         about = session.get_modelmeta().custom_metadata_map
         if about.get("groupnas.kind") != KIND:
             raise InputError(f"{path}: is not a cascade that groupnas exported")
@@ -97,25 +97,3 @@ class OnnxCascade:
             for number in (0, 1)
         )
         return Located(points, initial)
-
-
-def _session(path: str | os.PathLike[str], threads: int) -> Any:
-    # Not groupnas.latency.onnx_tools: its package knows more than an embedded device has
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError as error:
-        raise InputError(
-            "onnxruntime is missing; get it with: pip install 'groupnas[onnx]'"
-        ) from error
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    try:
-        return runtime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's exceptions have no common base but this
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{os.fspath(path)}: ONNX Runtime cannot run it: {reason}") from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.cascade.graph import BYTE, FLOAT, INT, Graph
 from groupnas.deploy.cascade.resample import ENOUGH, STRIP, cut_squares, plan_sampling
-from groupnas.latency.onnx_tools import open_session
+from groupnas.onnx_tools import open_session
 from groupnas.tasks.landmarks.crops import cut_square
 
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
