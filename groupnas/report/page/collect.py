@@ -1,0 +1,69 @@
+"""Run folders of every kind, read for a page without ever failing on what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
+from groupnas.errors import InputError
+from groupnas.report.page.cascades import MODEL, collect_cascade
+from groupnas.report.page.comparisons import collect_comparison
+from groupnas.report.page.evaluations import SCORES, collect_evaluation
+from groupnas.report.page.model import Run
+from groupnas.report.page.reading import Reader
+from groupnas.report.page.runs import collect_search, collect_training
+
+
+def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
+    """What the run folders hold, each read as far as it goes.
+
+    Args:
+        paths: Folders of searches, trainings, cascades, comparisons and evaluations.
+
+    Raises:
+        InputError: no folder, or one that holds no run of any kind.
+    """
+    if not paths:
+        raise InputError("report: expected at least one run folder")
+    folders = list(dict.fromkeys(Path(path) for path in paths))
+    names = _names(folders)
+    return tuple(_collect(path, name) for path, name in zip(folders, names, strict=True))
+
+
+def _collect(path: Path, name: str) -> Run:
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise InputError(f"{path}: {what}; report reads run folders")
+    reader = Reader(path)
+    if (path / "train").is_dir() and (path / "search").is_dir():
+        return collect_comparison(reader, name)
+    if reader.has(MODEL) or any(reader.inside(s).has(CONFIG) for s in ("global", "local")):
+        return collect_cascade(reader, name)
+    if reader.has(SCORES):
+        return collect_evaluation(reader, name)
+    if reader.has(INITIAL):
+        return collect_search(reader, name)
+    if reader.has(HISTORY) or reader.has(RESULT) or reader.has(FOUND):
+        return collect_training(reader, name)
+    if reader.has(CONFIG):  # begun, and killed before anything else was written
+        config = reader.config()
+        if "recipe" in config:
+            return collect_cascade(reader, name)
+        if "strategies" in config:
+            return collect_comparison(reader, name)
+        return collect_search(reader, name)
+    raise InputError(
+        f"{path}: holds no run; expected the folder of a search, train, compare or eval"
+    )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(folder) for folder in folders]

@@ -1,0 +1,132 @@
+"""A comparison of strategies: its tables, every search's grouping, and errors of all samples."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.engine.run_folder import FOUND, INITIAL
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.report.page.command import compare_command
+from groupnas.report.page.model import Cost, Curve, Run, Score
+from groupnas.report.page.networks import find_space, network
+from groupnas.report.page.reading import Reader, mapping
+from groupnas.report.page.runs import described
+
+_DRAWS = 1000  # of the bootstrap: the page shows means, not intervals
+
+
+def collect_comparison(reader: Reader, name: str) -> Run:
+    """A comparison's folder, finished or not."""
+    config = reader.config()
+    found: Comparison | None = None
+    try:
+        found = read_comparison(reader.path, draws=_DRAWS)
+    except InputError as error:
+        reader.note("", f"errors and costs are left out: {error}")
+    groupings = _groupings(reader, config)
+    space = find_space(config, reader) if groupings else None
+    drawn = network(groupings, space)
+    words, files = compare_command(config, reader.path)
+    return Run(
+        name=name,
+        folder=str(reader.path),
+        kind="comparison",
+        state=_state(found),
+        finished=found is not None and bool(found.cells) and not found.missing,
+        groups=drawn.groups if drawn else (found.groups if found else ()),
+        network=drawn,
+        costs=_costs(found) if found else (),
+        scores=_scores(found) if found else (),
+        curves=_curves(found) if found else (),
+        command=words,
+        files=files,
+        **_noted(reader, config, found),
+    )
+
+
+def _noted(reader: Reader, config: dict[str, Any], found: Comparison | None) -> dict[str, Any]:
+    if found and found.missing:
+        resume = shlex.join(["groupnas", "compare", "--resume", "--out", str(reader.path)])
+        some = ", ".join(map(str, found.missing[:3])) + (" …" if len(found.missing) > 3 else "")
+        reader.note("", f"{len(found.missing)} trainings are missing ({some}); to go on: {resume}")
+    return described(config, reader)
+
+
+def _state(found: Comparison | None) -> str:
+    if found is None:
+        return "Its results cannot be read."
+    done = len(found.cells)
+    if found.missing:
+        return f"Not finished: {done} of {done + len(found.missing)} networks are trained."
+    return f"Finished: {done} networks of {len(found.strategies)} strategies are trained."
+
+
+def _groupings(reader: Reader, config: Mapping[str, Any]) -> list[tuple[str, Grouping]]:
+    """The start that searches share, then what each found."""
+    labels, seeds = mapping(config.get("strategies")), config.get("seeds")
+    found: list[tuple[str, Grouping]] = []
+    for label in labels:
+        for seed in seeds if isinstance(seeds, list) else []:
+            inside = reader.inside(f"search/{label}-s{seed}")
+            start = inside.grouping(INITIAL) if not found else None
+            if start is not None:
+                found.append(("initial", start))
+            ended = inside.grouping(FOUND)
+            if ended is not None:
+                found.append((f"{label}, seed {seed}", ended))
+    return found
+
+
+def _costs(found: Comparison) -> tuple[Cost, ...]:
+    """Costs of each strategy's networks at each budget, a mean over seeds."""
+    tables: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in found.cells:
+        title = cell.piece.strategy
+        if len(found.budgets) > 1:
+            title += f" at {cell.piece.budget:g}"
+        tables.setdefault(title, []).append(mapping(cell.told.get("costs")))
+    return tuple(
+        Cost(network=title, macs=_mean(told, "mac"), params=_mean(told, "params") or None)
+        for title, told in tables.items()
+    )
+
+
+def _mean(tables: list[Mapping[str, Any]], measure: str) -> dict[str, float]:
+    rows = [mapping(table.get(measure)) for table in tables]
+    parts = [part for part in rows[0] if all(part in row for row in rows)]
+    return {part: float(np.mean([row[part] for row in rows])) for part in parts}
+
+
+def _scores(found: Comparison) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            samples=row.samples,
+            network=row.strategy + (f" at {row.budget:g}" if len(found.budgets) > 1 else ""),
+            count=row.count,
+            unit=row.unit,
+            errors={part: mean for part, (mean, _) in row.errors.items()},
+        )
+        for row in found.rows
+    )
+
+
+def _curves(found: Comparison) -> tuple[Curve, ...]:
+    """Errors of the samples, those of all seeds together."""
+    pooled: dict[tuple[str, str, str], list[Any]] = {}
+    for cell in found.cells:
+        network = cell.piece.strategy
+        if len(found.budgets) > 1:
+            network += f" at {cell.piece.budget:g}"
+        for samples, errors in cell.errors.items():
+            key = (samples, network, errors.unit)
+            pooled.setdefault(key, []).append(errors.table()[:, -1])
+    return tuple(
+        Curve(samples=samples, network=network, unit=unit, errors=np.concatenate(tables).tolist())
+        for (samples, network, unit), tables in pooled.items()
+    )

@@ -1,0 +1,129 @@
+"""Groupings of a run, and what the layers of its space cost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from groupnas.accountant import count_operations, flops
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
+from groupnas.report.page.reading import Reader, mapping
+from groupnas.spaces.space import SearchSpace, load_space
+
+
+def find_space(config: Mapping[str, Any], reader: Reader) -> SearchSpace | None:
+    """The space that a run was made in: the file it was given, or the shipped one of that name.
+
+    Noted where there is none, or where it has changed since.
+    """
+    recorded, arguments = mapping(config.get("space")), mapping(config.get("arguments"))
+    names = [name for name in (arguments.get("space"), recorded.get("name")) if name]
+    reasons = []
+    for name in map(str, names):
+        try:
+            space = load_space(name)
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        layers = repr((space.blocks, space.groups)).encode()
+        if hashlib.sha256(layers).hexdigest() == recorded.get("fingerprint"):
+            return space
+        reasons.append(f"{name} is not the space of this run any more")
+    reason = reasons[0] if reasons else "config.yaml names none"
+    reader.note("", f"MACs of layers are left out, since the search space was not found: {reason}")
+    return None
+
+
+def network(
+    groupings: Sequence[tuple[str, Grouping]],
+    space: SearchSpace | None,
+    records: Sequence[Mapping[str, Any]] = (),
+) -> Network | None:
+    """What the Tetris plot shows; ``None`` without a grouping.
+
+    Args:
+        groupings: Titles and groupings of the same groups, the run's start first.
+        space: For what layers cost.
+        records: Epochs; those with ``sizes`` make the slider.
+    """
+    if not groupings:
+        return None
+    start = groupings[0][1]
+    alike = [(title, found) for title, found in groupings if found.groups == start.groups]
+    timeline = [
+        (int(record["epoch"]), sizes)
+        for record in records
+        if (sizes := _sizes(record.get("sizes"), start)) is not None
+    ]
+    return Network(
+        space=start.space,
+        groups=start.groups,
+        divisions=tuple(
+            Division(title=title, sizes=sizes_of(found), moved=_moved(found, start))
+            for title, found in alike
+        ),
+        epochs=tuple(epoch for epoch, _ in timeline),
+        timeline=tuple(sizes for _, sizes in timeline),
+        layers=_layers(space) if space and space.groups == start.groups else (),
+        fixed=_fixed(space) if space and space.groups == start.groups else None,
+    )
+
+
+def sizes_of(grouping: Grouping) -> dict[str, tuple[int, ...]]:
+    """Channels of every group in every unit."""
+    return {unit: tuple(counts.values()) for unit, counts in grouping.counts().items()}
+
+
+def cost(title: str, space: SearchSpace | None, grouping: Grouping | None) -> Cost | None:
+    """MACs and parameters of a grouping; ``None`` where it does not fit the space."""
+    if space is None or grouping is None:
+        return None
+    try:
+        table = flops(space.fitted(grouping), grouping)
+    except InputError:
+        return None
+    return Cost(network=title, macs=table.per_group, params=table.params_per_group)
+
+
+def _moved(found: Grouping, start: Grouping) -> int | None:
+    try:
+        return found.resized(start)
+    except InputError:  # of other units or widths
+        return None
+
+
+def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
+    """An epoch's sizes, if they are of the run's units and groups."""
+    if not isinstance(recorded, Mapping) or set(recorded) != set(start.units):
+        return None
+    rows = {unit: recorded[unit] for unit in start.units}
+    for row in rows.values():
+        if not isinstance(row, list) or len(row) != len(start.groups):
+            return None
+        if not all(type(size) is int and size >= 0 for size in row):
+            return None
+    return {unit: tuple(row) for unit, row in rows.items()}
+
+
+def _layers(space: SearchSpace) -> tuple[LayerCost, ...]:
+    return tuple(
+        LayerCost(
+            name=layer.name,
+            source=layer.in_unit,
+            target=layer.out_unit,
+            factor=int(count_operations(layer, 1, 1)),
+            mixes=layer.mixes_channels,
+        )
+        for layer in space.layers
+    )
+
+
+def _fixed(space: SearchSpace) -> Sizes:
+    groups = range(len(space.groups))
+    return {
+        unit: tuple(channels.count(group) for group in groups)
+        for unit, channels in space.fixed.items()
+    }

@@ -1,0 +1,139 @@
+"""Run folders as they are found: what cannot be read becomes a note, never an exception."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from groupnas.engine.run_folder import CONFIG, HISTORY, RunFolder
+from groupnas.errors import InputError
+from groupnas.files import read_text
+from groupnas.grouping import Grouping
+from groupnas.report.page.model import Note
+
+
+class Reader:
+    """Reads the files of one folder and keeps notes of what it could not read.
+
+    Args:
+        path: The folder.
+        notes: Where notes go; another reader's, to share them.
+    """
+
+    def __init__(self, path: Path, notes: list[Note] | None = None) -> None:
+        self.path = path
+        self.notes: list[Note] = [] if notes is None else notes
+
+    def note(self, name: str, text: str) -> None:
+        """Keep a note of a file."""
+        where = str(self.path / name) if name else str(self.path)
+        self.notes.append(Note(where, text))
+
+    def inside(self, name: str) -> Reader:
+        """A reader of a folder in this one, with the same notes."""
+        return Reader(self.path / name, self.notes)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self.path / name).is_file()
+
+    def config(self) -> dict[str, Any]:
+        """``config.yaml``, or nothing."""
+        if not self.has(CONFIG):
+            self.note(CONFIG, "is missing: settings, environment and command are not known")
+            return {}
+        try:
+            return RunFolder(self.path).read_config()
+        except InputError as error:
+            self._fault(CONFIG, error)
+            return {}
+
+    def json(self, name: str, otherwise: str = "") -> dict[str, Any]:
+        """A JSON object, or nothing; ``otherwise`` is the note where the file is missing."""
+        if not self.has(name):
+            if otherwise:
+                self.note(name, f"is missing: {otherwise}")
+            return {}
+        try:
+            data = json.loads(read_text(self.path / name))
+            if not isinstance(data, dict):
+                raise ValueError("expected an object")
+            return data
+        except InputError as error:
+            self._fault(name, error)
+        except (ValueError, RecursionError) as error:
+            self.note(name, f"is damaged, and left out: {error}")
+        return {}
+
+    def grouping(self, name: str, otherwise: str = "") -> Grouping | None:
+        """A grouping, or none; ``otherwise`` is the note where the file is missing."""
+        if not self.has(name):
+            if otherwise:
+                self.note(name, f"is missing: {otherwise}")
+            return None
+        try:
+            return Grouping.load(self.path / name)
+        except InputError as error:
+            self._fault(name, error)
+            return None
+
+    def history(self) -> list[dict[str, Any]]:
+        """Records of the epochs up to the first damaged line."""
+        if not self.has(HISTORY):
+            self.note(HISTORY, "is missing: there are no epochs to show")
+            return []
+        try:
+            lines = read_text(self.path / HISTORY).splitlines()
+        except InputError as error:
+            self._fault(HISTORY, error)
+            return []
+        records: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            last = records[-1]["epoch"] if records else 0
+            epoch = record.get("epoch") if isinstance(record, dict) else None
+            if not isinstance(epoch, int) or epoch <= last:
+                self.note(HISTORY, f"line {number} is damaged: the epochs before it are shown")
+                break
+            records.append(record)
+        return records
+
+    def _fault(self, name: str, error: InputError) -> None:
+        text = " ".join(str(error).split()).removeprefix(f"{self.path / name}: ")
+        self.note(name, f"{text}; left out")
+
+
+def numbers(table: Any) -> dict[str, float]:
+    """The entries of a table that are finite numbers; nothing, if it is no table."""
+    if not isinstance(table, Mapping):
+        return {}
+    return {str(key): value for key, value in table.items() if is_number(value)}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value where it is a mapping, else nothing."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def flat(value: Any, path: str = "") -> dict[str, str]:
+    """Nested settings as dotted keys and short texts; a grouping becomes one line."""
+    if isinstance(value, Mapping) and {"groups", "units"} <= set(value):
+        return {path: f"a grouping of {len(mapping(value['units']))} units"}
+    if isinstance(value, Mapping) and value:
+        found: dict[str, str] = {}
+        for key, item in value.items():
+            found.update(flat(item, f"{path}.{key}" if path else str(key)))
+        return found
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return {path: text if len(text) <= 200 else text[:199] + "…"}

@@ -1,0 +1,129 @@
+"""One search or one training, read from its folder as far as it goes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from groupnas.engine.run_folder import FOUND, HISTORY, INITIAL, RESULT
+from groupnas.report.page.command import search_command
+from groupnas.report.page.epochs import charts, health
+from groupnas.report.page.model import Cost, Run, Score
+from groupnas.report.page.networks import cost, find_space, network
+from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
+
+
+def collect_search(reader: Reader, name: str) -> Run:
+    """A search's folder."""
+    config, records = reader.config(), reader.history()
+    result = reader.json(RESULT)
+    initial = reader.grouping(INITIAL, "the start of the search is not shown")
+    found = reader.grouping(FOUND, "no epoch had ended, so that nothing was found yet")
+    space = find_space(config, reader) if initial or found else None
+    finished = bool(result)
+    last = "found" if finished else "so far"
+    groupings = [(t, g) for t, g in (("initial", initial), (last, found)) if g is not None]
+    drawn = network(groupings, space, records)
+    if drawn and not drawn.timeline and any("channels" in record for record in records):
+        reader.note(HISTORY, "holds no sizes of units (an older groupnas wrote it): no slider")
+    words, files = search_command(config, reader.path, name)
+    unit = str(result.get("error_unit", ""))
+    return Run(
+        name=name,
+        folder=str(reader.path),
+        kind="search",
+        state=_search_state(reader, config, records, finished),
+        finished=finished,
+        groups=drawn.groups if drawn else (),
+        network=drawn,
+        costs=_search_costs(
+            result, [cost(title, space, grouping) for title, grouping in groupings]
+        ),
+        charts=charts(records, unit),
+        health=health(records, result),
+        scores=tuple(
+            Score(samples="validation", network=key, count=None, unit=unit, errors=errors)
+            for key, table in mapping(result.get("validation_errors")).items()
+            if (errors := numbers(table))
+        ),
+        command=words,
+        files=files,
+        **described(config, reader),
+    )
+
+
+def collect_training(reader: Reader, name: str) -> Run:
+    """The folder of one network's training."""
+    config, records, result = reader.config(), reader.history(), reader.json(RESULT)
+    arguments = mapping(config.get("arguments"))
+    grouping = reader.grouping(FOUND)
+    space = find_space(config, reader) if grouping and "space" in config else None
+    drawn = network([("trained", grouping)] if grouping else [], space)
+    unit, errors = str(result.get("error_unit", "")), numbers(result.get("validation_errors"))
+    priced = cost("trained", space, grouping)
+    recorded = mapping(mapping(arguments.get("costs")))
+    if priced is None and "mac" in recorded:
+        params = numbers(recorded.get("params")) or None
+        priced = Cost(network="trained", macs=numbers(recorded["mac"]), params=params)
+    score = Score(samples="validation", network="trained", count=None, unit=unit, errors=errors)
+    total = mapping(config.get("training")).get("epochs")
+    return Run(
+        name=name,
+        folder=str(reader.path),
+        kind="training",
+        state=how_far(len(records), total, bool(result)),
+        finished=bool(result),
+        groups=drawn.groups if drawn else (),
+        network=drawn,
+        costs=(priced,) if priced else (),
+        charts=charts(records, unit),
+        scores=(score,) if errors else (),
+        **described(config, reader),
+    )
+
+
+def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    """What ``config.yaml`` says of settings, environment and data, and the reader's notes."""
+    data = mapping(config.get("task"))
+    environment = {key: config[key] for key in ("versions", "device", "threads") if key in config}
+    left = {key: config[key] for key in config if key not in (*environment, "task")}
+    return {
+        "settings": flat(left) if left else None,
+        "environment": flat(environment) if environment else None,
+        "data": flat(data) if data else None,
+        "notes": tuple(reader.notes),
+    }
+
+
+def how_far(done: int, total: Any, finished: bool) -> str:
+    """How far epochs went, in a sentence."""
+    if finished:
+        return f"Finished after {done} epochs."
+    of = f" of {total}" if is_number(total) else ""
+    return f"Not finished: {done}{of} epochs are done; it was stopped or killed, or still runs."
+
+
+def _search_state(
+    reader: Reader, config: dict[str, Any], records: list[dict[str, Any]], finished: bool
+) -> str:
+    strategy = mapping(config.get("strategy"))
+    total = None
+    if is_number(strategy.get("epochs")):
+        warm = strategy.get("warmup_epochs")
+        total = strategy["epochs"] + (warm if is_number(warm) else 0)
+    text = how_far(len(records), total, finished)
+    if finished:
+        return text
+    resume = shlex.join(["groupnas", "search", "--resume", "--out", str(reader.path)])
+    reader.note(RESULT, f"is missing, since the search has not ended; to go on: {resume}")
+    return text
+
+
+def _search_costs(result: dict[str, Any], counted: Sequence[Cost | None]) -> tuple[Cost, ...]:
+    """Costs counted in the space; else the MACs that the run recorded."""
+    if found := tuple(item for item in counted if item):
+        return found
+    told = (("initial", "macs_before"), ("found", "macs_after"))
+    tables = [(title, numbers(result.get(key))) for title, key in told]
+    return tuple(Cost(network=title, macs=macs) for title, macs in tables if macs)

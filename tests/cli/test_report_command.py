@@ -1,0 +1,84 @@
+"""``groupnas report``: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from groupnas.cli.report import report
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+
+START = Grouping("x", ("a", "b"), {"one": [0, 0, 0, 1], "two": [0, 1, 1]})
+
+
+def call(*arguments: object) -> None:
+    app = App(result_action="return_value")
+    app.command(report)
+    app(["report", *map(str, arguments)], exit_on_error=False, print_error=False)
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A run that was killed behind its first epoch, and whose configuration is damaged."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    START.save(folder / "initial_grouping.json")
+    (folder / "config.yaml").write_text("space: [")
+    (folder / "history.jsonl").write_text(json.dumps({"epoch": 1, "train_loss": 2.0}) + "\n")
+    return folder
+
+
+def test_page_and_what_it_cannot_show(
+    killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(killed, "-o", tmp_path / "page")
+    *notes, page = capsys.readouterr().out.splitlines()
+    assert page == str(tmp_path / "page/index.html") and Path(page).is_file()
+    assert all(note.startswith(f"not shown: {killed}") for note in notes)
+    told = "\n".join(notes)
+    for text in ("config.yaml", "grouping.json: is missing", "result.json: is missing"):
+        assert text in told
+    html = Path(page).read_text()
+    assert "What is not shown, and why" in html and "result.json" in html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "expected one run folder or more"),
+        (["{run}"], "expected --output"),
+        (["nowhere", "-o", "page"], "nowhere: does not exist"),
+        (["{run}", "-o", "page", "--format", "csv"], "--format is of --paper"),
+    ],
+)
+def test_wrong_calls(killed: Path, arguments: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        call(*(argument.format(run=killed) for argument in arguments))
+
+
+def test_without_the_library_it_says_what_to_install(
+    killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from groupnas.report.page.render import vega
+
+    vega.cache_clear()
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(InputError, match=r"pip install 'groupnas\[report\]'"):
+        call(killed, "-o", tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_page_needs_no_torch(killed: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from groupnas.cli.report import report; from pathlib import Path\n"
+        "report([Path(sys.argv[1])], output=Path(sys.argv[2]))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(killed), str(tmp_path / "page")]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""

@@ -1,0 +1,185 @@
+"""Cascades, comparisons, evaluations and single trainings, read for a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from groupnas.accountant import flops
+from groupnas.comparison.samples import SampleErrors
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.report.page import collect
+from groupnas.report.page.model import Run
+from groupnas.spaces import SearchSpace
+
+TRAINED = {"epoch": 1, "train_loss": 2.0, "validation": {"circle": 3.0, "mean": 3.0}}
+
+
+def read(path: Path) -> Run:
+    (run,) = collect([path])
+    return run
+
+
+def write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dump = yaml.safe_dump if path.suffix == ".yaml" else json.dumps
+    path.write_text(dump(value) + ("\n" if path.suffix == ".jsonl" else ""))
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Path:
+    """Three faces, one of them in a subset, and a picture of the worst."""
+    folder = tmp_path / "scored"
+    score = {"faces": 3, "nme": 4.0, "parts": {"nose": 2.0, "mouth": 6.0}}
+    told = {"model": "my model", "data": "300w", "split": "test", "faces": 3, "allow_partial": True}
+    told |= {"normaliser": "interocular", "threshold": 0.1}
+    told |= {"scores": {"full": {"cascade": score}, "hard": {"cascade": {**score, "faces": 1}}}}
+    write(folder / "scores.json", told)
+    lines = ["face,cascade_nme,cascade_nose", "a,5.0,1", "b,1.0,2", "c,6.0,3"]
+    (folder / "faces.csv").write_text("\n".join(lines))
+    Image.new("RGB", (2400, 100), "red").save(folder / "worst.png")
+    return folder
+
+
+def test_evaluation(evaluation: Path) -> None:
+    run = read(evaluation)
+    assert run.kind == "evaluation" and run.groups == ("nose", "mouth")
+    assert [(score.samples, score.count) for score in run.scores] == [
+        ("300w test", 3),
+        ("300w test/hard", 1),
+    ]
+    assert run.scores[0].errors == {"nose": 2.0, "mouth": 6.0, "mean": 4.0}
+    assert [face.name for face in run.best] == ["b", "a", "c"]
+    assert [face.name for face in run.worst] == ["c", "a", "b"]
+    assert list(run.curves[0].errors) == [5.0, 1.0, 6.0]
+    assert run.command[:4] == ("groupnas", "eval", "--model", "my model")
+    assert "--allow-partial" in run.command
+    (picture,) = run.pictures  # best.png is not there, which is said
+    assert ["best.png" in note.where for note in run.notes] == [True]
+    content = base64.b64decode(picture.uri.removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(content)).size == (1200, 50)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "face\n", "face,cascade_nme\na,b\n", "cascade_nme\n1\n", "a\x00"]
+)
+def test_damaged_faces_are_left_out(evaluation: Path, text: str) -> None:
+    (evaluation / "faces.csv").write_text(text)
+    (evaluation / "worst.png").write_bytes(b"no picture")
+    run = read(evaluation)
+    assert not run.curves and not run.worst and not run.pictures and len(run.scores) == 2
+    assert {Path(note.where).name for note in run.notes} == {"faces.csv", "best.png", "worst.png"}
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> Path:
+    """Two strategies, one seed, one network each; ``gumbel`` is not trained yet."""
+    folder = tmp_path / "compared"
+    config = yaml.safe_load((searched / "config.yaml").read_text())
+    settings = {"even": {"format": 1, "algorithm": "even", "title": "Even"}}
+    told = {key: config[key] for key in ("space", "task", "device", "versions")}
+    told |= {"groups": list(shapes_space.groups), "measure": "mac", "tolerance": 0.01}
+    told |= {"strategies": {**settings, "own": config["strategy"]}, "seeds": [0], "budgets": [1.0]}
+    told |= {"arguments": {"recipe": "300w:quick", "space": config["arguments"]["space"]}}
+    write(folder / "config.yaml", told)
+    for label in ("even", "own"):
+        shutil.copytree(searched, folder / f"search/{label}-s0")
+    groups = len(shapes_space.groups)
+    SampleErrors(
+        errors=np.arange(2.0 * groups).reshape(2, groups),
+        groups=shapes_space.groups,
+        weights=np.ones(groups),
+        sources=np.array(["a", "b"]),
+        unit="px",
+    ).save(folder / "train/even-s0-b1/errors-validation.npz")
+    costs = {"mac": dict.fromkeys(shapes_space.groups, 5)}
+    cell = {"costs": costs, "errors": {"validation": {}}, "steps": 3, "seconds": 1.0}
+    write(folder / "train/even-s0-b1/cell.json", {"strategy": "even", **cell})
+    return folder
+
+
+def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
+    run = read(comparison)
+    assert run.kind == "comparison" and not run.finished
+    assert run.state == "Not finished: 1 of 2 networks are trained."
+    (note,) = run.notes
+    assert "1 trainings are missing (train own-s0-b1)" in note.text
+    assert run.network is not None
+    titles = [division.title for division in run.network.divisions]
+    assert titles == ["initial", "even, seed 0", "own, seed 0"]
+    assert run.costs[0].macs == dict.fromkeys(shapes_space.groups, 5.0)
+    assert run.scores[0].errors["mean"] == pytest.approx((2 * len(shapes_space.groups) - 1) / 2)
+    assert len(run.curves[0].errors) == 2
+    # Settings that no shipped file has go into a file of their own.
+    assert list(run.files or {}) == ["own-strategy.yaml"]
+    at = run.command.index("--strategies")
+    assert run.command[at : at + 5] == ("--strategies", "even", "own-strategy.yaml", "--seeds", "1")
+
+
+def test_damaged_comparison_shows_its_groupings(comparison: Path) -> None:
+    (comparison / "train/even-s0-b1/cell.json").write_text("{")
+    run = read(comparison)
+    assert run.network is not None and not run.scores and "cannot be read" in run.state
+    assert "cell.json: is damaged" in run.notes[0].text
+
+
+def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> None:
+    folder, space = tmp_path / "cascade", shapes_space
+    written = space.file.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    stage: dict[str, Any] = {"name": space.name, "space": written}
+    stage["grouping"] = Grouping.even(space).to_dict()
+    score = {"faces": 9, "nme": 3.5, "parts": {"nose": 2.5}}
+    told = {"data": "300w", "split": "validation", "scores": {"full": {"cascade": score}}}
+    card = {"local_stage": stage, "scores": {"validation": told}, "trained": {"data": "300w"}}
+    arguments = {"recipe": "300w:quick", "grouping": "it's mine.json", "seed": 3}
+    write(folder / "config.yaml", {"arguments": arguments, "recipe": {"format": 1}})
+    write(folder / "local/config.yaml", {"training": {"epochs": 4}, "task": {"name": "300w"}})
+    write(folder / "local/history.jsonl", TRAINED)
+    unfinished = read(folder)
+    assert unfinished.state == (
+        "The model is not written yet. Local stage: Not finished: 1 of 4 epochs are done; it was "
+        "stopped or killed, or still runs."
+    )
+    assert f"groupnas train --resume --out {folder}" in unfinished.notes[0].text
+    shutil.copytree(searched, folder / "search")
+    write(folder / "model.json", card)
+    run = read(folder)
+    assert run.kind == "cascade" and run.finished and run.groups == space.groups
+    assert run.costs[0].macs == flops(space, Grouping.even(space)).per_group
+    assert run.scores[0].errors == {"nose": 2.5, "mean": 3.5}
+    assert {chart.title.split(":")[0] for chart in run.charts} == {"search", "local"}
+    assert run.command[4:6] == ("--grouping", "it's mine.json")
+    assert run.data == {"name": "300w", "data": "300w"}
+
+
+def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
+    stage = {"name": "x", "space": {"format": 99}, "grouping": {}}
+    write(tmp_path / "run/model.json", {"local_stage": stage})
+    run = read(tmp_path / "run")
+    assert not run.costs and any("local_stage: " in note.text for note in run.notes)
+
+
+def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
+    config = yaml.safe_load((searched / "config.yaml").read_text())
+    write(tmp_path / "t/config.yaml", {**config, "training": {"epochs": 6}})
+    write(tmp_path / "t/history.jsonl", TRAINED)
+    shutil.copy(searched / "grouping.json", tmp_path / "t/grouping.json")
+    run = read(tmp_path / "t")
+    assert run.kind == "training" and "1 of 6" in run.state
+    assert run.costs[0].network == "trained" and run.groups == shapes_space.groups
+
+
+def test_empty_folders_of_stages_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / "global").mkdir()
+    with pytest.raises(InputError, match="holds no run"):
+        collect([tmp_path])

@@ -1,0 +1,198 @@
+"""What is read of a search's folder: complete, killed, damaged, and from older versions."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from groupnas.accountant import flops
+from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.report.page import collect
+from groupnas.report.page.collect import _names
+from groupnas.report.page.model import Network, Run
+from groupnas.spaces import SearchSpace
+
+FILES = ("config.yaml", "history.jsonl", "result.json", "grouping.json", "initial_grouping.json")
+
+
+def read(path: Path) -> Run:
+    (run,) = collect([path])
+    return run
+
+
+def drawn(run: Run) -> Network:
+    assert run.network is not None
+    return run.network
+
+
+def test_complete_run_has_nothing_to_complain_of(searched: Path, shapes_space: SearchSpace) -> None:
+    run = read(searched)
+    assert (run.kind, run.finished, run.notes) == ("search", True, ())
+    assert run.state == "Finished after 3 epochs." and run.name == "shapes-run"
+    assert run.groups == shapes_space.groups
+    assert [score.network for score in run.scores] == ["constant", "supernet", "derived"]
+    assert run.data and set(run.data) == {"name", "samples", "fingerprint"}
+    assert run.environment and {"versions.torch", "device", "threads"} <= set(run.environment)
+    assert run.settings and run.settings["strategy.algorithm"] == "masks"
+    titles = [chart.title for chart in run.charts]
+    assert "Loss" in titles and "MACs of each part" in titles
+
+
+def test_the_slider_ends_with_what_was_found(searched: Path) -> None:
+    network = drawn(read(searched))
+    found = Grouping.load(searched / "grouping.json")
+    assert network.epochs == (1, 2, 3)
+    assert [division.title for division in network.divisions] == ["initial", "found"]
+    counted = {
+        unit: tuple(channels.count(group) for group in range(len(found.groups)))
+        for unit, channels in found.assignments.items()
+    }
+    assert network.timeline[-1] == counted == network.divisions[-1].sizes
+    assert network.timeline[0] == network.divisions[0].sizes  # warm-up moves nothing
+
+
+def test_layers_cost_what_the_accountant_says(searched: Path, shapes_space: SearchSpace) -> None:
+    """The page multiplies factors and sizes itself: their sum must be the network's cost."""
+    run = read(searched)
+    network = drawn(run)
+    sizes = {**(network.fixed or {}), **network.divisions[-1].sizes}
+    table = flops(shapes_space, Grouping.load(searched / "grouping.json"))
+    for place, group in enumerate(network.groups):
+        macs = sum(
+            layer.factor
+            * sizes[layer.target][place]
+            * (sizes[layer.source][place] if layer.mixes else 1)
+            for layer in network.layers
+        )
+        assert macs == table.per_group[group] == run.costs[-1].macs[group]
+    assert run.costs[-1].params == table.params_per_group
+
+
+def test_killed_run_says_how_far_it_came(run_copy: Path) -> None:
+    (run_copy / "result.json").unlink()
+    lines = (run_copy / "history.jsonl").read_text().splitlines(keepends=True)
+    (run_copy / "history.jsonl").write_text("".join(lines[:2]))
+    run = read(run_copy)
+    assert not run.finished and "2 of 3 epochs" in run.state
+    (note,) = run.notes
+    assert f"groupnas search --resume --out {run_copy}" in note.text
+    assert [division.title for division in drawn(run).divisions] == ["initial", "so far"]
+
+
+def test_run_killed_before_its_first_epoch(run_copy: Path) -> None:
+    for name in ("result.json", "history.jsonl", "grouping.json"):
+        (run_copy / name).unlink()
+    run = read(run_copy)
+    assert "0 of 3 epochs" in run.state and not run.charts
+    assert {Path(note.where).name for note in run.notes} >= {"history.jsonl", "grouping.json"}
+    assert [division.title for division in drawn(run).divisions] == ["initial"]
+
+
+def test_run_from_before_sizes_were_recorded(run_copy: Path) -> None:
+    path = run_copy / "history.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        del record["sizes"]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    run = read(run_copy)
+    assert drawn(run).epochs == () and len(drawn(run).divisions) == 2
+    assert ["no slider" in note.text for note in run.notes] == [True]
+
+
+def test_damaged_line_keeps_the_epochs_before_it(run_copy: Path) -> None:
+    path = run_copy / "history.jsonl"
+    first, _, third = path.read_text().splitlines(keepends=True)
+    path.write_text(first + "{half a li\n" + third)
+    run = read(run_copy)
+    assert drawn(run).epochs == (1,)
+    assert "line 2 is damaged" in run.notes[0].text
+
+
+def test_grouping_of_another_format_is_named(run_copy: Path) -> None:
+    path = run_copy / "grouping.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
+    run = read(run_copy)
+    assert str(run.notes[0]) == f"{path}: format: expected 1, got 7; left out"
+    assert run.costs[0].network == "initial"  # what is left is shown
+
+
+def test_changed_space_is_not_counted_with(run_copy: Path) -> None:
+    config = yaml.safe_load((run_copy / "config.yaml").read_text())
+    config["space"]["fingerprint"] = "0" * 64
+    (run_copy / "config.yaml").write_text(yaml.safe_dump(config))
+    run = read(run_copy)
+    assert drawn(run).layers == ()
+    assert "is not the space of this run any more" in run.notes[0].text
+    told = json.loads((run_copy / "result.json").read_text())["macs_after"]
+    assert run.costs[-1].macs == told and run.costs[-1].params is None  # as recorded
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name, text in (
+        ("nowhere", "does not exist"),
+        ("file", "is a file"),
+        ("empty", "holds no run"),
+    ):
+        with pytest.raises(InputError, match=text):
+            collect([tmp_path / name])
+    with pytest.raises(InputError, match="at least one"):
+        collect([])
+
+
+def test_names_are_as_short_as_they_can_be() -> None:
+    assert _names([Path("/a/x/run"), Path("/a/y/run")]) == ["x/run", "y/run"]
+    assert _names([Path("/a/x"), Path("/a/y")]) == ["x", "y"]
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_whatever_is_in_a_file_it_ends_in_a_note_or_a_line(
+    run_copy: Path, data: st.DataObject, name: str
+) -> None:
+    """Bytes cut or turned over, and values of any kind under the keys that are read."""
+    path = run_copy / name
+    whole = path.read_bytes()
+    try:
+        if data.draw(st.booleans()):
+            at = data.draw(st.integers(0, len(whole) - 1))
+            path.write_bytes(whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + 2 :])
+        else:
+            path.write_text(spoiled(whole.decode(), data))
+        run = read(path.parent)
+        for chart in run.charts:
+            assert all(v is None or math.isfinite(v) for vs in chart.lines.values() for v in vs)
+    except InputError as error:
+        assert "\n" not in str(error)
+    finally:
+        path.write_bytes(whole)
+
+
+def spoiled(text: str, data: st.DataObject) -> str:
+    """The first record of a file with junk under one of its keys, at any depth."""
+    record = yaml.safe_load(text.splitlines()[0] if text.startswith('{"epoch"') else text)
+    place = record
+    while True:
+        key = data.draw(st.sampled_from(sorted(place)))
+        if not isinstance(place[key], dict) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(junk)
+    return json.dumps(record) + "\n"

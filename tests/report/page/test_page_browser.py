@@ -1,0 +1,221 @@
+"""The page in a real browser: pointer, keyboard, slider, themes, widths, print, accessibility.
+
+Skipped where Playwright, Chromium or axe is missing: ``pip install -e '.[test-browser]'`` and a
+``chromium`` on the path (or its path in GROUPNAS_CHROMIUM).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groupnas.grouping import Grouping
+from groupnas.report.page import write_page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra test-browser")
+CHROMIUM = os.environ.get("GROUPNAS_CHROMIUM") or shutil.which("chromium")
+if not CHROMIUM:
+    pytest.skip("needs chromium on the path", allow_module_level=True)
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs side by side, of which one was killed."""
+    folder = tmp_path_factory.mktemp("browser")
+    killed = shutil.copytree(searched, folder / "killed-run")
+    (killed / "result.json").unlink()
+    return write_page([searched, killed], folder / "page").page
+
+
+class Opened:
+    """A page, what its console said, and what it asked for."""
+
+    def __init__(self, browser: Any, file: Path, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(file.as_uri())
+        self.page.wait_for_selector(".plate svg")
+
+
+@pytest.fixture
+def opened(browser: Any, page_file: Path) -> Iterator[Any]:
+    made: list[Opened] = []
+
+    def open_page(**options: Any) -> Any:
+        made.append(Opened(browser, page_file, **{"viewport": DESKTOP, **options}))
+        return made[-1].page
+
+    yield open_page
+    for one in made:
+        one.context.close()
+        assert one.said == [] and one.asked == [page_file.as_uri()]
+
+
+def first(page: Any, selector: str) -> Any:
+    return page.locator(selector).first
+
+
+def test_pointer_tells_layer_part_channels_and_macs(opened: Any, searched: Path) -> None:
+    page = opened()
+    found = Grouping.load(searched / "grouping.json")
+    unit = found.units[0]
+    row = page.locator("[data-tetris='0'] .row").first
+    assert row.locator(".unit").text_content() == unit
+    row.locator(".cell").nth(1).hover()
+    tip = page.locator("#tip").text_content()
+    channels = found.assignments[unit]
+    share = 100 * channels.count(1) / len(channels)
+    assert f"{unit} · {found.groups[1]}" in tip and "MACs" in tip and "in stem" in tip
+    assert f"{channels.count(1)} of {len(channels)} channels ({share:.1f} %)" in tip
+    page.mouse.move(0, 0)
+    assert page.locator("#tip").is_hidden()
+
+
+def test_keys_walk_through_the_plot(opened: Any) -> None:
+    page = opened()
+    grid = page.locator("[data-tetris='0'] .bars")
+    # One stop of the tab key for the whole plot.
+    assert grid.locator("[tabindex='0']").count() == 1
+    grid.locator("[tabindex='0']").focus()
+    start = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert label != start and "channels" in label
+    assert page.locator("#tip").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+    assert grid.locator("[tabindex='0']").count() == 1
+
+
+def test_initial_and_found_in_turn(opened: Any, searched: Path) -> None:
+    page = opened()
+    panel = page.locator("[data-tetris='0']")
+
+    def sizes() -> list[int]:
+        labels = panel.locator(".cell").evaluate_all(
+            "cells => cells.map(cell => cell.getAttribute('aria-label'))"
+        )
+        return [int(label.split(", ")[1].split()[0]) for label in labels]
+
+    def recorded(name: str) -> list[int]:
+        counts = Grouping.load(searched / name).counts()
+        return [size for row in counts.values() for size in row.values()]
+
+    wanted = recorded("initial_grouping.json")
+    panel.get_by_role("button", name="initial").click()
+    assert sizes()[: len(wanted)] == wanted
+    assert panel.get_by_role("button", name="initial").get_attribute("aria-pressed") == "true"
+    panel.get_by_role("button", name="found").click()
+    assert sizes()[: len(wanted)] == recorded("grouping.json") != wanted
+
+
+def test_slider_goes_through_the_epochs(opened: Any) -> None:
+    page = opened()
+    panel = page.locator("[data-tetris='0']")
+    slider = panel.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "epoch 1"
+    before = panel.locator(".cell").evaluate_all("cells => cells.map(cell => cell.style.width)")
+    assert panel.locator(".moved").text_content() == (
+        "Epoch 1: sizes differ from initial by 0 channels."
+    )
+    page.keyboard.press("End")
+    assert slider.get_attribute("aria-valuetext") == "epoch 3"
+    after = panel.locator(".cell").evaluate_all("cells => cells.map(cell => cell.style.width)")
+    assert before != after
+
+
+def test_runs_can_be_hidden(opened: Any) -> None:
+    page = opened()
+    assert page.locator("[data-tetris]:visible").count() == 2
+    first(page, "#choice input").uncheck()
+    assert page.locator("[data-tetris]:visible").count() == 1
+    assert page.locator("main [data-run='0']:visible").count() == 0
+    first(page, "#choice input").check()
+    assert page.locator("[data-tetris]:visible").count() == 2
+
+
+def test_theme_follows_the_system_and_the_button(opened: Any) -> None:
+    page = opened(color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(20, 23, 27)"
+    page.get_by_role("button", name="Light theme").click()
+    assert page.evaluate(ground) == "rgb(246, 247, 249)"
+    assert page.get_by_role("button", name="Dark theme").is_visible()
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE, {"width": 320, "height": 640}])
+def test_nothing_is_wider_than_the_screen(opened: Any, viewport: dict[str, int]) -> None:
+    page = opened(viewport=viewport)
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    first(page, ".cell").scroll_into_view_if_needed()
+    first(page, ".cell").hover()
+    box = page.locator("#tip").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= viewport["width"]
+
+
+def test_every_chart_is_drawn_and_named(opened: Any) -> None:
+    page = opened()
+    page.wait_for_timeout(300)
+    plates = page.locator(".plate").count()
+    assert page.locator(".plate svg").count() == plates > 0
+    names = page.locator(".plate[role='graphics-document']").evaluate_all(
+        "all => all.map(one => one.getAttribute('aria-label'))"
+    )
+    assert len(names) == plates and any("Loss: lines for training" in name for name in names)
+
+
+def test_print_is_black_on_white_without_controls(opened: Any) -> None:
+    page = opened(color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("nav").is_hidden() and page.locator(".tools").first.is_hidden()
+    assert first(page, ".cell").is_visible()
+
+
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="needs axe")
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", DESKTOP), ("dark", PHONE)])
+def test_axe_finds_nothing(opened: Any, scheme: str, viewport: dict[str, int]) -> None:
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None and spec.submodule_search_locations
+    axe = Path(spec.submodule_search_locations[0]) / "axe.min.js"
+    page = opened(color_scheme=scheme, viewport=viewport)
+    first(page, "#choice input").uncheck()  # both runs have the same elements
+    for details in page.locator("details").all():
+        details.evaluate("node => node.open = true")
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    result = page.evaluate("axe.run()")
+    assert len(result["passes"]) > 20  # it did look
+    assert [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]] == []
