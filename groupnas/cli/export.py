@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -107,57 +107,66 @@ def export(
     if plain and (plan or table is not None):
         raise InputError("--plain: nothing is laid out then; leave out --plan and --table")
     whole = space is None and stage is None
-    for option, given in (("--parts", parts), ("--batch", batch)):
-        if whole and given is not None:
-            raise InputError(f"{option} goes with --stage or --space, not with a whole cascade")
-    if grouping is not None and space is None:
-        raise InputError("--grouping goes with --space; a model has its own")
-
-    calibration = None
+    _refuse(
+        "goes with --stage or --space, not with a whole cascade",
+        {"--parts": whole and parts, "--batch": whole and batch},
+    )
+    _refuse("goes with --space; a model has its own", {"--grouping": space is None and grouping})
     if int8:
+        no = {"--space": space, "--parts": parts, "--table": table, "--plan": plan}
+        _refuse("does not go with --int8", no)
         if data is None:
             raise InputError("--int8 needs --data: faces to calibrate on, e.g. --data 300w")
-        for option, given in (
-            ("--space", space is not None),
-            ("--parts", parts is not None),
-            ("--table", table is not None),
-            ("--plan", plan),
-        ):
-            if given:
-                raise InputError(f"{option} does not go with --int8")
-        calibration = _Calibration(data, data_root, allow_partial, limit)
-    elif data is not None or data_root is not None or allow_partial or limit is not None:
-        raise InputError("--data, --data-root, --allow-partial and --limit go with --int8")
+    else:
+        faces = {"--data": data, "--data-root": data_root, "--limit": limit}
+        _refuse("goes with --int8", {**faces, "--allow-partial": allow_partial})
 
     from groupnas.onnx_tools import import_onnx, import_runtime
 
     import_onnx(), import_runtime()
-    if calibration is not None:
-        assert model is not None
+    if int8:
+        assert model is not None and data is not None
+        calibration = _Calibration(data, data_root, allow_partial, limit)
         _export_int8(model, stage, out, calibration, plain, batch)
-        return
-    planner = None
-    if not plain:
-        from groupnas.deploy.planner import LayoutPlanner
+    else:
+        planner = None
+        if not plain:
+            from groupnas.deploy.planner import LayoutPlanner
 
-        planner = LayoutPlanner(table)
-    if whole:
-        assert model is not None
-        _export_cascade(model, out, planner, plan)
-        return
-    network = _network(model, stage, space, grouping)
-    if parts is not None:
-        network = network.only(parts)
+            planner = LayoutPlanner(table)
+        if whole:
+            assert model is not None
+            _export_cascade(model, out, planner, plan)
+        else:
+            network = _network(model, stage, space, grouping)
+            network = network if parts is None else network.only(parts)
+            _export_network(network, stage or str(space), out, planner, plan, batch)
+    print(out)
 
+
+def _refuse(why: str, options: Mapping[str, object]) -> None:
+    """An :class:`InputError` that names the first option that was given."""
+    for option, given in options.items():
+        if given not in (None, False):
+            raise InputError(f"{option} {why}")
+
+
+def _export_network(
+    network: GroupedNetwork,
+    name: str,
+    out: Path,
+    planner: LayoutPlanner | None,
+    plan: bool,
+    batch: int | None,
+) -> None:
     from groupnas.deploy.export import export_onnx
 
     if planner is None:
         export_onnx(network, out, batch=batch)
-    else:
-        deployed = planner(network)
-        _tell(stage or str(space), deployed.plan, plan)
-        export_onnx(deployed, out, batch=batch)
-    print(out)
+        return
+    deployed = planner(network)
+    _tell(name, deployed.plan, plan)
+    export_onnx(deployed, out, batch=batch)
 
 
 def _export_int8(
@@ -186,7 +195,6 @@ def _export_int8(
         with atomic_path(out) as temporary:
             export_onnx(network if planner is None else planner(network), temporary, batch=batch)
             quantise_onnx(temporary, temporary, batched(crops, batch or 1))
-    print(out)
 
 
 def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None, plan: bool) -> None:
@@ -203,7 +211,6 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None, plan:
     export_cascade(model, out, planner=None if planner is None else laid_out)
     for stage, made in zip(("global", "local"), plans, strict=False):
         _tell(stage, made, plan)
-    print(out)
 
 
 def _network(
