@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -50,14 +51,16 @@ def build_table(
         lines = list(with_changes(lines))
     printed = published.tables[definition.published]
     spread = any(cell.spread for line in lines for cell in line.cells)
+    missing = any(cell.text == MISSING for line in lines for cell in line.cells)
     remarks = [
         f"Printed figures: {published.source}, {printed.where}.",
+        f"Measured figures: {', '.join(answer.used)}." if answer.used else "",
         "±: standard deviation over seeds." if spread else "",
-        f"Needs {definition.needs}." if definition.needs else "",
+        f"To measure it all: {definition.needs}." if missing and definition.needs else "",
         definition.limits,
     ]
     return PaperTable(
-        name=name,
+        name=Path(name).stem,
         number=definition.table,
         title=definition.title,
         caption=definition.caption,
@@ -93,6 +96,7 @@ def _answer(
         for key, row in found.rows.items():
             answer.rows[key] = {**row, **answer.rows.get(key, {})}
         answer.others += found.others
+        answer.used.update(found.used)
     return answer, any(measured.others for measured in definition.measured)
 
 
@@ -123,6 +127,8 @@ def _other_lines(
     table = published.tables[definition.published]
     like = dict(zip(table.columns, table.rows[0].texts, strict=True))
     for label, row in answer.others:
+        if not row:  # nothing to say, such as parts that share their channels
+            continue
         labels = (label, *[""] * (len(definition.labels) - 1))
         yield Line(labels, HERE, _cells(definition, row, like))
 

@@ -37,7 +37,7 @@ def comparison_operations(runs: Runs, question: Question) -> Answer:
 
 
 def _by_strategy(one: Compared, question: Question) -> Answer:
-    answer = Answer()
+    answer = Answer(used={str(one.path): None})
     for strategy in _strategies(one, question):
         started = _operations(one, strategy, "initial", question)
         found = _operations(one, strategy, "found", question)
@@ -57,6 +57,7 @@ def _by_data(runs: Runs, question: Question) -> Answer:
         for strategy in _strategies(one, question):
             if strategy.role != SEARCHED:
                 continue
+            answer.used[str(one.path)] = None
             row = _operations(one, strategy, "trained", question)
             if one.comparison.task in question.keys and one.comparison.task not in answer.rows:
                 answer.rows[one.comparison.task] = row
@@ -92,7 +93,7 @@ def comparison_errors(runs: Runs, question: Question) -> Answer:
     On the test faces if those were scored, else on the held-out ones, which is noted.
     """
     for one in _matching(runs, question):
-        answer = Answer()
+        answer = Answer(used={str(one.path): None})
         manual = iter(_MANUAL)
         for strategy in _strategies(one, question):
             key = next(manual, "other") if strategy.role == "manual" else strategy.role
@@ -113,7 +114,7 @@ def _errors(one: Compared, strategy: Strategy, question: Question) -> Row:
     for column in question.columns:
         samples = name if column == "full" else f"{name}/{column}"
         found = comparison.row(strategy.label, budget, samples)
-        if found is None:
+        if found is None or (column == "full" and _is_one_subset(comparison, found)):
             continue
         notes = (
             *_data_notes(one, question.definition.data, protocol, found, column),
@@ -161,25 +162,19 @@ def _data_notes(
         used = one.config["task"].get("samples")
         told.append(among(used, protocol.faces["train"], "training faces") if used else "")
         if scored is not None and scored.samples.startswith(_TEST):
-            told.append(_tested(comparison, scored, protocol, column))
+            what = "test faces" if column == "full" else f"{column} test faces"
+            told.append(among(scored.count, protocol.faces.get(column), what))
     if scored is not None and not scored.samples.startswith(_TEST):
         told.append(f"{scored.count:,} faces held out of training, not the test faces")
     told = [text for text in told if text]
     return [f"other data: {'; '.join(told)}"] if told else []
 
 
-def _tested(comparison: Comparison, scored: Scored, protocol: Protocol, column: str) -> str:
-    """How many test faces there were, and whether they are all of one subset."""
-    what = "test faces" if column == "full" else f"{column} test faces"
-    text = among(scored.count, protocol.faces.get(column), what)
-    if column != "full" or not text:
-        return text
-    parts = [name for name in comparison.samples if name.startswith(f"{_TEST}/")]
-    rows = [comparison.row(scored.strategy, scored.budget, name) for name in parts]
-    for name, row in zip(parts, rows, strict=True):
-        if row is not None and row.count == scored.count:
-            return f"{text}, all of them {name.partition('/')[2]}"
-    return text
+def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
+    """Whether all faces of a set are of one of its subsets: then it is not the full set."""
+    subsets = [name for name in comparison.samples if name.startswith(f"{scored.samples}/")]
+    rows = [comparison.row(scored.strategy, scored.budget, name) for name in subsets]
+    return any(row is not None and row.count == scored.count for row in rows)
 
 
 def _protocol_notes(

@@ -53,13 +53,15 @@ def operations(_: Runs, question: Question) -> Answer:
 def bench(runs: Runs, question: Question) -> Answer:
     """Median milliseconds of models, one face on one thread, of the first timing that has them."""
     answer = Answer()
-    for told in runs.benches:
+    for timed in runs.benches:
+        told = timed.told
         for row in told["rows"]:
             if (row["batch"], row["threads"]) != (1, 1):
                 continue
             for key, model in question.measured.models.items():
                 if row["model"] == model and key not in answer.rows:
                     note = f"on {told['machine']}, {told['runtime']}, one thread"
+                    answer.used[str(timed.path)] = None
                     answer.rows[key] = {"latency": Value(row["timing"]["median"], notes=(note,))}
     return answer
 

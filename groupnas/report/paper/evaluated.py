@@ -27,8 +27,10 @@ def evaluation(runs: Runs, question: Question) -> Answer:
     for one in _matching(runs, question):
         for key in question.keys:
             row = answer.rows.setdefault(key, {})
-            for column, value in read(one, key, question).items():
-                row.setdefault(column, value)
+            found = read(one, key, question)
+            if found.keys() - row.keys():
+                answer.used[str(one.path)] = None
+            answer.rows[key] = {**found, **row}
     return answer
 
 
@@ -169,9 +171,24 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
         told.append(f"on {_listed(map(_loss_text, losses))} (paper: {_loss_text(protocol.loss)})")
     balanced = [bool(stage_.get("balance_poses")) for stage_ in settings]
     if any(found != protocol.balance_poses for found in balanced):
-        told.append(f"poses {'balanced' if any(balanced) else 'not balanced'} (paper: otherwise)")
+        words = ("not balanced", "balanced")
+        told.append(f"poses {words[any(balanced)]} (paper: {words[protocol.balance_poses]})")
+    if stage == "cascade":
+        told += _local_differing(settings[1])
     box = {"landmarks": "boxes of faces from their true landmarks", "listed": "listed boxes"}
     return [*told, f"{box[one.told['box']]} (the paper does not say)"]
+
+
+def _local_differing(settings: Mapping[str, Any]) -> list[str]:
+    """What only the local stage has: its groups, and how far it is trusted."""
+    told = []
+    grouping = str(settings.get("grouping", ""))
+    if grouping and not grouping.startswith("gumbel") and not grouping.endswith(".json"):
+        told.append(f"{grouping} groups (paper: searched)")
+    trust = settings.get("trust", 1.0)
+    if trust != 1.0:
+        told.append(f"local stage weighted {trust} (paper: 1)")
+    return told
 
 
 def _loss(one: Evaluated, stage: str) -> Loss | None:

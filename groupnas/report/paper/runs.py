@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.comparison import Comparison, read_comparison
-from groupnas.engine.run_folder import CONFIG, INITIAL, RunFolder
+from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import read_text
 
@@ -100,12 +100,20 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """What ``groupnas bench --json`` wrote, or one run of several in a file."""
+
+    path: Path
+    told: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Runs:
     """All that was given, by kind."""
 
     comparisons: tuple[Compared, ...] = ()
     evaluations: tuple[Evaluated, ...] = ()
-    benches: tuple[Mapping[str, Any], ...] = ()
+    benches: tuple[Timed, ...] = ()
     searches: tuple[Path, ...] = ()
 
     def all_searches(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -115,7 +123,7 @@ class Runs:
         for one in self.comparisons:
             settings = one.config.get("strategies") or {}
             for path in sorted((one.path / "search").glob("*")):
-                if (path / INITIAL).is_file():
+                if (path / INITIAL).is_file() and (path / FOUND).is_file():
                     label = path.name.rpartition("-s")[0]
                     yield path, settings.get(label) or {}
 
@@ -146,7 +154,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
     comparisons: list[Compared] = []
     evaluations: list[Evaluated] = []
     models: list[Evaluated] = []
-    benches: list[Mapping[str, Any]] = []
+    benches: list[Timed] = []
     searches: list[Path] = []
     for path in map(Path, paths):
         if path.is_file():
@@ -154,7 +162,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
             if "scores" in data and "data" in data:
                 evaluations.append(_evaluated(path, data))
             elif "rows" in data or "runs" in data:
-                benches += data.get("runs") or [data]
+                benches += _timed(path, data)
             else:
                 raise InputError(f"{path}: {_EXPECTED}")
         elif (path / SCORES).is_file():
@@ -166,6 +174,8 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
             comparisons.append(Compared(path, comparison, config))
         elif "strategy" in config:
             searches.append(path)
+        elif "recipe" in config:
+            raise InputError(f"{path}: its training has not ended: {MODEL} is missing; resume it")
         else:
             raise InputError(f"{path}: {_EXPECTED}")
     return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
@@ -175,6 +185,17 @@ _EXPECTED = (
     "expected a comparison, a search, a trained cascade (model.json), an output of `groupnas eval` "
     "(scores.json) or of `groupnas bench --json`"
 )
+
+
+def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
+    for told in data.get("runs") or [data]:
+        try:
+            for row in told["rows"]:
+                _ = (row["model"], row["batch"], row["threads"], float(row["timing"]["median"]))
+            _ = (told["machine"], told["runtime"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: is damaged: {error!r}; time again") from error
+        yield Timed(path, told)
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, fl
     ]
     times = [
         (row["timing"]["median"], told["machine"])
-        for told in runs.benches
+        for told in (timed.told for timed in runs.benches)
         for row in told["rows"]
         if (row["model"], row["batch"], row["threads"]) == (_MODEL, 1, 1)
     ]

@@ -68,10 +68,12 @@ class Answer:
     Attributes:
         rows: By key.
         others: Label and figures of rows that the paper does not have.
+        used: The runs that figures are of, as keys in their order.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
     others: list[tuple[str, Row]] = field(default_factory=list)
+    used: dict[str, None] = field(default_factory=dict)
 
 
 def among(count: int, expected: int | None, what: str) -> str:

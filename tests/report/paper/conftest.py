@@ -142,7 +142,10 @@ def write_model(folder: Path, *, alpha: float = 0.6, epochs: int = 150, faces: i
         "trained": {
             "data": "300w",
             "faces": faces,
-            "recipe": {"global_stage": stage, "local_stage": stage},
+            "recipe": {
+                "global_stage": stage,
+                "local_stage": {**stage, "grouping": "even", "trust": 0.6},
+            },
         },
         "scores": {"validation": {**held_out, "split": "validation"}},
     }
