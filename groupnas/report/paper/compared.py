@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -186,6 +187,9 @@ def _protocol_notes(
         epochs = (one.config.get("training") or {}).get("epochs")
         if trained and epochs and epochs != protocol.epochs[1]:
             told.append(f"trained for {epochs} epochs (paper: {protocol.epochs[1]})")
+        recipe = (one.config.get("arguments") or {}).get("recipe")
+        if trained and recipe:
+            told.append(f"otherwise by the recipe {Path(recipe).name}")
         if strategy.epochs and strategy.epochs != protocol.search_epochs:
             told.append(f"searched for {strategy.epochs} epochs (paper: {protocol.search_epochs})")
     if one.comparison.budgets[0] != 1:

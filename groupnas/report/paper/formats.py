@@ -15,7 +15,7 @@ ORIGIN = "figures"  # header of the column that says whose figures a row has
 def to_markdown(table: PaperTable) -> str:
     """A pipe table under its title; letters in brackets are explained below it."""
     head = [*table.labels, ORIGIN, *table.columns]
-    rule = ["---"] * (len(table.labels) + 1) + ["---:"] * len(table.columns)
+    rule = ["---"] * (len(table.labels) + 1) + ["---:" if n else "---" for n in table.numeric]
     rows = [head, rule, *(_texts(table, line, "{} [{}]") for line in table.lines)]
     title, caption = _escape_markdown(table.title), _escape_markdown(table.caption)
     lines = [f"**{table.number}. {title}.** {caption}", ""]
@@ -26,7 +26,7 @@ def to_markdown(table: PaperTable) -> str:
 
 def to_latex(table: PaperTable) -> str:
     """A ``table*`` with the rules of ``booktabs``; nothing else is needed to compile it."""
-    labels, columns = len(table.labels) + 1, len(table.columns)
+    columns = "l" * (len(table.labels) + 1) + "".join("r" if n else "l" for n in table.numeric)
     body = []
     for line in table.lines:
         texts = [_escape_latex(text) for text in _texts(table, line, "{}")]
@@ -44,7 +44,7 @@ def to_latex(table: PaperTable) -> str:
             r"\footnotesize",
             rf"\caption{{{_escape_latex(f'{table.title}. {table.caption}')}}}",
             rf"\label{{tab:{table.name}}}",
-            rf"\begin{{tabular}}{{{'l' * labels}{'r' * columns}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             rf"{head} \\",
             r"\midrule",

@@ -76,6 +76,12 @@ class PaperTable:
     remarks: tuple[str, ...] = field(default=())
 
     @property
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers, which stand to the right."""
+        columns = zip(*(line.cells for line in self.lines), strict=True)
+        return [all(map(_is_number, cells)) for cells in columns]
+
+    @property
     def notes(self) -> dict[str, str]:
         """Note to letter, in the order in which a reader meets them."""
         found: dict[str, str] = {}
@@ -120,6 +126,12 @@ def with_changes(lines: Sequence[Line]) -> tuple[Line, ...]:
     """
     first: dict[tuple[str, int], str] = {}
     return tuple(replace(line, cells=tuple(_changed(line, first))) for line in lines)
+
+
+def _is_number(cell: Cell) -> bool:
+    """Or no figure at all: tables print that as a dash, too."""
+    text = cell.text.replace(".", "", 1)
+    return cell.text in (*_NO_FIGURE, "-") or text.isdigit()
 
 
 def _gathered(line: Line) -> Line:

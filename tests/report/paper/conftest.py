@@ -39,6 +39,7 @@ STRATEGIES: dict[str, tuple[dict[str, Any], float]] = {
 def write_comparison(folder: Path, task: str = "300w", *, test: bool = True) -> Path:
     """Two seeds of all strategies, which differ by 0.2."""
     config = {
+        "arguments": {"recipe": "somewhere/mine.yaml"},
         "strategies": {label: given for label, (given, _) in STRATEGIES.items()},
         "seeds": [0, 1],
         "budgets": [1.0],

@@ -29,6 +29,7 @@ def test_layers_differ_where_the_paper_contradicts_itself() -> None:
     assert text.count("| both |") == 9
     assert "| paper | F0 | Avgpool | - | - | 1 | - | 1² × 256 |" in text
     assert "| here | F0 | Avgpool | - | - | 1 | - | 1² × 128 |" in text
+    assert "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |" in text  # texts to the left
     (row,) = here("table2", [])
     assert (row["input"], row["c"], row["output"]) == ("1 × 3968", "102", "1 × 102")
 
@@ -123,6 +124,7 @@ def test_operations(comparison: Path, runs: ModuleType, tmp_path: Path) -> None:
     assert "even groups add up to 11.28 M, the paper's figures to 9.14 M" in rows[2]["notes"]
     wflw = runs.write_comparison(tmp_path / "w", "wflw")
     drawn = runs.write_comparison(tmp_path / "s", "synthetic")
+    assert "other data: synthetic, not 300w" in here("table7", [drawn])[0]["notes"]
     rows = here("table8", [comparison, wflw, drawn])
     assert [(r["data set"], r["G4 (M)"]) for r in rows] == [
         ("300W", "2.60"), ("WFLW", "2.60"), ("AFLW", ""), ("synthetic", "2.60"),
@@ -143,6 +145,7 @@ def test_errors_of_groupings(comparison: Path) -> None:
         in (rows["Manual set A"]["notes"])
     )
     assert "2 of the 554 common test faces" in ours["notes"]
+    assert "otherwise by the recipe mine.yaml" in ours["notes"]
     assert "4 of the 689 test faces" in ours["notes"]
 
 
