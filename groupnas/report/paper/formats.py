@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Callable, Mapping
 
-from groupnas.report.paper.table import MISSING, UNREPORTED, Line, PaperTable
-
-ORIGIN = "figures"  # header of the column that says whose figures a row has
+from groupnas.report.paper.table import MISSING, ORIGIN, UNREPORTED, Line, PaperTable
+from groupnas.report.paper.web import to_html
 
 
 def to_markdown(table: PaperTable) -> str:
     """A pipe table under its title; letters in brackets are explained below it."""
-    head = [*table.labels, ORIGIN, *table.columns]
     rule = ["---"] * (len(table.labels) + 1) + ["---:" if n else "---" for n in table.numeric]
-    rows = [head, rule, *(_texts(table, line, "{} [{}]") for line in table.lines)]
+    rows = [table.header, rule]
+    for line in table.lines:
+        pairs = zip(line.texts, table.marks(line), strict=True)
+        rows.append([f"{text} [{mark}]" if mark else text for text, mark in pairs])
     title, caption = _escape_markdown(table.title), _escape_markdown(table.caption)
     lines = [f"**{table.number}. {title}.** {caption}", ""]
     lines += [f"| {' | '.join(map(_escape_markdown, row))} |" for row in rows]
@@ -29,13 +29,12 @@ def to_latex(table: PaperTable) -> str:
     columns = "l" * (len(table.labels) + 1) + "".join("r" if n else "l" for n in table.numeric)
     body = []
     for line in table.lines:
-        texts = [_escape_latex(text) for text in _texts(table, line, "{}")]
-        marks = _marks(table, line)
-        ends = [f"\\textsuperscript{{{mark}}}" if mark else "" for mark in marks]
+        texts = map(_escape_latex, line.texts)
+        ends = [f"\\textsuperscript{{{mark}}}" if mark else "" for mark in table.marks(line)]
         body.append(" & ".join(text + end for text, end in zip(texts, ends, strict=True)) + r" \\")
     notes = [rf"\textsuperscript{{{k}}}~{_escape_latex(n)}" for n, k in table.notes.items()]
     legend = [*notes, *map(_escape_latex, table.legend)]
-    head = " & ".join(map(_escape_latex, [*table.labels, ORIGIN, *table.columns]))
+    head = " & ".join(map(_escape_latex, table.header))
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
@@ -87,57 +86,12 @@ def to_csv(table: PaperTable) -> str:
     return text.getvalue()
 
 
-def to_html(table: PaperTable) -> str:
-    """A ``<figure>`` of its own, well-formed and in ASCII, to open or to put into a page."""
-    labels = len(table.labels) + 1
-    head = [*table.labels, ORIGIN, *table.columns]
-    lines = [
-        f'<figure class="paper-table" id="{html.escape(table.name)}">',
-        "<table>",
-        f"<caption><strong>{_escape_html(table.number)}. {_escape_html(table.title)}.</strong> "
-        f"{_escape_html(table.caption)}</caption>",
-        "<thead>",
-        "<tr>",
-        *(f'<th scope="col">{_escape_html(text)}</th>' for text in head),
-        "</tr>",
-        "</thead>",
-        "<tbody>",
-    ]
-    for line in table.lines:
-        parts = zip(_texts(table, line, "{}"), _marks(table, line), strict=True)
-        cells = [
-            _escape_html(text) + (f"<sup>{mark}</sup>" if mark else "") for text, mark in parts
-        ]
-        row = [f'<th scope="row">{cell}</th>' for cell in cells[:labels]]
-        row += [f"<td>{cell}</td>" for cell in cells[labels:]]
-        lines.append(f'<tr class="{line.origin}">{"".join(row)}</tr>')
-    lines += ["</tbody>", "</table>", "<figcaption>", "<ul>"]
-    lines += [f"<li><sup>{k}</sup> {_escape_html(n)}</li>" for n, k in table.notes.items()]
-    lines += [f"<li>{_escape_html(line)}</li>" for line in table.legend]
-    return "\n".join([*lines, "</ul>", "</figcaption>", "</figure>", ""])
-
-
 FORMATS: Mapping[str, Callable[[PaperTable], str]] = {
     "markdown": to_markdown,
     "latex": to_latex,
     "csv": to_csv,
     "html": to_html,
 }
-
-
-def _texts(table: PaperTable, line: Line, marked: str) -> list[str]:
-    """Labels, origin and figures of a row; ``marked`` joins a text and its letters."""
-    texts = [*line.labels, line.origin, *(cell.shown for cell in line.cells)]
-    return [
-        marked.format(text, mark) if mark else text
-        for text, mark in zip(texts, _marks(table, line), strict=True)
-    ]
-
-
-def _marks(table: PaperTable, line: Line) -> list[str]:
-    """The letters of each of a row's texts; the notes of the whole row stand at its origin."""
-    cells = [table.marks(cell.notes) for cell in line.cells]
-    return [*[""] * len(line.labels), table.marks(line.notes), *cells]
 
 
 def _told(table: PaperTable, line: Line) -> list[str]:
@@ -152,10 +106,6 @@ def _told(table: PaperTable, line: Line) -> list[str]:
 
 def _escape_markdown(text: str) -> str:
     return "".join(f"\\{char}" if char in "\\|*_<`" else char for char in text)
-
-
-def _escape_html(text: str) -> str:
-    return html.escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
 _LATEX = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 MISSING = "—"  # nothing measured it
 UNREPORTED = "n/r"  # the paper does not say
 _NO_FIGURE = (MISSING, UNREPORTED)
+ORIGIN = "figures"  # header of the column that says whose figures a row has
 PAPER, HERE, BOTH = "paper", "here", "both"
 
 
@@ -50,6 +51,11 @@ class Line:
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def texts(self) -> list[str]:
+        """Labels, origin and figures, without the letters of notes."""
+        return [*self.labels, self.origin, *(cell.shown for cell in self.cells)]
+
 
 @dataclass(frozen=True)
 class PaperTable:
@@ -90,10 +96,19 @@ class PaperTable:
                 found.setdefault(note, _letter(len(found)))
         return found
 
-    def marks(self, notes: Sequence[str]) -> str:
-        """The letters of some notes: ``"a, c"``."""
+    def marks(self, line: Line) -> list[str]:
+        """The letters of each text of a row (``"a, c"``); the whole row's stand at its origin."""
         letters = self.notes
-        return ", ".join(letters[note] for note in notes)
+        order = list(letters.values())
+        notes = [*[()] * len(line.labels), line.notes, *(cell.notes for cell in line.cells)]
+        return [
+            ", ".join(sorted((letters[note] for note in some), key=order.index)) for some in notes
+        ]
+
+    @property
+    def header(self) -> list[str]:
+        """Above the texts of the rows."""
+        return [*self.labels, ORIGIN, *self.columns]
 
     @property
     def legend(self) -> list[str]:
