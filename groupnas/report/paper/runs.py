@@ -37,8 +37,8 @@ class Strategy:
 
     @property
     def epochs(self) -> int | None:
-        """Of its search, warm-up included."""
-        found = self.settings.get("epochs")
+        """Of a search like the paper's, warm-up included; others' are no measure of it."""
+        found = self.settings.get("epochs") if self.settings.get("algorithm") == "masks" else None
         return None if found is None else found + self.settings.get("warmup_epochs", 0)
 
 

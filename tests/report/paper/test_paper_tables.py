@@ -186,6 +186,13 @@ def test_the_runs_are_named(everything: list[Path], comparison: Path) -> None:
     assert "To measure it all" not in render("table7", everything) + render("table1")
 
 
+def test_only_searches_like_the_papers_are_held_to_its_epochs(runs: ModuleType) -> None:
+    from groupnas.report.paper.runs import Strategy
+
+    assert Strategy("a", "searched", runs.GUMBEL).epochs == 15
+    assert Strategy("a", "other", {"algorithm": "knapsack", "epochs": 6}).epochs is None
+
+
 def test_another_strategy_in_the_role_of_the_search(comparison: Path) -> None:
     rows = {row["grouping"]: row for row in here("table9", [comparison], searched="even")}
     assert rows["Searched"]["Full"] == "3.15" and rows["quick"]["Full"] == "2.85"
