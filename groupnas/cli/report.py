@@ -19,14 +19,18 @@ def report(
     *,
     output: Annotated[
         Path | None,
-        Parameter(name=["--output", "-o"], help="A folder for the page; of a table, a file."),
+        Parameter(name=["--output", "-o"], help="A folder for the page; with --paper, a file."),
     ] = None,
     paper: Annotated[
-        str | None, Parameter(help="Print this table of the paper instead, e.g. table7.")
+        str | None,
+        Parameter(help="This table or figure of the paper instead: table7; figure7 with -o F.pdf."),
     ] = None,
     format: Annotated[
         Literal["markdown", "latex", "csv", "html"] | None,
         Parameter(help="Of --paper; markdown by default."),
+    ] = None,
+    searched: Annotated[
+        str | None, Parameter(help="Which strategy --paper calls searched, if there are several.")
     ] = None,
 ) -> None:
     """Show runs: groupings, costs, epochs, errors, settings, and how to run them again.
@@ -35,14 +39,26 @@ def report(
     stand side by side. It reads run folders as far as they go, and says what is missing and why.
     """
     if paper is None:
-        if format is not None:
-            raise InputError("--format is of --paper; the page is always HTML")
+        for name, value in (("format", format), ("searched", searched)):
+            if value is not None:
+                raise InputError(f"--{name} is of --paper; leave it out")
         _page(runs or [], output)
-        return
-    from groupnas.files import write_text
-    from groupnas.report.paper import render
+    else:
+        _paper(paper, runs or [], output, format, searched)
 
-    text = render(paper, runs or [], format or "markdown")
+
+def _paper(
+    name: str, runs: list[Path], output: Path | None, format: str | None, searched: str | None
+) -> None:
+    from groupnas.files import write_text
+    from groupnas.report.paper import is_figure, render, render_figure
+
+    if is_figure(name):
+        if output is None:
+            raise InputError(f"{name}: expected --output, a .pdf, .svg or .png file")
+        print(render_figure(name, runs, output))
+        return
+    text = render(name, runs, format or "markdown", searched=searched)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from cyclopts import App
@@ -60,6 +61,28 @@ def test_page_and_what_it_cannot_show(
 def test_wrong_calls(killed: Path, arguments: list[str], text: str) -> None:
     with pytest.raises(InputError, match=text):
         call(*(argument.format(run=killed) for argument in arguments))
+
+
+def test_table_of_the_paper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is passed on, and where the text goes; tables have tests of their own."""
+    paper = ModuleType("paper")
+    paper.is_figure = lambda name: name.startswith("figure")  # type: ignore[attr-defined]
+    paper.render = lambda name, runs, format, searched: (  # type: ignore[attr-defined]
+        f"{name} {[run.name for run in runs]} {format} {searched}\n"
+    )
+    paper.render_figure = lambda name, runs, path: path  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "groupnas.report.paper", paper)
+    call("a", "b", "--paper", "table7")
+    assert capsys.readouterr().out == "table7 ['a', 'b'] markdown None\n"
+    call("--paper", "table1", "--format", "csv", "--searched", "own", "-o", tmp_path / "t.csv")
+    assert capsys.readouterr().out == f"{tmp_path / 't.csv'}\n"
+    assert (tmp_path / "t.csv").read_text() == "table1 [] csv own\n"
+    call("--paper", "figure7", "-o", tmp_path / "f.pdf")
+    assert capsys.readouterr().out == f"{tmp_path / 'f.pdf'}\n"
+    with pytest.raises(InputError, match="expected --output"):
+        call("--paper", "figure7")
 
 
 def test_without_the_library_it_says_what_to_install(

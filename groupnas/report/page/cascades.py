@@ -94,7 +94,9 @@ def _network(
     try:
         origin = f"{key}.space"
         file = validate(SpaceFile, stage.get("space"), origin)
-        space = SearchSpace.from_file(file, str(stage.get("name")), stage.get("variant"))
+        variant = stage.get("variant")
+        variant = None if variant is None else str(variant)
+        space = SearchSpace.from_file(file, str(stage.get("name")), variant)
         return space, Grouping.from_dict(stage.get("grouping"))
     except InputError as error:
         reader.note(MODEL, f"{key}: {error}; left out")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.palette import COLOURS, INK, MUTED, PALE, look
+from groupnas.palette import COLOURS, INK, MUTED, look
 from groupnas.report.page.model import Chart, Curve
 
 _DASHES = ([1, 0], [5, 2], [1.5, 1.5], [5, 1.5, 1, 1.5])
@@ -32,6 +32,8 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
         if value is not None
     ]
     colours, dashes = _looks(names, groups if chart.parts else ())
+    first, last = chart.epochs[0], chart.epochs[-1]
+    span = [first, last] if first < last else [first - 1, last + 1]
     # "~s" writes 2M for millions, but 35m, for milli, where it means 0.035.
     numbers = "~s" if any(abs(row["value"]) >= 10_000 for row in rows) else "~g"
     return _spec(
@@ -39,8 +41,8 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
         names,
         colours,
         dashes,
-        x=_axis("epoch", "epoch", {"tickMinStep": 1}, {"zero": False, "nice": False}),
-        y=_axis("value", "", {"format": numbers}, {"zero": chart.title.startswith("MACs")}),
+        x=_axis("epoch", "epoch", {"tickMinStep": 1}, {"domain": span, "nice": False}),
+        y=_axis("value", "", {"format": numbers}, {"zero": False}),
         name=chart.title,
         markers=len(chart.epochs) == 1,
     )
@@ -132,6 +134,7 @@ def _spec(
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
         "height": 190,
+        "padding": {"left": 4, "top": 6, "right": 12, "bottom": 4},
         "description": f"{name}: lines for {', '.join(names)}",
         "data": {"values": rows},
         "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash},
@@ -150,7 +153,8 @@ def _spec(
             "axis": {
                 "labelColor": INK,
                 "titleColor": INK,
-                "gridColor": PALE,
+                "gridColor": MUTED,
+                "gridOpacity": 0.25,
                 "domainColor": MUTED,
                 "tickColor": MUTED,
                 "labelFontSize": 11,

@@ -18,6 +18,8 @@ from groupnas.report.page.networks import find_space, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.report.page.runs import described
 
+# What JSON of other shapes than a comparison writes was seen to raise.
+_DAMAGE = (AttributeError, LookupError, TypeError, ValueError)
 _DRAWS = 1000  # of the bootstrap: the page shows means, not intervals
 
 
@@ -29,6 +31,8 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         found = read_comparison(reader.path, draws=_DRAWS)
     except InputError as error:
         reader.note("", f"errors and costs are left out: {error}")
+    except _DAMAGE as error:
+        reader.note("", f"is damaged: errors and costs are left out: {error!r}")
     groupings = _groupings(reader, config)
     space = find_space(config, reader) if groupings else None
     drawn = network(groupings, space)

@@ -6,19 +6,22 @@ import base64
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from groupnas.accountant import flops
 from groupnas.comparison.samples import SampleErrors
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page import collect
+from groupnas.report.page import collect, render
 from groupnas.report.page.model import Run
 from groupnas.spaces import SearchSpace
 
@@ -86,10 +89,10 @@ def comparison(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> Pat
     """Two strategies, one seed, one network each; ``gumbel`` is not trained yet."""
     folder = tmp_path / "compared"
     config = yaml.safe_load((searched / "config.yaml").read_text())
-    settings = {"even": {"format": 1, "algorithm": "even", "title": "Even"}}
+    controls = {"even": {"format": 1, "algorithm": "even", "title": "Even"}}
     told = {key: config[key] for key in ("space", "task", "device", "versions")}
     told |= {"groups": list(shapes_space.groups), "measure": "mac", "tolerance": 0.01}
-    told |= {"strategies": {**settings, "own": config["strategy"]}, "seeds": [0], "budgets": [1.0]}
+    told |= {"strategies": {**controls, "own": config["strategy"]}, "seeds": [0], "budgets": [1.0]}
     told |= {"arguments": {"recipe": "300w:quick", "space": config["arguments"]["space"]}}
     write(folder / "config.yaml", told)
     for label in ("even", "own"):
@@ -183,3 +186,26 @@ def test_empty_folders_of_stages_are_no_run(tmp_path: Path) -> None:
     (tmp_path / "global").mkdir()
     with pytest.raises(InputError, match="holds no run"):
         collect([tmp_path])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # means of what holds no numbers
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@given(data=st.data(), name=st.sampled_from(["scores.json", "config.yaml", "cell.json"]))
+def test_junk_in_other_kinds_of_runs(
+    evaluation: Path,
+    comparison: Path,
+    spoiled: Callable[..., str],
+    data: st.DataObject,
+    name: str,
+) -> None:
+    paths = {"scores.json": evaluation, "config.yaml": comparison}
+    folder = paths.get(name, comparison)
+    path = folder / ("train/even-s0-b1/cell.json" if name == "cell.json" else name)
+    whole = path.read_bytes()
+    try:
+        path.write_text(spoiled(whole.decode(), data))
+        render([read(folder)], library="")
+    except InputError as error:
+        assert "\n" not in str(error)
+    finally:
+        path.write_bytes(whole)

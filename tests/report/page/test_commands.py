@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupnas.engine.strategy import load_strategy
@@ -21,8 +21,8 @@ FOLDER = Path("runs/mine")
 
 def config(strategy: str, **arguments: Any) -> dict[str, Any]:
     told = {"space": "picasso_local", "data": "synthetic", "seed": 4, "limit": None}
-    settings = load_strategy(strategy).model_dump(mode="json")
-    return {"arguments": {**told, **arguments}, "strategy": settings}
+    described = load_strategy(strategy).model_dump(mode="json")
+    return {"arguments": {**told, **arguments}, "strategy": described}
 
 
 def test_search_of_a_shipped_strategy() -> None:
@@ -76,6 +76,7 @@ def test_seeds_that_the_command_cannot_say() -> None:
     assert compare_command(told, FOLDER) == ((), {})
 
 
+@settings(max_examples=20)
 @given(text=st.text(min_size=1).filter(lambda text: "\x00" not in text))
 def test_a_shell_reads_every_argument_whole(text: str) -> None:
     told = config("gumbel:demo", space=text)

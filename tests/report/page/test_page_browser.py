@@ -151,6 +151,7 @@ def test_slider_goes_through_the_epochs(opened: Any) -> None:
     assert panel.locator(".moved").text_content() == (
         "Epoch 1: sizes differ from initial by 0 channels."
     )
+    assert page.locator("#said").text_content() == panel.locator(".moved").text_content()
     page.keyboard.press("End")
     assert slider.get_attribute("aria-valuetext") == "epoch 3"
     after = panel.locator(".cell").evaluate_all("cells => cells.map(cell => cell.style.width)")
@@ -198,8 +199,10 @@ def test_every_chart_is_drawn_and_named(opened: Any) -> None:
 
 
 def test_print_is_black_on_white_without_controls(opened: Any) -> None:
-    page = opened(color_scheme="dark")
+    page = opened(color_scheme="dark", viewport={"width": 794, "height": 1123})  # A4
     page.emulate_media(media="print")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+    assert page.locator(".scroll:visible").evaluate_all(cut) == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("nav").is_hidden() and page.locator(".tools").first.is_hidden()
     assert first(page, ".cell").is_visible()

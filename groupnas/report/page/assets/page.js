@@ -18,6 +18,11 @@
   theme.hidden = false;
   theme.addEventListener("click", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark"));
 
+  // Paper has no way to open what is closed.
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("#again details")) details.open = true;
+  });
+
   // -- runs shown --------------------------------------------------------------------------
   const choice = document.getElementById("choice");
   if (choice) {
@@ -158,6 +163,8 @@
       text.textContent = title === start ? ""
         : moved === null ? "Its units have other widths than those of the start."
         : `${title}: sizes differ from ${start} by ${moved} channel${moved === 1 ? "" : "s"}.`;
+      if (this.drawn) this.said.textContent = text.textContent || `${title} is shown.`;
+      this.drawn = true; // what a page shows at first needs no announcement
     }
 
     // The same cells take new widths, so that groups are seen to grow and to shrink.
@@ -172,7 +179,9 @@
         const row = sizes.get(unit) || this.network.fixed[unit];
         const total = row.reduce((sum, size) => sum + size, 0);
         const [name, bar, sum] = this.bars.children[at].children;
-        name.textContent = name.title = unit;
+        name.title = unit;
+        name.replaceChildren(); // names break behind their dots only, where the screen is narrow
+        for (const piece of unit.split(/(?<=\.)/)) name.append(piece, make("wbr"));
         sum.textContent = total;
         row.forEach((size, group) => {
           const cell = bar.children[group];
