@@ -6,10 +6,13 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from groupnas.comparison.records import errors_file
+from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.run_folder import FOUND, HISTORY, INITIAL, RESULT
+from groupnas.errors import InputError
 from groupnas.report.page.command import search_command
 from groupnas.report.page.epochs import charts, health
-from groupnas.report.page.model import Cost, Run, Score
+from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
 
@@ -59,6 +62,8 @@ def collect_training(reader: Reader, name: str) -> Run:
     arguments = mapping(config.get("arguments"))
     grouping = reader.grouping(FOUND)
     space = find_space(config, reader) if grouping and "space" in config else None
+    if grouping and "space" not in config:
+        reader.note("config.yaml", "does not say which space: MACs of layers are left out")
     drawn = network([("trained", grouping)] if grouping else [], space)
     unit, errors = str(result.get("error_unit", "")), numbers(result.get("validation_errors"))
     priced = cost("trained", space, grouping)
@@ -66,7 +71,10 @@ def collect_training(reader: Reader, name: str) -> Run:
     if priced is None and "mac" in recorded:
         params = numbers(recorded.get("params")) or None
         priced = Cost(network="trained", macs=numbers(recorded["mac"]), params=params)
-    score = Score(samples="validation", network="trained", count=None, unit=unit, errors=errors)
+    scores, curves = _sample_errors(reader)
+    if errors and not scores:
+        told = Score(samples="validation", network="trained", count=None, unit=unit, errors=errors)
+        scores = (told,)
     total = mapping(config.get("training")).get("epochs")
     return Run(
         name=name,
@@ -78,9 +86,40 @@ def collect_training(reader: Reader, name: str) -> Run:
         network=drawn,
         costs=(priced,) if priced else (),
         charts=charts(records, unit),
-        scores=(score,) if errors else (),
+        scores=scores,
+        curves=curves,
         **described(config, reader),
     )
+
+
+def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]]:
+    """Errors on every set of samples that a comparison measured the network on."""
+    scores, curves = [], []
+    for path in sorted(reader.path.glob(errors_file("*"))):
+        try:
+            found = SampleErrors.load(path)
+        except InputError as error:
+            reader.note(path.name, f"is left out: {error}")
+            continue
+        name = path.stem.removeprefix("errors-")
+        for subset in (None, *found.subsets):
+            table = found.table(subset)
+            if not len(table):
+                continue
+            means = dict(zip((*found.groups, "mean"), table.mean(axis=0).tolist(), strict=True))
+            scores.append(
+                Score(
+                    samples=name if subset is None else f"{name}/{subset}",
+                    network="trained",
+                    count=len(table),
+                    unit=found.unit,
+                    errors=means,
+                )
+            )
+        errors = found.table()[:, -1].tolist()
+        if errors:
+            curves.append(Curve(samples=name, network="trained", unit=found.unit, errors=errors))
+    return tuple(scores), tuple(curves)
 
 
 def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:

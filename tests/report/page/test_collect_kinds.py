@@ -182,6 +182,18 @@ def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> 
     assert run.costs[0].network == "trained" and run.groups == shapes_space.groups
 
 
+def test_errors_that_a_comparison_measured(comparison: Path) -> None:
+    folder = comparison / "train/even-s0-b1"
+    write(folder / "history.jsonl", TRAINED)
+    (folder / "errors-test.npz").write_bytes(b"half an archive")
+    run = read(folder)
+    (score,) = run.scores
+    assert (score.samples, score.count, score.unit) == ("validation", 2, "px")
+    assert score.errors["disc"] == 1.5 and score.errors["mean"] == 2.5  # of 0..2 and 3..5
+    assert run.curves[0].errors == pytest.approx([1.0, 4.0])
+    assert any("errors-test.npz" in note.where for note in run.notes)
+
+
 def test_empty_folders_of_stages_are_no_run(tmp_path: Path) -> None:
     (tmp_path / "global").mkdir()
     with pytest.raises(InputError, match="holds no run"):
