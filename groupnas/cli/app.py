@@ -16,6 +16,7 @@ from groupnas.cli.export import export
 from groupnas.cli.flops import flops
 from groupnas.cli.plot import plot
 from groupnas.cli.predict import predict
+from groupnas.cli.report import report
 from groupnas.cli.search import search
 from groupnas.cli.spaces import spaces
 from groupnas.cli.strategies import strategies
@@ -31,7 +32,19 @@ app = App(
         "--strategy gumbel:demo"
     ),
 )
-for command in (search, compare, train, predict, export, bench, flops, plot, spaces, strategies):
+for command in (
+    search,
+    compare,
+    train,
+    predict,
+    export,
+    bench,
+    flops,
+    plot,
+    report,
+    spaces,
+    strategies,
+):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(data_app)

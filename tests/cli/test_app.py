@@ -33,6 +33,7 @@ COMMANDS = (
     "eval",
     "flops",
     "plot",
+    "report",
     "spaces",
     "strategies",
     "data check",
