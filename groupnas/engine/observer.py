@@ -48,7 +48,7 @@ class TensorBoard(Observer):
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         for key, value in record.items():
-            if key in ("epoch", "health", "phase", "empty") or value is None:
+            if key in ("epoch", "health", "phase", "empty", "sizes") or value is None:
                 continue
             entries = value.items() if isinstance(value, dict) else [("", value)]
             for group, number in entries:
