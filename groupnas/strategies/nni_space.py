@@ -20,12 +20,17 @@ with warnings.catch_warnings():
     from nni.nas.nn.pytorch import ModelSpace
 
 from nni.mutable import Categorical, ensure_frozen
-from nni.nas.profiler.pytorch.flops import FlopsParamsProfiler
+from nni.nas.profiler.pytorch.flops import (
+    FlopsParamsProfiler,
+    find_flops_formula,
+    register_flops_formula,
+)
 from nni.nas.profiler.pytorch.utils import MutableShape
 from nni.nas.profiler.pytorch.utils.shape_formula import register_shape_inference_formula
 from nni.nas.space import model_context
 
 from groupnas.budget import Budget
+from groupnas.nn.activation import ReLU6
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
@@ -92,7 +97,8 @@ class GroupingModelSpace(ModelSpace):  # type: ignore[misc]
 def profile(network: nn.Module, space: SearchSpace, **counted: bool) -> tuple[float, float]:
     """What NNI's profiler makes of a derived network: operations per image, and parameters.
 
-    By itself it cannot read one: it does not know the split in front of uneven groups.
+    By itself it cannot read one: it does not know the split in front of uneven groups, nor that our
+    ReLU6 is one.
 
     Args:
         network: A derived network of the space, at any widths; put into evaluation mode.
@@ -104,6 +110,8 @@ def profile(network: nn.Module, space: SearchSpace, **counted: bool) -> tuple[fl
             ``count_normalization``, BatchNorm's parameters are left out as well.
     """
     register_shape_inference_formula(torch.ops.aten.split_with_sizes.default, _split_shapes)
+    if find_flops_formula(ReLU6()) is None:
+        register_flops_formula(ReLU6, find_flops_formula(nn.ReLU6()))
     x = torch.zeros(1, sum(space.inputs.values()), *space.input_size)
     found = FlopsParamsProfiler(network.eval(), x, **counted).profile({})
     return float(found.flops), float(found.params)
