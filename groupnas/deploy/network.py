@@ -31,7 +31,6 @@ class DeployedNetwork(nn.Module):
         super().__init__()
         self.plan = plan
         self.input_shape = network.input_shape
-        self.output_sizes = dict(zip(network.groups, network.sizes[_output(network)], strict=True))
         self._blocks = network.plan
         layers = iter(zip(plan.layers, network.layers(), strict=True))
         self.blocks = nn.ModuleDict(
@@ -53,10 +52,6 @@ class DeployedNetwork(nn.Module):
 
     def _compute(self, block: Block, x: Tensor) -> Tensor:
         return cast(Tensor, self.blocks[module_name(block.name)](x))
-
-
-def _output(network: GroupedNetwork) -> str:
-    return network.plan[-1].layers[-1].out_unit
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ units. Its minimum is found exactly, by eliminating one unit after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import get_args
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.deploy.elimination import minimise
-from groupnas.deploy.layout import Form, Layout, fixed_layouts, free_layouts, partitions
+from groupnas.deploy.layout import FORMS, Form, Layout, fixed_layouts, free_layouts, partitions
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.latency.kernel import Format, Kernel, kernel_format
@@ -96,7 +96,8 @@ class LayoutPlanner:
     Args:
         table: The cost model; its ``.json`` file; by default the table that groupnas comes with.
             Measure one where the network shall run: ``groupnas bench --table FILE``.
-        forms: The forms that layers may take; all by default.
+        forms: The forms that layers may take, of :data:`groupnas.deploy.layout.FORMS`; all by
+            default. Channelwise layers are always that.
 
     Raises:
         InputError: the file is no latency table.
@@ -105,7 +106,7 @@ class LayoutPlanner:
     def __init__(
         self,
         table: LatencyTable | str | os.PathLike[str] | None = None,
-        forms: Sequence[Form] = ("native", "padded", "bucketed", "dense", "split"),
+        forms: Iterable[Form] = tuple(FORMS),
     ) -> None:
         if table is None:
             table = LatencyTable.shipped()
