@@ -31,6 +31,8 @@ class Proposal:
     epochs: int
 
 
+FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the trials before it
+
 # From the records of all trials so far; random only through their number, so that a resumed search
 # needs nothing but its history.
 Propose = Callable[[Sequence[Record]], Proposal]
@@ -42,7 +44,8 @@ class TrialsJob(SearchJob):
     A trial's record: ``epoch`` (its place in the history, from 1), ``trial`` (its number, from 0),
     ``trained`` (epochs), ``steps`` (0 if the same sizes were judged before), ``errors``
     (validation, each group and ``mean``), ``cost`` (share of the budget), ``point`` (coordinates),
-    ``best`` (least mean error so far, among those trained as long).
+    ``best`` (least mean error so far, among those trained as long), ``sizes`` (channels of every
+    unit, by group, in the best grouping so far).
 
     Args:
         space: What to search.
@@ -138,6 +141,8 @@ class TrialsJob(SearchJob):
         means = [r["errors"]["mean"] for r in [*comparable, record]]
         self.history.append({"epoch": len(self.history) + 1, **record, "best": min(means)})
         self._known[self.encoding.decode(record["point"]), record["trained"]] = record["errors"]
+        counts = self.grouping().counts()
+        self.history[-1]["sizes"] = {unit: list(row.values()) for unit, row in counts.items()}
         return self.history[-1]
 
     # -- what was found -------------------------------------------------------------------------
@@ -197,4 +202,4 @@ class TrialsJob(SearchJob):
         """Go on behind the saved trials."""
         self.history, self._known = [], {}
         for record in state["history"]:
-            self._append({k: v for k, v in record.items() if k not in ("epoch", "best")})
+            self._append({k: v for k, v in record.items() if k not in FOLLOWS})

@@ -20,7 +20,7 @@ from groupnas.errors import InputError
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
 from groupnas.strategies.trials.evaluator import Evaluate
-from groupnas.strategies.trials.job import Proposal, TrialsJob
+from groupnas.strategies.trials.job import FOLLOWS, Proposal, TrialsJob
 from groupnas.strategies.trials.settings import OptunaSearch
 from groupnas.strategies.trials.study import RESULT, SharedStudy, in_memory, open_study, quiet
 from groupnas.task import Task
@@ -185,7 +185,7 @@ class OptunaJob(TrialsJob):
                 )
 
     def _rebuilt(self, record: Record, notes: dict[int, dict[str, Any]]) -> FrozenTrial:
-        judged = {k: v for k, v in record.items() if k not in ("epoch", "best")}
+        judged = {k: v for k, v in record.items() if k not in FOLLOWS}
         values = self._values(record)
         bounds = self.encoding.bounds
         return create_trial(

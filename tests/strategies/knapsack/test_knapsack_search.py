@@ -93,6 +93,9 @@ def test_history(finished: SlimmableJob) -> None:
     losses = finished.history[0]["train_loss"]
     assert set(losses) == {"widest", "smallest", "random"}
     assert finished.history[-1]["points"] == 12
+    assert ["sizes" in record for record in finished.history] == [False] * 2 + [True] * 3
+    counts = finished.grouping().counts()
+    assert finished.history[-1]["sizes"] == {unit: [*row.values()] for unit, row in counts.items()}
     assert json.loads(json.dumps(finished.history)) == finished.history
 
 

@@ -100,7 +100,12 @@ def test_channels_go_where_they_help(shapes_space: Any, shapes: Any, seed: int) 
 def test_before_there_is_anything_to_fit_groups_are_even(shapes_space: Any, shapes: Any) -> None:
     job = run(start(shapes_space, shapes, evaluate=needy_ring), 3)
     assert job.grouping() == job.initial
-    assert run(job, 1).grouping() != job.initial
+    even = {unit: [*row.values()] for unit, row in job.initial.counts().items()}
+    assert [record["sizes"] for record in job.history] == [even] * 3
+    found = run(job, 1).grouping()
+    assert found != job.initial
+    sizes = {unit: [*row.values()] for unit, row in found.counts().items()}
+    assert job.history[-1]["sizes"] == sizes
 
 
 def test_in_a_run_folder(shapes_space: Any, shapes: Any, tmp_path: Path) -> None:

@@ -47,6 +47,19 @@ def test_even_is_first_and_never_beaten_by_the_result(
     json.dumps(job.history)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_records_hold_the_sizes_of_the_best_so_far(
+    make_job: Make, finish: Finish, name: str
+) -> None:
+    job = finish(make_job(name))
+    for done, record in enumerate(job.history, start=1):
+        most = max(other["trained"] for other in job.history[:done])
+        rivals = [other for other in job.history[:done] if other["trained"] == most]
+        best = min(rivals, key=lambda other: other["errors"]["mean"])
+        counts = job.encoding.decode(best["point"]).counts()
+        assert record["sizes"] == {unit: [*row.values()] for unit, row in counts.items()}
+
+
 @pytest.mark.parametrize("name", [*ALL, "optuna:pareto"])
 def test_a_search_killed_in_any_trial_goes_on_as_if_never_stopped(
     make_job: Make, finish: Finish, name: str
