@@ -1,6 +1,23 @@
 """How the documentation is built: ``python -m sphinx -W docs docs/_build``."""
 
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+from docutils import nodes
+from pydantic import BaseModel
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import stringify_annotation
+
 from groupnas import __version__
+from groupnas.cli.app import app as groupnas_app
 
 project = "groupnas"
 author = "The groupnas authors"
@@ -8,7 +25,6 @@ copyright = "The groupnas authors"
 version = release = __version__
 
 extensions = [
-    "cyclopts.sphinx_ext",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -16,15 +32,37 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "jupyter_execute"]
+default_role = "code"  # help texts of commands set commands in single backticks
+smartquotes = False  # makes one dash of two, which options begin with
 
 html_theme = "furo"
 html_title = "groupnas"
+html_static_path = ["_static"]
+html_css_files = ["groupnas.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_description_target = "documented_params"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+
+# What docstrings name and users do not meet.
+_WITHIN = """
+Ended EntryPoint Evaluate Grouped Kernel KroneckerFactors LandmarkTarget Locator MaskedLayer Network
+Piece RunFolder Scorer SubsetReport Table Timing Trainer Trials TrialsJob __call__ assignment cache
+choose history kernel_format neighbours_among
+"""
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections|numpy|os|pathlib|pydantic|torch|typing)\..*"),
+    # Imported for type checkers only, so that they keep their short names.
+    (r"py:class", r"Figure|Path|Tensor|nn\.Module"),
+    # Types that have a name within their module.
+    (r"py:class", r"Activation|Channels|Form|MaskInit|Patches|Precision|Propose|Side|Size"),
+    (r"py:.*", rf"([a-z_]+\.)*({'|'.join(_WITHIN.split())})"),
+]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
@@ -33,3 +71,94 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+
+
+class Command(SphinxDirective):
+    """``.. command:: search``: what ``groupnas search --help`` says."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        command, name = groupnas_app, ""
+        for name in self.arguments[0].split():
+            command = command[name]
+        _, _, text = command.generate_docs("rst", recursive=False).partition("::\n\n")
+        text = re.sub(r"^\.\. contents::.*\n( +:.*\n)*", "", text, flags=re.MULTILINE)
+        # Cyclopts names the program that runs: "search -m sphinx [OPTIONS]".
+        text = re.sub(rf"^    {name}( -m \S+)?", f"    groupnas {self.arguments[0]}", text)
+        text = text.replace(" [Default: ``False``]", "")  # of flags: that is what a flag is
+        return self.parse_text_to_nodes(".. code-block:: text\n\n" + text)
+
+
+class Names(SphinxDirective):
+    """``.. names:: MODULE.NAME``: a constant, and the names that it holds."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].rpartition(".")
+        names = ", ".join(f"``{entry}``" for entry in getattr(import_module(module), name))
+        return self.parse_text_to_nodes(f".. py:data:: {self.arguments[0]}\n\n   {names}\n")
+
+
+def keep_colons(_: Sphinx, what: str, *rest: Any) -> None:
+    """Napoleon takes what comes before a colon in an attribute's first line for its type."""
+    if what in ("attribute", "data", "property"):
+        rest[-1][:0] = ["..", ""]  # an empty comment
+
+
+def set_types(_: Sphinx, what: str, name: str, documented: Any, __: Any, lines: list[str]) -> None:
+    """Set attributes' types beside their names, and the ranges of settings below."""
+    if what not in ("class", "exception"):
+        return
+    fields = documented.model_fields if issubclass(documented, BaseModel) else {}
+
+    def entry(found: re.Match[str]) -> str:
+        attribute, text, type_ = found.groups()
+        field = fields.get(attribute)
+        if field is not None:
+            holder = SimpleNamespace(__annotations__={"it": field.annotation})
+            type_ = stringify_annotation(get_type_hints(holder)["it"], "smart")
+            text += "".join(f"   {rule}\n\n" for rule in _ranges(field.metadata))
+        return f".. attribute:: {attribute}\n   :type: {type_}\n{text}"
+
+    pattern = r"^\.\. attribute:: (\w+)\n((?:(?!\.\. attribute).*\n)*?) +:type: (.*)$"
+    lines[:] = re.sub(pattern, entry, "\n".join(lines), flags=re.MULTILINE).split("\n")
+
+
+def _ranges(metadata: list[Any]) -> list[str]:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(rule, key):g}"
+        for key, word in words.items()
+        for rule in metadata
+        if getattr(rule, key, None) is not None
+    ]
+    return [f"*{', '.join(limits)}*"] if limits else []
+
+
+def find_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.Element | None:
+    """Docstrings and annotations name what their module imports, by its last name alone."""
+    if node.get("refdomain") != "py":
+        return None
+    objects: dict[str, Any] = env.domains.python_domain.objects
+    target = node["reftarget"]
+    for end in (target, target.rpartition(".")[2]):  # Task.batch; else batch
+        found = {e.node_id: e for name, e in objects.items() if name.endswith("." + end)}
+        if found:
+            break
+    if len(found) != 1:
+        return None
+    (entry,) = found.values()
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, target)
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("command", Command)
+    app.add_directive("names", Names)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-process-docstring", set_types, priority=600)
+    app.connect("missing-reference", find_by_last_name)
