@@ -21,12 +21,31 @@ _LIMIT = 10.0  # % of the normaliser: what papers draw to
 
 Spec = dict[str, Any]
 
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+CONFIG: Spec = {
+    "font": "system-ui, sans-serif",
+    "background": "transparent",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "gridColor": MUTED,
+        "gridOpacity": 0.25,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    },
+    "legend": {"labelColor": INK, "labelFontSize": 11},
+}
+
 
 def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
     """Lines over epochs, each with a readout at the pointer."""
     names = _in_order(chart.lines, groups) if chart.parts else list(chart.lines)
     rows: list[Spec] = [
-        {"epoch": epoch, "line": name, "value": value}
+        {chart.step: epoch, "line": name, "value": value}
         for name in names
         for epoch, value in zip(chart.epochs, chart.lines[name], strict=True)
         if value is not None
@@ -41,7 +60,7 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
         names,
         colours,
         dashes,
-        x=_axis("epoch", "epoch", {"tickMinStep": 1}, {"domain": span, "nice": False}),
+        x=_axis(chart.step, chart.step, {"tickMinStep": 1}, {"domain": span, "nice": False}),
         y=_axis("value", "", {"format": numbers}, {"zero": False}),
         name=chart.title,
         markers=len(chart.epochs) == 1,
@@ -131,7 +150,7 @@ def _spec(
         {"field": "value", "type": "quantitative", "title": "value", "format": ".4~g"},
     ]
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": SCHEMA,
         "width": "container",
         "height": 190,
         "padding": {"left": 4, "top": 6, "right": 12, "bottom": 4},
@@ -146,21 +165,5 @@ def _spec(
                 "encoding": {"opacity": shown, "tooltip": tooltip, "strokeDash": {"value": [1, 0]}},
             },
         ],
-        "config": {
-            "font": "system-ui, sans-serif",
-            "background": "transparent",
-            "view": {"stroke": None},
-            "axis": {
-                "labelColor": INK,
-                "titleColor": INK,
-                "gridColor": MUTED,
-                "gridOpacity": 0.25,
-                "domainColor": MUTED,
-                "tickColor": MUTED,
-                "labelFontSize": 11,
-                "titleFontSize": 11,
-                "titleFontWeight": "normal",
-            },
-            "legend": {"labelColor": INK, "labelFontSize": 11},
-        },
+        "config": CONFIG,
     }

@@ -13,14 +13,13 @@ from groupnas.engine.run_folder import FOUND, INITIAL
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.command import compare_command
-from groupnas.report.page.model import Cost, Curve, Run, Score
+from groupnas.report.page.model import Cost, Curve, Run
 from groupnas.report.page.networks import find_space, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.report.page.runs import described
 
 # What JSON of other shapes than a comparison writes was seen to raise.
 _DAMAGE = (AttributeError, LookupError, TypeError, ValueError)
-_DRAWS = 1000  # of the bootstrap: the page shows means, not intervals
 
 
 def collect_comparison(reader: Reader, name: str) -> Run:
@@ -28,7 +27,7 @@ def collect_comparison(reader: Reader, name: str) -> Run:
     config = reader.config()
     found: Comparison | None = None
     try:
-        found = read_comparison(reader.path, draws=_DRAWS)
+        found = read_comparison(reader.path)
     except InputError as error:
         reader.note("", f"errors and costs are left out: {error}")
     except _DAMAGE as error:
@@ -46,7 +45,7 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         groups=drawn.groups if drawn else (found.groups if found else ()),
         network=drawn,
         costs=_costs(found) if found else (),
-        scores=_scores(found) if found else (),
+        comparison=found,
         curves=_curves(found) if found else (),
         command=words,
         files=files,
@@ -105,19 +104,6 @@ def _mean(tables: list[Mapping[str, Any]], measure: str) -> dict[str, float]:
     rows = [mapping(table.get(measure)) for table in tables]
     parts = [part for part in rows[0] if all(part in row for row in rows)]
     return {part: float(np.mean([row[part] for row in rows])) for part in parts}
-
-
-def _scores(found: Comparison) -> tuple[Score, ...]:
-    return tuple(
-        Score(
-            samples=row.samples,
-            network=row.strategy + (f" at {row.budget:g}" if len(found.budgets) > 1 else ""),
-            count=row.count,
-            unit=row.unit,
-            errors={part: mean for part, (mean, _) in row.errors.items()},
-        )
-        for row in found.rows
-    )
 
 
 def _curves(found: Comparison) -> tuple[Curve, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupnas.report.page.model import Chart
-from groupnas.report.page.reading import is_number, mapping
+from groupnas.report.page.reading import called, is_number, mapping
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -58,7 +58,7 @@ def charts(records: Records, unit: str, stage: str = "") -> tuple[Chart, ...]:
         made.append((title, rows, parts))
     prefix = f"{stage}: " if stage else ""
     return tuple(
-        Chart(title=prefix + title, epochs=epochs, lines=kept, parts=parts)
+        Chart(title=prefix + title, epochs=epochs, lines=kept, parts=parts, step=called(records))
         for title, lines, parts in made
         if (kept := {n: v for n, v in lines.items() if any(x is not None for x in v)})
     )

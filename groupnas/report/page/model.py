@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groupnas.comparison.summary import Comparison
+
 Sizes = Mapping[str, tuple[int, ...]]
 """Channels of every group, by unit."""
 
@@ -71,6 +73,7 @@ class Network:
         divisions: Groupings to choose from; the last is shown first.
         epochs: Numbers of the epochs whose sizes were recorded.
         timeline: Sizes behind each of them.
+        step: What the slider steps through: ``Epoch``, or the best so far behind a trial.
         layers: What layers cost; none where the space is not to be had.
         fixed: Sizes of the units that the task decides.
     """
@@ -80,6 +83,7 @@ class Network:
     divisions: tuple[Division, ...]
     epochs: tuple[int, ...] = ()
     timeline: tuple[Sizes, ...] = ()
+    step: str = "Epoch"
     layers: tuple[LayerCost, ...] = ()
     fixed: Sizes | None = None
 
@@ -102,12 +106,14 @@ class Chart:
         epochs: ``(N,)``.
         lines: Name to ``(N,)`` numbers or gaps.
         parts: Whether the names are parts, which have colours of their own.
+        step: What an epoch is called: a black-box search's is a ``trial``.
     """
 
     title: str
     epochs: Sequence[int]
     lines: Mapping[str, Sequence[float | None]]
     parts: bool = False
+    step: str = "epoch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +178,7 @@ class Run:
         charts: Of its epochs.
         health: What the search said of itself, with the epoch or ``end``.
         scores: Errors.
+        comparison: Errors of strategies, their differences, and what searches cost.
         curves: Errors of single samples.
         best: Faces located best.
         worst: Faces located worst.
@@ -195,6 +202,7 @@ class Run:
     charts: tuple[Chart, ...] = ()
     health: tuple[tuple[str, str], ...] = ()
     scores: tuple[Score, ...] = ()
+    comparison: Comparison | None = None
     curves: tuple[Curve, ...] = ()
     best: tuple[Face, ...] = ()
     worst: tuple[Face, ...] = ()

@@ -10,7 +10,7 @@ from groupnas.accountant import count_operations, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
-from groupnas.report.page.reading import Reader, mapping
+from groupnas.report.page.reading import Reader, called, mapping
 from groupnas.spaces.space import SearchSpace, load_space
 
 
@@ -67,9 +67,17 @@ def network(
         ),
         epochs=tuple(epoch for epoch, _ in timeline),
         timeline=tuple(sizes for _, sizes in timeline),
+        step=_step(records),
         layers=_layers(space) if space and space.groups == start.groups else (),
         fixed=_fixed(space) if space and space.groups == start.groups else None,
     )
+
+
+def _step(records: Sequence[Mapping[str, Any]]) -> str:
+    """What the sizes of a record are: of masks as they stood, of others the best known then."""
+    if any("channels" in record for record in records):
+        return "Epoch"
+    return f"Best so far, {called(records)}"
 
 
 def sizes_of(grouping: Grouping) -> dict[str, tuple[int, ...]]:

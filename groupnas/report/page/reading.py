@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ class Reader:
     def _fault(self, name: str, error: InputError) -> None:
         text = " ".join(str(error).split()).removeprefix(f"{self.path / name}: ")
         self.note(name, f"{text}; left out")
+
+
+def called(records: Sequence[Mapping[str, Any]]) -> str:
+    """What a run's records are of: of trials where they number them, else of epochs."""
+    return "trial" if any("trial" in record for record in records) else "epoch"
 
 
 def numbers(table: Any) -> dict[str, float]:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from groupnas._version import __version__
+from groupnas.comparison.summary import Comparison
+from groupnas.comparison.tables import NOTE, search_table
 from groupnas.errors import InputError
 from groupnas.files import write_text
 from groupnas.palette import COLOURS, look
 from groupnas.report.page.charts import Spec, distribution, epoch_chart
 from groupnas.report.page.collect import collect
+from groupnas.report.page.differences import panels
 from groupnas.report.page.model import Chart, Curve, Network, Note, Run
 
 PAGE = "index.html"
@@ -106,6 +109,8 @@ def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> 
         scripts=scripts,
         hashes=[_hash(script) for script in scripts],
         looks=[look(index) for index in range(len(COLOURS))],
+        compared=[_compared(run.comparison, specs) for run in runs],
+        note=NOTE,
         networks=[_network(run.network) if run.network else None for run in runs],
         charts=[[(c, specs.add(epoch_chart(c, run.groups))) for c in run.charts] for run in runs],
         distributions=[(title, n, specs.add(spec)) for title, n, spec in _distributions(runs)],
@@ -113,7 +118,7 @@ def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> 
         commands=[command_line(run, folder) for run in runs],
         parts=_parts(runs),
         settings=[
-            (title, _compared([getattr(run, name) or {} for run in runs]))
+            (title, _side_by_side([getattr(run, name) or {} for run in runs]))
             for title, name in (
                 ("Data", "data"),
                 ("Environment", "environment"),
@@ -154,7 +159,7 @@ def chart_rows(chart: Chart) -> list[list[str]]:
     """A chart as a table: at most 40 epochs, evenly, with the last."""
     step = max(1, -(-len(chart.epochs) // 40))
     places = sorted({*range(0, len(chart.epochs), step), len(chart.epochs) - 1})
-    rows = [["epoch", *chart.lines]]
+    rows = [[chart.step, *chart.lines]]
     return rows + [
         [str(chart.epochs[at]), *(figure(values[at]) for values in chart.lines.values())]
         for at in places
@@ -184,12 +189,27 @@ def _network(network: Network) -> dict[str, Any]:
         ],
         "units": units,
         "epochs": network.epochs,
+        "step": network.step,
         "timeline": [[sizes[unit] for unit in units] for sizes in network.timeline],
         "layers": [
             [layer.name, layer.source, layer.target, layer.factor, layer.mixes]
             for layer in network.layers
         ],
         "fixed": network.fixed or {},
+    }
+
+
+def _compared(comparison: Comparison | None, specs: _Specs) -> dict[str, Any] | None:
+    """Panels with their charts' numbers, and what searches cost; ``None`` without results."""
+    if comparison is None or not comparison.rows:
+        return None
+    found = panels(comparison)
+    return {
+        "baseline": comparison.baseline,
+        "panels": [(p, specs.add(p.forest) if p.forest else None) for p in found],
+        "forests": any(panel.forest for panel in found),
+        "single": any(len(row.seeds) < 2 for row in comparison.rows),
+        "searches": search_table(comparison) if comparison.searches else [],
     }
 
 
@@ -219,7 +239,7 @@ def _parts(runs: Sequence[Run]) -> list[str]:
     return ordered + (["mean"] if "mean" in scored else [])
 
 
-def _compared(tables: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any], bool]]:
+def _side_by_side(tables: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any], bool]]:
     """Keys, each run's value, and whether runs differ."""
     keys = dict.fromkeys(key for table in tables for key in table)
     return [

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
-from groupnas.engine.run_folder import FOUND, HISTORY, INITIAL, RESULT
+from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
+from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
 from groupnas.report.page.command import search_command
 from groupnas.report.page.epochs import charts, health
 from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
-from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
+from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
+from groupnas.spaces.space import SearchSpace
+
+_SIZED = {"channels", "errors"}  # keys of the records of searches that record sizes as well
 
 
 def collect_search(reader: Reader, name: str) -> Run:
@@ -28,7 +32,7 @@ def collect_search(reader: Reader, name: str) -> Run:
     last = "found" if finished else "so far"
     groupings = [(t, g) for t, g in (("initial", initial), (last, found)) if g is not None]
     drawn = network(groupings, space, records)
-    if drawn and not drawn.timeline and any("channels" in record for record in records):
+    if drawn and not drawn.timeline and any(_SIZED & set(record) for record in records):
         reader.note(HISTORY, "holds no sizes of units (an older groupnas wrote it): no slider")
     words, files = search_command(config, reader.path, name)
     unit = str(result.get("error_unit", ""))
@@ -61,9 +65,7 @@ def collect_training(reader: Reader, name: str) -> Run:
     config, records, result = reader.config(), reader.history(), reader.json(RESULT)
     arguments = mapping(config.get("arguments"))
     grouping = reader.grouping(FOUND)
-    space = find_space(config, reader) if grouping and "space" in config else None
-    if grouping and "space" not in config:
-        reader.note("config.yaml", "does not say which space: MACs of layers are left out")
+    space = _space_of_training(config, reader) if grouping else None
     drawn = network([("trained", grouping)] if grouping else [], space)
     unit, errors = str(result.get("error_unit", "")), numbers(result.get("validation_errors"))
     priced = cost("trained", space, grouping)
@@ -90,6 +92,19 @@ def collect_training(reader: Reader, name: str) -> Run:
         curves=curves,
         **described(config, reader),
     )
+
+
+def _space_of_training(config: dict[str, Any], reader: Reader) -> SearchSpace | None:
+    """The space that its configuration names, or that of the comparison that it lies in."""
+    folder = reader.path.resolve().parent
+    above = Reader(folder.parent)
+    if "space" not in config and folder.name == "train" and above.has(CONFIG):
+        config = above.config()
+    if "space" in config:
+        return find_space(config, reader)
+    text = "does not say which space: MACs of layers are left out; report the folder above instead"
+    reader.note(CONFIG, text)
+    return None
 
 
 def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]]:
@@ -135,28 +150,45 @@ def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:
     }
 
 
-def how_far(done: int, total: Any, finished: bool) -> str:
-    """How far epochs went, in a sentence."""
+def how_far(done: int, total: Any, finished: bool, what: str = "epoch") -> str:
+    """How far epochs went, or trials, in a sentence."""
+    if finished and not done:
+        return f"Finished; it takes no {what}s."
     if finished:
-        return f"Finished after {done} epochs."
+        return f"Finished after {done} {what}{'' if done == 1 else 's'}."
     of = f" of {total}" if is_number(total) else ""
-    return f"Not finished: {done}{of} epochs are done; it was stopped or killed, or still runs."
+    return f"Not finished: {done}{of} {what}s are done; it was stopped or killed, or still runs."
 
 
 def _search_state(
     reader: Reader, config: dict[str, Any], records: list[dict[str, Any]], finished: bool
 ) -> str:
-    strategy = mapping(config.get("strategy"))
-    total = None
-    if is_number(strategy.get("epochs")):
-        warm = strategy.get("warmup_epochs")
-        total = strategy["epochs"] + (warm if is_number(warm) else 0)
-    text = how_far(len(records), total, finished)
+    total = _planned(mapping(config.get("strategy")))
+    text = how_far(len(records), total, finished, called(records))
     if finished:
         return text
     resume = shlex.join(["groupnas", "search", "--resume", "--out", str(reader.path)])
     reader.note(RESULT, f"is missing, since the search has not ended; to go on: {resume}")
     return text
+
+
+def _planned(strategy: Mapping[str, Any]) -> int | None:
+    """How many epochs or trials settings ask for; ``None`` where that is not known."""
+    algorithm = strategy.get("algorithm")
+    if algorithm in ("masks", "kronecker"):
+        return _sum(strategy, "warmup_epochs", "epochs")
+    if algorithm == "knapsack":
+        scratch = strategy.get("curves") == "scratch"
+        return _sum(strategy, "trials") if scratch else _sum(strategy, "epochs", "rounds")
+    try:
+        return getattr(strategy_from(dict(strategy), "strategy"), "planned", None)
+    except InputError:
+        return None
+
+
+def _sum(table: Mapping[str, Any], *keys: str) -> int | None:
+    found = [table[key] for key in keys if type(table.get(key)) is int]
+    return sum(found) if found else None
 
 
 def _search_costs(result: dict[str, Any], counted: Sequence[Cost | None]) -> tuple[Cost, ...]:

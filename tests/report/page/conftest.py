@@ -13,6 +13,8 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
+from groupnas.comparison.statistics import Difference
+from groupnas.comparison.summary import Comparison, Row, SearchCost
 from groupnas.engine.search import search
 
 
@@ -35,6 +37,46 @@ def searched(
 def run_copy(searched: Path, tmp_path: Path) -> Path:
     """A copy of the search's folder."""
     return Path(shutil.copytree(searched, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def row() -> Callable[..., Row]:
+    """Builds a row of a comparison: two parts, 3 seeds, ``even`` as the baseline."""
+    names = ("nose", "mouth", "mean")
+    sure = Difference(-0.5, -0.8, -0.2, -0.6, -0.4, -0.9, -0.1)
+    unsure = Difference(0.1, 0.05, 0.2, 0.06, 0.15, -0.3, 0.5)  # seeds do not leave out 0
+
+    def build(strategy: str, samples: str = "validation", **changes: Any) -> Row:
+        told: dict[str, Any] = {"budget": 1.0, "count": 20, "seeds": (0, 1, 2), "cost": 5e6}
+        told |= {"unit": "NME %", "errors": dict.fromkeys(names, (4.0, 0.25))}
+        told |= {"differences": {}, "relative": {}}
+        if strategy != "even":
+            told["differences"] = {"nose": unsure, "mouth": sure, "mean": sure}
+            told["relative"] = dict.fromkeys(names, -0.125)
+        return Row(strategy=strategy, samples=samples, **{**told, **changes})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def compared() -> Callable[..., Comparison]:
+    """Builds a comparison of rows."""
+
+    def build(*rows: Row) -> Comparison:
+        cost = SearchCost(strategy="own", seconds=30, steps=90, trainings=1.5, training_steps=1.25)
+        return Comparison(
+            folder=Path("runs/c"),
+            task="shapes",
+            groups=("nose", "mouth"),
+            measure="mac",
+            baseline="even",
+            rows=rows,
+            searches=(cost,),
+            cells=(),
+            missing=(),
+        )
+
+    return build
 
 
 JUNK = st.recursive(

@@ -121,7 +121,9 @@ def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
     titles = [division.title for division in run.network.divisions]
     assert titles == ["initial", "even, seed 0", "own, seed 0"]
     assert run.costs[0].macs == dict.fromkeys(shapes_space.groups, 5.0)
-    assert run.scores[0].errors["mean"] == pytest.approx((2 * len(shapes_space.groups) - 1) / 2)
+    assert run.comparison is not None and run.scores == ()
+    mean, deviation = run.comparison.rows[0].errors["mean"]
+    assert mean == pytest.approx((2 * len(shapes_space.groups) - 1) / 2) and deviation is None
     assert len(run.curves[0].errors) == 2
     # Settings that no shipped file has go into a file of their own.
     assert list(run.files or {}) == ["own-strategy.yaml"]
@@ -132,7 +134,7 @@ def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
 def test_damaged_comparison_shows_its_groupings(comparison: Path) -> None:
     (comparison / "train/even-s0-b1/cell.json").write_text("{")
     run = read(comparison)
-    assert run.network is not None and not run.scores and "cannot be read" in run.state
+    assert run.network is not None and run.comparison is None and "cannot be read" in run.state
     assert "cell.json: is damaged" in run.notes[0].text
 
 
@@ -192,6 +194,23 @@ def test_errors_that_a_comparison_measured(comparison: Path) -> None:
     assert score.errors["disc"] == 1.5 and score.errors["mean"] == 2.5  # of 0..2 and 3..5
     assert run.curves[0].errors == pytest.approx([1.0, 4.0])
     assert any("errors-test.npz" in note.where for note in run.notes)
+
+
+def test_training_in_a_comparison_has_its_space(
+    comparison: Path, shapes_space: SearchSpace
+) -> None:
+    folder = comparison / "train/even-s0-b1"
+    write(folder / "history.jsonl", TRAINED)
+    write(folder / "config.yaml", {"training": {"epochs": 1}})
+    shutil.copy(comparison / "search/even-s0/grouping.json", folder)
+    run = read(folder)
+    found = Grouping.load(folder / "grouping.json")
+    assert run.network is not None and len(run.network.layers) == len(shapes_space.layers)
+    assert run.costs[0].macs == flops(shapes_space, found).per_group
+    alone = shutil.copytree(folder, comparison.parent / "alone")
+    run = read(Path(alone))
+    assert run.network is not None and run.network.layers == ()
+    assert any("does not say which space" in note.text for note in run.notes)
 
 
 def test_empty_folders_of_stages_are_no_run(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groupnas.accountant import flops
+from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page import collect
 from groupnas.report.page.collect import _names
 from groupnas.report.page.model import Network, Run
+from groupnas.report.page.runs import _planned
 from groupnas.spaces import SearchSpace
 
 FILES = ("config.yaml", "history.jsonl", "result.json", "grouping.json", "initial_grouping.json")
@@ -94,6 +96,44 @@ def test_run_killed_before_its_first_epoch(run_copy: Path) -> None:
     assert "0 of 3 epochs" in run.state and not run.charts
     assert {Path(note.where).name for note in run.notes} >= {"history.jsonl", "grouping.json"}
     assert [division.title for division in drawn(run).divisions] == ["initial"]
+
+
+def test_search_by_trials_has_trials(run_copy: Path) -> None:
+    """Its slider goes through the best sizes so far, and how many are planned is told."""
+    config = yaml.safe_load((run_copy / "config.yaml").read_text())
+    config["strategy"] = load_strategy("halving:quick").model_dump(mode="json")
+    (run_copy / "config.yaml").write_text(yaml.safe_dump(config))
+    path = run_copy / "history.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [
+        {"epoch": r["epoch"], "trial": r["epoch"] - 1, "best": 3.0, "sizes": r["sizes"]}
+        for r in records
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    run = read(run_copy)
+    assert run.state == "Finished after 3 trials."
+    assert drawn(run).step == "Best so far, trial" and drawn(run).epochs == (1, 2, 3)
+    assert [(chart.title, chart.step) for chart in run.charts] == [
+        ("Best mean error so far", "trial")
+    ]
+    (run_copy / "result.json").unlink()
+    planned = sum(trials for trials, _ in load_strategy("halving:quick").plan)  # type: ignore[attr-defined]
+    assert f"3 of {planned} trials are done" in read(run_copy).state
+
+
+@pytest.mark.parametrize(
+    ("settings", "planned"),
+    [
+        ({"algorithm": "masks", "warmup_epochs": 2, "epochs": 5}, 7),
+        ({"algorithm": "knapsack", "curves": "scratch", "epochs": 5, "trials": 9}, 9),
+        ({"algorithm": "knapsack", "curves": "slimmable", "epochs": 5, "rounds": 2}, 7),
+        ({"algorithm": "masks", "epochs": "many"}, None),
+        ({"algorithm": "unheard of", "epochs": 5}, None),
+        ({}, None),
+    ],
+)
+def test_planned_epochs(settings: dict[str, object], planned: int | None) -> None:
+    assert _planned(settings) == planned
 
 
 def test_run_from_before_sizes_were_recorded(run_copy: Path) -> None:

@@ -20,7 +20,7 @@
 
   // Paper has no way to open what is closed.
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("#again details")) details.open = true;
+    for (const details of document.querySelectorAll("#again details, #compared details")) details.open = true;
   });
 
   // -- runs shown --------------------------------------------------------------------------
@@ -125,8 +125,8 @@
         this.slider.value = epochs.length - 1;
         this.slider.addEventListener("input", () => this.epoch(Number(this.slider.value)));
         this.output = make("output", { textContent: "" });
-        tools.append(make("label", { className: "slide" }, "Epoch ", this.slider, this.output));
-        this.slider.setAttribute("aria-valuetext", `epoch ${epochs[epochs.length - 1]}`);
+        tools.append(make("label", { className: "slide" }, `${this.network.step} `, this.slider, this.output));
+        this.slider.setAttribute("aria-valuetext", `${this.network.step} ${epochs[epochs.length - 1]}`);
       }
     }
 
@@ -139,22 +139,28 @@
     show(index) {
       const division = this.network.divisions[index];
       this.mark(index);
-      if (this.output) this.output.textContent = `${this.network.epochs.length} epochs`;
+      const { epochs } = this.network;
+      if (this.output) this.output.textContent = `${epochs[0]} to ${epochs[epochs.length - 1]}`;
       this.draw(new Map(division.sizes), division.title);
       this.note(division.moved, division.title);
     }
 
     epoch(step) {
-      const { units, timeline, epochs, divisions } = this.network;
+      const { units, timeline, epochs, divisions, step: word } = this.network;
       this.mark(null);
       const sizes = new Map(units.map((unit, at) => [unit, timeline[step][at]]));
       this.output.textContent = `${epochs[step]} of ${epochs[epochs.length - 1]}`;
-      this.slider.setAttribute("aria-valuetext", `epoch ${epochs[step]}`);
-      this.draw(sizes, `epoch ${epochs[step]}`);
+      this.slider.setAttribute("aria-valuetext", `${word} ${epochs[step]}`);
+      this.draw(sizes, `${word} ${epochs[step]}`);
+      const sum = (row) => row.reduce((one, other) => one + other, 0);
       let moved = 0;
-      for (const [unit, before] of divisions[0].sizes)
-        before.forEach((size, at) => (moved += Math.max(sizes.get(unit)[at] - size, 0)));
-      this.note(moved, `Epoch ${epochs[step]}`);
+      for (const [unit, before] of divisions[0].sizes) {
+        const now = sizes.get(unit);
+        if (sum(now) !== sum(before)) moved = null;
+        else if (moved !== null)
+          before.forEach((size, at) => (moved += Math.max(now[at] - size, 0)));
+      }
+      this.note(moved, `${word} ${epochs[step]}`);
     }
 
     note(moved, title) {

@@ -1,0 +1,150 @@
+"""What a comparison says, set by set: a forest plot of differences, and the command's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from groupnas.comparison.statistics import Difference
+from groupnas.comparison.summary import Comparison, Row
+from groupnas.comparison.tables import Table, errors_table, parts_table
+from groupnas.palette import INK, MUTED, PAPER, look
+from groupnas.report.page.charts import CONFIG, SCHEMA, Spec
+
+_LINE, _GAP, _FRAME = 11, 10, 20  # pixels: of an interval, between strategies, around all
+_THIN, _THICK = 1.2, 3.5  # as in the figure that `groupnas compare` draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One set of samples at one budget.
+
+    Attributes:
+        title: Both, with how many samples there are and how many seeds.
+        errors: The table of errors that ``groupnas compare`` prints.
+        parts: Its table of differences; empty where there is nothing to compare with.
+        forest: The chart of those differences; ``None`` where there are none.
+    """
+
+    title: str
+    errors: Table
+    parts: Table
+    forest: Spec | None
+
+
+def panels(comparison: Comparison) -> tuple[Panel, ...]:
+    """All that is finished, in the order in which ``groupnas compare`` prints it."""
+    found: dict[tuple[str, float], list[Row]] = {}
+    for row in comparison.rows:
+        found.setdefault((row.samples, row.budget), []).append(row)
+    return tuple(
+        Panel(
+            title=_title(rows, len(comparison.budgets) > 1),
+            errors=errors_table(comparison, samples, budget),
+            parts=parts_table(comparison, samples, budget),
+            forest=forest([row for row in rows if row.differences], str(comparison.baseline)),
+        )
+        for (samples, budget), rows in found.items()
+    )
+
+
+def _title(rows: Sequence[Row], several: bool) -> str:
+    row, counts = rows[0], sorted({len(row.seeds) for row in rows})
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    cost = f", cost {row.budget:g} of even groups" if several else ""
+    plural = "" if counts[-1] == 1 else "s"
+    return f"{row.samples}: {row.count:,} samples, {seeds} seed{plural}{cost}"
+
+
+def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
+    """A forest plot as a Vega-Lite specification: for each strategy the mean, then every part.
+
+    Args:
+        rows: Of one set of samples and one budget, with differences.
+        baseline: What they are differences to.
+    """
+    if not rows:
+        return None
+    names = list(rows[0].differences)
+    parts = [name for name in names if name != "mean"]
+    shown = ["mean", *parts]
+    colours = [INK, *(look(place).colour for place in range(len(parts)))]
+    values = [_value(row.strategy, name, row.differences[name]) for row in rows for name in shown]
+    y: Spec = {
+        "y": {
+            "field": "strategy",
+            "type": "nominal",
+            "sort": None,
+            "title": None,
+            "axis": {"grid": True, "tickBand": "extent", "ticks": False, "labelLimit": 110},
+            "scale": {"paddingInner": _GAP / (_GAP + _LINE * len(shown)), "paddingOuter": 0.05},
+        },
+        "yOffset": {"field": "part", "type": "nominal", "scale": {"domain": shown}},
+        "color": {
+            "field": "part",
+            "type": "nominal",
+            "sort": None,
+            "scale": {"domain": shown, "range": colours},
+            "legend": {"title": None, "orient": "bottom", "columns": 3, "symbolOpacity": 1},
+        },
+        "tooltip": [
+            {"field": field, "type": "nominal"}
+            for field in ("strategy", "part", "difference", "photos and seeds", "photos")
+        ],
+    }
+    axis = f"{rows[0].unit}, minus {baseline}"
+    dots: Spec = {"type": "point", "filled": True, "opacity": 1, "aria": False}
+    hollow = {key: y[key] for key in y if key != "color"}
+    hollow |= {"fill": {"value": PAPER}, "stroke": y["color"]}
+    return {
+        "$schema": SCHEMA,
+        "width": "container",
+        "height": _FRAME + len(rows) * (_GAP + _LINE * len(shown)),
+        "padding": {"left": 4, "top": 6, "right": 12, "bottom": 4},
+        "description": f"Differences to {baseline} on {rows[0].samples} with 95 % intervals: for "
+        f"{', '.join(row.strategy for row in rows)}, of {', '.join(shown)}; the tables below hold "
+        "the numbers",
+        "data": {"values": values},
+        "layer": [
+            {
+                "mark": {"type": "rule", "color": MUTED, "aria": False},
+                "encoding": {"x": {"datum": 0}},
+            },
+            _interval("low", "high", _THIN, axis, y),
+            _interval("photos_low", "photos_high", _THICK, axis, y),
+            {
+                "transform": [{"filter": "datum.marked"}],
+                "mark": {**dots, "size": 70, "stroke": INK, "strokeWidth": 1.5},
+                "encoding": {"x": {"field": "mean", "type": "quantitative"}, **y},
+            },
+            {
+                "transform": [{"filter": "!datum.marked"}],
+                "mark": {**dots, "size": 28, "strokeWidth": 1.5},
+                "encoding": {"x": {"field": "mean", "type": "quantitative"}, **hollow},
+            },
+        ],
+        "config": CONFIG,
+    }
+
+
+def _value(strategy: str, part: str, of: Difference) -> Spec:
+    """What is drawn of a difference, and how the tip tells it."""
+    return {
+        "strategy": strategy,
+        "part": part,
+        **{key: round(getattr(of, key), 5) for key in ("mean", "low", "high")},
+        **{key: round(getattr(of, key), 5) for key in ("photos_low", "photos_high")},
+        "marked": of.significant,
+        "difference": f"{of.mean:+.3f}{'*' if of.significant else ''}",
+        "photos and seeds": f"{of.low:+.3f} to {of.high:+.3f}",
+        "photos": f"{of.photos_low:+.3f} to {of.photos_high:+.3f}",
+    }
+
+
+def _interval(low: str, high: str, width: float, title: str, y: Spec) -> Spec:
+    """A layer of lines from one end of an interval to the other."""
+    x = {"field": low, "type": "quantitative", "title": title, "axis": {"tickCount": 6}}
+    return {
+        "mark": {"type": "rule", "strokeWidth": width, "aria": False},
+        "encoding": {"x": x, "x2": {"field": high}, **y},
+    }

@@ -1,0 +1,85 @@
+"""A comparison on the page: the command's own numbers, and what the forest plot draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from groupnas.comparison.summary import Comparison
+from groupnas.comparison.tables import NOTE, errors_table, parts_table
+from groupnas.palette import COLOURS, INK
+from groupnas.report.page import render
+from groupnas.report.page.differences import forest, panels
+from groupnas.report.page.model import Run
+
+Build = Callable[..., Any]
+
+
+def page(comparison: Comparison) -> str:
+    run = Run(name="c", folder="c", kind="comparison", state="", finished=True)
+    return render([replace(run, comparison=comparison)], library="")
+
+
+def test_tables_are_those_of_the_command(row: Build, compared: Build) -> None:
+    comparison = compared(row("even"), row("own"), row("own", "test"))
+    first, second = panels(comparison)
+    assert first.errors == errors_table(comparison, "validation", 1.0)
+    assert first.parts == parts_table(comparison, "validation", 1.0)
+    assert (first.title, second.title) == (
+        "validation: 20 samples, 3 seeds",
+        "test: 20 samples, 3 seeds",
+    )
+    text = page(comparison)
+    assert '<td class="marked">-0.500 [-0.800, -0.200]*</td>' in text
+    assert "<td>+0.100 [+0.050, +0.200]</td>" in text
+    assert '<td class="marked">-0.500 (-12.5%)*</td>' in text
+    assert NOTE.split(".")[0] in text
+    for cell in ("<td>30 s</td>", "<td>1.50</td>", "<td>90</td>", "<td>1.25</td>"):
+        assert cell in text
+
+
+def test_a_panel_for_each_budget(row: Build, compared: Build) -> None:
+    rows = [row("own", budget=b, seeds=s) for b, s in ((0.5, (0,)), (1.0, (0, 1)))]
+    titles = [panel.title for panel in panels(compared(*rows))]
+    assert titles == [
+        "validation: 20 samples, 1 seed, cost 0.5 of even groups",
+        "validation: 20 samples, 2 seeds, cost 1 of even groups",
+    ]
+    assert "With one seed nothing is marked" in page(compared(*rows))
+    assert "With one seed nothing is marked" not in page(compared(*rows[1:]))
+
+
+def test_forest_has_the_mean_first_and_the_parts_in_their_colours(row: Build) -> None:
+    spec = forest([row("own"), row("other")], "even")
+    assert spec is not None
+    values = spec["data"]["values"]
+    assert [(v["strategy"], v["part"]) for v in values[:4]] == [
+        ("own", "mean"),
+        ("own", "nose"),
+        ("own", "mouth"),
+        ("other", "mean"),
+    ]
+    assert [v["marked"] for v in values[:3]] == [True, False, True]
+    assert [values[1][key] for key in ("photos_low", "low", "mean", "high", "photos_high")] == [
+        0.06,
+        0.05,
+        0.1,
+        0.2,
+        0.15,
+    ]
+    scale = spec["layer"][1]["encoding"]["color"]["scale"]
+    assert scale == {"domain": ["mean", "nose", "mouth"], "range": [INK, *COLOURS[:2]]}
+
+
+def test_without_differences_it_says_why(row: Build, compared: Build) -> None:
+    lonely = compared(row("even"))
+    (panel,) = panels(lonely)
+    assert panel.forest is None and panel.parts == []
+    assert "even, which others are compared with" in page(lonely)
+    nameless = replace(compared(row("x", differences={})), baseline=None)
+    assert "there is no strategy called even" in page(nameless)
+
+
+def test_without_results_there_is_no_section(compared: Build) -> None:
+    assert 'id="compared"' not in page(compared())
