@@ -17,6 +17,7 @@ from groupnas.cli.options import (
     DataRoot,
     Device,
     Resume,
+    Track,
     resolved,
     whole_number,
 )
@@ -106,6 +107,7 @@ def compare(
     limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
     device: Device = None,
     resume: Resume = False,
+    track: Track = None,
     baseline: Annotated[
         str | None, Parameter(help="Tell differences to this strategy; even by default.")
     ] = None,
@@ -148,7 +150,18 @@ def compare(
         folder = (
             out or Path("runs") / f"{Path(str(arguments['recipe'])).stem.replace(':', '_')}-compare"
         )
-        _compare(arguments, folder, strategies or [], seeds, budgets, jobs, resume, cascade, test)
+        _compare(
+            arguments,
+            folder,
+            strategies or [],
+            seeds,
+            budgets,
+            jobs,
+            resume,
+            cascade,
+            test,
+            track or (),
+        )
         show, figure = [folder], figure or folder / "comparison.png"
     _show(show, baseline, figure, as_json)
 
@@ -163,6 +176,7 @@ def _compare(
     resume: bool,
     cascade: Path | None,
     test: bool,
+    track: Sequence[str],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
@@ -206,6 +220,7 @@ def _compare(
             jobs=jobs,
             resume=resume,
             on_progress=_say,
+            track=track,
             arguments={**arguments, **told},
         )
     except KeyboardInterrupt:

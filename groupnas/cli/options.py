@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -48,6 +48,18 @@ Device = Annotated[str | None, Parameter(help="A torch device; cpu by default.")
 Threads = Annotated[int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)]
 Resume = Annotated[
     bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
+]
+
+
+Track = Annotated[
+    list[Literal["tensorboard", "mlflow"]] | None,
+    Parameter(
+        name="--track",
+        consume_multiple=True,
+        negative="",
+        help="Send each epoch's numbers there too: files in the run folder, or MLflow as its "
+        "MLFLOW_TRACKING_URI says.",
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from groupnas.engine.observer import Observer
 
 if TYPE_CHECKING:
     from groupnas.engine.job import Job
+    from groupnas.engine.run_folder import RunFolder
 
 
 _HEADER_EVERY = 20  # epochs; the names must not scroll away
@@ -37,7 +38,7 @@ class ConsoleProgress(Observer):
         self._findings: set[str] = set()
         self._lines = 0
 
-    def started(self, job: Job) -> None:
+    def started(self, folder: RunFolder, job: Job) -> None:
         for line in job.describe():
             self._say(line)
         if job.history:
@@ -66,12 +67,8 @@ class ConsoleProgress(Observer):
                 self._say(f"  health: {finding}")
             self._findings.add(kind)
 
-    def finished(self, result: dict[str, Any]) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self._progress.stop()
+    def closed(self) -> None:
+        self._progress.stop()  # leaves the terminal as it was
 
     def _say(self, line: str) -> None:
         # A pipe has no width to fit: one line stays one line.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from groupnas.cli.options import (
     RunOut,
     Seed,
     Threads,
+    Track,
     resolved,
     whole_number,
 )
@@ -87,9 +88,7 @@ def search(
     allow_partial: AllowPartial = False,
     limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
     resume: Resume = False,
-    tensorboard: Annotated[
-        bool, Parameter(negative="", help="Write TensorBoard files into the run folder too.")
-    ] = False,
+    track: Track = None,
 ) -> None:
     """Search how many channels each group gets in every layer.
 
@@ -118,7 +117,7 @@ def search(
         measure = resolved(measure)
     options = {"total": budget, "measure": measure, "multiple": multiple}
     settings = _settings(strategy, options, resume)
-    _search(arguments, folder, settings, epochs, resume, tensorboard)
+    _search(arguments, folder, settings, epochs, resume, track or ())
 
 
 def _settings(strategy: str | None, options: Mapping[str, object], resume: bool) -> Strategy | None:
@@ -155,7 +154,7 @@ def _search(
     settings: Strategy | None,
     epochs: int | None,
     resume: bool,
-    tensorboard: bool,
+    track: Sequence[str],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.engine.run_folder import RunFolder
@@ -171,6 +170,7 @@ def _search(
 
     from groupnas.cli.progress import ConsoleProgress
     from groupnas.engine.search import search as run_search
+    from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
 
     if arguments["threads"]:
@@ -181,7 +181,6 @@ def _search(
         allow_partial=bool(arguments["allow_partial"]),
         limit=arguments["limit"],
     )
-    progress = ConsoleProgress()
     try:
         run = run_search(
             chosen,
@@ -192,14 +191,11 @@ def _search(
             device=arguments["device"],
             epochs=epochs,
             resume=resume,
-            observers=[progress, *(_tensorboard(folder) if tensorboard else [])],
+            observers=[ConsoleProgress(), *trackers(track)],
             arguments={**arguments, "threads": torch.get_num_threads()},
         )
     except KeyboardInterrupt:
-        progress.close()
         raise SystemExit(say_stopped("search", folder)) from None
-    finally:
-        progress.close()
     _summary(run, chosen)
 
 
@@ -207,17 +203,6 @@ def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
     names = [Path(arguments["space"]).stem, arguments["data"], Path(strategy).stem]
     stem = "-".join(name.replace(":", "_") for name in names)
     return Path("runs") / f"{stem}-seed{arguments['seed']}"
-
-
-def _tensorboard(folder: Path) -> list[Any]:
-    from groupnas.engine.observer import TensorBoard
-
-    try:
-        return [TensorBoard(folder / "tensorboard")]
-    except ImportError as error:
-        raise InputError(
-            "--tensorboard: not installed; pip install 'groupnas[tensorboard]'"
-        ) from error
 
 
 def _summary(run: Run, space: SearchSpace) -> None:

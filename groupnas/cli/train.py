@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from groupnas.cli.options import (
     RunOut,
     Seed,
     Threads,
+    Track,
     resolved,
     whole_number,
 )
@@ -65,6 +67,7 @@ def train(
     allow_partial: AllowPartial = False,
     limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
     resume: Resume = False,
+    track: Track = None,
 ) -> None:
     """Train a landmark cascade: global network, grouping, local network.
 
@@ -92,10 +95,10 @@ def train(
         raise InputError(f"train needs --recipe; {_recipes()}")
     name = Path(str(arguments["recipe"])).stem.replace(":", "_")
     folder = out or Path("runs") / f"{name}-cascade-seed{arguments['seed']}"
-    _train(arguments, folder, resume)
+    _train(arguments, folder, resume, track or ())
 
 
-def _train(arguments: dict[str, Any], folder: Path, resume: bool) -> None:
+def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.engine.run_folder import RunFolder
     from groupnas.tasks import find_dataset, require_root
@@ -111,16 +114,12 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool) -> None:
     import torch
 
     from groupnas.cli.progress import ConsoleProgress
+    from groupnas.engine.tracking import trackers
     from groupnas.tasks.landmarks.train import train_cascade
 
     if arguments["threads"]:
         torch.set_num_threads(arguments["threads"])
-    started: list[ConsoleProgress] = []
-
-    def observers(stage: str) -> list[ConsoleProgress]:
-        started.append(ConsoleProgress(stage))
-        return [started[-1]]
-
+    sinks = trackers(track)
     try:
         card = train_cascade(
             settings,
@@ -132,16 +131,11 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool) -> None:
             limit=arguments["limit"],
             global_from=arguments["global_from"],
             resume=resume,
-            observers=observers,
+            observers=lambda stage: [ConsoleProgress(stage), *sinks],
             arguments={**arguments, "threads": torch.get_num_threads()},
         )
     except KeyboardInterrupt:
-        for progress in started:
-            progress.close()
         raise SystemExit(say_stopped("train", folder)) from None
-    finally:
-        for progress in started:
-            progress.close()
     _summary(card)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from groupnas.engine.run_folder import FOUND, RESULT, RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
+from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Trained, Trainer, train
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
@@ -50,6 +51,7 @@ class Work:
         sampling: How often each training sample is drawn in trainings; see
             :class:`groupnas.engine.training.Trainer`.
         device: A torch device.
+        track: Trackers of every search and training; see :func:`groupnas.engine.tracking.trackers`.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Work:
     more: Mapping[str, Callable[[], Scorer]] = field(default_factory=dict)
     sampling: Callable[[Split], Tensor | None] | None = None
     device: str = "cpu"
+    track: Sequence[str] = ()
 
     def done(self, piece: Piece) -> bool:
         """Whether a piece is finished: its last file is there."""
@@ -108,6 +111,7 @@ class _Bench:
             seed=piece.seed,
             device=self.work.device,
             resume=RunFolder(folder).exists,
+            observers=trackers(self.work.track),
         )
         return f"{len(run.history)} epochs" if run.history else "nothing to learn"
 
@@ -161,6 +165,7 @@ class _Bench:
             device=self.work.device,
             sampling=None if sampling is None else sampling(self.split),
             resume=folder.exists,
+            observers=trackers(self.work.track),
             # A search that was done again and found otherwise must not go on with this training.
             arguments={"costs": cost, "grouping": grouping and grouping.to_dict()},
         )

@@ -20,6 +20,7 @@ from groupnas.engine.job import check_same, checked_device, describe_task, versi
 from groupnas.engine.run_folder import CONFIG, RunFolder
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Strategy
+from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
 from groupnas.spaces.space import SearchSpace
@@ -61,6 +62,7 @@ def compare(
     jobs: int | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    track: Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Search with every strategy and seed, train what is found from scratch, and compare it.
@@ -95,6 +97,7 @@ def compare(
             share the cores' threads. A single one is this process.
         resume: Go on with the comparison in ``out``.
         on_progress: Told after each piece, and once before the first.
+        track: Names of trackers of every search and training: ``"tensorboard"``, ``"mlflow"``.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
 
     Returns:
@@ -119,6 +122,7 @@ def compare(
         validation=validation,
     )
     checked_device(device)
+    trackers(track)  # what is not installed or reached is told before anything runs
     folder = RunFolder(out)
     recorded = folder.read_config() if resume else None
     if recorded is None:
@@ -138,6 +142,7 @@ def compare(
             more=dict(more or {}),
             sampling=sampling,
             device=device,
+            track=tuple(track),
         )
         failed = _run(work, jobs, on_progress)
     if failed:

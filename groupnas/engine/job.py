@@ -6,6 +6,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, TIMINGS, RunFolder
+from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, RESULT, TIMINGS, RunFolder
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
 from groupnas.task import Task
@@ -69,19 +70,24 @@ class Job(Protocol):
         ...
 
 
-def run_epochs(
+def run_job(
     folder: RunFolder,
     job: Job,
     observers: Sequence[Observer],
+    conclude: Callable[[], Record],
     write_outcome: Callable[[], None] = lambda: None,
-) -> None:
+) -> Record:
     """Run the epochs that are left; each ends with a checkpoint and what derives from it.
 
     Args:
         folder: Held by the caller.
         job: New, or gone on with.
-        observers: Told how it goes, but not that it is finished.
+        observers: Told how it goes.
+        conclude: What there is to say of the finished job.
         write_outcome: Writes what else can be read off the job after each epoch.
+
+    Returns:
+        What ``conclude`` said, which ``result.json`` holds now.
     """
 
     def write() -> None:
@@ -94,23 +100,36 @@ def run_epochs(
 
     # A kill may have come between a checkpoint and these; the checkpoint is what counts.
     write()
-    for observer in observers:
-        observer.started(job)
-    while len(job.history) < job.total_epochs:
-        start, busy, waited = time.perf_counter(), time.process_time(), job.data_seconds
-        record = job.run_epoch(tell)
-        timing = {
-            "epoch": record["epoch"],
-            "seconds": round(time.perf_counter() - start, 3),
-            # Of all threads: what others do on the machine does not count.
-            "cpu_seconds": round(time.process_time() - busy, 3),
-            "data_seconds": round(job.data_seconds - waited, 3),
-        }
-        folder.save_checkpoint(job.state_dict())
-        write()
-        folder.append_line(TIMINGS, timing)
+    with ExitStack() as ending:
         for observer in observers:
-            observer.epoch_ended(record)
+            ending.callback(observer.closed)
+            observer.started(folder, job)
+        while len(job.history) < job.total_epochs:
+            record = _timed_epoch(folder, job, tell)
+            write()
+            for observer in observers:
+                observer.epoch_ended(record)
+        result = conclude()
+        folder.write_json(RESULT, result)
+        for observer in observers:
+            observer.finished(result)
+    return result
+
+
+def _timed_epoch(folder: RunFolder, job: Job, tell: Callable[[int, int], None]) -> Record:
+    """One epoch, in the checkpoint when this returns."""
+    start, busy, waited = time.perf_counter(), time.process_time(), job.data_seconds
+    record = job.run_epoch(tell)
+    timing = {
+        "epoch": record["epoch"],
+        "seconds": round(time.perf_counter() - start, 3),
+        # Of all threads: what others do on the machine does not count.
+        "cpu_seconds": round(time.process_time() - busy, 3),
+        "data_seconds": round(job.data_seconds - waited, 3),
+    }
+    folder.save_checkpoint(job.state_dict())
+    folder.append_line(TIMINGS, timing)
+    return record
 
 
 def go_on(folder: RunFolder, job: Job) -> None:

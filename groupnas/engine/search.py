@@ -19,11 +19,11 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_epochs,
+    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, SPLIT, RunFolder
+from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPLIT, RunFolder
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
@@ -145,11 +145,13 @@ def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
 
 
 def _run(folder: RunFolder, job: SearchJob, observers: Sequence[Observer]) -> Run:
-    run_epochs(folder, job, observers, lambda: _found(job).save(folder / FOUND))
-    result = _result(job)
-    folder.write_json(RESULT, result)
-    for observer in observers:
-        observer.finished(result)
+    result = run_job(
+        folder,
+        job,
+        observers,
+        conclude=lambda: _result(job),
+        write_outcome=lambda: _found(job).save(folder / FOUND),
+    )
     return Run(
         folder=folder,
         job=job,

@@ -24,13 +24,13 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_epochs,
+    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.precision import Precision, forward
-from groupnas.engine.run_folder import RESULT, SPLIT, RunFolder
+from groupnas.engine.run_folder import SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.errors import InputError
@@ -297,18 +297,18 @@ def train(
             folder.write_config(config)
         else:
             go_on(folder, job)
-        run_epochs(folder, job, observers)
-        result = {
-            "epochs": len(job.history),
-            "best_epoch": job.best_epoch,
-            "error_unit": task.error_unit,
-            "validation_errors": job.history[job.best_epoch - 1]["validation"],
-        }
-        folder.write_json(RESULT, result)
+        result = run_job(folder, job, observers, conclude=lambda: _result(job))
     network.load_state_dict(job.best)
-    for observer in observers:
-        observer.finished(result)
     return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
+
+
+def _result(job: Trainer) -> dict[str, Any]:
+    return {
+        "epochs": len(job.history),
+        "best_epoch": job.best_epoch,
+        "error_unit": job.task.error_unit,
+        "validation_errors": job.history[job.best_epoch - 1]["validation"],
+    }
 
 
 def _check_split(folder: RunFolder, split: Split, task: Task) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from groupnas.cli.progress import ConsoleProgress
+from groupnas.engine.run_folder import RunFolder
 
 
 class Stub:
@@ -24,11 +25,11 @@ class Stub:
 def show(records: list[dict[str, Any]], done: int = 0) -> None:
     progress = ConsoleProgress("training")
     job: Any = Stub(done)
-    progress.started(job)
+    progress.started(RunFolder("run"), job)
     for record in records:
         progress.stepped(1, 2)
         progress.epoch_ended(record)
-    progress.finished({})
+    progress.closed()
 
 
 def trained(epoch: int, **errors: float) -> dict[str, Any]:

@@ -198,3 +198,21 @@ def test_stopped_and_resumed(folder: Path, stop: signal.Signals) -> None:
     again.kill()
     again.communicate(timeout=60)
     assert len(history.read_text().splitlines()) >= len(records)
+
+
+def test_tracked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboard")
+    assert call(*GIVEN, "--out", "run", "--track", "tensorboard") == 0
+    assert list(Path("run/tensorboard").glob("events.*"))
+    assert call("--resume", "--out", "run", "--track", "mlflaw") == 2
+    assert "--track" in capsys.readouterr().err
+
+
+def test_a_tracker_that_cannot_be_used_leaves_no_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert call(*GIVEN, "--out", "run", "--track", "mlflow") == 2
+    message = capsys.readouterr().err
+    assert "pip install 'groupnas[mlflow]'" in message and message.count("\n") == 1
+    assert not Path("run").exists()

@@ -164,14 +164,14 @@ def test_a_damaged_config(
     assert message in output.err and output.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("at", ["run_epochs", "load_faces"])
+@pytest.mark.parametrize("at", ["run_job", "load_faces"])
 def test_stopped_by_ctrl_c(
     folder: Path, at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the local stage, or before there is anything to go on with."""
     from groupnas.engine import training as engine
 
-    place = engine if at == "run_epochs" else training
+    place = engine if at == "run_job" else training
     original, calls = getattr(place, at), []
 
     def pressed(*arguments: Any, **options: Any) -> Any:

@@ -227,6 +227,16 @@ def test_nothing_is_done_twice_and_more_may_be_added(tmp_path: Path, run: Run) -
     assert Plus.calls == 12 and again.to_dict() == found.to_dict()
 
 
+def test_searches_and_trainings_are_tracked(tmp_path: Path, run: Run) -> None:
+    pytest.importorskip("tensorboard")
+    run(tmp_path, ["random"], seeds=(0,), track=["tensorboard"])
+    for piece in ("search/random-s0", "train/random-s0-b1"):
+        assert list((tmp_path / piece / "tensorboard").glob("events.*")), piece
+    with pytest.raises(InputError, match="unknown tracker"):
+        run(tmp_path / "other", track=["nothing"])
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_a_resumed_comparison_must_not_change(
     tmp_path: Path, run: Run, own_parts: Any
 ) -> None:

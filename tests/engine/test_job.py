@@ -23,7 +23,7 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_epochs,
+    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer
@@ -72,7 +72,7 @@ class Diary(Observer):
         self.folder = folder
         self.lines: list[Any] = []
 
-    def started(self, job: Job) -> None:
+    def started(self, folder: RunFolder, job: Job) -> None:
         self.lines.append(("started", len(job.history)))
 
     def stepped(self, done: int, total: int) -> None:
@@ -86,6 +86,13 @@ class Diary(Observer):
         assert json.loads(timings[-1])["epoch"] == len(timings) == record["epoch"]
         self.lines.append(("ended", record["epoch"]))
 
+    def finished(self, result: dict[str, Any]) -> None:
+        assert json.loads((self.folder / "result.json").read_text()) == result
+        self.lines.append(("finished", result))
+
+    def closed(self) -> None:
+        self.lines.append("closed")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
@@ -98,9 +105,12 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_every_epoch_is_safe_before_anyone_is_told(folder: RunFolder) -> None:
     diary, outcomes, job = Diary(folder), [], Counting()
-    run_epochs(folder, job, [diary], lambda: outcomes.append(len(job.history)))
+    result = run_job(
+        folder, job, [diary], lambda: {"best": 3}, lambda: outcomes.append(len(job.history))
+    )
+    assert result == json.loads((folder / "result.json").read_text()) == {"best": 3}
     epochs = [event for epoch in (1, 2, 3) for event in [(1, 2), (2, 2), ("ended", epoch)]]
-    assert diary.lines == [("started", 0), *epochs]
+    assert diary.lines == [("started", 0), *epochs, ("finished", {"best": 3}), "closed"]
     assert outcomes == [0, 1, 2, 3]  # the first mends what a kill may have left behind
     timings = [json.loads(line) for line in (folder / "timings.jsonl").read_text().splitlines()]
     assert [timing["data_seconds"] for timing in timings] == [1.25, 1.25, 1.25]
@@ -112,10 +122,10 @@ def test_only_what_is_left_is_run_and_the_history_is_mended_first(folder: RunFol
     (folder / "history.jsonl").write_text('{"epoch": 1}\n')  # killed before its second line
 
     class Early(Observer):
-        def started(self, job: Job) -> None:
+        def started(self, folder: RunFolder, job: Job) -> None:
             seen.append((folder / "history.jsonl").read_text())
 
-    run_epochs(folder, job, [Early()])
+    run_job(folder, job, [Early()], dict)
     assert seen == ['{"epoch": 1}\n{"epoch": 2}\n']
     assert [record["epoch"] for record in job.history] == [1, 2, 3]
 
@@ -124,8 +134,8 @@ def test_a_finished_job_runs_nothing(folder: RunFolder) -> None:
     job = Counting()
     job.history = [{"epoch": epoch} for epoch in (1, 2, 3)]
     diary = Diary(folder)
-    run_epochs(folder, job, [diary])
-    assert diary.lines == [("started", 3)] and len(job.history) == 3
+    run_job(folder, job, [diary], dict)
+    assert diary.lines == [("started", 3), ("finished", {}), "closed"] and len(job.history) == 3
     assert not (folder / "checkpoint.pt").exists()
 
 

@@ -1,4 +1,4 @@
-"""Who is told what, in which order; and TensorBoard's files."""
+"""Who is told what, in which order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import groupnas
-from groupnas.engine.observer import Observer, TensorBoard
+from groupnas.engine.observer import Observer
 
 
 class Diary(Observer):
@@ -17,8 +17,8 @@ class Diary(Observer):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def started(self, search: Any) -> None:
-        self.lines.append(f"started with {len(search.history)}")
+    def started(self, folder: Any, job: Any) -> None:
+        self.lines.append(f"started with {len(job.history)}")
 
     def stepped(self, done: int, total: int) -> None:
         self.lines.append(f"{done}/{total}")
@@ -29,6 +29,9 @@ class Diary(Observer):
     def finished(self, result: dict[str, Any]) -> None:
         self.lines.append(f"finished after {result['epochs']}")
 
+    def closed(self) -> None:
+        self.lines.append("closed")
+
 
 def test_all_are_told_in_order(shapes_space: Any, shapes: Any, brief: Any, tmp_path: Path) -> None:
     diary = Diary()
@@ -38,10 +41,11 @@ def test_all_are_told_in_order(shapes_space: Any, shapes: Any, brief: Any, tmp_p
         "started with 0",
         *[line for epoch in (1, 2, 3) for line in [*steps, f"epoch {epoch}"]],
         "finished after 3",
+        "closed",
     ]
     again = Diary()
     groupnas.search(shapes_space, shapes, None, run.folder.path, resume=True, observers=[again])
-    assert again.lines == ["started with 3", "finished after 3"]
+    assert again.lines == ["started with 3", "finished after 3", "closed"]
 
 
 def test_observers_are_told_after_the_checkpoint_is_safe(
@@ -51,26 +55,10 @@ def test_observers_are_told_after_the_checkpoint_is_safe(
         def epoch_ended(self, record: dict[str, Any]) -> None:
             raise KeyboardInterrupt
 
+    stopped = Diary()
     with pytest.raises(KeyboardInterrupt):
-        groupnas.search(shapes_space, shapes, brief(), tmp_path, observers=[Impatient()])
+        groupnas.search(shapes_space, shapes, brief(), tmp_path, observers=[stopped, Impatient()])
+    assert stopped.lines[-2:] == ["epoch 1", "closed"]
     diary = Diary()
     groupnas.search(shapes_space, shapes, None, tmp_path, resume=True, observers=[diary])
     assert diary.lines[0] == "started with 1"
-
-
-def test_tensorboard(shapes_space: Any, shapes: Any, brief: Any, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    folder = tmp_path / "run/tensorboard"
-    observer = TensorBoard(folder)
-    assert not folder.parent.exists()  # nothing is written before the search starts
-    run = groupnas.search(shapes_space, shapes, brief(), tmp_path / "run", observers=[observer])
-    events = accumulator.EventAccumulator(str(folder))
-    events.Reload()
-    for tag, key in (("train_loss", "train_loss"), ("entropy", "entropy"), ("moved", "moved")):
-        found = {event.step: event.value for event in events.Scalars(tag)}
-        assert found == pytest.approx({r["epoch"]: r[key] for r in run.history}, rel=1e-6)
-    ring = {event.step: event.value for event in events.Scalars("macs/ring")}
-    assert ring == {record["epoch"]: record["macs"]["ring"] for record in run.history}
-    # of the warm-up there is no mask loss
-    assert [event.step for event in events.Scalars("mask_loss")] == [2, 3]

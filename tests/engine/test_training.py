@@ -286,7 +286,7 @@ def test_observers_are_told_in_order(go: Any) -> None:
     told: list[Any] = []
 
     class Diary(Observer):
-        def started(self, job: Any) -> None:
+        def started(self, folder: Any, job: Any) -> None:
             told.append(("started", len(job.history), job.describe()))
 
         def stepped(self, done: int, total: int) -> None:

@@ -40,7 +40,7 @@ class Stops(Observer):
     def __init__(self, after: int) -> None:
         self.after = after
 
-    def started(self, job: Any) -> None:
+    def started(self, folder: Any, job: Any) -> None:
         if self.after == 0:
             raise Stopped
 
