@@ -16,7 +16,7 @@ from groupnas.report.page.evaluations import card_scores
 from groupnas.report.page.model import Chart, Cost, Run
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, mapping
-from groupnas.report.page.runs import described, how_far
+from groupnas.report.page.runs import described, how_far, surroundings
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
@@ -34,6 +34,7 @@ def collect_cascade(reader: Reader, name: str) -> Run:
     said: list[tuple[str, str]] = []
     done: list[str] = []
     records: list[dict[str, Any]] = []
+    environment: dict[str, str] | None = None
     searched = reader.inside("search")
     for stage in _STAGES:
         inside = reader.inside(stage)
@@ -44,7 +45,8 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         total = mapping(settings.get("training" if stage != "search" else "strategy")).get("epochs")
         done.append(f"{stage} stage: {how_far(len(history), total, bool(result))}")
         drawn_charts += charts(history, str(result.get("error_unit", "")), stage)
-        said += [(f"{stage}, {when}", text) for when, text in health(history, result)]
+        said += [(f"{stage}, {when}", text) for when, text in health(history, result) or ()]
+        environment = surroundings(settings) or environment
         records = history if stage == "search" else records
     networks = {stage: _network(reader, card, f"{stage}_stage") for stage in ("global", "local")}
     space, grouping = networks["local"]
@@ -60,8 +62,8 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         name=name,
         folder=str(reader.path),
         kind="cascade",
-        state=_state(card, done),
-        finished=bool(card),
+        state=_state(reader, done),
+        finished=reader.has(MODEL),
         groups=drawn.groups if drawn else (),
         network=drawn,
         costs=_costs(networks),
@@ -72,16 +74,18 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         command=train_command(config, reader.path),
         **described(config, reader),
     )
-    return run if run.data else replace(run, data=_data(reader, card))
-
-
-def _state(card: Mapping[str, Any], done: list[str]) -> str:
-    stages = " ".join(text[0].upper() + text[1:] for text in done)
-    if not done:
-        stages = "No stage has begun." if not card else ""
-    return (
-        f"{'The model is written.' if card else 'The model is not written yet.'} {stages}".strip()
+    return replace(
+        run,
+        data=run.data or _data(reader, card),
+        environment=run.environment or environment,
     )
+
+
+def _state(reader: Reader, done: list[str]) -> str:
+    stages = " ".join(text[0].upper() + text[1:] for text in done)
+    if reader.has(MODEL):
+        return f"The model is written. {stages}".strip()
+    return f"The model is not written yet. {stages or 'No stage has begun.'}"
 
 
 def _network(

@@ -54,7 +54,7 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
     first, last = chart.epochs[0], chart.epochs[-1]
     span = [first, last] if first < last else [first - 1, last + 1]
     # "~s" writes 2M for millions, but 35m, for milli, where it means 0.035.
-    numbers = "~s" if any(abs(row["value"]) >= 10_000 for row in rows) else "~g"
+    numbers = "~s" if any(abs(row["value"]) >= 10_000 for row in rows) else "~f"
     return _spec(
         rows,
         names,

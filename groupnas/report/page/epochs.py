@@ -64,8 +64,13 @@ def charts(records: Records, unit: str, stage: str = "") -> tuple[Chart, ...]:
     )
 
 
-def health(records: Records, result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What a search said of itself, with the epoch or ``end``; what repeats, once."""
+def health(records: Records, result: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+    """What a search said of itself, with the epoch or ``end``; what repeats, once.
+
+    ``None`` where it does not watch itself.
+    """
+    if not any(isinstance(told.get("health"), list) for told in (*records, result)):
+        return None
     said: dict[str, list[str]] = {}
     ends = [(str(record["epoch"]), record.get("health")) for record in records]
     for when, texts in [*ends, ("end", result.get("health"))]:

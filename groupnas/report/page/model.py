@@ -176,7 +176,8 @@ class Run:
         network: For the Tetris plot.
         costs: Of its networks.
         charts: Of its epochs.
-        health: What the search said of itself, with the epoch or ``end``.
+        health: What the search said of itself, with the epoch or ``end``; ``None`` where it does
+            not watch itself.
         scores: Errors.
         comparison: Errors of strategies, their differences, and what searches cost.
         curves: Errors of single samples.
@@ -200,7 +201,7 @@ class Run:
     network: Network | None = None
     costs: tuple[Cost, ...] = ()
     charts: tuple[Chart, ...] = ()
-    health: tuple[tuple[str, str], ...] = ()
+    health: tuple[tuple[str, str], ...] | None = None
     scores: tuple[Score, ...] = ()
     comparison: Comparison | None = None
     curves: tuple[Curve, ...] = ()

@@ -8,11 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groupnas.engine.run_folder import CONFIG, HISTORY, RunFolder
+from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Note
+
+# What writes a damaged file anew: a checkpoint has all that these say.
+_RESUME = "resuming the run writes it anew"
+_REMEDIES = {
+    HISTORY: _RESUME,
+    RESULT: _RESUME,
+    FOUND: _RESUME,
+    "model.json": "groupnas train --resume writes it anew",
+    "scores.json": "groupnas eval writes it anew",
+}
 
 
 class Reader:
@@ -65,7 +75,7 @@ class Reader:
         except InputError as error:
             self._fault(name, error)
         except (ValueError, RecursionError) as error:
-            self.note(name, f"is damaged, and left out: {error}")
+            self._left_out(name, f"is damaged: {error}")
         return {}
 
     def grouping(self, name: str, otherwise: str = "") -> Grouping | None:
@@ -99,14 +109,22 @@ class Reader:
             last = records[-1]["epoch"] if records else 0
             epoch = record.get("epoch") if isinstance(record, dict) else None
             if not isinstance(epoch, int) or epoch <= last:
-                self.note(HISTORY, f"line {number} is damaged: the epochs before it are shown")
+                self.note(
+                    HISTORY, f"line {number} is damaged: the epochs before it are shown; {_RESUME}"
+                )
                 break
             records.append(record)
         return records
 
     def _fault(self, name: str, error: InputError) -> None:
-        text = " ".join(str(error).split()).removeprefix(f"{self.path / name}: ")
-        self.note(name, f"{text}; left out")
+        text = " ".join(str(error).split()).removeprefix(f"{self.path / name}:").strip()
+        if text.startswith("format:"):
+            text += ", so that another version of groupnas wrote it"
+        self._left_out(name, f"line {text}" if text[:1].isdigit() else text)
+
+    def _left_out(self, name: str, text: str) -> None:
+        remedy = _REMEDIES.get(name)
+        self.note(name, f"{text}; left out{f'; {remedy}' if remedy else ''}")
 
 
 def called(records: Sequence[Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
 from groupnas.spaces.space import SearchSpace
 
+_SURROUNDINGS = ("versions", "device", "threads")
 _SIZED = {"channels", "errors"}  # keys of the records of searches that record sizes as well
 
 
@@ -26,9 +27,10 @@ def collect_search(reader: Reader, name: str) -> Run:
     config, records = reader.config(), reader.history()
     result = reader.json(RESULT)
     initial = reader.grouping(INITIAL, "the start of the search is not shown")
-    found = reader.grouping(FOUND, "no epoch had ended, so that nothing was found yet")
+    begun = "resuming the run writes it anew" if records else "no epoch had ended"
+    found = reader.grouping(FOUND, f"what was found is not shown; {begun}")
     space = find_space(config, reader) if initial or found else None
-    finished = bool(result)
+    finished = reader.has(RESULT)
     last = "found" if finished else "so far"
     groupings = [(t, g) for t, g in (("initial", initial), (last, found)) if g is not None]
     drawn = network(groupings, space, records)
@@ -40,7 +42,7 @@ def collect_search(reader: Reader, name: str) -> Run:
         name=name,
         folder=str(reader.path),
         kind="search",
-        state=_search_state(reader, config, records, finished),
+        state=_search_state(reader, config, records, result),
         finished=finished,
         groups=drawn.groups if drawn else (),
         network=drawn,
@@ -140,14 +142,19 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
 def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:
     """What ``config.yaml`` says of settings, environment and data, and the reader's notes."""
     data = mapping(config.get("task"))
-    environment = {key: config[key] for key in ("versions", "device", "threads") if key in config}
-    left = {key: config[key] for key in config if key not in (*environment, "task")}
+    left = {key: config[key] for key in config if key not in (*_SURROUNDINGS, "task")}
     return {
         "settings": flat(left) if left else None,
-        "environment": flat(environment) if environment else None,
+        "environment": surroundings(config),
         "data": flat(data) if data else None,
         "notes": tuple(reader.notes),
     }
+
+
+def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
+    """Versions, device and threads as recorded; ``None`` where nothing was."""
+    found = {key: config[key] for key in _SURROUNDINGS if key in config}
+    return flat(found) if found else None
 
 
 def how_far(done: int, total: Any, finished: bool, what: str = "epoch") -> str:
@@ -161,10 +168,20 @@ def how_far(done: int, total: Any, finished: bool, what: str = "epoch") -> str:
 
 
 def _search_state(
-    reader: Reader, config: dict[str, Any], records: list[dict[str, Any]], finished: bool
+    reader: Reader,
+    config: dict[str, Any],
+    records: list[dict[str, Any]],
+    result: dict[str, Any],
 ) -> str:
-    total = _planned(mapping(config.get("strategy")))
-    text = how_far(len(records), total, finished, called(records))
+    settings = mapping(config.get("strategy"))
+    if settings:
+        try:
+            strategy_from(settings, "strategy")
+        except InputError as error:
+            reader.note(CONFIG, f"the command may not run, since this groupnas says: {error}")
+    finished, done = reader.has(RESULT), result.get("epochs")
+    done = done if type(done) is int else len(records)  # the history may be cut
+    text = how_far(done, _planned(settings), finished, called(records))
     if finished:
         return text
     resume = shlex.join(["groupnas", "search", "--resume", "--out", str(reader.path)])

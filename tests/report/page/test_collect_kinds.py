@@ -157,8 +157,15 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     )
     assert f"groupnas train --resume --out {folder}" in unfinished.notes[0].text
     shutil.copytree(searched, folder / "search")
+    (folder / "model.json").write_text("{")
+    damaged = read(folder)
+    assert damaged.state.startswith("The model is written.")
+    assert "groupnas train --resume writes it anew" in damaged.notes[0].text
+    local = {"training": {"epochs": 4}, "task": {"name": "300w"}, "device": "cpu", "threads": 2}
+    write(folder / "local/config.yaml", local)
     write(folder / "model.json", card)
     run = read(folder)
+    assert run.environment == {"device": "cpu", "threads": "2"}
     assert run.kind == "cascade" and run.finished and run.groups == space.groups
     assert run.costs[0].macs == flops(space, Grouping.even(space)).per_group
     assert run.scores[0].errors == {"nose": 2.5, "mean": 3.5}

@@ -16,7 +16,7 @@ from groupnas.accountant import flops
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page import collect
+from groupnas.report.page import collect, render
 from groupnas.report.page.collect import _names
 from groupnas.report.page.model import Network, Run
 from groupnas.report.page.runs import _planned
@@ -156,11 +156,60 @@ def test_damaged_line_keeps_the_epochs_before_it(run_copy: Path) -> None:
     assert "line 2 is damaged" in run.notes[0].text
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("config.yaml", "space: [", "config.yaml: line 1: is not YAML"),
+        ("grouping.json", '{"format"', "left out; resuming the run writes it anew"),
+        ("result.json", "[1]", "is damaged: expected an object; left out; resuming the run"),
+        ("history.jsonl", "{", "line 1 is damaged: the epochs before it are shown; resuming"),
+    ],
+)
+def test_damaged_file_is_named_once_with_what_to_do(
+    run_copy: Path, name: str, text: str, told: str
+) -> None:
+    """Whether and after how many epochs the search ended is known from the files beside it."""
+    (run_copy / name).write_text(text)
+    run = read(run_copy)
+    (note,) = [note for note in run.notes if note.where == str(run_copy / name)]
+    assert told in str(note)
+    assert run.finished and run.state == "Finished after 3 epochs."
+
+
+def test_lost_grouping_of_a_finished_search(run_copy: Path) -> None:
+    (run_copy / "grouping.json").unlink()
+    (note,) = read(run_copy).notes
+    assert note.text == "is missing: what was found is not shown; resuming the run writes it anew"
+
+
+def test_settings_of_another_version_are_noted(run_copy: Path) -> None:
+    config = yaml.safe_load((run_copy / "config.yaml").read_text())
+    config["strategy"]["format"] = 9
+    (run_copy / "config.yaml").write_text(yaml.safe_dump(config))
+    (note,) = read(run_copy).notes
+    assert "may not run" in note.text and "strategy: format: input should be 1, got 9" in note.text
+
+
+def test_only_a_search_that_watches_itself_has_health(run_copy: Path) -> None:
+    assert read(run_copy).health is not None
+    result = json.loads((run_copy / "result.json").read_text())
+    records = [json.loads(line) for line in (run_copy / "history.jsonl").read_text().splitlines()]
+    for table in (result, *records):
+        table.pop("health", None)
+    (run_copy / "result.json").write_text(json.dumps(result))
+    (run_copy / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    run = read(run_copy)
+    assert run.health is None and "Health:" not in render([run], library="")
+
+
 def test_grouping_of_another_format_is_named(run_copy: Path) -> None:
     path = run_copy / "grouping.json"
     path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
     run = read(run_copy)
-    assert str(run.notes[0]) == f"{path}: format: expected 1, got 7; left out"
+    assert str(run.notes[0]) == (
+        f"{path}: format: expected 1, got 7, so that another version of groupnas wrote it; left "
+        "out; resuming the run writes it anew"
+    )
     assert run.costs[0].network == "initial"  # what is left is shown
 
 
