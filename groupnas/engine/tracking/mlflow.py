@@ -85,10 +85,10 @@ class MLflow(Tracker):
         )
 
     def end(self, result: Mapping[str, Any] | None) -> None:
+        self._client.set_terminated(self._run, "KILLED" if result is None else "FINISHED")
         for name in (CONFIG, INITIAL, FOUND, RESULT) if result is not None else ():
             if os.path.exists(self._folder / name):
                 self._client.log_artifact(self._run, os.fspath(self._folder / name))
-        self._client.set_terminated(self._run, "KILLED" if result is None else "FINISHED")
 
     def _known(self) -> Any:
         """The run that the folder names, if this server has it."""
