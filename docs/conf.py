@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from pydantic import BaseModel
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -36,8 +37,10 @@ default_role = "code"  # help texts of commands set commands in single backticks
 smartquotes = False  # makes one dash of two, which options begin with
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = "groupnas"
 html_static_path = ["_static"]
+html_copy_source = False
 html_css_files = ["groupnas.css"]
 
 autodoc_member_order = "bysource"
@@ -83,12 +86,14 @@ class Command(SphinxDirective):
         command, name = groupnas_app, ""
         for name in self.arguments[0].split():
             command = command[name]
-        _, _, text = command.generate_docs("rst", recursive=False).partition("::\n\n")
+        text = command.generate_docs("rst", recursive=False).partition("::\n\n")[2]
         text = re.sub(r"^\.\. contents::.*\n( +:.*\n)*", "", text, flags=re.MULTILINE)
-        # Cyclopts names the program that runs: "search -m sphinx [OPTIONS]".
-        text = re.sub(rf"^    {name}( -m \S+)?", f"    groupnas {self.arguments[0]}", text)
         text = text.replace(" [Default: ``False``]", "")  # of flags: that is what a flag is
-        return self.parse_text_to_nodes(".. code-block:: text\n\n" + text)
+        usage, _, text = text.partition("\n")
+        description, bold, options = text.partition("**")
+        # Cyclopts names the program that runs: "search -m sphinx [OPTIONS]".
+        usage = re.sub(rf"^ *{name}( -m \S+)?", f"groupnas {self.arguments[0]}", usage)
+        return self.parse_text_to_nodes(f"{description}\n\nUsage: ``{usage}``\n\n{bold}{options}")
 
 
 class Names(SphinxDirective):
@@ -156,9 +161,18 @@ def find_by_last_name(
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, target)
 
 
+def write_math(translator: Any, node: nodes.math | nodes.math_block) -> None:
+    """As MathML, which browsers know by themselves: no script, no network."""
+    block = isinstance(node, nodes.math_block)
+    text = tex2mathml(node.astext(), as_block=block)
+    translator.body.append(f'<div class="math">{text}</div>' if block else text)
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("command", Command)
     app.add_directive("names", Names)
+    app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon, at 500
     app.connect("autodoc-process-docstring", set_types, priority=600)
     app.connect("missing-reference", find_by_last_name)

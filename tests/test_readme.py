@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import groupnas
+
 ROOT = Path(__file__).parents[1]
 BLOCKS = [
     pytest.param(block, id=f"{file.name}-{number}")
@@ -21,6 +23,10 @@ BLOCKS = [
 def test_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GROUPNAS_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)  # some write files
+    # What `python examples/own_parts.py --out runs/shapes` would have left behind.
+    space = groupnas.load_space(ROOT / "examples/three_parts.yaml")
+    (tmp_path / "runs/shapes").mkdir(parents=True)
+    groupnas.Grouping.random(space).save("runs/shapes/grouping.json")
     quick, _, _ = block.partition("run = gn.search(")
     exec(compile(quick, "README.md", "exec"), {})
 
