@@ -53,6 +53,8 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
     colours, dashes = _looks(names, groups if chart.parts else ())
     first, last = chart.epochs[0], chart.epochs[-1]
     span = [first, last] if first < last else [first - 1, last + 1]
+    # Few epochs would have ticks between them, whatever the least step is said to be.
+    ticks = {"values": list(range(first, last + 1))} if last - first < 8 else {"tickMinStep": 1}
     # "~s" writes 2M for millions, but 35m, for milli, where it means 0.035.
     numbers = "~s" if any(abs(row["value"]) >= 10_000 for row in rows) else "~f"
     return _spec(
@@ -60,7 +62,7 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
         names,
         colours,
         dashes,
-        x=_axis(chart.step, chart.step, {"tickMinStep": 1}, {"domain": span, "nice": False}),
+        x=_axis(chart.step, chart.step, {"format": "d", **ticks}, {"domain": span, "nice": False}),
         y=_axis("value", "", {"format": numbers}, {"zero": False}),
         name=chart.title,
         markers=len(chart.epochs) == 1,

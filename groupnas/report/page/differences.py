@@ -93,9 +93,6 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
         ],
     }
     axis = f"{rows[0].unit}, minus {baseline}"
-    dots: Spec = {"type": "point", "filled": True, "opacity": 1, "aria": False}
-    hollow = {key: y[key] for key in y if key != "color"}
-    hollow |= {"fill": {"value": PAPER}, "stroke": y["color"]}
     return {
         "$schema": SCHEMA,
         "width": "container",
@@ -112,16 +109,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
             },
             _interval("low", "high", _THIN, axis, y),
             _interval("photos_low", "photos_high", _THICK, axis, y),
-            {
-                "transform": [{"filter": "datum.marked"}],
-                "mark": {**dots, "size": 70, "stroke": INK, "strokeWidth": 1.5},
-                "encoding": {"x": {"field": "mean", "type": "quantitative"}, **y},
-            },
-            {
-                "transform": [{"filter": "!datum.marked"}],
-                "mark": {**dots, "size": 28, "strokeWidth": 1.5},
-                "encoding": {"x": {"field": "mean", "type": "quantitative"}, **hollow},
-            },
+            _dots(y),
         ],
         "config": CONFIG,
     }
@@ -147,4 +135,19 @@ def _interval(low: str, high: str, width: float, title: str, y: Spec) -> Spec:
     return {
         "mark": {"type": "rule", "strokeWidth": width, "aria": False},
         "encoding": {"x": x, "x2": {"field": high}, **y},
+    }
+
+
+def _dots(y: Spec) -> Spec:
+    """A layer of the differences themselves: filled where marked, else hollow."""
+    colour, marked = y["color"], "datum.marked"
+    return {
+        "mark": {"type": "point", "strokeWidth": 1.5, "opacity": 1, "aria": False},
+        "encoding": {
+            **{key: y[key] for key in y if key != "color"},
+            "x": {"field": "mean", "type": "quantitative"},
+            "fill": {"condition": {"test": marked, **colour}, "value": PAPER},
+            "stroke": {**colour, "condition": {"test": marked, "value": INK}},
+            "size": {"condition": {"test": marked, "value": 70}, "value": 28},
+        },
     }

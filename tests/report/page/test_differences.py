@@ -46,8 +46,8 @@ def test_a_panel_for_each_budget(row: Build, compared: Build) -> None:
         "validation: 20 samples, 1 seed, cost 0.5 of even groups",
         "validation: 20 samples, 2 seeds, cost 1 of even groups",
     ]
-    assert "With one seed nothing is marked" in page(compared(*rows))
-    assert "With one seed nothing is marked" not in page(compared(*rows[1:]))
+    assert "with one seed is never marked" in page(compared(*rows))
+    assert "with one seed is never marked" not in page(compared(*rows[1:]))
 
 
 def test_forest_has_the_mean_first_and_the_parts_in_their_colours(row: Build) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from groupnas.grouping import Grouping
+from groupnas.palette import COLOURS, INK, PAPER
 from groupnas.report.page import render, write_page
 from groupnas.report.page.model import Run
 from groupnas.report.page.render import vega
@@ -216,19 +217,22 @@ def test_comparison_has_a_forest_and_tables(
     browser: Any, row: Any, compared: Any, tmp_path: Path, viewport: dict[str, int]
 ) -> None:
     rows = [row(name, samples) for samples in ("validation", "test") for name in ("even", "own")]
+    unsure = dict.fromkeys(rows[1].differences, rows[1].differences["nose"])
+    rows.append(row("own", "set without marks", differences=unsure))
     run = Run(name="c", folder="c", kind="comparison", state="Finished.", finished=True)
     file = tmp_path / "index.html"
     file.write_text(render([replace(run, comparison=compared(*rows))], library=vega()))
     one = Opened(browser, file, viewport=viewport)
     page = one.page
-    assert page.locator(".forests .plate svg").count() == 2
+    page.wait_for_timeout(300)
+    assert page.locator(".forests .plate svg").count() == 3
     names = page.locator(".forests .plate").evaluate_all(
         "all => all.map(one => one.getAttribute('aria-label'))"
     )
     assert names[0].startswith("Differences to even on validation")
-    # The mean, the mouth's dot of what is marked; the nose's is hollow: 3 dots of two kinds.
     dots = page.locator(".forests figure").first.locator("svg .mark-symbol.role-mark path")
-    assert dots.count() == 3
+    fills = dots.evaluate_all("all => all.map(one => one.getAttribute('fill'))")
+    assert fills == [INK, PAPER, COLOURS[1]]  # the mean, the nose that is not sure, the mouth
     assert page.locator("details.card[open] .marked").first.is_visible()
     assert page.locator("details.card:not([open]) .marked").first.is_hidden()
     page.locator("#compared summary").nth(1).click()

@@ -199,6 +199,15 @@ def test_parts_have_their_colours_in_the_spaces_order() -> None:
     assert len(spec["data"]["values"]) == 3
 
 
+@pytest.mark.parametrize(("last", "values"), [(3, [1, 2, 3]), (500, None)])
+def test_few_epochs_have_a_tick_each(last: int, values: list[int] | None) -> None:
+    epochs = range(1, last + 1)
+    chart = Chart(title="Loss", epochs=epochs, lines={"a": [*epochs]}, step="trial")
+    axis = epoch_chart(chart, ())["encoding"]["x"]
+    assert axis["title"] == axis["field"] == "trial"
+    assert axis["axis"].get("values") == values and axis["axis"]["format"] == "d"
+
+
 def test_distribution_is_the_share_of_faces_below() -> None:
     errors = np.array([1.0, 2.0, 6.0, 20.0])
     spec = distribution(
