@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 
 from groupnas.report.paper.table import MISSING, ORIGIN, UNREPORTED, Line, PaperTable
@@ -115,7 +116,6 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': "''",
     "±": r"$\pm$",
     "×": r"$\times$",
     "α": r"$\alpha$",
@@ -129,5 +129,6 @@ _LATEX = {
 
 
 def _escape_latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(char, char) for char in text)
+    quoted = re.sub(r'"([^"]*)"', r"``\1''", text)
+    escaped = "".join(_LATEX.get(char, char) for char in quoted)
     return escaped.replace("--", "-{}-")  # an option's dashes stay two

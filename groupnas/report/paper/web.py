@@ -1,4 +1,4 @@
-"""A paper's table as HTML: a document of its own, or a part of one."""
+"""A paper's table as an HTML document."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ _STYLE = f"""\
 :root {{ color-scheme: light dark }}
 body {{ font: 15px/1.4 system-ui, sans-serif; color: {INK}; background: {PAPER};
   margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
-figure {{ margin: 0; overflow-x: auto }}
+figure {{ margin: 0 }}
+.scroll {{ overflow-x: auto }}
 table {{ border-collapse: collapse; border-block: 2px solid {INK};
   font-variant-numeric: tabular-nums }}
 caption {{ text-align: left; padding-bottom: .6rem }}
+caption div {{ position: sticky; left: 0; max-width: calc(100vw - 2rem) }}
+h1 {{ font-size: inherit; margin: 0 }}
 thead {{ border-bottom: 1px solid {INK} }}
 th, td {{ padding: .15rem .7rem; text-align: left; font-weight: normal; white-space: nowrap }}
 thead th {{ font-weight: 600; vertical-align: bottom }}
@@ -45,7 +48,9 @@ def to_html(table: PaperTable) -> str:
             f"<style>\n{_STYLE}</style>",
             "</head>",
             "<body>",
-            html_part(table),
+            "<main>",
+            _figure(table),
+            "</main>",
             "</body>",
             "</html>",
             "",
@@ -53,16 +58,17 @@ def to_html(table: PaperTable) -> str:
     )
 
 
-def html_part(table: PaperTable) -> str:
-    """The ``<figure>`` alone, to put into a page; its style is the page's."""
+def _figure(table: PaperTable) -> str:
     notes = (f"<sup>{letter}</sup> {_escape(note)}" for note, letter in table.notes.items())
     legend = [*notes, *map(_escape, table.legend)]
     return "\n".join(
         [
-            f'<figure class="paper-table" id="{_escape(table.name)}">',
+            "<figure>",
+            # Reached by keyboard, since it scrolls where the window is narrow.
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{_escape(table.number)}">',
             "<table>",
-            f"<caption><strong>{_escape(table.number)}. {_escape(table.title)}.</strong> "
-            f"{_escape(table.caption)}</caption>",
+            f"<caption><div><h1>{_escape(table.number)}. {_escape(table.title)}.</h1> "
+            f"{_escape(table.caption)}</div></caption>",
             "<thead>",
             _head(table),
             "</thead>",
@@ -70,6 +76,7 @@ def html_part(table: PaperTable) -> str:
             *(_row(table, line) for line in table.lines),
             "</tbody>",
             "</table>",
+            "</div>",
             "<figcaption>",
             "<ul>",
             *(f"<li>{text}</li>" for text in legend),
@@ -95,7 +102,7 @@ def _row(table: PaperTable, line: Line) -> str:
         _escape(text) + (f"<sup>{mark}</sup>" if mark else "")
         for text, mark in zip(line.texts, table.marks(line), strict=True)
     ]
-    heads = [f'<th scope="row">{text}</th>' for text in texts[:labels]]
+    heads = [f'<th scope="row">{text}</th>' if text else "<td></td>" for text in texts[:labels]]
     kinds = _kinds(table)[labels:]
     cells = [f"<td{kind}>{text}</td>" for text, kind in zip(texts[labels:], kinds, strict=True)]
     return f'<tr class="{line.origin}">{"".join([*heads, *cells])}</tr>'

@@ -108,6 +108,8 @@ def test_latex_escapes() -> None:
     assert r"{*}a & paper & 1.0\textsuperscript{a} & n/r \\" in text
     assert r"{[}b] & here & 2.0 $\pm$ 0.1 (+5.0\%)\textsuperscript{a, b} & \textemdash{} \\" in text
     assert r"label & figures & x\textsuperscript{2} & $\alpha$, $^{\circ}$ \\" in text
+    published = render("table9", [], "latex")
+    assert "Wen et al. 2022, ``PicassoNet'', TNNLS, Table IX." in published
     assert "-{}-option" in text and text.count("\\begin{") == text.count("\\end{")
 
 
