@@ -42,6 +42,9 @@ html_title = "groupnas"
 html_static_path = ["_static"]
 html_copy_source = False
 html_css_files = ["groupnas.css"]
+html_js_files = ["groupnas.js"]
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "github-dark"  # an option of the theme
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -161,6 +164,13 @@ def find_by_last_name(
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, target)
 
 
+def set_dashes(_: Sphinx, document: nodes.document, __: str) -> None:
+    """Between a parameter and what it means; Sphinx leaves that to ``smartquotes``."""
+    for text in list(document.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \u2013 "))
+
+
 def write_math(translator: Any, node: nodes.math | nodes.math_block) -> None:
     """As MathML, which browsers know by themselves: no script, no network."""
     block = isinstance(node, nodes.math_block)
@@ -175,4 +185,5 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon, at 500
     app.connect("autodoc-process-docstring", set_types, priority=600)
+    app.connect("doctree-resolved", set_dashes)
     app.connect("missing-reference", find_by_last_name)

@@ -179,6 +179,12 @@ def test_the_documented_strategy_is_seeded_and_resumes(
     assert resumed.design().grouping == whole.grouping
 
 
+def test_install_explains_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = re.findall(r"^\| (`.*?) \|", TEXTS["docs/install.md"], flags=re.MULTILINE)
+    assert set(re.findall(r"`([\w-]+)`", " ".join(table))) == set(project["optional-dependencies"])
+
+
 def documented() -> list[str]:
     """What the API pages show."""
     pages = [text for page, text in TEXTS.items() if page.startswith("docs/api/")]
