@@ -67,7 +67,7 @@ def search(
     strategy: str | Strategy | None = None,
     out: str | os.PathLike[str] = "runs/search",
     *,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "cpu",
     epochs: int | None = None,
     resume: bool = False,
@@ -86,7 +86,7 @@ def search(
         strategy: A name, ``name:preset``, a path, or the settings; ``"gumbel"`` where not given,
             or what the resumed run was started with.
         out: The run folder; must not hold a run, unless it is resumed.
-        seed: Of everything random.
+        seed: Of everything random; 0 where not given, or the resumed run's.
         device: A torch device.
         epochs: Replaces the strategy's number of search epochs.
         resume: Go on with the run in ``out``.
@@ -108,6 +108,7 @@ def search(
     if recorded is None:
         folder.check_free()
     settings = _settings(strategy, recorded, folder).with_epochs(epochs)
+    seed = _seed(seed, recorded, folder)
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
     with torch.random.fork_rng():
         job = settings.start(space, task, seed=seed, device=str(checked_device(device)))
@@ -134,6 +135,15 @@ def _settings(
     if strategy is None and recorded is not None:
         return strategy_from(recorded.get("strategy"), f"{folder / CONFIG}: strategy")
     return load_strategy(strategy or "gumbel")
+
+
+def _seed(seed: int | None, recorded: dict[str, Any] | None, folder: RunFolder) -> int:
+    if seed is not None or recorded is None:
+        return seed or 0
+    known = recorded.get("seed")
+    if not isinstance(known, int):
+        raise InputError(f"{folder / CONFIG}: seed: expected a whole number, got {known!r}")
+    return known
 
 
 def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:

@@ -152,6 +152,8 @@ def test_another_setting_is_refused_by_name(
         assert "\n" not in str(error.value)
     assert files(tmp_path / "run") == before
     # what does not change the search may be named otherwise
+    # and the seed need not be said again
+    go(resume=True)
     titled = replace(shapes_space, title="Another title")
     strategy = brief().model_copy(update={"title": "Another too", "source": "elsewhere"})
     go(resume=True, seed=1, space=titled, strategy=strategy)
@@ -184,6 +186,14 @@ def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
         folder.save_checkpoint(state)
         with pytest.raises(InputError, match="checkpoint.pt: is not of the run that config.yaml"):
             go(resume=True)
+
+
+def test_a_damaged_seed_in_the_config(go: Any, tmp_path: Path) -> None:
+    go()
+    path = tmp_path / "run/config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "seed": "one"}))
+    with pytest.raises(InputError, match="config.yaml: seed: expected a whole number, got 'one'"):
+        go(resume=True)
 
 
 def test_a_damaged_strategy_in_the_config(go: Any, tmp_path: Path) -> None:
