@@ -86,6 +86,7 @@ class Command(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # commands change, and the page does not
         command, name = groupnas_app, ""
         for name in self.arguments[0].split():
             command = command[name]
@@ -105,6 +106,7 @@ class Names(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
         module, _, name = self.arguments[0].rpartition(".")
         names = ", ".join(f"``{entry}``" for entry in getattr(import_module(module), name))
         return self.parse_text_to_nodes(f".. py:data:: {self.arguments[0]}\n\n   {names}\n")
