@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 
 from groupnas.budget import Budget, fit
 from groupnas.costs import grouping_costs
-from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench, load_groupbench
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.strategies.controls import Manual
 from groupnas.strategies.knapsack import allocation
-from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
 
 
@@ -50,12 +48,7 @@ class Entry:
 
 def trained(name: str, looks: str, **changes: Any) -> Entry:
     """A strategy that trains on GroupBench's faces, or learns nothing."""
-
-    def choose(bench: GroupBench, seed: int) -> Grouping:
-        strategy = changed(load_strategy(name), changes)
-        return finished(strategy.start(bench.space(), bench.task(), seed=seed))
-
-    return Entry(name, looks, choose)
+    return Entry(name, looks, chooser(load_strategy(name).with_settings(**changes)))
 
 
 def tried(kind: type[TrialSearch], trials: int) -> Entry:
@@ -67,48 +60,27 @@ def tried(kind: type[TrialSearch], trials: int) -> Entry:
         "batch_size": 32,
         "validation": 0.3,
         "weights": Optimizer(lr=0.02),
-        "budget": FIT,
     }
     strategy = validate(kind, settings, kind.__name__)
-
-    def choose(bench: GroupBench, seed: int) -> Grouping:
-        def look_up(grouping: Grouping, epochs: int, _seed: int) -> dict[str, float]:
-            return bench.evaluate(grouping, epochs, seed)
-
-        return finished(strategy.start(bench.space(), bench.task(), seed=seed, evaluate=look_up))
-
-    return Entry(strategy.algorithm, f"{strategy.planned} trials, looked up", choose)
+    return Entry(strategy.algorithm, f"{strategy.planned} trials, looked up", chooser(strategy))
 
 
 def knapsack(trainings: int) -> Entry:
     """Ours, by trainings from scratch that are looked up."""
+    epochs = load_groupbench().epochs
+    strategy = load_strategy("knapsack").with_settings(trials=trainings, epochs=epochs)
+    return Entry(f"knapsack, {trainings}", f"{trainings} trials, looked up", chooser(strategy))
+
+
+def chooser(strategy: Strategy) -> Callable[[GroupBench, int], Grouping]:
+    """What a search ends with, at the budget that small networks can meet."""
 
     def choose(bench: GroupBench, seed: int) -> Grouping:
-        def look_up(grouping: Grouping, epochs: int, _seed: int) -> dict[str, float]:
-            return bench.evaluate(grouping, epochs, seed)
+        found = bench.search(strategy.with_budget(FIT), seed).design(FIT).grouping
+        assert found is not None
+        return found
 
-        settings = {"trials": trainings, "epochs": bench.epochs}
-        strategy = changed(load_strategy("knapsack"), settings)
-        assert isinstance(strategy, Knapsack)
-        return finished(strategy.start(bench.space(), bench.task(), seed=seed, evaluate=look_up))
-
-    return Entry(f"knapsack, {trainings}", f"{trainings} trials, looked up", choose)
-
-
-def changed(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
-    """Some settings replaced, and the budget that small networks can meet."""
-    data = {**strategy.model_dump(), **changes, "budget": FIT.model_dump()}
-    return validate(type(strategy), data, strategy.algorithm)
-
-
-def finished(job: SearchJob) -> Grouping:
-    """Run a search to its end; what it found, at the benchmark's budget."""
-    with torch.random.fork_rng():
-        while len(job.history) < job.total_epochs:
-            job.run_epoch(lambda done, total: None)
-        found = job.design(FIT).grouping
-    assert found is not None
-    return found
+    return choose
 
 
 def by_outputs(bench: GroupBench, _seed: int) -> Grouping:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +54,7 @@ def read_preset(kind: str, name: str) -> tuple[Any, Path]:
     data, presets = _settings(path)
     if preset is not None and preset not in presets:
         raise InputError(f"{path}: preset {preset!r}: {nearest(preset, presets)}")
-    return data if preset is None else _merged(data, presets[preset]), path
+    return data if preset is None else merged(data, presets[preset]), path
 
 
 def preset_names(kind: str, name: str) -> list[str]:
@@ -73,14 +73,14 @@ def _settings(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     return data, presets
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``changes``, setting by setting at every depth."""
     both = dict(base)
     for key, value in changes.items():
         old = base.get(key)
-        both[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merged(old, value)
+        both[key] = value
     return both
 
 

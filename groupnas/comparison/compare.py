@@ -17,7 +17,7 @@ from groupnas.comparison.runner import Ended, cores, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.summary import Comparison, read_comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
-from groupnas.engine.run_folder import CONFIG, RunFolder
+from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.tracking import trackers
@@ -133,6 +133,7 @@ def compare(
     with folder.locked():
         if recorded is None:
             folder.check_free()
+        space.save(folder / SPACE)
         folder.write_config({**config, **plan.to_dict()})
         work = Work(
             out=folder.path,

@@ -24,6 +24,7 @@ from groupnas.schema import read_yaml
 CHECKPOINT_FORMAT = 1
 
 CONFIG = "config.yaml"
+SPACE = "space.yaml"
 SPLIT = "split.json"
 INITIAL = "initial_grouping.json"
 FOUND = "grouping.json"
@@ -54,6 +55,7 @@ class RunFolder:
 
     ========================  ====================================================================
     ``config.yaml``           settings, versions and fingerprints: what a resumed run must match
+    ``space.yaml``            what is searched: whole, so that the folder can be read elsewhere
     ``split.json``            photos on the training and validation side
     ``initial_grouping.json`` the grouping before the search
     ``grouping.json``         the grouping after the latest epoch
@@ -185,7 +187,7 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """Remove the temporary files that :func:`atomic_path` names after the run's files."""
-        for name in (CONFIG, SPLIT, INITIAL, FOUND, HISTORY, TIMINGS, CHECKPOINT, RESULT):
+        for name in (CONFIG, SPACE, SPLIT, INITIAL, FOUND, HISTORY, TIMINGS, CHECKPOINT, RESULT):
             path = Path(name)
             for file in self.path.glob(f".{path.stem}-????????{path.suffix}"):
                 file.unlink(missing_ok=True)

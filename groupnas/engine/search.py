@@ -23,7 +23,7 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPLIT, RunFolder
+from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
@@ -148,6 +148,7 @@ def _seed(seed: int | None, recorded: dict[str, Any] | None, folder: RunFolder) 
 
 def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
     folder.write_json(SPLIT, job.split.sources(job.task.sources))
+    job.space.save(folder / SPACE)
     job.initial.save(folder / INITIAL)
     folder.save_checkpoint(job.state_dict())
     # Last, since it is what makes the folder a run: all that a resumption needs is there.

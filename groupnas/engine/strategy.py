@@ -20,7 +20,7 @@ from typing_extensions import Self
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.schema import read_preset, validate
+from groupnas.schema import merged, read_preset, validate
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -116,6 +116,16 @@ class Strategy(_Model, ABC):
         if "epochs" not in type(self).model_fields:
             raise InputError(f"--epochs: {self.algorithm} has no epochs; leave it out")
         return validate(type(self), {**self.model_dump(), "epochs": epochs}, "--epochs")
+
+    def with_settings(self, **changes: Any) -> Self:
+        """The same strategy with some settings replaced: ``epochs=5, weights={"lr": 0.02}``.
+
+        A mapping replaces single settings of a group, and leaves the others.
+
+        Raises:
+            InputError: a setting that there is not, or a value out of its range.
+        """
+        return validate(type(self), merged(self.model_dump(), changes), self.algorithm)
 
     def with_text(self, text: str) -> Self:
         """The same strategy with what stood behind ``=`` in its name, e.g. shares by hand.

@@ -19,8 +19,12 @@ from groupnas.files import nearest
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace, load_space
+from groupnas.strategies.knapsack.settings import Knapsack
+from groupnas.strategies.trials.settings import TrialSearch
 
 if TYPE_CHECKING:
+    from groupnas.engine.search_job import SearchJob
+    from groupnas.engine.strategy import Strategy
     from groupnas.task import Task
 
 Widths = Literal["kept", "free"]
@@ -146,6 +150,34 @@ class GroupBench:
         if key not in self._optima:
             self._optima[key] = self.optimum(budget)[1]
         return self.errors(grouping, split="test")["mean"] - self._optima[key]
+
+    def search(self, strategy: Strategy, seed: int = 0) -> SearchJob:
+        """A search on the benchmark, run to its end.
+
+        Networks that a strategy would train one by one are looked up; strategies that learn
+        while they search train on :meth:`task`. Needs torch.
+
+        Args:
+            strategy: Its budget is :data:`FIT` where it has none.
+            seed: Of everything random, and which of the trainings is looked up.
+
+        Raises:
+            InputError: as :meth:`groupnas.engine.strategy.Strategy.start`.
+        """
+        import torch
+
+        def look_up(grouping: Grouping, epochs: int, _: int) -> dict[str, float]:
+            return self.evaluate(grouping, epochs, seed)
+
+        strategy = strategy.with_budget(strategy.budget or FIT)
+        with torch.random.fork_rng():
+            if isinstance(strategy, (TrialSearch, Knapsack)):
+                job = strategy.start(self.space(), self.task(), seed=seed, evaluate=look_up)
+            else:
+                job = strategy.start(self.space(), self.task(), seed=seed)
+            while len(job.history) < job.total_epochs:
+                job.run_epoch(lambda done, total: None)
+        return job
 
     # -- all there are --------------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
+import yaml
+
 from groupnas.errors import InputError
-from groupnas.files import find_shipped, nearest
+from groupnas.files import find_shipped, nearest, write_text
 from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
@@ -108,6 +110,17 @@ class SearchSpace:
     def ungrouped(self) -> SearchSpace:
         """The same layers without groups: a single one, ``all``, that mixes all channels."""
         return self._with({"all": sum(self.inputs.values())}, {"all": sum(self.outputs.values())})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file that the space was compiled from, with its own variant alone.
+
+        :func:`load_space` compiles it again; not what :meth:`resized`, :meth:`only` and
+        :meth:`ungrouped` changed since.
+        """
+        data = self.file.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if self.variant is not None:
+            data["variants"] = {self.variant: data["variants"][self.variant]}
+        write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None))
 
     def _with(
         self,

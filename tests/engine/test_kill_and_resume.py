@@ -81,8 +81,8 @@ def test_dying_at_every_write(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     writes = int(done.stdout)
-    # 4 to start, 2 before the first epoch, 4 for each of 2 epochs, 1 result
-    assert writes == 15
+    # 5 to start, 2 before the first epoch, 4 for each of 2 epochs, 1 result
+    assert writes == 16
     expected = result(tmp_path / "whole")
     folders = sorted(path for path in tmp_path.iterdir() if path.name != "whole")
     for folder in folders:

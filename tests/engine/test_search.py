@@ -53,6 +53,7 @@ def test_what_a_run_leaves_behind(go: Any, tmp_path: Path) -> None:
         "history.jsonl",
         "initial_grouping.json",
         "result.json",
+        "space.yaml",
         "split.json",
         "timings.jsonl",
     }

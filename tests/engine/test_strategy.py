@@ -96,6 +96,19 @@ def test_another_number_of_epochs() -> None:
         strategy.with_epochs(0)
 
 
+def test_other_settings() -> None:
+    strategy = load_strategy("gumbel")
+    changed = strategy.with_settings(epochs=7, weights={"lr": 0.02})
+    assert (changed.epochs, changed.weights.lr) == (7, 0.02)
+    # all else stays, in that group of settings too
+    assert changed.weights.schedule == strategy.weights.schedule != "constant"
+    assert changed.with_settings(epochs=500, weights={"lr": strategy.weights.lr}) == strategy
+    with pytest.raises(InputError, match="masks: weights.speed: unknown key"):
+        strategy.with_settings(weights={"speed": 1})
+    with pytest.raises(InputError, match="masks: epochs: .*got -1"):
+        strategy.with_settings(epochs=-1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

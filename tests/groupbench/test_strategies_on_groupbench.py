@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from groupnas.budget import Budget, fit
-from groupnas.engine.strategy import Optimizer
+from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench
 from groupnas.grouping import Grouping
 from groupnas.strategies.knapsack.allocation import Choices, front
 from groupnas.strategies.knapsack.settings import Knapsack
-from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
+from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch
 
 TRIALS = {
     "title": "test",
@@ -25,7 +26,6 @@ TRIALS = {
     "batch_size": 32,
     "validation": 0.3,
     "weights": Optimizer(lr=0.02),
-    "budget": FIT,
 }
 
 
@@ -40,19 +40,11 @@ def true_curves(bench: GroupBench, seed: int) -> Grouping:
     return bench.grouping(np.stack([curves[part].sizes[pick] for part, pick in picks.items()]))
 
 
-def trials(strategy: TrialSearch | Knapsack) -> Callable[[GroupBench, int], Grouping]:
+def trials(strategy: Strategy) -> Callable[[GroupBench, int], Grouping]:
     """Trials looked up in one training of the table."""
 
     def choose(bench: GroupBench, seed: int) -> Grouping:
-        job = strategy.start(
-            bench.space(),
-            bench.task(),
-            seed=seed,
-            evaluate=lambda grouping, epochs, _: bench.evaluate(grouping, epochs, seed),
-        )
-        while len(job.history) < job.total_epochs:
-            job.run_epoch()
-        found = job.design(FIT).grouping
+        found = bench.search(strategy, seed).design().grouping
         assert found is not None
         return found
 
@@ -73,6 +65,24 @@ def by_chance(bench: GroupBench) -> float:
     """Mean regret of random groupings at the cost of even ones."""
     drawn = [Grouping.random(bench.space(), seed).counts() for seed in range(20)]
     return statistics.mean(bench.regret(fit(bench.space(), row, FIT)) for row in drawn)
+
+
+def test_a_search_sees_one_training(bench: GroupBench) -> None:
+    strategy = Evolution(**TRIALS, trials=3)
+    even = Grouping.even(bench.space())  # what evolution tries first
+    for seed in (1, 2):
+        first = bench.search(strategy, seed).history[0]
+        assert first["errors"] == bench.evaluate(even, 15, seed)
+
+
+def test_strategies_that_learn_for_themselves_train(bench: GroupBench) -> None:
+    brief = load_strategy("gumbel:demo").with_settings(warmup_epochs=1, epochs=1)
+    before = torch.get_rng_state()
+    job = bench.search(brief)
+    assert [record["phase"] for record in job.history] == ["warmup", "search"]
+    assert job.history[0]["train_loss"] > 0
+    assert torch.equal(torch.get_rng_state(), before)
+    assert bench.regret(job.design().grouping) >= 0  # within the budget
 
 
 def test_chance_is_not_the_optimum(by_chance: float) -> None:

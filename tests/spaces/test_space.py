@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_every_shipped_space_can_be_loaded(name: str) -> None:
     for variant in variant_names(name) or [""]:
         space = load_space(name, variant or None)
         assert space.free_units and "\n" not in space.title
+
+
+@pytest.mark.parametrize("name", shipped_names("search_spaces"))
+def test_a_saved_space_is_the_same(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.yaml"
+    for variant in variant_names(name) or [None]:
+        space = load_space(name, variant)
+        space.save(path)
+        again = load_space(path)  # its variant is the file's only one
+        assert replace(again, file=space.file) == space
 
 
 def test_a_path_is_a_space() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupnas.accountant import count_operations, flops
+from groupnas.engine.run_folder import SPACE
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
@@ -15,12 +16,13 @@ from groupnas.spaces.space import SearchSpace, load_space
 
 
 def find_space(config: Mapping[str, Any], reader: Reader) -> SearchSpace | None:
-    """The space that a run was made in: the file it was given, or the shipped one of that name.
+    """The space that a run was made in: the folder's own file, or the shipped one of that name.
 
     Noted where there is none, or where it has changed since.
     """
-    recorded, arguments = mapping(config.get("space")), mapping(config.get("arguments"))
-    names = [name for name in (arguments.get("space"), recorded.get("name")) if name]
+    recorded = mapping(config.get("space"))
+    own = [reader.path / SPACE] if reader.has(SPACE) else []
+    names = [*own, *filter(None, [recorded.get("name")])]
     reasons = []
     for name in map(str, names):
         try:

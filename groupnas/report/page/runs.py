@@ -67,7 +67,7 @@ def collect_training(reader: Reader, name: str) -> Run:
     config, records, result = reader.config(), reader.history(), reader.json(RESULT)
     arguments = mapping(config.get("arguments"))
     grouping = reader.grouping(FOUND)
-    space = _space_of_training(config, reader) if grouping else None
+    space = _space_of_training(reader) if grouping else None
     drawn = network([("trained", grouping)] if grouping else [], space)
     unit, errors = str(result.get("error_unit", "")), numbers(result.get("validation_errors"))
     priced = cost("trained", space, grouping)
@@ -96,14 +96,12 @@ def collect_training(reader: Reader, name: str) -> Run:
     )
 
 
-def _space_of_training(config: dict[str, Any], reader: Reader) -> SearchSpace | None:
-    """The space that its configuration names, or that of the comparison that it lies in."""
+def _space_of_training(reader: Reader) -> SearchSpace | None:
+    """The space of the comparison that it lies in."""
     folder = reader.path.resolve().parent
-    above = Reader(folder.parent)
-    if "space" not in config and folder.name == "train" and above.has(CONFIG):
-        config = above.config()
-    if "space" in config:
-        return find_space(config, reader)
+    above = Reader(folder.parent, reader.notes)
+    if folder.name == "train" and above.has(CONFIG):
+        return find_space(above.config(), above)
     text = "does not say which space: MACs of layers are left out; report the folder above instead"
     reader.note(CONFIG, text)
     return None

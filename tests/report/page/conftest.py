@@ -28,7 +28,7 @@ def searched(
 ) -> Path:
     """The folder of a finished search of three epochs."""
     out = tmp_path_factory.mktemp("report") / "shapes-run"
-    arguments = {"space": str(own_parts.SPACE), "data": "drawn shapes", "seed": 0}
+    arguments = {"space": "three_parts.yaml", "data": "drawn shapes", "seed": 0}
     search(shapes_space, shapes, brief(), out, arguments=arguments)
     return out
 

@@ -95,6 +95,7 @@ def comparison(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> Pat
     told |= {"strategies": {**controls, "own": config["strategy"]}, "seeds": [0], "budgets": [1.0]}
     told |= {"arguments": {"recipe": "300w:quick", "space": config["arguments"]["space"]}}
     write(folder / "config.yaml", told)
+    shapes_space.save(folder / "space.yaml")
     for label in ("even", "own"):
         shutil.copytree(searched, folder / f"search/{label}-s0")
     groups = len(shapes_space.groups)
@@ -183,12 +184,17 @@ def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
 
 def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
     config = yaml.safe_load((searched / "config.yaml").read_text())
-    write(tmp_path / "t/config.yaml", {**config, "training": {"epochs": 6}})
+    arguments = {"costs": {"mac": {"ring": 5}}}
+    write(tmp_path / "t/config.yaml", {**config, "arguments": arguments, "training": {"epochs": 6}})
     write(tmp_path / "t/history.jsonl", TRAINED)
     shutil.copy(searched / "grouping.json", tmp_path / "t/grouping.json")
     run = read(tmp_path / "t")
     assert run.kind == "training" and "1 of 6" in run.state
-    assert run.costs[0].network == "trained" and run.groups == shapes_space.groups
+    (cost,) = run.costs
+    assert (cost.network, cost.macs) == (
+        "trained",
+        {"ring": 5},
+    ) and run.groups == shapes_space.groups
 
 
 def test_errors_that_a_comparison_measured(comparison: Path) -> None:
