@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from groupnas.deploy.quantise import quantise_onnx as quantise_onnx
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
+    from groupnas.engine.training import Training as Training
+    from groupnas.engine.training import train as train
     from groupnas.errors import InputError as InputError
     from groupnas.grouping import Grouping as Grouping
     from groupnas.spaces.derive import derive as derive
@@ -29,6 +31,7 @@ _HOMES = {
     "LayoutPlanner": "groupnas.deploy.planner",
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
+    "Training": "groupnas.engine.training",
     "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",
     "export_onnx": "groupnas.deploy.export",
@@ -37,6 +40,7 @@ _HOMES = {
     "load_strategy": "groupnas.engine.strategy",
     "quantise_onnx": "groupnas.deploy.quantise",
     "load_space": "groupnas.spaces.space",
+    "train": "groupnas.engine.training",
 }
 
 __all__ = sorted(_HOMES)

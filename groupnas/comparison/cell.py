@@ -76,8 +76,8 @@ class Work:
 
         ``threads`` are torch's from now on, if given.
 
-        It raises :class:`InputError` as :func:`groupnas.engine.search.search` and
-        :func:`groupnas.engine.training.train` do.
+        It raises :class:`InputError` as :func:`groupnas.search` and
+        :func:`groupnas.train` do.
         """
         if threads:
             torch.set_num_threads(threads)

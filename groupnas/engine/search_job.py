@@ -1,4 +1,4 @@
-"""One strategy at work: what :func:`groupnas.engine.search.search` runs, whatever the algorithm."""
+"""One strategy at work: what :func:`groupnas.search` runs, whatever the algorithm."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class TrialSearch(Strategy):
         batch_size: Samples of a step.
         validation: Share of the training samples that trials are judged on.
         weights: Optimiser of a trial's weights, over its own epochs.
-        average: As of :class:`groupnas.engine.training.Training`.
+        average: As of :class:`groupnas.Training`.
         weights_seed: Of the weights and the order of the data, the same for all trials: what
             differs between two of them is the grouping.
         resolution: What is searched. ``part``: how much each group gets of every unit; ``depth``:

@@ -114,8 +114,8 @@ def train_cascade(
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
 
     Raises:
-        InputError: as :func:`groupnas.engine.training.train` and
-            :func:`groupnas.engine.search.search`; data that is missing or damaged.
+        InputError: as :func:`groupnas.train` and
+            :func:`groupnas.search`; data that is missing or damaged.
     """
     folder = RunFolder(out)
     recorded = folder.read_config() if resume else None
