@@ -92,7 +92,6 @@ class Command(SphinxDirective):
             command = command[name]
         text = command.generate_docs("rst", recursive=False).partition("::\n\n")[2]
         text = re.sub(r"^\.\. contents::.*\n( +:.*\n)*", "", text, flags=re.MULTILINE)
-        text = text.replace(" [Default: ``False``]", "")  # of flags: that is what a flag is
         usage, _, text = text.partition("\n")
         description, bold, options = text.partition("**")
         # Cyclopts names the program that runs: "search -m sphinx [OPTIONS]".

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from groupnas._version import __version__
 from groupnas.cli.bench import bench
@@ -26,6 +26,8 @@ from groupnas.errors import InputError
 app = App(
     name="groupnas",
     version=__version__,
+    # That a flag is not set need not be said.
+    default_parameter=Parameter(show_default=lambda value: None if value is False else value),
     help=(
         "Search how much of a network each part of its task should get.\n\n"
         "Start with: groupnas search --space picasso_local --data synthetic "

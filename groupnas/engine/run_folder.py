@@ -53,17 +53,17 @@ _DAMAGE = (
 class RunFolder:
     """Names and formats of what a run leaves behind.
 
-    ========================  ====================================================================
-    ``config.yaml``           settings, versions and fingerprints: what a resumed run must match
-    ``space.yaml``            what is searched: whole, so that the folder can be read elsewhere
-    ``split.json``            photos on the training and validation side
-    ``initial_grouping.json`` the grouping before the search
-    ``grouping.json``         the grouping after the latest epoch
-    ``history.jsonl``         one record for each epoch; the same for the same seed, bit for bit
-    ``timings.jsonl``         seconds of each epoch, by the clock, of the CPU, and waiting for data
-    ``checkpoint.pt``         everything that the rest of the run depends on
-    ``result.json``           once finished: costs, health, validation errors
-    ========================  ====================================================================
+    =========================  ===================================================================
+    ``config.yaml``            settings, versions and fingerprints: what a resumed run must match
+    ``space.yaml``             what is searched: whole, so that the folder can be read elsewhere
+    ``split.json``             photos on the training and validation side
+    ``initial_grouping.json``  the grouping before the search
+    ``grouping.json``          the grouping after the latest epoch
+    ``history.jsonl``          one record for each epoch; the same for the same seed, bit for bit
+    ``timings.jsonl``          seconds of each epoch, by the clock, of the CPU, and waiting for data
+    ``checkpoint.pt``          everything that the rest of the run depends on
+    ``result.json``            once finished: costs, health, validation errors
+    =========================  ===================================================================
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

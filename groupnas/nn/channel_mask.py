@@ -29,7 +29,7 @@ class ChannelMask(nn.Module):
     taken when the module enters evaluation mode, and read through :meth:`discrete` at any time.
 
     Args:
-        channels: C.
+        channels: C, how many there are.
         groups: G, at most C.
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
         init: Logits all one (paper 000, Algorithm 1), N(0, 1) (FLGC), or an even division.

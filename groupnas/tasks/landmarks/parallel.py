@@ -36,7 +36,9 @@ def _with_progress(results: Iterator[Result], total: int, what: str) -> Iterator
     from rich.progress import Progress
 
     begin = time.monotonic()
-    progress = Progress(console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    # In a notebook rich would ask for another package.
+    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     bar = progress.add_task(what, total=total)
     try:
         for result in results:
