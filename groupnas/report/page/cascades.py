@@ -62,8 +62,8 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         name=name,
         folder=str(reader.path),
         kind="cascade",
-        state=_state(reader, done),
-        finished=reader.has(MODEL),
+        state=_state(reader, card, done),
+        finished=bool(card),
         groups=drawn.groups if drawn else (),
         network=drawn,
         costs=_costs(networks),
@@ -81,10 +81,12 @@ def collect_cascade(reader: Reader, name: str) -> Run:
     )
 
 
-def _state(reader: Reader, done: list[str]) -> str:
+def _state(reader: Reader, card: Mapping[str, Any], done: list[str]) -> str:
     stages = " ".join(text[0].upper() + text[1:] for text in done)
-    if reader.has(MODEL):
+    if card:
         return f"The model is written. {stages}".strip()
+    if reader.has(MODEL):
+        return f"The model's card cannot be read. {stages}".strip()
     return f"The model is not written yet. {stages or 'No stage has begun.'}"
 
 

@@ -160,7 +160,7 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     shutil.copytree(searched, folder / "search")
     (folder / "model.json").write_text("{")
     damaged = read(folder)
-    assert damaged.state.startswith("The model is written.")
+    assert damaged.state.startswith("The model's card cannot be read.")
     assert "groupnas train --resume writes it anew" in damaged.notes[0].text
     local = {"training": {"epochs": 4}, "task": {"name": "300w"}, "device": "cpu", "threads": 2}
     write(folder / "local/config.yaml", local)
