@@ -1,16 +1,10 @@
-"""The page in a real browser: pointer, keyboard, slider, themes, widths, print, accessibility.
-
-Skipped where Playwright, Chromium or axe is missing: ``pip install -e '.[test-browser]'`` and a
-``chromium`` on the path (or its path in GROUPNAS_CHROMIUM).
-"""
+"""The page in a real browser: pointer, keyboard, slider, themes, widths, print, accessibility."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +16,7 @@ from groupnas.report.page import render, write_page
 from groupnas.report.page.model import Run
 from groupnas.report.page.render import vega
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra test-browser")
-CHROMIUM = os.environ.get("GROUPNAS_CHROMIUM") or shutil.which("chromium")
-if not CHROMIUM:
-    pytest.skip("needs chromium on the path", allow_module_level=True)
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +186,12 @@ def test_print_is_black_on_white_without_controls(opened: Any) -> None:
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 def test_comparison_has_a_forest_and_tables(
-    browser: Any, row: Any, compared: Any, tmp_path: Path, viewport: dict[str, int]
+    browser: Any,
+    violations: Any,
+    row: Any,
+    compared: Any,
+    tmp_path: Path,
+    viewport: dict[str, int],
 ) -> None:
     rows = [row(name, samples) for samples in ("validation", "test") for name in ("even", "own")]
     unsure = dict.fromkeys(rows[1].differences, rows[1].differences["nose"])
@@ -243,21 +220,10 @@ def test_comparison_has_a_forest_and_tables(
     assert one.said == [] and one.asked == [file.as_uri()]
 
 
-def violations(page: Any) -> list[tuple[str, str]]:
-    """What axe has to say; nothing where it is not installed."""
-    spec = find_spec("axe_playwright_python")
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    axe = Path(spec.submodule_search_locations[0]) / "axe.min.js"
-    page.evaluate(axe.read_text(encoding="utf-8"))
-    result = page.evaluate("axe.run()")
-    assert len(result["passes"]) > 10  # it did look
-    return [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]]
-
-
-@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="needs axe")
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", DESKTOP), ("dark", PHONE)])
-def test_axe_finds_nothing(opened: Any, scheme: str, viewport: dict[str, int]) -> None:
+def test_axe_finds_nothing(
+    opened: Any, violations: Any, scheme: str, viewport: dict[str, int]
+) -> None:
     page = opened(color_scheme=scheme, viewport=viewport)
     first(page, "#choice input").uncheck()  # both runs have the same elements
     for details in page.locator("details").all():
