@@ -57,12 +57,12 @@ napoleon_numpy_docstring = False
 # What docstrings name and users do not meet.
 _WITHIN = """
 Ended EntryPoint Evaluate Grouped Kernel KroneckerFactors LandmarkTarget Locator MaskedLayer Network
-Piece RunFolder Scorer SubsetReport Table Timing Trainer Trials TrialsJob __call__ assignment cache
-choose history kernel_format neighbours_among
+Piece RunFolder SampleErrors Scorer SubsetReport Table Timing Trainer Trials TrialsJob __call__
+assignment cache choose history kernel_format neighbours_among
 """
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|numpy|os|pathlib|pydantic|torch|typing)\..*"),
+    (r"py:.*", r"(collections|numpy|os|pathlib|pydantic|torch|typing|typing_extensions)\..*"),
     # Imported for type checkers only, so that they keep their short names.
     (r"py:class", r"Figure|Path|Tensor|nn\.Module"),
     # Types that have a name within their module.
