@@ -25,24 +25,24 @@ def bench(
     *,
     batch: Annotated[
         list[int] | None,
-        Parameter(consume_multiple=True, negative="", help="Samples of a call; 1 by default."),
+        Parameter(consume_multiple=1, negative="", help="Samples of a call; 1 by default."),
     ] = None,
     threads: Annotated[
         list[int] | None,
-        Parameter(consume_multiple=True, negative="", help="CPU threads; 1 by default."),
+        Parameter(consume_multiple=1, negative="", help="CPU threads; 1 by default."),
     ] = None,
     rounds: Annotated[int, whole_number("In each, all models take a turn.", 1)] = 30,
     warm_up: Annotated[int, whole_number("Calls of each model before.", 0)] = 3,
     names: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True, negative="", help="What to call the models, in their order."
+            consume_multiple=1, negative="", help="What to call the models, in their order."
         ),
     ] = None,
     shape: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True,
+            consume_multiple=1,
             negative="",
             help="NAME=1x3x224x224: an input's sizes, where the model leaves them open.",
         ),
@@ -50,7 +50,7 @@ def bench(
     input: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True,
+            consume_multiple=1,
             negative="",
             help="NAME=FILE.npy: an input's values; drawn at random where not given.",
         ),
@@ -70,7 +70,7 @@ def bench(
     space: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True, negative="", help="Search spaces whose kernels --table measures."
+            consume_multiple=1, negative="", help="Search spaces whose kernels --table measures."
         ),
     ] = None,
 ) -> None:

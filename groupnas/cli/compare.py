@@ -64,7 +64,7 @@ def compare(
     strategies: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True,
+            consume_multiple=1,
             negative="",
             help="What to compare (`groupnas strategies`), e.g. even random gumbel:quick.",
         ),
@@ -75,7 +75,7 @@ def compare(
     budgets: Annotated[
         list[float] | None,
         Parameter(
-            consume_multiple=True,
+            consume_multiple=1,
             negative="",
             help="MACs of the trained networks, relative to even groups; 1.0 by default.",
         ),

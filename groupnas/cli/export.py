@@ -55,7 +55,7 @@ def export(
     parts: Annotated[
         list[str] | None,
         Parameter(
-            consume_multiple=True, negative="", help="Only these groups of the network, e.g. mouth."
+            consume_multiple=1, negative="", help="Only these groups of the network, e.g. mouth."
         ),
     ] = None,
     space: Annotated[

@@ -55,7 +55,7 @@ Track = Annotated[
     list[Literal["tensorboard", "mlflow"]] | None,
     Parameter(
         name="--track",
-        consume_multiple=True,
+        consume_multiple=1,
         negative="",
         help="Send each epoch's numbers there too: files in the run folder, or MLflow as its "
         "MLFLOW_TRACKING_URI says.",
