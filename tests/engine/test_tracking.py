@@ -176,8 +176,10 @@ def test_tensorboard(search: Any) -> None:
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """MLflow's own, on files: its database needs all of MLflow, of which tests have the client."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which sends
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     monkeypatch.chdir(tmp_path)
     return mlflow.MlflowClient()
