@@ -35,9 +35,7 @@ def bench(
     warm_up: Annotated[int, whole_number("Calls of each model before.", 0)] = 3,
     names: Annotated[
         list[str] | None,
-        Parameter(
-            consume_multiple=1, negative="", help="What to call the models, in their order."
-        ),
+        Parameter(consume_multiple=1, negative="", help="What to call the models, in their order."),
     ] = None,
     shape: Annotated[
         list[str] | None,
