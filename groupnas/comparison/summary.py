@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,11 @@ class Comparison:
 
 
 def read_comparison(
-    path: str | os.PathLike[str], baseline: str | None = None, *, draws: int = 10_000
+    path: str | os.PathLike[str],
+    baseline: str | None = None,
+    *,
+    draws: int = 10_000,
+    on_damage: Callable[[InputError], None] | None = None,
 ) -> Comparison:
     """Read a comparison's folder, finished or not.
 
@@ -163,6 +167,8 @@ def read_comparison(
         baseline: The label of the strategy that others are compared with; ``even`` by default, and
             then it may be missing.
         draws: Of the bootstrap, which is seeded: the same folder gives the same intervals.
+        on_damage: Told what is wrong with a trained network's files; that network then counts as
+            missing. By default it is raised.
 
     Raises:
         InputError: no comparison there, a damaged file, or no such strategy.
@@ -181,7 +187,16 @@ def read_comparison(
     if baseline is not None and baseline not in labels:
         raise InputError(f"{folder.path}: baseline {baseline!r}: {nearest(baseline, labels)}")
     trainings = [Piece(label, seed, b) for b in budgets for label in labels for seed in seeds]
-    cells = [cell for cell in (_read_cell(folder.path, piece) for piece in trainings) if cell]
+    cells = []
+    for piece in trainings:
+        try:
+            cell = _read_cell(folder.path, piece, measure)
+        except InputError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
+        else:
+            cells += [cell] if cell else []
     finished = {cell.piece for cell in cells}
     against = baseline or (BASELINE if BASELINE in labels else None)
     return Comparison(
@@ -197,12 +212,16 @@ def read_comparison(
     )
 
 
-def _read_cell(out: Path, piece: Piece) -> Cell | None:
+def _read_cell(out: Path, piece: Piece, measure: str) -> Cell | None:
     folder = out / piece.folder
     if not (folder / CELL).is_file():
         return None
     told = read_json(folder / CELL)
-    sets = {name: folder / errors_file(name) for name in told.get("errors", {})}
+    try:
+        sum([*told["costs"][measure].values(), told["seconds"], told["steps"]])
+        sets = {name: folder / errors_file(name) for name in told["errors"]}
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(f"{folder / CELL}: is damaged: {error!r}; remove it and resume") from error
     return Cell(
         piece=piece,
         told=told,

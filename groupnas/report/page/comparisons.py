@@ -18,20 +18,17 @@ from groupnas.report.page.networks import find_space, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.report.page.runs import described
 
-# What JSON of other shapes than a comparison writes was seen to raise.
-_DAMAGE = (AttributeError, LookupError, TypeError, ValueError)
-
 
 def collect_comparison(reader: Reader, name: str) -> Run:
     """A comparison's folder, finished or not."""
     config = reader.config()
     found: Comparison | None = None
     try:
-        found = read_comparison(reader.path)
+        found = read_comparison(
+            reader.path, on_damage=lambda error: reader.note("", f"a network is left out: {error}")
+        )
     except InputError as error:
         reader.note("", f"errors and costs are left out: {error}")
-    except _DAMAGE as error:
-        reader.note("", f"is damaged: errors and costs are left out: {error!r}")
     groupings = _groupings(reader, config)
     space = find_space(config, reader) if groupings else None
     drawn = network(groupings, space)

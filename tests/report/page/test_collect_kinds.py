@@ -132,11 +132,26 @@ def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
     assert run.command[at : at + 5] == ("--strategies", "even", "own-strategy.yaml", "--seeds", "1")
 
 
+@pytest.mark.parametrize(
+    "damage", ["{", "{}", '{"costs": {"mac": 5}}', '{"costs": {"mac": {"a": "b"}}}']
+)
+def test_a_damaged_network_leaves_the_others(comparison: Path, damage: str) -> None:
+    shutil.copytree(comparison / "train/even-s0-b1", comparison / "train/own-s0-b1")
+    assert not read(comparison).notes
+    (comparison / "train/own-s0-b1/cell.json").write_text(damage)
+    run = read(comparison)
+    assert run.comparison is not None and run.comparison.strategies == ("even",)
+    assert "a network is left out" in run.notes[0].text
+    assert "cell.json: is damaged" in run.notes[0].text and "resume" in run.notes[0].text
+    assert "1 trainings are missing (train own-s0-b1)" in run.notes[1].text
+
+
 def test_damaged_comparison_shows_its_groupings(comparison: Path) -> None:
-    (comparison / "train/even-s0-b1/cell.json").write_text("{")
+    config = yaml.safe_load((comparison / "config.yaml").read_text())
+    write(comparison / "config.yaml", {**config, "budgets": "none"})
     run = read(comparison)
     assert run.network is not None and run.comparison is None and "cannot be read" in run.state
-    assert "cell.json: is damaged" in run.notes[0].text
+    assert "errors and costs are left out" in run.notes[0].text
 
 
 def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> None:
