@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Tracker(Observer):
+class Tracker(Observer, ABC):
     """Sends on what a run was started with, and each epoch's numbers.
 
     The run folder stays what counts: it holds all that a tracker sends, and more. A run that is
