@@ -247,6 +247,10 @@ class Grouping:
             for unit, channels in self.assignments.items()
         }
 
+    def sizes(self) -> dict[str, list[int]]:
+        """The same without names, in the groups' order, as run records hold it."""
+        return {unit: list(row.values()) for unit, row in self.counts().items()}
+
     def changed(self, other: Grouping) -> int:
         """Number of channels that belong to another group in ``other``."""
         self._check_same(

@@ -79,6 +79,7 @@ def test_reads_like_the_contract() -> None:
     assert G["stem"].dtype == torch.int64
     assert G["stem"].tolist() == [0, 1, 0]
     assert G.counts() == {"stem": {"a": 2, "b": 1}, "head": {"a": 1, "b": 1}}
+    assert G.sizes() == {"stem": [2, 1], "head": [1, 1]}
     with pytest.raises(KeyError):
         G["tail"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -203,10 +202,9 @@ def _seconds_left(
 def _config(
     space: SearchSpace, task: Task, device: str, arguments: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    layers = repr((space.blocks, space.groups)).encode()
     return {
         "arguments": dict(arguments or {}),
-        "space": {"name": space.name, "fingerprint": hashlib.sha256(layers).hexdigest()},
+        "space": {"name": space.name, "fingerprint": space.fingerprint()},
         "groups": list(space.groups),
         "task": describe_task(task),
         "device": device,

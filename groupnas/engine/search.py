@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -195,10 +194,9 @@ def _result(job: SearchJob) -> dict[str, Any]:
 def _config(
     job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    layers = repr((job.space.blocks, job.space.groups)).encode()
     return {
         "arguments": dict(arguments or {}),
-        "space": {"name": job.space.name, "fingerprint": hashlib.sha256(layers).hexdigest()},
+        "space": {"name": job.space.name, "fingerprint": job.space.fingerprint()},
         "task": describe_task(job.task),
         "seed": seed,
         "device": device,

@@ -176,6 +176,14 @@ class SpaceFile(_Model):
                 raise ValueError(f"{label}: expected exactly the groups {', '.join(self.groups)}")
         return self
 
+    def to_dict(self) -> dict[str, Any]:
+        """The file's data as it was written.
+
+        Without defaults: a row must not have keys, empty ones included, that its operator does not
+        take.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
     def _tables(self) -> list[tuple[str, dict[str, int] | None]]:
         tables = [("inputs", self.inputs), ("outputs", self.outputs)]
         for key, variant in self.variants.items():

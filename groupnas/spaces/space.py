@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +62,10 @@ class SearchSpace:
         """Channels of every unit that a grouping divides, in network order."""
         return {unit: size for unit, size in self.units.items() if unit not in self.fixed}
 
+    def fingerprint(self) -> str:
+        """A hash of layers and groups: other spaces, and changed ones, have others."""
+        return hashlib.sha256(repr((self.blocks, self.groups)).encode()).hexdigest()
+
     def resized(self, widths: Mapping[str, int]) -> SearchSpace:
         """The same layers with other numbers of channels in the named free units.
 
@@ -117,7 +122,7 @@ class SearchSpace:
         :func:`load_space` compiles it again; not what :meth:`resized`, :meth:`only` and
         :meth:`ungrouped` changed since.
         """
-        data = self.file.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        data = self.file.to_dict()
         if self.variant is not None:
             data["variants"] = {self.variant: data["variants"][self.variant]}
         write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None))

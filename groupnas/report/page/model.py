@@ -8,7 +8,7 @@ from typing import Any
 
 from groupnas.comparison.summary import Comparison
 
-Sizes = Mapping[str, tuple[int, ...]]
+Sizes = Mapping[str, Sequence[int]]
 """Channels of every group, by unit."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +29,7 @@ def find_space(config: Mapping[str, Any], reader: Reader) -> SearchSpace | None:
         except InputError as error:
             reasons.append(str(error))
             continue
-        layers = repr((space.blocks, space.groups)).encode()
-        if hashlib.sha256(layers).hexdigest() == recorded.get("fingerprint"):
+        if space.fingerprint() == recorded.get("fingerprint"):
             return space
         reasons.append(f"{name} is not the space of this run any more")
     reason = reasons[0] if reasons else "config.yaml names none"
@@ -64,7 +62,7 @@ def network(
         space=start.space,
         groups=start.groups,
         divisions=tuple(
-            Division(title=title, sizes=sizes_of(found), moved=_moved(found, start))
+            Division(title=title, sizes=found.sizes(), moved=_moved(found, start))
             for title, found in alike
         ),
         epochs=tuple(epoch for epoch, _ in timeline),
@@ -80,11 +78,6 @@ def _step(records: Sequence[Mapping[str, Any]]) -> str:
     if any("channels" in record for record in records):
         return "Epoch"
     return f"Best so far, {called(records)}"
-
-
-def sizes_of(grouping: Grouping) -> dict[str, tuple[int, ...]]:
-    """Channels of every group in every unit."""
-    return {unit: tuple(counts.values()) for unit, counts in grouping.counts().items()}
 
 
 def cost(title: str, space: SearchSpace | None, grouping: Grouping | None) -> Cost | None:
@@ -115,7 +108,7 @@ def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
             return None
         if not all(type(size) is int and size >= 0 for size in row):
             return None
-    return {unit: tuple(row) for unit, row in rows.items()}
+    return rows
 
 
 def _layers(space: SearchSpace) -> tuple[LayerCost, ...]:

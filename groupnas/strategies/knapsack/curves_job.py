@@ -99,10 +99,6 @@ class CurvesJob(SearchJob):
         """Of :meth:`design`, at the strategy's budget, or at what even groups cost, about."""
         return self.design().grouping
 
-    def sizes(self) -> dict[str, list[int]]:
-        """Channels of every unit, by group, in the allocation so far, as records hold them."""
-        return {unit: list(row.values()) for unit, row in self.grouping().counts().items()}
-
     def outcome(self) -> dict[str, Any]:
         """Every part's curve, and what the models promise of the allocation, for result.json."""
         solution = self.solution()

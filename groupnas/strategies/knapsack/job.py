@@ -140,7 +140,7 @@ class SlimmableJob(CurvesJob):
             "steps": 0,
             "points": len(self.curves[self.space.groups[0]].errors),
             "held_out": {g: model.held_out for g, model in self.solution().models.items()},
-            "sizes": self.sizes(),
+            "sizes": self.grouping().sizes(),
         }
 
     def _proposals(self, count: int) -> dict[str, Floats]:

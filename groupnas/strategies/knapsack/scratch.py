@@ -85,7 +85,7 @@ class ScratchJob(CurvesJob):
                 "steps": worth.steps,
                 "cost": cost / self._even,
                 "errors": worth.errors,
-                "sizes": self.sizes(),
+                "sizes": self.grouping().sizes(),
             }
         )
         return self.history[-1]

@@ -140,7 +140,7 @@ class BilevelSearch(SearchJob):
             "channels": {
                 group: sum(sizes[group] for sizes in counts.values()) for group in self.space.groups
             },
-            "sizes": {unit: list(sizes.values()) for unit, sizes in counts.items()},
+            "sizes": after.sizes(),
             "macs": flops(self.space, after).per_group,
         }
         record["health"] = diagnose([*self.history, record], self.strategy.epochs)

@@ -141,8 +141,7 @@ class TrialsJob(SearchJob):
         means = [r["errors"]["mean"] for r in [*comparable, record]]
         self.history.append({"epoch": len(self.history) + 1, **record, "best": min(means)})
         self._known[self.encoding.decode(record["point"]), record["trained"]] = record["errors"]
-        counts = self.grouping().counts()
-        self.history[-1]["sizes"] = {unit: list(row.values()) for unit, row in counts.items()}
+        self.history[-1]["sizes"] = self.grouping().sizes()
         return self.history[-1]
 
     # -- what was found -------------------------------------------------------------------------

@@ -58,8 +58,7 @@ class StageCard(_Model):
 
     @field_serializer("space")
     def _as_written(self, space: SpaceFile) -> dict[str, Any]:
-        # A row must not have keys, empty ones included, that its operator does not take
-        return space.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return space.to_dict()
 
 
 class Card(_Model):

@@ -156,7 +156,7 @@ def test_damaged_comparison_shows_its_groupings(comparison: Path) -> None:
 
 def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> None:
     folder, space = tmp_path / "cascade", shapes_space
-    written = space.file.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    written = space.file.to_dict()
     stage: dict[str, Any] = {"name": space.name, "space": written}
     stage["grouping"] = Grouping.even(space).to_dict()
     score = {"faces": 9, "nme": 3.5, "parts": {"nose": 2.5}}

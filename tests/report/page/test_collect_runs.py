@@ -54,7 +54,7 @@ def test_the_slider_ends_with_what_was_found(searched: Path) -> None:
     assert network.epochs == (1, 2, 3)
     assert [division.title for division in network.divisions] == ["initial", "found"]
     counted = {
-        unit: tuple(channels.count(group) for group in range(len(found.groups)))
+        unit: [channels.count(group) for group in range(len(found.groups))]
         for unit, channels in found.assignments.items()
     }
     assert network.timeline[-1] == counted == network.divisions[-1].sizes
