@@ -83,3 +83,13 @@ def test_without_differences_it_says_why(row: Build, compared: Build) -> None:
 
 def test_without_results_there_is_no_section(compared: Build) -> None:
     assert 'id="compared"' not in page(compared())
+
+
+def test_two_alike_keep_their_own_names_and_places(row: Build, compared: Build) -> None:
+    run = Run(name="", folder="c", kind="comparison", state="Finished.", finished=True)
+    alike = compared(row("even"))  # no differences, and so no chart of its own
+    pair = [replace(run, name=name, comparison=alike) for name in ("first", "second")]
+    page = render(pair, library="")
+    section = page[page.index('<section id="compared"') :].partition("</section>")[0]
+    for place, name in enumerate(("first", "second")):
+        assert f'<div data-run="{place}">\n<h3>{name}</h3>' in section
