@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from groupnas.costs import Measure, grouping_costs, measure, part_cost
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.grouping import Grouping
+from groupnas.schema import Settings
 from groupnas.spaces.space import SearchSpace
 
-Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0)]
 Sizes = Mapping[str, Mapping[str, float]]
 
 
-class Budget(BaseModel):
+class Budget(Settings):
     """What a network may cost, relative to what even groups of the space do.
 
     Attributes:
@@ -30,8 +31,6 @@ class Budget(BaseModel):
             whole blocks of 4, 8 or 16. In units whose groups would have fewer than two thirds of
             it among even ones, half of it, and so on.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     measure: str = "mac"
     total: Share | None = 1.0

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from groupnas.errors import InputError
-from groupnas.files import find_shipped, nearest, read_text
+from groupnas.errors import InputError, shown
+from groupnas.files import find_shipped, nearest, read_text, split_choice
+
+LARGEST_YAML = (
+    2**22
+)  # bytes; ours have some thousands, and a parser takes a second for each million
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """A mapping in a settings file: no unknown keys, and no numbers that nobody meant.
+
+    ``true`` is not 1, and no number is infinite. Single values of numpy and torch are taken for
+    the Python numbers that they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        value = _plain(value)
+        types = _leaves(cls, str(info.field_name))
+        if types & {int, float} and bool not in types and _has_truth(value):
+            raise PydanticCustomError("number", "expected a number")
+        return value
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
     """The data of a YAML file (plain values only: no tag is ever executed).
 
+    Whole numbers are decimal, hexadecimal or binary, and fit 64 bits; what YAML 1.1 takes for an
+    octal number (``0500``) or for minutes (``1:30``) is text.
+
     Raises:
         InputError: not readable, not YAML, or a key that stands twice; with the line.
     """
-    text = read_text(path)
+    text = read_text(path, LARGEST_YAML)
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: is not YAML: {error.problem}") from error
@@ -47,9 +75,7 @@ def read_preset(kind: str, name: str) -> tuple[Any, Path]:
     Raises:
         InputError: no such file or preset, or not a mapping of settings.
     """
-    preset = None
-    if ":" in name and not os.path.exists(name):
-        name, preset = name.rsplit(":", 1)
+    name, preset = split_choice(kind, name)
     path = find_shipped(kind, name)
     data, presets = _settings(path)
     if preset is not None and preset not in presets:
@@ -66,7 +92,7 @@ def _settings(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """A settings file's own settings, and its presets."""
     data = read_yaml(path)
     if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping of settings, got {data!r}")
+        raise InputError(f"{path}: expected a mapping of settings, got {shown(data)}")
     presets = data.pop("presets", {})
     if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
         raise InputError(f"{path}: presets: expected a mapping from names to settings")
@@ -100,12 +126,57 @@ def _one_fault(fault: Any) -> str:
         return f"{where}: unknown key"
     if fault["type"] == "missing":
         return f"{where}: missing"
-    got = "" if isinstance(fault["input"], (dict, list)) else f", got {fault['input']!r}"
+    got = "" if isinstance(fault["input"], (dict, list)) else f", got {shown(fault['input'])}"
+    if fault["type"] == "string_type" and isinstance(fault["input"], bool):
+        got += " (YAML's word for it; put it in quotes)"
     return f"{where or 'file'}: {fault['msg'][0].lower()}{fault['msg'][1:]}{got}"
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A SafeLoader for which a repeated key is an error, not the last one's victory."""
+def _plain(value: Any) -> Any:
+    """A single value of numpy or torch as Python's own; others as they are."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def _has_truth(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_truth, value))
+    return isinstance(value, bool)
+
+
+@cache
+def _leaves(model: type[BaseModel], name: str) -> frozenset[Any]:
+    """The types that a field's annotation is made of, without their containers."""
+    return frozenset(_types_of(model.model_fields[name].annotation))
+
+
+def _types_of(annotation: Any) -> Iterator[Any]:
+    arguments = get_args(annotation)
+    if not arguments:
+        yield annotation
+    for argument in arguments:
+        yield from _types_of(argument)
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader without YAML 1.1's traps.
+
+    A repeated key is an error, not the last one's victory. What a person reads as another number
+    than YAML does stays text, so that it is refused where a number is needed, with its key.
+    """
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:  # type: ignore[override]
+        text = str(self.construct_scalar(node))
+        digits = text.lstrip("+-")
+        if ":" in digits or len(digits) > 66 or (digits[0] == "0" and digits[1:].isdecimal()):
+            return text
+        value = super().construct_yaml_int(node)
+        return value if abs(value) < 2**63 else text
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:  # type: ignore[override]
+        text = str(self.construct_scalar(node))
+        return text if ":" in text else super().construct_yaml_float(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -123,3 +194,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)

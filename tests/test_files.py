@@ -7,12 +7,25 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, nearest, read_text, write_text
+from groupnas.files import (
+    atomic_path,
+    find_shipped,
+    nearest,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+    remove_leftovers,
+    split_choice,
+    write_text,
+)
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -131,14 +144,11 @@ def test_permissions_follow_umask(tmp_path: Path, mask: int) -> None:
 
 
 # Files stand in the folder's place, since permissions do not bind root.
-@pytest.mark.parametrize(
-    ("inside", "reason"),
-    [("out.json", "{old} is not a folder"), ("sub/out.json", "Not a directory")],
-)
-def test_folder_that_cannot_be_written(old: Path, inside: str, reason: str) -> None:
+@pytest.mark.parametrize("inside", ["out.json", "sub/out.json"])
+def test_folder_that_cannot_be_written(old: Path, inside: str) -> None:
     with pytest.raises(InputError) as caught:
         write_text(old / inside, "text")
-    assert str(caught.value) == f"{old / inside}: cannot be written: {reason.format(old=old)}"
+    assert str(caught.value) == f"{old / inside}: cannot be written: Not a directory"
     assert only_old(old)
 
 
@@ -160,6 +170,258 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             read_text(path)
         assert str(caught.value) == f"{path}: {reason}"
+
+
+# -- what is there stays what it is -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_a_file_keeps_its_permissions(old: Path, mode: int) -> None:
+    old.chmod(mode)
+    write_text(old, "new")
+    assert old.read_text() == "new" and stat.S_IMODE(old.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_keeps_its_owner(old: Path) -> None:
+    os.chown(old, 12345, 23456)
+    write_text(old, "new")
+    assert (old.stat().st_uid, old.stat().st_gid) == (12345, 23456)
+
+
+def test_a_file_that_must_not_be_written_is_not_replaced(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = os.access  # of one who is not root
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != old and access(path, mode))
+    with pytest.raises(InputError, match="grouping.json: cannot be written: Permission denied$"):
+        write_text(old, "new")
+    assert only_old(old)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_are_written_through(old: Path, tmp_path: Path, there: bool) -> None:
+    if not there:
+        old.unlink()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "first").symlink_to("other/second")
+    (tmp_path / "other/second").symlink_to(Path("..") / old.name)
+    write_text(tmp_path / "first", "new")
+    assert old.read_text() == "new" and not old.is_symlink()
+    assert (tmp_path / "first").is_symlink() and (tmp_path / "other/second").is_symlink()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    for use in (lambda path: write_text(path, "x"), read_text):
+        with pytest.raises(InputError, match="a: cannot be .*: Too many levels of symbolic links"):
+            use(tmp_path / "a")
+
+
+def received(descriptor: int, start: Any, count: int) -> bytes:
+    """What comes out of a descriptor while something is written elsewhere."""
+    found: list[bytes] = []
+
+    def read() -> None:
+        while len(b"".join(found)) < count:
+            found.append(os.read(descriptor, 1000))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    start()
+    reader.join(20)
+    return b"".join(found)
+
+
+def test_a_named_pipe_stays_one_and_takes_what_is_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        assert received(end, lambda: write_text(tmp_path / "pipe", "text"), 4) == b"text"
+    finally:
+        os.close(end)
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_device_stays_one_and_takes_what_is_written() -> None:
+    master, slave = os.openpty()
+    name = os.ttyname(slave)
+    try:
+        assert received(master, lambda: write_text(name, "text"), 4) == b"text"
+        assert Path(name).is_char_device()
+    finally:
+        os.close(master), os.close(slave)
+
+
+def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w") as log:
+        log.write("before\n")
+        log.flush()
+        write_text(f"/dev/fd/{log.fileno()}", "text\n")
+        log.write("behind\n")
+    assert (tmp_path / "log").read_text() == "before\ntext\nbehind\n"
+    end, start = os.pipe()
+    write_text(f"/dev/fd/{start}", "text")
+    assert os.read(end, 10) == b"text"
+    os.close(end), os.close(start)
+    assert list(tmp_path.iterdir()) == [tmp_path / "log"]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1"])
+def test_standard_output_as_a_file(tmp_path: Path, name: str) -> None:
+    code = (
+        "import sys; from groupnas.files import write_text\n"
+        "print('before'); write_text(sys.argv[1], 'text\\n'); print('behind')"
+    )
+    with open(tmp_path / "out", "w") as out:
+        subprocess.run([sys.executable, "-c", code, name], stdout=out, timeout=60, check=True)
+    assert (tmp_path / "out").read_text() == "before\ntext\nbehind\n"
+
+
+@pytest.mark.parametrize("refused", ["replace", "folder"])
+def test_a_file_that_cannot_be_replaced_is_written(
+    old: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """As a file that a container mounts by itself, or one in a folder of somebody else."""
+    if refused == "replace":
+
+        def busy(*_: object) -> None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+        monkeypatch.setattr(os, "replace", busy)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == old)
+    number = old.stat().st_ino
+    write_text(old, "new")
+    assert old.read_text() == "new" and old.stat().st_ino == number
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("step", ["chmod", "chown", "fsync"])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL])
+def test_what_a_file_system_does_not_offer_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, step, refuse)
+    for text in ("first", "second"):
+        write_text(tmp_path / "file", text)
+        assert (tmp_path / "file").read_text() == text
+
+
+# -- what killed processes leave ----------------------------------------------------------------
+
+KILLED = (
+    "import os, sys; from groupnas.files import atomic_path\n"
+    "with atomic_path(sys.argv[1]) as path:\n"
+    "    path.write_text('half'); os._exit(9)"
+)
+
+
+def test_leftovers_of_any_file_are_removed_by_the_next_writer(tmp_path: Path) -> None:
+    assert run(KILLED, tmp_path / "plot.png").returncode == 9
+    (left,) = tmp_path.iterdir()
+    code = "import sys; from groupnas.files import write_text; write_text(sys.argv[1], 'text')"
+    assert run(code, tmp_path / "other.json").returncode == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "other.json"] and not left.exists()
+
+
+def test_leftovers_are_removed_and_those_of_living_writers_are_not(tmp_path: Path) -> None:
+    (tmp_path / ".groupnas-not-a-file").mkdir()
+    (tmp_path / ".hidden").write_text("somebody's")
+    with atomic_path(tmp_path / "a.png") as temporary:
+        assert run(KILLED, tmp_path / "b.png").returncode == 9
+        assert len(list(tmp_path.iterdir())) == 4
+        remove_leftovers(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 3
+        temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "a.png",
+        ".hidden",
+        ".groupnas-not-a-file",
+    }
+    remove_leftovers(tmp_path / "no such folder")
+
+
+# -- names and contents of all kinds ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.json", b"x" * 250 + b".json", b"-o", b"a\nb", b"%d:*?"])
+def test_any_name_is_written_and_read(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    write_text(path, "text")
+    assert read_text(path) == "text" and os.listdir(os.fsencode(tmp_path)) == [name]
+
+
+def test_bytes_that_are_no_text_are_written_escaped(tmp_path: Path) -> None:
+    write_text(tmp_path / "list.csv", f"Größe,{os.fsdecode(bytes([0x63, 0xE9]))},\ud834\n")
+    assert (tmp_path / "list.csv").read_bytes() == "Größe,c\\xe9,\\ud834\n".encode()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_texts_of_other_editors_are_read_alike(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    (tmp_path / "text").write_bytes(mark + end.join(["Größe".encode(), b"2", b""]))
+    assert read_text(tmp_path / "text") == "Größe\n2\n"
+
+
+def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match=f"^{path}: is not a regular file$"):
+            read_bytes(path)
+    (tmp_path / "large").write_bytes(b"")
+    os.truncate(tmp_path / "large", 2**40)
+    with pytest.raises(InputError, match="large: is too large: over 1,073,741,824 bytes$"):
+        read_text(tmp_path / "large")
+
+
+def test_what_the_shell_hands_over_is_read() -> None:
+    end, start = os.pipe()
+    os.write(start, b'{"a": 1}')
+    os.close(start)
+    assert read_json(f"/dev/fd/{end}") == {"a": 1}
+    os.close(end)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.json:1: is not JSON: Expecting value"),
+        ('{"a": 1,\n "b": }', "x.json:2: is not JSON: Expecting value"),
+        ('{"a": 1, "a": 2}', "x.json: is not JSON: key 'a' stands twice"),
+        ("[" * 100_000, "x.json: is not JSON: maximum recursion depth exceeded"),
+        ("9" * 5000, "x.json: is not JSON: Exceeds the limit"),
+    ],
+)
+def test_what_is_not_json_is_named(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_json(text, "x.json")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_name_may_have_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kind").mkdir()
+    (tmp_path / "kind/a:b.yaml").write_text("")
+    assert split_choice("kind", "a:b") == ("a:b", None)
+    assert split_choice("kind", "a:b:c") == ("a:b", "c")
+    assert split_choice("kind", "kind/a:b.yaml") == ("kind/a:b.yaml", None)
+    assert split_choice("kind", "kind/a:b.yaml:c") == ("kind/a:b.yaml", "c")
+    assert find_shipped("kind", "a:b") == tmp_path / "kind/a:b.yaml"
+
+
+def test_names_are_found_where_the_working_folder_was_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+        "from groupnas.files import find_shipped\n"
+        "print(find_shipped('search_spaces', 'picasso_local').name)"
+    )
+    (tmp_path / "gone").mkdir()
+    assert run(code, tmp_path / "gone").stdout == "picasso_local.yaml\n"
 
 
 def test_nearest_suggests_and_lists() -> None:

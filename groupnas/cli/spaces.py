@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from groupnas.cli.options import AsJson
@@ -11,25 +12,24 @@ from groupnas.cli.options import AsJson
 def spaces(*, as_json: AsJson = False) -> None:
     """List the search spaces: those in ./search_spaces, then those that groupnas ships."""
     from groupnas.accountant import flops
-    from groupnas.cli.tables import print_table
+    from groupnas.cli.tables import print_table, readable
     from groupnas.files import shipped_names
     from groupnas.grouping import Grouping
     from groupnas.spaces.space import load_space, variant_names
 
-    rows: list[dict[str, Any]] = []
-    for name in shipped_names("search_spaces"):
+    def read(name: str) -> Iterator[dict[str, Any]]:
         for full in [f"{name}:{variant}" for variant in variant_names(name)] or [name]:
             space = load_space(full)
-            rows.append(
-                {
-                    "name": space.name,
-                    "title": space.title,
-                    "groups": list(space.groups),
-                    "free_units": len(space.free_units),
-                    "outputs": sum(space.outputs.values()),
-                    "macs_even": flops(space, Grouping.even(space)).total,
-                }
-            )
+            yield {
+                "name": space.name,
+                "title": space.title,
+                "groups": list(space.groups),
+                "free_units": len(space.free_units),
+                "outputs": sum(space.outputs.values()),
+                "macs_even": flops(space, Grouping.even(space)).total,
+            }
+
+    rows = list(readable(shipped_names("search_spaces"), read))
     if as_json:
         print(json.dumps(rows, indent=2))
         return

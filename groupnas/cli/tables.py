@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+from groupnas.errors import InputError
+
+T = TypeVar("T")
 
 
 def print_table(rows: Sequence[Sequence[str]], numbers: bool = False) -> None:
@@ -20,3 +26,12 @@ def print_table(rows: Sequence[Sequence[str]], numbers: bool = False) -> None:
     if not console.is_terminal:  # a pipe has no width to fit
         console.width = 10_000
     console.print(table)
+
+
+def readable(names: Iterable[str], read: Callable[[str], Iterable[T]]) -> Iterator[T]:
+    """What is read of each name; a name that cannot be read is told on standard error, left out."""
+    for name in names:
+        try:
+            yield from list(read(name))
+        except InputError as error:
+            print(f"groupnas: left out: {error}", file=sys.stderr)

@@ -14,13 +14,13 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.schema import merged, read_preset, validate
+from groupnas.schema import Settings, merged, read_preset, validate
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -31,15 +31,11 @@ ENTRY_POINTS = "groupnas.strategies"
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Natural = Annotated[int, Field(ge=0, strict=True)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Optimizer(_Model):
+class Optimizer(Settings):
     """An optimiser and how its learning rate falls over the run.
 
     Attributes:
@@ -63,7 +59,7 @@ class Optimizer(_Model):
     warmup: Share = 0.0
 
 
-class Strategy(_Model, ABC):
+class Strategy(Settings, ABC):
     """A way to choose a grouping, with all its settings: what a strategy file holds.
 
     Inherit from it to add an algorithm: give ``algorithm`` its one value, add the settings as

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -35,10 +35,11 @@ from groupnas.engine.split import Split, Stream
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.errors import InputError
 from groupnas.files import read_text
+from groupnas.schema import Settings
 from groupnas.task import Task
 
 
-class Training(BaseModel):
+class Training(Settings):
     """How a plain network is trained.
 
     Attributes:
@@ -51,8 +52,6 @@ class Training(BaseModel):
         precision: What the network computes in while it is trained; see
             :func:`groupnas.engine.precision.forward`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: Positive
     batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two

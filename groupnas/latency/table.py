@@ -16,24 +16,24 @@ from functools import cached_property
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from groupnas.errors import InputError
 from groupnas.files import read_text, write_text
 from groupnas.latency.kernel import Format, Kernel, kernel_format
 from groupnas.latency.regimes import WORK, Fit, regime_of, smooth_work, work_of
-from groupnas.schema import validate
+from groupnas.schema import Settings, validate
 from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
 
 SHIPPED = "x86_avx512"
 
-Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Pass = Literal["reorder", "pieces", "hardswish", "sum"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
 
 
-class KernelPoint(BaseModel):
+class KernelPoint(Settings):
     """A kernel, and the milliseconds that it took for an image.
 
     Attributes:
@@ -43,8 +43,6 @@ class KernelPoint(BaseModel):
         act: What is computed with it; a hardswish is a pass of its own.
         format: The format it was measured in.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     op: LayerOp
     window: tuple[int, int, int]
@@ -83,7 +81,7 @@ class KernelPoint(BaseModel):
         return Kernel(layer, self.groups, self.inputs, self.outputs)
 
 
-class PassPoint(BaseModel):
+class PassPoint(Settings):
     """What one pass over so many elements took, in milliseconds for an image.
 
     Attributes:
@@ -93,18 +91,14 @@ class PassPoint(BaseModel):
         elements: In all.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     op: Pass
     pieces: Count
     elements: Count
     ms: Milliseconds
 
 
-class LatencyFile(BaseModel):
+class LatencyFile(Settings):
     """A table's file: what was measured, and on what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[2] = 2
     kind: Literal["latency"] = "latency"

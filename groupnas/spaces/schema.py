@@ -10,9 +10,9 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from groupnas.schema import read_yaml, validate
+from groupnas.schema import Settings, read_yaml, validate
 from groupnas.spaces.layer import Activation
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -39,11 +39,7 @@ _OPERATOR = re.compile(r"(conv|dwconv|avgpool|maxpool|irb)([1-9])x\2")
 OPERATORS = "convKxK, dwconvKxK, irb, irbKxK, avgpool (global), avgpoolKxK, maxpoolKxK, linear"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Row(_Model):
+class Row(Settings):
     """One row of the layer table; ``t c n s`` are those of MobileNetV2 and of Table II.
 
     Attributes:
@@ -102,7 +98,7 @@ class Row(_Model):
         return self
 
 
-class Published(_Model):
+class Published(Settings):
     """A published cost of each group, to print beside ours.
 
     Attributes:
@@ -114,7 +110,7 @@ class Published(_Model):
     per_group: dict[str, Annotated[float, Field(gt=0)]]
 
 
-class Variant(_Model):
+class Variant(Settings):
     """What a variant of the space replaces, e.g. another number of points to predict."""
 
     inputs: dict[str, Positive] | None = None
@@ -122,7 +118,7 @@ class Variant(_Model):
     published: list[Published] = []
 
 
-class SpaceFile(_Model):
+class SpaceFile(Settings):
     """A whole search-space file.
 
     Attributes:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import yaml
 
 from groupnas.errors import InputError
-from groupnas.files import find_shipped, nearest, write_text
+from groupnas.files import find_shipped, nearest, split_choice, write_text
 from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
@@ -224,8 +224,8 @@ def load_space(space: str | os.PathLike[str], variant: str | None = None) -> Sea
         InputError: no such space or variant, or a file that is wrong (names the key at fault).
     """
     name = os.fspath(space)
-    if variant is None and ":" in name and not os.path.exists(name):
-        name, variant = name.rsplit(":", 1)
+    if variant is None:
+        name, variant = split_choice("search_spaces", name)
     path = find_shipped("search_spaces", name)
     try:
         return SearchSpace.from_file(read_space_file(path), path.stem, variant)

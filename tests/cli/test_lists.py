@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,26 @@ def test_strategies(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[0] == "strategy" and lines[1].startswith("fast ")
     assert len(lines) == 1 + len(rows)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "ours"),
+    [(strategies, "strategies", "gumbel:quick"), (spaces, "search_spaces", "picasso_local:98")],
+)
+@pytest.mark.parametrize("text", ["broker: none\nrules: [1, 2]\n", "- 1", "", "\x00", "a: ["])
+def test_files_of_others_are_told_and_left_out(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: Any,
+    kind: str,
+    ours: str,
+    text: str,
+) -> None:
+    (tmp_path / kind / "trading.yaml").write_text(text)
+    (tmp_path / kind / "folder.yaml").mkdir()
+    (tmp_path / kind / "notes.txt").write_text("notes")
+    command()
+    said = capsys.readouterr()
+    assert ours in said.out and "folder" not in said.out + said.err
+    (told,) = said.err.splitlines()
+    assert told.startswith("groupnas: left out: ") and "trading.yaml" in told

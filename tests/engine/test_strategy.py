@@ -116,7 +116,7 @@ def test_other_settings() -> None:
         ({"masks.optimizer.lr": ...}, "masks.optimizer.lr: missing"),
         ({"epochs": 0}, "epochs: input should be greater than or equal to 1, got 0"),
         ({"epochs": 2.0}, "epochs: input should be a valid integer, got 2.0"),
-        ({"epochs": True}, "epochs: input should be a valid integer, got True"),
+        ({"epochs": True}, "epochs: expected a number, got True"),
         ({"warmup_epochs": -1}, "warmup_epochs: .*got -1"),
         ({"batch_size": "32"}, "batch_size: .*got '32'"),
         ({"validation": 1.0}, "validation: .*less than 1, got 1.0"),

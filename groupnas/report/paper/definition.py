@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from groupnas.errors import InputError
 from groupnas.files import find_shipped, nearest, shipped_names
-from groupnas.schema import read_yaml, validate
+from groupnas.schema import Settings, read_yaml, validate
 
 KIND, PUBLISHED = "reports", "reports/published"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PublishedRow(_Model):
+class PublishedRow(Settings):
     """A row as printed.
 
     Attributes:
@@ -38,7 +34,7 @@ class PublishedRow(_Model):
         return [text.strip() for text in self.values.split("|")]
 
 
-class PublishedTable(_Model):
+class PublishedTable(Settings):
     """A table as printed: where it stands, its columns and its rows."""
 
     where: str
@@ -57,14 +53,14 @@ class PublishedTable(_Model):
         return self
 
 
-class Loss(_Model):
+class Loss(Settings):
     """What a network was trained on; D-Loss with ``alpha`` 1 is the plain loss (section III-D)."""
 
     name: str
     alpha: float
 
 
-class Protocol(_Model):
+class Protocol(Settings):
     """How the publication measured on a data set.
 
     Attributes:
@@ -86,7 +82,7 @@ class Protocol(_Model):
     balance_poses: bool
 
 
-class Published(_Model):
+class Published(Settings):
     """All figures of a publication."""
 
     format: Literal[1]
@@ -95,7 +91,7 @@ class Published(_Model):
     tables: dict[str, PublishedTable]
 
 
-class Measured(_Model):
+class Measured(Settings):
     """Where figures of a table come from.
 
     Attributes:
@@ -119,7 +115,7 @@ class Measured(_Model):
     others: bool = False
 
 
-class TableDefinition(_Model):
+class TableDefinition(Settings):
     """A table: the published rows, and where our own come from.
 
     Attributes:
@@ -149,7 +145,7 @@ class TableDefinition(_Model):
     limits: str = ""
 
 
-class Wanted(_Model):
+class Wanted(Settings):
     """A search that a figure shows, and how to start it."""
 
     space: str
@@ -158,7 +154,7 @@ class Wanted(_Model):
     seed: int = 0
 
 
-class FigurePanel(_Model):
+class FigurePanel(Settings):
     """A panel: its title, the run of ``runs``, and the file of its folder."""
 
     title: str
@@ -166,7 +162,7 @@ class FigurePanel(_Model):
     file: Literal["initial_grouping.json", "grouping.json"]
 
 
-class FigureDefinition(_Model):
+class FigureDefinition(Settings):
     """A figure.
 
     Attributes:

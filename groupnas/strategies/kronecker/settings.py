@@ -37,7 +37,7 @@ class Kronecker(Strategy):
     batch_size: Positive
     validation: Annotated[float, Field(gt=0, lt=1)]
     weights: Optimizer
-    penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    penalty: Annotated[float, Field(ge=0)] = 1.0
 
     def start(
         self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
+from groupnas.schema import Settings
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
     from groupnas.spaces.space import SearchSpace
     from groupnas.task import Task
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TemperatureSettings(_Model):
+class TemperatureSettings(Settings):
     """Of the relaxation, over the search epochs; see :class:`groupnas.nn.Temperature`."""
 
     start: Rate = 1.0
@@ -28,7 +25,7 @@ class TemperatureSettings(_Model):
     schedule: Literal["constant", "linear", "exponential", "cosine"] = "exponential"
 
 
-class Masks(_Model):
+class Masks(Settings):
     """How the masks are relaxed and learned.
 
     Attributes:

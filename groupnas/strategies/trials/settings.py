@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from groupnas.strategies.trials.job import Propose, TrialsJob
     from groupnas.task import Task
 
-Cost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Cost = Annotated[float, Field(gt=0)]
 Several = Annotated[int, Field(ge=2, strict=True)]
 
 

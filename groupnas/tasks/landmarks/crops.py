@@ -37,10 +37,10 @@ class CropSettings:
     """
 
     # Ranges are checked where settings are read from a file.
-    margin: Annotated[float, Field(gt=0, le=10)]
-    size: Annotated[int, Field(ge=1, le=4096)]
+    margin: Annotated[float, Field(gt=0, le=10, strict=True)]
+    size: Annotated[int, Field(ge=1, le=4096, strict=True)]
     colour: bool
-    cover: Annotated[float, Field(ge=1, le=10)] = 1.4
+    cover: Annotated[float, Field(ge=1, le=10, strict=True)] = 1.4
 
     @property
     def pixels(self) -> int:

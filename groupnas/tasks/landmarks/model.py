@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
+from pydantic import field_serializer, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -25,7 +25,7 @@ from groupnas._version import __version__
 from groupnas.errors import InputError
 from groupnas.files import atomic_path, read_text, write_text
 from groupnas.grouping import Grouping
-from groupnas.schema import validate
+from groupnas.schema import Settings, validate
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
@@ -35,11 +35,7 @@ from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StageCard(_Model):
+class StageCard(Settings):
     """One network of a cascade.
 
     Attributes:
@@ -61,7 +57,7 @@ class StageCard(_Model):
         return space.to_dict()
 
 
-class Card(_Model):
+class Card(Settings):
     """What a person, and a program, should know of a cascade.
 
     Attributes:

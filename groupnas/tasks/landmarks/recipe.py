@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from groupnas.engine.training import Training
-from groupnas.schema import read_preset, validate
+from groupnas.schema import Settings, read_preset, validate
 from groupnas.tasks.landmarks.augment import Augmentation
 from groupnas.tasks.landmarks.cascade import Trust
 from groupnas.tasks.landmarks.crops import CropSettings
@@ -18,11 +18,7 @@ from groupnas.tasks.landmarks.markup import Markup
 KIND = "strategies/recipes"  # the folder of recipe files
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Loss(_Model):
+class Loss(Settings):
     """The training loss; see :class:`groupnas.tasks.landmarks.losses.LandmarkLoss`."""
 
     name: Literal["wing", "smooth_l1", "l1", "l2"] = "wing"
@@ -36,7 +32,7 @@ class Loss(_Model):
         return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
 
 
-class Stage(_Model):
+class Stage(Settings):
     """How one network of the cascade is trained.
 
     Attributes:
@@ -70,7 +66,7 @@ class LocalStage(Stage):
     trust: Trust = 1.0
 
 
-class Recipe(_Model):
+class Recipe(Settings):
     """How a cascade is trained on a data set.
 
     Attributes:
