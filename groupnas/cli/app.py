@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 
@@ -56,7 +57,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command line; the exit code, 0 where nothing went wrong.
 
     Raises:
-        InputError: the line cannot be parsed, or the command found its input wrong.
+        InputError: the line cannot be parsed, the command found its input wrong, or the system
+            refused a file.
     """
     try:
         app(
@@ -67,6 +69,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         command = " ".join(["groupnas", *(error.command_chain or ())])
         raise InputError(f"{_message(error)} See {command} --help.") from error
+    except OSError as error:  # a name too long, a disk that fails: nothing that a program can mend
+        if error.filename is None:
+            raise
+        raise InputError(f"{os.fsdecode(error.filename)}: {error.strerror or error}") from error
     return 0
 
 

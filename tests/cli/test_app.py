@@ -96,3 +96,33 @@ def test_a_wrong_line(line: str, message: str, capsys: pytest.CaptureFixture[str
     assert output.out == ""
     assert output.err.startswith("groupnas: ") and output.err.count("\n") == 1
     assert message in output.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "plot {} -o x.png",
+        "report {} -o p",
+        "compare {}",
+        "predict {} --model m",
+        "predict p.png --model {}",
+        "export {} -o x.onnx",
+        "bench {}",
+        "train --recipe 300w --out {}",
+        "search --resume --out {}",
+        "flops --space {}",
+        "flops --space picasso_local --grouping {}",
+        "data check --data 300w --data-root {}",
+        "search --space picasso_local --data synthetic --strategy {}",
+        "search --space picasso_local --data synthetic --seed {}",
+        "--{}",
+    ],
+)
+def test_an_endless_name_or_number_gets_one_short_line(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*line.format("9" * 5000).split()) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("groupnas: ") and len(told) <= 1000
+    assert list(tmp_path.iterdir()) == []
