@@ -30,8 +30,9 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.latency.timing import time_side_by_side
 from groupnas.onnx_tools import import_onnx, open_session
+from groupnas.tasks.landmarks.boxes import face_box
 from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import face_box, load_faces
+from groupnas.tasks.landmarks.load import load_faces
 from groupnas.tasks.landmarks.metrics import normaliser
 from groupnas.tasks.landmarks.model import load_cascade, load_networks
 

@@ -17,8 +17,9 @@ import torch
 
 from groupnas.cli.tables import print_table
 from groupnas.engine.split import split_by_source
+from groupnas.tasks.landmarks.boxes import face_box, normalisers
 from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import face_box, load_faces, normalisers
+from groupnas.tasks.landmarks.load import load_faces
 from groupnas.tasks.landmarks.metrics import measure
 from groupnas.tasks.landmarks.model import load_cascade
 from groupnas.tasks.landmarks.predict.detect import load_detector

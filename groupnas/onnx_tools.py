@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from groupnas.errors import InputError
+from groupnas.files import read_bytes
 
 
 def import_onnx() -> Any:
@@ -35,7 +36,7 @@ def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any
     options.log_severity_level = 3  # errors: warnings are about the optimiser's own choices
     try:
         return runtime.InferenceSession(
-            model if isinstance(model, bytes) else os.fspath(model),
+            model if isinstance(model, bytes) else _readable(os.fspath(model)),
             options,
             providers=["CPUExecutionProvider"],
         )
@@ -45,6 +46,15 @@ def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any
         name = "the model" if isinstance(model, bytes) else os.fspath(model)
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{name}: ONNX Runtime cannot run it: {reason}") from error
+
+
+def _readable(path: str) -> str | bytes:
+    """The path, or the file's contents where its name is no text, which ONNX Runtime needs."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return read_bytes(path)
+    return path
 
 
 def _import(name: str) -> Any:

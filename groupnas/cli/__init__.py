@@ -5,6 +5,7 @@ Heavy imports (torch, matplotlib) stand inside the commands, so that help is ins
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``groupnas``; exits with 2 on wrong input and 130 when stopped by Ctrl-C."""
     from groupnas.cli.app import run
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what it cannot say, such as odd file names
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(run(arguments))
     except InputError as error:

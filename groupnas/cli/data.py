@@ -51,8 +51,9 @@ def check(
 ) -> None:
     """Account for every file: found, missing, damaged, and where the data set is obtained.
 
-    Exits with 2 if the training samples are incomplete (unless that is allowed) or any file is
-    damaged.
+    Decodes every image, and looks for faces that could not be used: landmarks far outside the
+    image, errors that have nothing to be divided by. Exits with 2 if the training samples are
+    incomplete (unless that is allowed) or anything is damaged.
     """
     entry = find_dataset(data)
     root = require_root(entry, data_root)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 from cyclopts import Parameter
 
 from groupnas.cli.options import whole_number
-from groupnas.errors import InputError
+from groupnas.errors import InputError, printable
 from groupnas.files import atomic_path
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def predict(
     """Locate the facial landmarks of every face.
 
     Writes one JSON object on a line for each photo or frame. Exits with 1 if there was no face in
-    any of them, and with 2 if a source could not be read, after having done the others.
+    any of them, and with 2 if a source could not be read, after having done the others; standard
+    error names each that could not.
     """
     if (webcam is None) == (not sources):
         raise InputError("give photos, folders or videos, or else --webcam")
@@ -164,4 +165,4 @@ def _lines(file: Path | None) -> Iterator[TextIO]:
 
 
 def _say(line: str) -> None:
-    print(f"groupnas: {line}", file=sys.stderr)
+    print(f"groupnas: {printable(line)}", file=sys.stderr)

@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ class SampleErrors:
     weights: NDArray[np.float64]
     sources: NDArray[np.str_]
     unit: str
-    subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=lambda: MappingProxyType({}))
+    subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def table(self, subset: str | None = None) -> NDArray[np.float64]:
         """``(N, G + 1)``: errors of every group, then the mean over groups by their weights."""

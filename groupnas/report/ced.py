@@ -30,7 +30,8 @@ def plot_ced(
     """Draw the cumulative error distribution of each set of errors and save it.
 
     Args:
-        curves: Name to the error of every face ``(N,)``; the last is drawn on top.
+        curves: Name to the error of every face ``(N,)``; the last is drawn on top. Of errors that
+            are not known, NaN, the legend says how many there are; shares are of the others.
         path: The picture (``.png``, ``.svg`` or ``.pdf``).
         limit: Largest error shown.
         unit: Of the errors, e.g. ``"NME, % of interocular"``.
@@ -57,12 +58,15 @@ def ced_figure(
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), layout="constrained")
         axes = figure.subplots()
         for number, (name, errors) in enumerate(curves.items()):
-            values = np.sort(np.asarray(errors, dtype=float))
+            given = np.asarray(errors, dtype=float)
+            values = np.sort(given[~np.isnan(given)])
             if not len(values):
                 raise InputError(f"{name}: has no errors to plot")
             # A staircase that begins at 0 and goes on, level, beyond the limit.
             shares = 100 * np.arange(len(values) + 1) / len(values)
             note = f": {notes[number]}" if number < len(notes) else ""
+            if len(values) < len(given):
+                note += f" ({len(values):,} of {len(given):,} faces)"
             axes.step(
                 [0, *values, max(limit, values[-1])],
                 [*shares, 100],

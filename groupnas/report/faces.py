@@ -32,8 +32,8 @@ class Panel:
     Attributes:
         title: Above it.
         image: ``(H, W, 3)`` uint8 RGB; the part around the points is shown.
-        truth: ``(K, 2)``, x and y in pixel-centre coordinates.
-        found: ``(K, 2)``.
+        truth: ``(K, 2)``, x and y in pixel-centre coordinates; NaN where a point is not known.
+        found: ``(K, 2)``, likewise.
         curves: Which points to join by lines; the last goes on to the first if it says so.
     """
 
@@ -56,7 +56,8 @@ def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: i
         ``path``.
 
     Raises:
-        InputError: no panel, an unknown suffix, or a file that cannot be written.
+        InputError: no panel, one without a point, an unknown suffix, or a file that cannot be
+            written.
     """
     check_suffix(path)
     return save(faces_figure(panels, columns), path)
@@ -95,6 +96,9 @@ def faces_figure(panels: Sequence[Panel], columns: int = 4) -> Figure:
 
 def _draw(axes: Axes, panel: Panel) -> None:
     both = np.concatenate([panel.truth, panel.found])
+    both = both[np.isfinite(both).all(axis=1)]
+    if not len(both):
+        raise InputError(f"{panel.title}: none of its points is known")
     low, high = both.min(axis=0), both.max(axis=0)
     centre, half = (low + high) / 2, max((high - low).max() * (0.5 + _MARGIN), 1.0)
     # Only what is shown goes into the picture.

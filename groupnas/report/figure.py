@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -83,20 +84,31 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as the path's suffix says; the same figure gives the same bytes.
 
+    A letter that the font lacks is drawn as a box, without a word.
+
     Raises:
         InputError: the suffix is not one of :data:`SUFFIXES`, or the file cannot be written.
     """
     suffix = check_suffix(path)
-    with styled(), atomic_path(path) as temporary:
+    with styled(), _any_letter(), atomic_path(path) as temporary:
         figure.savefig(temporary, format=suffix[1:], metadata=_ANONYMOUS[suffix])
     return Path(path)
+
+
+@contextmanager
+def _any_letter() -> Iterator[None]:
+    """Names may have letters that the font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line of text in points, in the house font."""
     font = FontProperties(family=FONT, size=size, weight=weight)
-    width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
+    with _any_letter():
+        width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return float(width)
 
 

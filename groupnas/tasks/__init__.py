@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -84,36 +85,41 @@ def require_root(entry: DataSet, data_root: str | os.PathLike[str] | None = None
     return root
 
 
+def _load_faces(
+    name: str, *, root: Path | None, allow_partial: bool, limit: int | None, cache: bool
+) -> Task:
+    from groupnas.tasks.landmarks.data.face_sets import face_set
+    from groupnas.tasks.landmarks.load import load_landmarks
+
+    return load_landmarks(
+        face_set(name), root, allow_partial=allow_partial, limit=limit, cache=cache
+    )
+
+
+def _preview_faces(name: str, *, root: Path | None, allow_partial: bool) -> Figure:
+    from groupnas.tasks.landmarks.data.face_sets import face_set
+    from groupnas.tasks.landmarks.preview import preview
+
+    return preview(face_set(name), root, allow_partial)
+
+
+def _check_faces(name: str, root: Path) -> DataReport:
+    from groupnas.tasks.landmarks.data.face_sets import face_set
+
+    return face_set(name).check(root)
+
+
 def _face_data(name: str, folder: str | None, summary: str, obtained: str) -> DataSet:
     """A data set of faces. It is looked into late: lists must be printed without torch."""
-
-    def load(*, root: Path | None, allow_partial: bool, limit: int | None, cache: bool) -> Task:
-        from groupnas.tasks.landmarks.data.face_sets import face_set
-        from groupnas.tasks.landmarks.load import load_landmarks
-
-        return load_landmarks(
-            face_set(name), root, allow_partial=allow_partial, limit=limit, cache=cache
-        )
-
-    def preview(*, root: Path | None, allow_partial: bool) -> Figure:
-        from groupnas.tasks.landmarks.data.face_sets import face_set
-        from groupnas.tasks.landmarks.preview import preview
-
-        return preview(face_set(name), root, allow_partial)
-
-    def check(root: Path) -> DataReport:
-        from groupnas.tasks.landmarks.data.face_sets import face_set
-
-        return face_set(name).check(root)
 
     return DataSet(
         name=name,
         summary=summary,
         obtained=obtained,
         folder=folder,
-        load=load,
-        preview=preview,
-        check=None if folder is None else check,
+        load=partial(_load_faces, name),
+        preview=partial(_preview_faces, name),
+        check=None if folder is None else partial(_check_faces, name),
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from groupnas.cli import main
 from groupnas.cli.data import app
 from groupnas.errors import InputError
 from groupnas.tasks import DATASETS
@@ -64,6 +68,36 @@ def test_check_names_damage(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(InputError, match="1 damaged; .*1_0.pts:1: expected x and y"):
         run("check", "--data", "300w", "--allow-partial")
     assert "damaged: 1\n" in capsys.readouterr().out
+
+
+def test_check_counts_what_it_does_not_name(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (root / "300w/afw/1_0.png").read_bytes()
+    for index in range(12):
+        (root / f"300w/afw/2_{index:02}.pts").write_bytes((root / "300w/afw/1_0.pts").read_bytes())
+        (root / f"300w/afw/2_{index:02}.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="12 damaged; .*2_00.png: damaged or not an image"):
+        run("check", "--data", "300w", "--allow-partial")
+    page = capsys.readouterr().out
+    assert "damaged: 12\n" in page and page.count(": damaged or not an image") == 10
+    assert "2_09.png" in page and "  and 2 more; --json lists them all\n" in page
+    with pytest.raises(InputError):
+        run("check", "--data", "300w", "--allow-partial", "--json")
+    assert len(json.loads(capsys.readouterr().out)["damaged"]) == 12
+
+
+def test_what_standard_output_cannot_say_is_escaped(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = root.with_name(os.fsdecode(b"caf\xe9"))
+    root.rename(odd)
+    for encoding in ("ascii", "utf-8"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "check", "--data", "300w", "--data-root", str(odd), "--allow-partial"])
+        stream.flush()
+        assert ended.value.code == 0
+        assert f"{odd.parent}/caf\\udce9/300w\n".encode() in stream.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_check_of_what_needs_no_files(capsys: pytest.CaptureFixture[str]) -> None:

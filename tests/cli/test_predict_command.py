@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from groupnas.deploy.cascade.graph import Graph
 from groupnas.deploy.cascade.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks import model
+from groupnas.tasks.landmarks.located import check_faces
 from groupnas.tasks.landmarks.markup import MARKUPS
 from groupnas.tasks.landmarks.predict import detect, frames, prediction
 from groupnas.tasks.landmarks.predict.frames import Frame, read_video, write_video
@@ -41,6 +43,8 @@ class Cascade:
 
     def locate(self, image: np.ndarray, boxes: np.ndarray) -> SimpleNamespace:
         self.boxes.append(boxes.tolist())
+        if image.max() == 7:
+            return SimpleNamespace(points=np.full((len(boxes), 68, 2), np.nan))
         points = boxes[:, None, :2] + SHAPE * (boxes[:, None, 2:] - boxes[:, None, :2])
         return SimpleNamespace(points=points)
 
@@ -171,6 +175,91 @@ def test_damage_does_not_stop_the_rest(
     assert capsys.readouterr().err.count("\n") == 2
     with pytest.raises(InputError, match="no such file"):
         run(photo.parent, tmp_path / "nowhere")
+
+
+ODD = ("-dash.png", "12:30.png", "%d.png", "two\nlines.png", "\U0001f642.png", "http:x.png")
+
+
+def test_photos_of_any_name(
+    cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their names come back from the JSON as they are; those of drawings are names of files."""
+    names = [*ODD, "x" * 251 + ".png", os.fsdecode(b"caf\xe9.png")]
+    for name in names:
+        save(tmp_path / "in" / name, GREY)
+    assert run(tmp_path / "in", "--out", tmp_path / "out") == 0
+    output = capsys.readouterr().out
+    assert output.isascii()
+    found = [json.loads(line) for line in output.splitlines()]
+    assert {record["path"] for record in found} == {str(tmp_path / "in" / name) for name in names}
+    drawings = {record["overlay"] for record in found}
+    assert drawings == set(map(str, (tmp_path / "out").iterdir())) and len(drawings) == len(names)
+
+
+def test_whatever_is_wrong_with_one_the_others_are_done(
+    cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no photo, one without a face, one that the model fails on, and three good ones."""
+    place = tmp_path / "in"
+    for name in ("a.png", "m.png", "z.png"):
+        save(place / name, GREY)
+    save(place / "blank.png", WHITE)
+    save(place / "astray.png", np.full((100, 160, 3), 7, np.uint8))
+    (place / "folder.jpg").mkdir()
+    os.mkfifo(place / "pipe.jpg")
+    (place / "gone.png").symlink_to("nowhere")
+    (place / "loop.png").symlink_to("loop.png")
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    (place / odd).write_bytes(b"nonsense")
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(place / "floats.tif")
+    with pytest.raises(InputError, match="; 6 more could not be read$"):
+        run(place, "--json", tmp_path / "found.jsonl", "--out", tmp_path / "out")
+    lines = (tmp_path / "found.jsonl").read_text().splitlines()
+    done = [Path(json.loads(line)["path"]).name for line in lines]
+    assert done == ["a.png", "blank.png", "m.png", "z.png"]
+    said = capsys.readouterr().err
+    for name, why in {
+        "astray.png": "the model's landmarks are no numbers",
+        "caf\\xe9.jpg": "damaged or not an image",
+        "floats.tif": "floating-point",
+        "folder.jpg": "Is a directory",
+        "gone.png": "No such file",
+        "loop.png": "Too many levels of symbolic links",
+        "pipe.jpg": "is not a regular file",
+        "blank.png": "no face found",
+    }.items():
+        assert any(name in line and why in line for line in said.splitlines()), (name, said)
+
+
+def test_a_box_that_is_far_too_large_names_the_photo(
+    cascade: Cascade, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locate(image: np.ndarray, boxes: np.ndarray) -> None:
+        check_faces(image, boxes)
+
+    monkeypatch.setattr(cascade, "locate", locate)
+    with pytest.raises(InputError, match="a.png: boxes: one lies far outside the image of 160 x"):
+        run(photo, "--box", "-900,-900,1000,1000")
+
+
+@pytest.mark.parametrize("name", ["12:30 clip.mp4", "%d.mp4", "-clip.mp4", "http:clip.mp4", ODD[3]])
+def test_videos_of_any_name(
+    cascade: Cascade,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    pytest.importorskip("av", reason="needs the extra 'video'")
+    monkeypatch.chdir(tmp_path)
+    name = name.replace(".png", ".mp4")
+    with write_video(Path(name)) as writer:
+        for frame in made_frames(2):
+            writer.add(frame)
+    assert run(f"./{name}", "--out", "out:put") == 0
+    found = records(capsys)
+    assert [(record["path"], record["frame"]) for record in found] == [(name, 0), (name, 1)]
+    assert len(list(read_video(Path(found[0]["overlay"])))) == 2
 
 
 def made_frames(count: int = 5) -> Iterator[Frame]:

@@ -35,6 +35,17 @@ def test_names_notes_and_looks() -> None:
     assert first.get_linestyle() != second.get_linestyle()  # without colours too
 
 
+def test_errors_that_are_not_known_are_counted() -> None:
+    figure = ced_figure({"one": [4.0, np.nan, 2.0, np.nan]}, limit=5, unit="NME, %", notes=["a"])
+    axes = figure.axes[0]
+    assert list(axes.lines[0].get_xdata()) == [0, 2, 4, 5]
+    assert list(axes.lines[0].get_ydata()) == [0, 50, 100, 100]
+    legend = axes.get_legend()
+    assert legend is not None and legend.get_texts()[0].get_text() == "one: a (2 of 4 faces)"
+    with pytest.raises(InputError, match="one: has no errors"):
+        ced_figure({"one": [np.nan]}, limit=5, unit="NME, %")
+
+
 def test_saved_and_refused(tmp_path: Path) -> None:
     path = plot_ced({"one": [1.0]}, tmp_path / "ced.svg", limit=10, unit="NME, %")
     assert path.read_bytes().startswith(b"<?xml")

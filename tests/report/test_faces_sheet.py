@@ -60,3 +60,20 @@ def test_saved_and_refused(tmp_path: Path) -> None:
         plot_faces([], tmp_path / "worst.png")
     with pytest.raises(InputError, match="must end in"):
         plot_faces([panel()], tmp_path / "worst")
+
+
+def test_points_that_are_not_known_are_left_out() -> None:
+    some = panel(5.0)
+    some.truth[0] = some.found[:] = np.nan
+    axes = faces_figure([some]).axes[0]
+    assert axes.get_xlim() == pytest.approx((37, 63))
+    some.truth[:] = np.nan
+    with pytest.raises(InputError, match="^a: none of its points is known"):
+        faces_figure([some])
+
+
+@pytest.mark.parametrize("title", ["a$b$", "$\\foo{$", "\u4e2d\u6587", "\U0001f642", "caf\\xe9"])
+def test_names_are_drawn_as_they_are(tmp_path: Path, title: str) -> None:
+    """Formulas are none, and letters that the font lacks are no warnings, which are errors here."""
+    sheet = plot_faces([panel(title=title)], tmp_path / "sheet.png")
+    assert sheet.read_bytes().startswith(b"\x89PNG")

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from groupnas.errors import InputError
+from groupnas.tasks.landmarks.boxes import face_box
 from groupnas.tasks.landmarks.cascade import Cascade
 from groupnas.tasks.landmarks.data.face import BoxPolicy, FaceSet
-from groupnas.tasks.landmarks.load import face_box, load_faces
+from groupnas.tasks.landmarks.load import load_faces
+from groupnas.tasks.landmarks.located import check_faces
 
 FacePair = tuple[NDArray[np.uint8], NDArray[np.float64]]  # an image and the box of a face in it
 Crops = list[NDArray[np.float32]]
@@ -45,7 +47,12 @@ def training_faces(
     """
     given = replace(data, box=box)
     for face in load_faces(data, root, "train", allow_partial=allow_partial, limit=limit):
-        yield data.read(face), face_box(face, given)
+        image, found = data.read(face), face_box(face, given)
+        try:
+            check_faces(image, found[None])
+        except InputError as error:
+            raise InputError(f"{face.place}: {error}") from error
+        yield image, found
 
 
 def crops_shown(cascade: Cascade, faces: Iterable[FacePair]) -> tuple[Crops, Crops]:

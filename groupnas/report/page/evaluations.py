@@ -16,6 +16,7 @@ from groupnas.files import read_text
 from groupnas.report.page.command import evaluation_command
 from groupnas.report.page.model import Curve, Face, Picture, Run, Score
 from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
+from groupnas.tasks.landmarks.data.images import read_rgb
 
 SCORES, FACES = "scores.json", "faces.csv"
 _PICTURES = {"best.png": "Located best", "worst.png": "Located worst"}
@@ -124,16 +125,14 @@ def _pictures(reader: Reader) -> tuple[Picture, ...]:
             continue
         try:
             found.append(Picture(title=title, uri=_embedded(reader.path / name)))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except InputError as error:
             reader.note(name, f"cannot be shown: {error}")
     return tuple(found)
 
 
 def _embedded(path: Path) -> str:
     """A picture small enough for a page, as a data URI."""
-    with Image.open(path) as image:
-        image.load()
-        small = image.convert("RGB")
+    small = Image.fromarray(read_rgb(path))
     small.thumbnail((_WIDTH, 4 * _WIDTH))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=_QUALITY, optimize=True)

@@ -123,6 +123,46 @@ def extents(points: NDArray[np.float64], markup: Markup) -> NDArray[np.float64]:
     return np.stack([np.concatenate(corner, axis=-1) for corner in corners], axis=-2)
 
 
+def regions(
+    points: NDArray[np.float64],
+    size: tuple[int, int],
+    markup: Markup,
+    settings: CropSettings,
+    *,
+    box: NDArray[np.float64] | None = None,
+    name: str = "face",
+) -> Square:
+    """The squares of one face's regions, centres ``(P, 2)`` and sides ``(P,)``.
+
+    Args:
+        points: ``(markup.points, 2)`` in pixel-centre coordinates.
+        size: Width and height of the image.
+        markup: Which points make a region.
+        settings: How they are cut.
+        box: ``(4,)`` to be used for every region instead of the extent of its points.
+        name: Names the face in an error.
+
+    Raises:
+        InputError: the landmarks do not fit the image: no numbers, far outside it, or a region of
+            no extent.
+    """
+    for number in np.flatnonzero(~np.isfinite(points).all(axis=1)):
+        raise InputError(f"{name}: landmark {number} is {points[number].tolist()}, not a point")
+    reach = np.array(size)
+    if (points < -reach).any() or (points > 2 * reach).any():
+        raise InputError(
+            f"{name}: landmarks lie far outside the image of {size[0]} x {size[1]} pixels"
+        )
+    boxes = extents(points, markup)
+    if box is not None:
+        boxes = np.broadcast_to(box, boxes.shape)
+    centres, sides = square(boxes, settings.margin)
+    if sides.min() < 1:
+        part = list(markup.parts)[int(sides.argmin())]
+        raise InputError(f"{name}: the points of {part} lie within one pixel; check its landmarks")
+    return centres, sides
+
+
 def cut_patches(
     image: NDArray[np.uint8],
     points: NDArray[np.float64],
@@ -143,21 +183,10 @@ def cut_patches(
         name: Names the face in an error.
 
     Raises:
-        InputError: the landmarks do not fit the image: far outside it, or a region of no extent.
+        InputError: as :func:`regions`.
     """
-    height, width = image.shape[:2]
-    size = np.array([width, height])
-    if (points < -size).any() or (points > 2 * size).any():
-        raise InputError(
-            f"{name}: landmarks lie far outside the image of {width} x {height} pixels"
-        )
-    boxes = extents(points, markup)
-    if box is not None:
-        boxes = np.broadcast_to(box, boxes.shape)
-    centres, sides = square(boxes, settings.margin)
-    if sides.min() < 1:
-        part = list(markup.parts)[int(sides.argmin())]
-        raise InputError(f"{name}: the points of {part} lie within one pixel; check its landmarks")
+    size = image.shape[1], image.shape[0]
+    centres, sides = regions(points, size, markup, settings, box=box, name=name)
     patches = [
         cut_square(image, centre, side * settings.cover, settings.pixels, settings.colour)
         for centre, side in zip(centres, sides, strict=True)

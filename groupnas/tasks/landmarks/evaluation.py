@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.tasks.landmarks.boxes import check_fits, face_box, normalisers
 from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.tasks.landmarks.load import face_box, load_faces
+from groupnas.tasks.landmarks.load import load_faces
+from groupnas.tasks.landmarks.located import ASTRAY
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.metrics import (
     NORMALISERS,
@@ -23,7 +25,6 @@ from groupnas.tasks.landmarks.metrics import (
     Errors,
     Scores,
     measure,
-    normaliser,
 )
 from groupnas.tasks.landmarks.pose import pose_angles
 
@@ -170,7 +171,9 @@ def evaluate(
 
     Raises:
         InputError: the landmarks are not those that the cascade finds, there is no such split, a
-            face lacks the box that is needed, or the data set's files are missing or damaged.
+            face lacks the box that is needed, has landmarks far outside its image or nothing to
+            divide its errors by, the model answers with what is no number, or the data set's files
+            are missing or damaged.
     """
     faces = load_faces(data, root, split, allow_partial=allow_partial)
     if not faces:
@@ -199,16 +202,20 @@ def evaluate_faces(
     kind = kind or data.normaliser
     faces = tuple(faces)
     truth = np.stack([face.points for face in faces])
-    listed = np.stack([face_box(face, data) for face in faces]) if kind.startswith("box") else None
-    distance = normaliser(truth, data.markup, kind, listed)
+    distance = normalisers(faces, data, kind)
     given = replace(data, box=cascade.box)
 
     def pairs() -> Iterator[Pair]:
         for face in watch(faces):
-            yield data.read(face), face_box(face, given)
+            image = data.read(face)
+            check_fits(face, given, (image.shape[1], image.shape[0]))
+            yield image, face_box(face, given)
 
     found = cascade.locate_many(pairs())
     located = dict(zip(STAGES, (found.initial, found.points), strict=True))
+    for stage, points in located.items():
+        for number in np.flatnonzero(~np.isfinite(points).all(axis=(1, 2))):
+            raise InputError(f"{faces[number].place}, {stage}: {ASTRAY}")
     return Evaluation(
         data=data.name,
         split=split,

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.tasks.landmarks.augment import Augmentation
+from groupnas.tasks.landmarks.boxes import face_box, normalisers
 from groupnas.tasks.landmarks.cache import cached_patches
 from groupnas.tasks.landmarks.crops import (
     PART_CROPS,
@@ -20,13 +18,11 @@ from groupnas.tasks.landmarks.crops import (
     FacePatches,
     Patches,
     cut_patches,
-    extents,
     stack_patches,
     whole_face,
 )
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.losses import LandmarkLoss
-from groupnas.tasks.landmarks.metrics import normaliser
 from groupnas.tasks.landmarks.parallel import in_threads
 from groupnas.tasks.landmarks.task import LandmarkTask
 
@@ -68,15 +64,18 @@ def load_landmarks(
     """
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
     markup = whole_face(faces.markup) if whole else faces.markup
+    distances = normalisers(chosen, faces)  # an instant: before images are read
 
     def cut(face: Face) -> FacePatches:
         box = face_box(face, faces) if whole else None
-        return cut_patches(faces.read(face), face.points, markup, settings, box=box, name=face.name)
+        return cut_patches(
+            faces.read(face), face.points, markup, settings, box=box, name=face.place
+        )
 
     def build() -> Patches:
         cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
         sources = [face.source for face in chosen]
-        return stack_patches(cuts, normalisers(chosen, faces), sources, markup, settings)
+        return stack_patches(cuts, distances, sources, markup, settings)
 
     name = faces.name if split == "train" else f"{faces.name}/{split}"
     if cache:
@@ -104,26 +103,6 @@ def load_faces(
 
 def _folder(root: str | os.PathLike[str] | None) -> Path:
     return Path() if root is None else Path(root)  # drawn faces need none
-
-
-def face_box(face: Face, faces: FaceSet) -> NDArray[np.float64]:
-    """The box ``(4,)`` of a face by the data set's policy: what the global network is given.
-
-    Raises:
-        InputError: the policy wants a listed box, and the face has none.
-    """
-    if faces.box == "landmarks":
-        return extents(face.points, whole_face(faces.markup))[0]
-    if face.box is None:
-        raise InputError(f"{face.name}: {faces.name} lists no box for this face")
-    return face.box
-
-
-def normalisers(faces: Sequence[Face], of: FaceSet) -> NDArray[np.float64]:
-    """The distance ``(N,)`` in pixels that each face's errors are divided by."""
-    points = np.stack([face.points for face in faces])
-    boxes = np.stack([face_box(face, of) for face in faces])
-    return normaliser(points, of.markup, of.normaliser, boxes)
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:

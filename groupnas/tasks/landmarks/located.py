@@ -11,6 +11,10 @@ from groupnas.errors import InputError
 
 Points = NDArray[np.float64]
 
+ASTRAY = (
+    "the model's landmarks are no numbers; its weights are damaged, or its training went astray"
+)
+
 
 @dataclass(frozen=True)
 class Located:

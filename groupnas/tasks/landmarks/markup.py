@@ -109,7 +109,7 @@ def _markup(
     return Markup(
         name,
         points,
-        MappingProxyType(dict(zip(PARTS, parts, strict=True))),
+        dict(zip(PARTS, parts, strict=True)),
         contour,
         tuple(both.get(index, index) for index in range(points)),
         interocular,

@@ -173,7 +173,14 @@ def measure(predicted: Array, truth: Array, normaliser: Array, markup: Markup) -
     )
 
 
-def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = None) -> Array:
+def normaliser(
+    points: Array,
+    markup: Markup,
+    kind: str,
+    boxes: Array | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Array:
     """The distance that each face's errors are divided by.
 
     Args:
@@ -181,13 +188,14 @@ def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = N
         markup: Of the points.
         kind: One of :data:`NORMALISERS`.
         boxes: ``(N, 4)``, x0, y0, x1, y1 in pixels; only the kinds of the box need them.
+        names: What a message calls each face; left out, its number from 0.
 
     Returns:
         ``(N,)`` in pixels.
 
     Raises:
         InputError: an unknown kind, one that the markup does not have, or a face whose distance
-            is not above 0; the message counts faces from 0.
+            is not above 0.
     """
     check_normaliser(kind, markup)
     if kind.startswith("box"):
@@ -209,8 +217,8 @@ def normaliser(points: Array, markup: Markup, kind: str, boxes: Array | None = N
     bad = np.flatnonzero(~(distance > 0) | ~np.isfinite(distance))
     if len(bad):
         raise InputError(
-            f"face {bad[0]}: the {NORMALISERS[kind]} is {distance[bad[0]]:g} pixels; its errors "
-            "cannot be divided by that"
+            f"{f'face {bad[0]}' if names is None else names[bad[0]]}: the {NORMALISERS[kind]} is "
+            f"{distance[bad[0]]:g} pixels; its errors cannot be divided by that"
         )
     return np.asarray(distance, dtype=np.float64)
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from groupnas.palette import COLOURS
+from groupnas.tasks.landmarks.boxes import face_box
 from groupnas.tasks.landmarks.crops import (
     FACE_CROPS,
     PART_CROPS,
@@ -20,7 +21,7 @@ from groupnas.tasks.landmarks.crops import (
     stack_patches,
 )
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.landmarks.load import face_box, load_faces
+from groupnas.tasks.landmarks.load import load_faces
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.task import LandmarkTask
 
@@ -53,7 +54,7 @@ def contact_sheet(faces: Sequence[Face], of: FaceSet, seed: int = 0) -> Figure:
     markup = of.markup
     images = [of.read(face) for face in faces]
     cut = [
-        cut_patches(image, face.points, markup, PART_CROPS, name=face.name)
+        cut_patches(image, face.points, markup, PART_CROPS, name=face.place)
         for image, face in zip(images, faces, strict=True)
     ]
     names = [face.name for face in faces]
@@ -69,7 +70,7 @@ def contact_sheet(faces: Sequence[Face], of: FaceSet, seed: int = 0) -> Figure:
     for column, (face, image) in enumerate(zip(faces, images, strict=True)):
         axes = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
         _draw_face(axes, image, face.points, face_box(face, of), markup)
-        axes.set_title(face.name[-32:], fontsize=7)
+        axes.set_title(face.name[-32:], fontsize=7, parse_math=False)
         for which, (crops, target) in enumerate(batches):
             marks = target.points[column].unflatten(0, (-1, 2)).numpy()
             for part in range(parts):

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from groupnas.errors import InputError
 from groupnas.tasks.landmarks.augment import (
     Augmentation,
     draw_placement,
@@ -49,6 +51,9 @@ class LandmarkTask:
         patches: The regions of every face, in memory.
         augmentation: What :meth:`batch` draws when it is given a generator.
         loss: Of points in pixels of the crop; by default Wing along x and y.
+
+    Raises:
+        InputError: a point, a box or a normaliser of the patches is not a number.
     """
 
     error_unit = "NME %"
@@ -61,18 +66,20 @@ class LandmarkTask:
         loss: LandmarkLoss | None = None,
     ) -> None:
         markup, settings = patches.markup, patches.settings
+        for sample in np.flatnonzero(~_known(patches)):
+            raise InputError(
+                f"{name}: sample {sample}, from {patches.sources[sample]}: expected finite points, "
+                "boxes and normalisers; leave out what is not known"
+            )
         self.name = name
         self.patches = patches
         self.augmentation = augmentation or Augmentation()
         self.sources: Sequence[str] = patches.sources
-        self.inputs: Mapping[str, int] = MappingProxyType(
-            {part: settings.channels for part in markup.parts}
-        )
-        self.outputs: Mapping[str, int] = MappingProxyType(
-            {part: 2 * len(indices) for part, indices in markup.parts.items()}
-        )
+        self.inputs: Mapping[str, int] = {part: settings.channels for part in markup.parts}
+        self.outputs: Mapping[str, int] = {
+            part: 2 * len(indices) for part, indices in markup.parts.items()
+        }
         self._loss = loss or LandmarkLoss()
-        self._pixels = torch.from_numpy(patches.pixels)
         self._points = torch.from_numpy(patches.points)
         # Half a box is one box unit.
         self._percent = torch.from_numpy(100 * patches.box_size / 2 / patches.normaliser[:, None])
@@ -98,7 +105,9 @@ class LandmarkTask:
         flipped = placement.flipped.long()
         rows, part_order = indices[:, None], self._part_order[flipped]
         settings = self.patches.settings
-        crops = resample(self._pixels[rows, part_order], placement, settings.cover, settings.size)
+        # The same memory, looked at anew: as an attribute it would be pickled beside the patches.
+        pixels = torch.from_numpy(self.patches.pixels)[rows, part_order]
+        crops = resample(pixels, placement, settings.cover, settings.size)
         points = place_points(
             self._points[rows, self._point_order[flipped]], placement, self._owners
         )
@@ -139,6 +148,12 @@ class LandmarkTask:
         settings = (self.sources, self.patches.settings, self.augmentation, self._loss)
         digest.update(repr(settings).encode())
         return digest.hexdigest()
+
+
+def _known(patches: Patches) -> NDArray[np.bool_]:
+    """Which samples ``(N,)`` are of numbers alone."""
+    arrays = (patches.points, patches.box_size, patches.normaliser[:, None])
+    return np.all([np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in arrays], axis=0)
 
 
 def standardise(crops: Tensor) -> Tensor:

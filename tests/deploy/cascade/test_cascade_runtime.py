@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,13 @@ def test_faces_one_by_one_are_as_together(cascade: OnnxCascade) -> None:
     mirrored = cascade.locate(IMAGE[:, ::-1], boxes)  # an image need not be contiguous
     assert np.abs(mirrored.points - together.points).max() > 0
     assert cascade.locate(IMAGE, np.zeros((0, 4))).points.shape == (0, 68, 2)
+
+
+def test_a_file_whose_name_is_no_text(cascade: OnnxCascade, exported: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.copy(exported, tmp_path / os.fsdecode(b"caf\xe9.onnx")))
+    boxes = np.array([[10.0, 5, 50, 45]])
+    found = OnnxCascade.load(odd, threads=2).locate(IMAGE, boxes)
+    np.testing.assert_array_equal(found.points, cascade.locate(IMAGE, boxes).points)
 
 
 def test_it_knows_its_landmarks(cascade: OnnxCascade) -> None:

@@ -81,9 +81,9 @@ def _some_points() -> Callable[[int, int], np.ndarray]:
 
 
 def write_image(path: Path, shade: int) -> None:
-    """A picture of 40 x 30 pixels, all of one grey."""
+    """A picture of 140 x 130 pixels, all of one grey."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((30, 40, 3), shade, np.uint8)).save(path)
+    Image.fromarray(np.full((130, 140, 3), shade, np.uint8)).save(path)
 
 
 def wflw_line(index: int, photo: str, attributes: str = "0 0 0 0 0 0") -> str:
@@ -158,7 +158,7 @@ def write_cofw(path: Path, count: int, suffix: str) -> None:
     with h5py.File(path, "w") as file:
         references = file.create_dataset(f"Is{suffix}", (1, count), dtype=h5py.ref_dtype)
         for index in range(count):
-            shape = (30, 40 + index) if index % 2 else (30, 40 + index, 3)
+            shape = (130, 140 + index) if index % 2 else (130, 140 + index, 3)
             image = np.random.default_rng(index).integers(0, 255, shape, dtype=np.uint8)
             stored = file.create_dataset(f"#refs#/{index}", data=image.T)
             references[0, index] = stored.ref

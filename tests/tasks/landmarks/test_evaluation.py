@@ -113,7 +113,7 @@ def test_the_cascade_gets_each_image_with_its_box_by_its_own_policy() -> None:
     assert evaluate(listed, FACES, None).box == "listed"
     assert [box.tolist() for _, box in listed.given] == [[i, 0, 100 + i, 25] for i in range(COUNT)]
     bare = replace(FACES, faces=lambda *_: [replace(face_of(0), box=None)])
-    with pytest.raises(InputError, match="drawn/0: drawn lists no box"):
+    with pytest.raises(InputError, match=r"\(drawn/0\): drawn lists no box"):
         evaluate(Fake(box="listed"), bare, None)
 
 
@@ -178,3 +178,26 @@ def test_what_does_not_fit(cascade: Fake, data: FaceSet, split: str, message: st
 def test_a_threshold_is_above_0() -> None:
     with pytest.raises(InputError, match="threshold: expected a fraction above 0, got 0"):
         evaluate(Fake(), FACES, None, threshold=0)
+
+
+def test_landmarks_that_are_no_numbers_are_named_by_file() -> None:
+    with pytest.raises(
+        InputError, match=r"^drawn \(drawn/1\), global: the model's landmarks are no numbers"
+    ):
+        evaluate(Fake(initial=(0.1, np.nan, 0.1, 0.1)), FACES, None)
+
+
+def test_a_face_without_a_unit_is_named_by_file() -> None:
+    points = truth(2)
+    points[EYES[1]] = points[EYES[0]]
+    faces = [face_of(0), replace(face_of(2), points=points)]
+    with pytest.raises(InputError, match=r"^drawn \(drawn/2\): the distance of the outer eye"):
+        evaluate(Fake(), replace(FACES, faces=lambda *_: faces), None)
+
+
+def test_landmarks_far_outside_their_image_are_refused() -> None:
+    """Their extent would be the face's box."""
+    far = replace(face_of(1), points=truth(1) + [0.0, 400])
+    faces = [face_of(0), far]
+    with pytest.raises(InputError, match=r"^drawn \(drawn/1\): landmarks lie far outside"):
+        evaluate(Fake(), replace(FACES, faces=lambda *_: faces), None)

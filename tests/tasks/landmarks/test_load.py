@@ -13,10 +13,12 @@ import torch
 
 from groupnas.errors import InputError
 from groupnas.tasks import load_task
+from groupnas.tasks.landmarks.boxes import face_box, normalisers
 from groupnas.tasks.landmarks.cache import cache_folder
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import face_box, load_faces, load_landmarks, normalisers
+from groupnas.tasks.landmarks.data.pts import read_pts
+from groupnas.tasks.landmarks.load import load_faces, load_landmarks
 
 Copy = Callable[[], Path]
 W300 = face_set("300w")
@@ -60,6 +62,15 @@ def test_a_damaged_file_stops_with_its_name(copy_300w: Copy) -> None:
     (root / "300w/afw/11_2.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(InputError, match="11_2.jpg: damaged or not an image"):
         load_landmarks(W300, root)
+
+
+def test_a_face_without_a_unit_stops_with_its_file(copy_300w: Copy) -> None:
+    path = copy_300w() / "300w/afw/11_2.pts"
+    points = read_pts(path)
+    points[45] = points[36]
+    path.write_text("\n".join(f"{x} {y}" for x, y in points))
+    with pytest.raises(InputError, match=r"afw/11_2.jpg \(afw/11_2\): the distance of the outer"):
+        load_landmarks(W300, path.parents[2])
 
 
 def test_limit_is_spread_over_the_folders(copy_300w: Copy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -109,3 +110,13 @@ def test_spread() -> None:
     assert spread(range(3), None) == [0, 1, 2]
     with pytest.raises(InputError, match="limit must be at least 1, got 0"):
         spread(range(3), 0)
+
+
+@pytest.mark.parametrize("field", ["points", "box_size", "normaliser"])
+def test_what_is_not_known_is_refused(task: LandmarkTask, field: str) -> None:
+    patches = copy.deepcopy(task.patches)
+    getattr(patches, field)[1] = float("nan")
+    with pytest.raises(
+        InputError, match=f"^t: sample 1, from {patches.sources[1]}: expected finite"
+    ):
+        LandmarkTask("t", patches)

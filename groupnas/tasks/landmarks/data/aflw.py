@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, printable
 from groupnas.tasks.dataset import DataReport
 from groupnas.tasks.landmarks.data import listed
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.tasks.landmarks.data.images import read_picture
 from groupnas.tasks.landmarks.data.listed import Listed
 from groupnas.tasks.landmarks.data.matlab import as_numbers, read_mat
 from groupnas.tasks.landmarks.data.sources import OBTAINED_AFLW
@@ -99,8 +99,8 @@ def read_info(file: Path, images: Path) -> list[Face]:
     test = set(order[SPLITS["train"] :])
     return [
         Face(
-            name=f"{PurePosixPath(names[row]).with_suffix('')}_{row + 1:05}",
-            source=names[row],
+            name=f"{printable(str(PurePosixPath(names[row]).with_suffix('')))}_{row + 1:05}",
+            source=printable(names[row]),
             path=images / names[row],
             points=points[row],
             box=boxes[row],
@@ -120,7 +120,7 @@ def check(root: Path) -> DataReport:
     folder = Path(root) / FOLDER
     listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
     lists = {split: (folder / _FILE, expected) for split, expected in SPLITS.items()}
-    return listed.report(folder, lists, lambda split: read_split(Path(root), split))
+    return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
 
 
 def _images_in(folder: Path) -> Path:
@@ -150,6 +150,6 @@ FACES = FaceSet(
     subsets={"train": (), "test": ("frontal",)},
     faces=faces,
     files=files,
-    read=lambda face: read_rgb(face.path),
+    read=read_picture,
     check=check,
 )

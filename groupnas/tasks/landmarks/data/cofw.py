@@ -110,7 +110,7 @@ def read_image(face: Face) -> NDArray[np.uint8]:
     """
     if face.index is None:
         raise ValueError(f"{face.name} does not say which image of {face.path} it is")
-    with opened_hdf5(face.path) as file:
+    with opened_hdf5(face.path, f"image {face.index + 1}: ") as file:
         references = _references(face.path, file)
         if face.index >= len(references):
             raise InputError(f"{face.path}: holds {len(references):,} images; no {face.index + 1}")
@@ -120,7 +120,7 @@ def read_image(face: Face) -> NDArray[np.uint8]:
 
 
 def check(root: Path) -> DataReport:
-    """Account for both files: their variables are read, and every image's size.
+    """Account for both files: their variables and all images are read.
 
     Raises:
         InputError: ``root`` has no folder ``cofw``.
@@ -128,7 +128,7 @@ def check(root: Path) -> DataReport:
     folder = Path(root) / FOLDER
     listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED_COFW)
     lists = {split: (folder / _FILES[split], expected) for split, expected in SPLITS.items()}
-    return listed.report(folder, lists, lambda split: read_split(Path(root), split))
+    return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
 
 
 def _references(path: Path, file: h5py.File) -> NDArray[Any]:

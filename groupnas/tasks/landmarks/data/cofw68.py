@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.tasks.dataset import DataReport, SubsetReport
 from groupnas.tasks.landmarks.data import cofw, listed
+from groupnas.tasks.landmarks.data.checks import damage
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.data.listed import Listed
 from groupnas.tasks.landmarks.data.matlab import as_numbers, read_mat
@@ -78,28 +79,37 @@ def read_points(file: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def check(root: Path) -> DataReport:
-    """Account for the boxes, every face's landmarks, and the file of the images.
+    """Account for the boxes, every face's landmarks, and the images.
 
     Raises:
         InputError: ``root`` has no folder ``cofw/cofw68``.
     """
     folder = _require(Path(root))
     found = _there(folder)
-    own = [folder / _BOXES, *(_points_of(folder, number) for number in found)]
-    damaged = [_damage(file) for file in own]
-    images = folder / cofw.TEST_FILE
-    if images.is_file():
+    damaged: list[str] = []
+    boxes = np.zeros((SPLITS["test"], 4))
+    try:
+        boxes = read_boxes(folder / _BOXES)
+    except InputError as error:
+        damaged.append(str(error))
+    faces = []
+    for number in found:
+        try:
+            faces.append(_face(folder, number, boxes))
+        except InputError as error:
+            damaged.append(str(error))
+    if (folder / cofw.TEST_FILE).is_file():
         try:
             cofw.read_split(Path(root), "test")
         except InputError as error:
             damaged.append(str(error))
+        else:
+            damaged += damage(FACES, {"test": faces})
     account = _listed(folder, [_blank(folder, number) for number in found])
     subset = SubsetReport(
         _OWN.as_posix(), "test", SPLITS["test"], len(account.found), account.problems
     )
-    return DataReport(
-        folder / _OWN, (subset,), tuple(line for line in damaged if line), account.lacking
-    )
+    return DataReport(folder / _OWN, (subset,), tuple(damaged), account.lacking)
 
 
 def _require(root: Path) -> Path:
@@ -135,14 +145,6 @@ def _blank(folder: Path, number: int) -> Face:
     """A face whose landmarks are not read yet."""
     name = f"test/{number:04}"
     return Face(name, name, folder / cofw.TEST_FILE, np.empty((0, 2)), index=number - 1)
-
-
-def _damage(file: Path) -> str | None:
-    try:
-        read_boxes(file) if file.name == _BOXES.name else read_points(file)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 # A network that was trained on 300W has learnt the boxes of its landmarks, so these too.

@@ -22,7 +22,8 @@ class Face:
     """One annotated face.
 
     Attributes:
-        name: Unique in its data set, e.g. ``"helen/testset/30427236_1"``.
+        name: Unique in its data set, e.g. ``"helen/testset/30427236_1"``; printable, whatever
+            its file is called.
         source: The photo it is from; faces of one photo share it, and never part in a split.
         path: The image.
         points: ``(K, 2)`` float64, x then y, in pixel-centre coordinates: (0, 0) is the centre of
@@ -43,6 +44,11 @@ class Face:
     visible: NDArray[np.bool_] | None = None
     index: int | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is, for messages: the file of its image, and its name."""
+        return f"{self.path} ({self.name})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSet:
@@ -60,7 +66,7 @@ class FaceSet:
         files: Everything that faces of a split are read from besides their images, e.g. the
             annotation lists; called like ``faces``. A cache is stale when one of them changes.
         read: An image of the set as ``(H, W, 3)`` uint8 RGB.
-        check: Accounts for every file under the data root.
+        check: Accounts for every file under the data root; every image is decoded.
     """
 
     name: str

@@ -17,8 +17,12 @@ _DAMAGE = (AttributeError, LookupError, MemoryError, OSError, RuntimeError, Type
 
 
 @contextmanager
-def opened_hdf5(path: Path) -> Iterator[h5py.File]:
+def opened_hdf5(path: Path, place: str = "") -> Iterator[h5py.File]:
     """A file open for reading; damage that is found inside the ``with`` is its error too.
+
+    Args:
+        path: Of the file.
+        place: What of it is read, for an error.
 
     Raises:
         InputError: h5py is not installed, or the file cannot be read or is damaged.
@@ -34,4 +38,4 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
         raise
     except _DAMAGE as error:
         reason = " ".join(str(error).replace(str(path), "").split()) or type(error).__name__
-        raise InputError(f"{path}: damaged or not a Matlab file: {reason[:200]}") from error
+        raise InputError(f"{path}: {place}damaged or not a Matlab file: {reason[:200]}") from error

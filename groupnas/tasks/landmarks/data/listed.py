@@ -10,9 +10,8 @@ from pathlib import Path
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.tasks.dataset import DataReport, SubsetReport
-from groupnas.tasks.landmarks.data.face import Face
-from groupnas.tasks.landmarks.data.images import check_image
-from groupnas.tasks.landmarks.parallel import in_threads
+from groupnas.tasks.landmarks.data.checks import damage
+from groupnas.tasks.landmarks.data.face import Face, FaceSet
 
 
 @dataclass(frozen=True)
@@ -106,16 +105,21 @@ def require_split(title: str, split: str, splits: Iterable[str]) -> None:
 
 
 def report(
-    folder: Path, files: Mapping[str, tuple[Path, int]], read: Callable[[str], Listed]
+    of: FaceSet,
+    folder: Path,
+    files: Mapping[str, tuple[Path, int]],
+    read: Callable[[str], Listed],
 ) -> DataReport:
-    """Account for the lists and images of every split.
+    """Account for the lists, the faces and the images of every split.
 
     Args:
+        of: The data set.
         folder: Where the data set lies.
         files: The list and the official number of faces of every split, ``"train"`` the first.
         read: Reads the list of a split.
     """
-    subsets, damaged, found = [], [], []
+    subsets, damaged = [], []
+    found: dict[str, Sequence[Face]] = {}
     incomplete = None
     for split, (file, expected) in files.items():
         name = file.name
@@ -131,24 +135,10 @@ def report(
         else:
             count = len(listed.found)
             subsets.append(SubsetReport(name, split, expected, count, listed.problems))
-            found += listed.found
+            found[split] = listed.found
             lacking = listed.lacking
         if split == "train":
             incomplete = lacking
     return DataReport(
-        folder, tuple(subsets), (*dict.fromkeys(damaged), *damaged_images(found)), incomplete
+        folder, tuple(subsets), (*dict.fromkeys(damaged), *damage(of, found)), incomplete
     )
-
-
-def damaged_images(faces: Sequence[Face]) -> list[str]:
-    """One line for each image file whose header cannot be read."""
-    images = list(dict.fromkeys(face.path for face in faces if face.index is None))
-    return [line for line in in_threads(_damage, images, "Checking images") if line]
-
-
-def _damage(image: Path) -> str | None:
-    try:
-        check_image(image)
-    except InputError as error:
-        return str(error)
-    return None

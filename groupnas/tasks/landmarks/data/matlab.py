@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.files import read_bytes
 
 Shape = tuple[int | None, ...]  # None: of any size
 
@@ -57,10 +58,7 @@ def read_mat(path: Path, shapes: Mapping[str, Shape]) -> dict[str, NDArray[Any]]
             shape.
     """
     try:
-        content = path.read_bytes()
-        found = dict(_variables(content, shapes))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        found = dict(_variables(read_bytes(path), shapes))
     except _Damage as error:
         raise InputError(f"{path}: damaged or not a Matlab file: {error}") from error
     for name, shape in shapes.items():

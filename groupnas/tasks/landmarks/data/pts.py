@@ -24,7 +24,7 @@ def read_pts(path: str | os.PathLike[str], points: int = 68) -> NDArray[np.float
     Raises:
         InputError: the file cannot be read, or is not such a file; one line ``file:line: why``.
     """
-    text = read_text(path).removeprefix("\ufeff")
+    text = read_text(path)
     rows = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not rows:
         raise InputError(f"{path}:1: empty; expected {points} rows of x and y")

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from groupnas.errors import InputError
+import numpy as np
+
+from groupnas.errors import InputError, printable
 from groupnas.files import nearest
 from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks.landmarks.data.checks import damage
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.landmarks.data.images import check_image, read_rgb
+from groupnas.tasks.landmarks.data.images import read_picture
 from groupnas.tasks.landmarks.data.pts import read_pts
 from groupnas.tasks.landmarks.data.sources import OBTAINED_300W
 from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.parallel import in_threads
 
 FOLDER = "300w"
 _COMMON = {"helen/testset": 330, "lfpw/testset": 224}
@@ -175,13 +177,18 @@ def read_face(root: Path, image: Path) -> Face:
     Raises:
         InputError: the ``.pts`` file is damaged; the message names file and line.
     """
-    subset = image.parent.relative_to(root).as_posix()
-    numbered = _FACE_OF_PHOTO.fullmatch(image.stem)
+    return replace(_blank(root, image), points=read_pts(points_file(image)) - 1.0)
+
+
+def _blank(root: Path, image: Path) -> Face:
+    """A face whose landmarks are not read yet."""
+    subset, stem = image.parent.relative_to(root).as_posix(), printable(image.stem)
+    numbered = _FACE_OF_PHOTO.fullmatch(stem)
     return Face(
-        name=f"{subset}/{image.stem}",
-        source=f"{subset}/{numbered[1] if numbered else image.stem}",
+        name=f"{subset}/{stem}",
+        source=f"{subset}/{numbered[1] if numbered else stem}",
         path=image,
-        points=read_pts(points_file(image)) - 1.0,
+        points=np.empty((0, 2)),
         subsets=frozenset({_SUBSETS[subset]} if subset in _SUBSETS else ()),
     )
 
@@ -193,23 +200,33 @@ def points_file(image: Path) -> Path:
 
 
 def check(root: str | os.PathLike[str]) -> DataReport:
-    """Account for every file of every split: each ``.pts`` is parsed, each image's header read.
+    """Account for every file of every split: each ``.pts`` is parsed, each image decoded.
 
     Raises:
         InputError: ``root`` has no folder ``300w``, or a folder cannot be read.
     """
     splits = [inventory(root, split) for split in SPLITS if split != "test"]  # two others in one
     subsets = [(found.split, subset) for found in splits for subset in found.subsets]
-    images = [image for _, subset in subsets for image in subset.images]
-    alone = [file for _, subset in subsets for file in subset.without_image]
-    lines = in_threads(_damage, [*images, *map(points_file, images), *alone], "Checking files")
+    faces: dict[str, list[Face]] = {found.split: [] for found in splits}
+    lines: list[str] = []
+    for split, subset in subsets:
+        for image in subset.images:
+            try:
+                faces[split].append(read_face(splits[0].root, image))
+            except InputError as error:
+                lines.append(str(error))
+                faces[split].append(_blank(splits[0].root, image))
+        for image in subset.without_points:
+            faces[split].append(_blank(splits[0].root, image))
+        lines += filter(None, map(_damage, subset.without_image))
+    lines += damage(FACES, faces)
     return DataReport(
         folder=splits[0].root,
         subsets=tuple(
             SubsetReport(subset.name, split, subset.expected, subset.found, subset.problems)
             for split, subset in subsets
         ),
-        damaged=tuple(line for line in lines if line),
+        damaged=tuple(lines),
         incomplete=splits[0].lacking,
     )
 
@@ -220,12 +237,9 @@ def _images_of(root: Path, split: str, allow_partial: bool) -> list[Path]:
     return [image for subset in found.subsets for image in subset.images]
 
 
-def _damage(file: Path) -> str | None:
+def _damage(points: Path) -> str | None:
     try:
-        if file.suffix.lower() == ".pts":
-            read_pts(file)
-        else:
-            check_image(file)
+        read_pts(points)
     except InputError as error:
         return str(error)
     return None
@@ -268,6 +282,6 @@ FACES = FaceSet(
     },
     faces=faces,
     files=files,
-    read=lambda face: read_rgb(face.path),
+    read=read_picture,
     check=check,
 )

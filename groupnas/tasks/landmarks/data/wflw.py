@@ -23,7 +23,7 @@ from groupnas.files import read_text
 from groupnas.tasks.dataset import DataReport
 from groupnas.tasks.landmarks.data import listed
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.tasks.landmarks.data.images import read_picture
 from groupnas.tasks.landmarks.data.listed import Listed
 from groupnas.tasks.landmarks.data.sources import OBTAINED_WFLW
 from groupnas.tasks.landmarks.markup import MARKUPS
@@ -99,7 +99,7 @@ def check(root: Path) -> DataReport:
     folder = Path(root) / FOLDER
     listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED_WFLW)
     lists = {split: (_list_of(folder, split), expected) for split, expected in SPLITS.items()}
-    report = listed.report(folder, lists, lambda split: read_split(Path(root), split))
+    report = listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
     return replace(report, damaged=(*report.damaged, *_disagreements(folder)))
 
 
@@ -213,6 +213,6 @@ FACES = FaceSet(
     subsets={"train": (), "test": tuple(SUBSETS)},
     faces=faces,
     files=files,
-    read=lambda face: read_rgb(face.path),
+    read=read_picture,
     check=check,
 )

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.errors import InputError
+from groupnas.tasks.landmarks.located import ASTRAY
 from groupnas.tasks.landmarks.predict.detect import Boxes, Detector, Photo, distinct
 from groupnas.tasks.landmarks.predict.smooth import OneEuroFilter
 
@@ -61,10 +63,10 @@ def locate_faces(cascade: Locator, image: Photo, boxes: Boxes, passes: int) -> l
     """
     if not len(boxes):
         return []
-    points = cascade.locate(image, boxes).points
+    points = _points(cascade, image, boxes)
     for _ in range(passes - 1):
         boxes = _extents(points, boxes)
-        points = cascade.locate(image, boxes).points
+        points = _points(cascade, image, boxes)
     return [FoundFace(box, face) for box, face in zip(boxes, points, strict=True)]
 
 
@@ -125,7 +127,7 @@ class Follower:
         if not self._tracks:
             return []
         before = self._boxes()
-        points = self.cascade.locate(image, before).points
+        points = _points(self.cascade, image, before)
         after = _extents(points, before)
         # Two tracks that have run into each other are one face, the older one's.
         separate = distinct(after, np.arange(len(after), 0, -1, dtype=np.float64))
@@ -149,6 +151,13 @@ class _Track:
     def face(self, time: float | None) -> FoundFace:
         points = self.points if time is None else self.filter(self.points, time)
         return FoundFace(self.box, points, self.number)
+
+
+def _points(cascade: Locator, image: Photo, boxes: Boxes) -> Points:
+    points = cascade.locate(image, boxes).points
+    if not np.isfinite(points).all():
+        raise InputError(ASTRAY)
+    return points
 
 
 def _extents(points: Points, otherwise: Boxes) -> Boxes:

@@ -6,10 +6,10 @@ All pictures are upright: what a file says about turning it for viewers is done.
 from __future__ import annotations
 
 import os
-import struct
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageOps
 
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.tasks.landmarks.data.images import opened
+from groupnas.tasks.landmarks.data.images import read_rgb
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
@@ -55,38 +54,32 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
     """The photos and videos that are meant; a folder stands for the photos in it, by name.
 
     Raises:
-        InputError: there is no such file, or a folder has no photos.
+        InputError: there is no such file, a folder has no photos, or the system refuses.
     """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            try:
-                files = sorted(path.iterdir())
-            except OSError as error:
-                raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-            photos = [
+        try:
+            folder = stat.S_ISDIR(os.stat(path).st_mode)
+            files = sorted(path.iterdir()) if folder else [path]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"{path}: no such file") from error
+        except OSError as error:  # a name too long, a folder that must not be read
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        if folder:
+            files = [
                 file
                 for file in files
                 if file.suffix.lower() in PHOTOS and not file.name.startswith(".")
             ]
-            if not photos:
+            if not files:
                 raise InputError(f"{path}: no photos in it; they end in {', '.join(PHOTOS)}")
-            found += photos
-        elif path.exists():
-            found.append(path)
-        else:
-            raise InputError(f"{path}: no such file")
+        found += files
     return found
 
 
 def read_photo(path: Path) -> Frame:
-    """A photo; raises :class:`InputError` if it cannot be read or is damaged."""
-    with opened(path) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-        except struct.error as error:  # Pillow rewrites the Exif data, whatever they hold
-            raise ValueError(f"Exif data: {error}") from error
-        return Frame(str(path), np.asarray(upright.convert("RGB")))
+    """A photo; raises as :func:`~groupnas.tasks.landmarks.data.images.read_rgb`."""
+    return Frame(str(path), read_rgb(path, upright=True))
 
 
 def read_video(path: Path) -> Iterator[Frame]:
@@ -95,7 +88,16 @@ def read_video(path: Path) -> Iterator[Frame]:
     Raises:
         InputError: PyAV is not installed, or the file is no video, damaged or empty.
     """
-    return _decoded(str(path), str(path), None, "damaged or not a video")
+    _pyav()
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: is not a regular file")
+    with ExitStack() as stack:
+        try:
+            # By name FFmpeg would take what precedes a colon for a protocol.
+            file = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        yield from _decoded(file, str(path), None, "damaged or not a video")
 
 
 def read_webcam(number: int) -> Iterator[Frame]:
@@ -122,10 +124,17 @@ def write_video(path: Path) -> Iterator[VideoWriter]:
         InputError: PyAV is not installed, or the file cannot be written.
     """
     av = _pyav()
-    with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
-        writer = VideoWriter(container)
-        yield writer
-        writer.finish()
+    try:
+        with (
+            atomic_path(path) as temporary,
+            open(temporary, "wb") as file,  # as above
+            av.open(file, "w") as container,
+        ):
+            writer = VideoWriter(container)
+            yield writer
+            writer.finish()
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 class VideoWriter:
@@ -139,7 +148,7 @@ class VideoWriter:
     def add(self, frame: Frame) -> None:
         """Append a frame, to be shown at its time."""
         # The colour format halves the resolution, so sides are even: an odd one loses a pixel.
-        height, width = (side // 2 * 2 for side in frame.image.shape[:2])
+        height, width = (max(side // 2 * 2, 2) for side in frame.image.shape[:2])
         if self._stream is None:
             self._stream = self._container.add_stream("libx264", rate=30, options={"crf": "20"})
             self._stream.width, self._stream.height = width, height
@@ -159,7 +168,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(None))
 
 
-def _decoded(file: str, source: str, kind: str | None, problem: str) -> Iterator[Frame]:
+def _decoded(file: Any, source: str, kind: str | None, problem: str) -> Iterator[Frame]:
     av = _pyav()
     number = 0
     try:
@@ -176,7 +185,7 @@ def _decoded(file: str, source: str, kind: str | None, problem: str) -> Iterator
                 turned = np.rot90(picture.to_ndarray(format="rgb24"), round(picture.rotation / 90))
                 yield Frame(source, np.ascontiguousarray(turned), number, time - start)
                 number += 1
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OSError) as error:
         where = f" after frame {number - 1}" if number else ""
         raise InputError(f"{source}: {problem}{where}: {error.strerror}") from error
     if not number:

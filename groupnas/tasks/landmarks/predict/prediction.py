@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TextIO
 
 from PIL import Image
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, printable
 from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.predict.detect import Boxes, Detector
@@ -27,6 +28,7 @@ from groupnas.tasks.landmarks.predict.frames import (
 )
 from groupnas.tasks.landmarks.predict.overlay import draw_faces
 
+_STEM = 200  # bytes of a photo's name that a drawing's begins with
 UNITS = "pixels right and down; (0, 0) is the centre of the top left pixel of the upright picture"
 
 
@@ -51,7 +53,8 @@ class Prediction:
         every: As in :class:`Follower`.
         smooth: As in :class:`Follower`.
         names: Names the drawings; ``None`` for none.
-        lines: Takes one JSON object on a line for each photo or frame.
+        lines: Takes one JSON object on a line for each photo or frame, in ASCII: what is no text in
+            a file's name is escaped as ``\\udcNN``, which ``json`` makes the same name again.
         say: Tells the user something.
         faces: How many were found so far.
         problems: A line for each source that could not be read.
@@ -79,9 +82,10 @@ class Prediction:
                 else:
                     self._photo(path)
             except InputError as error:
-                self.problems.append(str(error))
+                named = printable(str(path)) in str(error)
+                self.problems.append(str(error) if named else f"{path}: {error}")
                 if len(paths) > 1:
-                    self.say(str(error))
+                    self.say(self.problems[-1])
 
     def webcam(self, number: int) -> None:
         """A webcam, until Ctrl-C; what was written by then is whole."""
@@ -172,7 +176,12 @@ class DrawingNames:
         self._taken = {_same(source) for source in sources}
 
     def take(self, stem: str, suffix: str) -> Path:
-        """``stem_landmarks.suffix`` in the folder, with a number where that is taken."""
+        """``stem_landmarks.suffix`` in the folder, with a number where that is taken.
+
+        A long stem is cut: the name of a file, with what is added to it, has 255 bytes at most.
+        """
+        while len(os.fsencode(stem)) > _STEM:
+            stem = stem[:-1]
         number = 1
         while True:
             ending = "" if number == 1 else f"-{number}"
@@ -207,4 +216,4 @@ def until_stopped(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 def _same(path: Path) -> str:
     """A file's identity; some file systems do not tell capitals apart."""
-    return str(path.resolve()).lower()
+    return os.path.realpath(path).lower()

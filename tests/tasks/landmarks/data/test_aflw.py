@@ -39,7 +39,7 @@ def test_faces_in_the_files_order(
             70 + row,
         ]
         assert face.visible is not None and face.visible.all() and not face.subsets
-    assert FACES.read(faces[0]).shape == (30, 40, 3)
+    assert FACES.read(faces[0]).shape == (130, 140, 3)
 
 
 def test_frontal_test_faces(aflw_root: Path) -> None:

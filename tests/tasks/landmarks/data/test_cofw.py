@@ -32,11 +32,11 @@ def test_faces_count_from_zero(cofw_root: Path, some_points: Points) -> None:
 
 def test_pictures(cofw_root: Path) -> None:
     first, grey, last = (FACES.read(face) for face in FACES.faces(cofw_root, "train", False))
-    expected = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    expected = np.random.default_rng(0).integers(0, 255, (130, 140, 3), dtype=np.uint8)
     np.testing.assert_array_equal(first, expected)
-    expected = np.random.default_rng(1).integers(0, 255, (30, 41), dtype=np.uint8)
+    expected = np.random.default_rng(1).integers(0, 255, (130, 141), dtype=np.uint8)
     np.testing.assert_array_equal(grey, np.stack([expected] * 3, axis=2))
-    assert last.shape == (30, 42, 3) and last.flags.c_contiguous
+    assert last.shape == (130, 142, 3) and last.flags.c_contiguous
 
 
 def replace(file: Any, name: str, value: Any) -> None:

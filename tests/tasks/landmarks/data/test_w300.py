@@ -156,3 +156,17 @@ def test_real_copy() -> None:
     for one in afw[:20]:
         height, width = read_rgb(one.path).shape[:2]
         assert (one.points > -width).all() and (one.points < 2 * max(width, height)).all()
+
+
+def test_names_that_are_no_text(copy_300w: Callable[[], Path]) -> None:
+    """A face's name can be written anywhere; its path is the file's."""
+    folder = copy_300w() / "300w/afw"
+    for suffix, own in ((".jpg", "11_1.jpg"), (".pts", "11_1.pts")):
+        (folder / own).rename(folder / (os.fsdecode(b"caf\xe9\n_1") + suffix))
+    face = next(
+        face for face in FACES.faces(folder.parents[1], "train", False) if "caf" in face.name
+    )
+    assert face.name == face.source == "afw/caf\\xe9\\n_1"
+    assert os.fsencode(face.path.name) == b"caf\xe9\n_1.jpg"
+    assert FACES.read(face).shape == (160, 160, 3)
+    assert FACES.check(folder.parents[1]).damaged == ()

@@ -27,7 +27,7 @@ def test_faces_as_listed(wflw_root: Path, some_points: Callable[[int, int], np.n
         np.testing.assert_array_equal(face.points, some_points(98, index))
         assert face.box is not None and face.box.tolist() == [10, 20, 30 + index, 50]
         assert not face.subsets and face.visible is None and face.index is None
-    assert FACES.read(faces[1]).shape == (30, 40, 3)
+    assert FACES.read(faces[1]).shape == (130, 140, 3)
     assert abs(int(FACES.read(faces[1])[0, 0, 0]) - ord("b")) <= 1
 
 

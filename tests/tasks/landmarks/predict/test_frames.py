@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,8 +33,13 @@ def test_sources_in_order(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x")
     assert find_sources([film, folder]) == [film, folder / "a.png", folder / "b.JPG"]
-    with pytest.raises(InputError, match="nowhere: no such file"):
-        find_sources([tmp_path / "nowhere"])
+    for nowhere in (tmp_path / "nowhere", film / "below"):
+        with pytest.raises(InputError, match=f"{nowhere.name}: no such file"):
+            find_sources([nowhere])
+    (tmp_path / "loop").symlink_to("loop")
+    for refused in (tmp_path / ("x" * 300), tmp_path / "loop"):
+        with pytest.raises(InputError, match=f"{refused.name}: cannot be read: "):
+            find_sources([refused])
     with pytest.raises(InputError, match="no photos in it"):
         find_sources([tmp_path])
 
@@ -135,6 +141,15 @@ def test_a_video_that_an_error_ends_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_no_video(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra 'video'")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(InputError, match="pipe.mp4: is not a regular file"):
+        next(read_video(tmp_path / "pipe.mp4"))
+    with pytest.raises(InputError, match="none.mp4: cannot be read: No such file"):
+        next(read_video(tmp_path / "none.mp4"))
+
+
 def test_no_webcam() -> None:
     pytest.importorskip("av", reason="needs the extra 'video'")
     with pytest.raises(InputError, match="webcam 77"):
@@ -148,3 +163,14 @@ def test_without_pyav(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(frames, "import_module", missing)
     with pytest.raises(InputError, match=r"pip install 'groupnas\[video\]'"):
         next(read_video(tmp_path / "film.mp4"))
+
+
+def test_videos_of_pictures_that_change_or_are_tiny(tmp_path: Path) -> None:
+    """The first picture decides the size, 2 x 2 at least."""
+    pytest.importorskip("av", reason="needs the extra 'video'")
+    path = tmp_path / "film.mp4"
+    for sizes, expected in (([(64, 64), (48, 32)], (64, 64, 3)), ([(1, 1)], (2, 2, 3))):
+        with write_video(path) as writer:
+            for number, size in enumerate(sizes):
+                writer.add(Frame("made", np.zeros((*size, 3), np.uint8), number, number / 25))
+        assert [frame.image.shape for frame in read_video(path)] == [expected] * len(sizes)
