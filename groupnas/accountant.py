@@ -216,11 +216,16 @@ def expected_flops(
         convention: A name in :data:`CONVENTIONS`.
 
     Returns:
-        ``(layers, G)`` in the probabilities' dtype.
+        ``(layers, G)`` in the probabilities' dtype, float32 where that is of 16 bits: those end
+        at 65,504, or count in steps of 1 %.
     """
     import torch
 
     rules = _convention(convention)
+    probabilities = {
+        unit: p.float() if p.dtype in (torch.float16, torch.bfloat16) else p
+        for unit, p in probabilities.items()
+    }
     some = next(iter(probabilities.values()))
     fixed = {
         unit: torch.nn.functional.one_hot(torch.tensor(assignment), len(space.groups)).to(some)

@@ -397,3 +397,14 @@ def test_what_cannot_be_counted_is_named() -> None:
         flops(HAND, BY_HAND, "macs")
     with pytest.raises(InputError, match="units of the grouping for by_hand: missing"):
         flops(HAND, Grouping("by_hand", ["a", "b"], {"stem": [0, 1, 0, 1, 0]}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sixteen_bits_are_no_dtype_to_count_in(dtype: torch.dtype) -> None:
+    space = load_space("picasso_local")
+    grouping = Grouping.random(space, 0)
+    net = Supernet(space).to(dtype)
+    net.set_grouping(grouping)
+    counted = expected_flops(space, net.probabilities())
+    assert counted.dtype == torch.float32
+    assert counted.sum().item() == pytest.approx(flops(space, grouping).total, rel=1e-6)

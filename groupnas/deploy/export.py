@@ -7,8 +7,10 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
+from torch import nn
 
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
@@ -37,17 +39,20 @@ def export_onnx(
         batch: N, fixed, which runtimes can plan for; any N where it is ``None``.
 
     Raises:
-        InputError: ONNX is not installed, ``batch`` is less than 1, or the file cannot be written.
+        InputError: ONNX is not installed, ``batch`` is less than 1, the file cannot be written, or
+            the network's weights are not float32, not all finite, or on the meta device.
     """
     import_onnx()
     if batch is not None and batch < 1:
         raise InputError(f"batch: expected at least 1, got {batch}")
+    _check_weights(model)
     weight = next(model.parameters())
     x = torch.zeros(batch or 2, *model.input_shape, dtype=weight.dtype, device=weight.device)
     shapes = {"x": {0: torch.export.Dim("batch")} if batch is None else {}}
     training = model.training
     try:
-        with _silence():
+        # The exporter makes tensors of its own, wherever the surroundings would have them.
+        with _silence(), torch.inference_mode(False), torch.device("cpu"):
             program = torch.onnx.export(
                 model.eval(),
                 (x,),
@@ -64,6 +69,25 @@ def export_onnx(
         raise RuntimeError("torch.onnx.export returned no program")
     with atomic_path(path) as temporary:
         program.save(str(temporary), external_data=False)
+
+
+def _check_weights(model: nn.Module) -> None:
+    """Raise :class:`InputError` where a file would not run, or would answer no numbers."""
+    for name, value in chain(model.named_parameters(), model.named_buffers()):
+        if not value.is_floating_point():
+            continue
+        if value.dtype != torch.float32:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{name}: is {kind}, and runtimes lack operators for that; export network.float()"
+            )
+        if value.is_meta:
+            raise InputError(f"{name}: is on the meta device and has no values; load weights first")
+        if not value.isfinite().all():
+            raise InputError(
+                f"{name}: holds NaN or infinity, and so would the answers; export weights of "
+                "before the training diverged"
+            )
 
 
 @contextmanager

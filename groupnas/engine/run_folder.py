@@ -21,7 +21,7 @@ from groupnas.errors import InputError
 from groupnas.files import atomic_path, write_text
 from groupnas.schema import read_yaml
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 CONFIG = "config.yaml"
 SPACE = "space.yaml"

@@ -71,7 +71,8 @@ class SearchJob(ABC):
     def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
         """A batch of the task on the search's device; arguments as of :meth:`Task.batch`."""
         x, target = self.task.batch(indices, generator)
-        x = x.to(self.device, memory_format=torch.channels_last)
+        # Networks are made in the default dtype, whatever the task's numbers are kept in.
+        x = x.to(self.device, torch.get_default_dtype(), memory_format=torch.channels_last)
         return x, self.task.to(target, self.device)
 
     def open(self, folder: Path) -> None:  # noqa: B027  - most need nothing there

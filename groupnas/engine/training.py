@@ -172,7 +172,8 @@ class Trainer:
     def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
         """A batch of the task on the training's device; arguments as of :meth:`Task.batch`."""
         x, target = self.task.batch(indices, generator)
-        x = x.to(self.device, memory_format=torch.channels_last)
+        dtype = next(self.network.parameters()).dtype
+        x = x.to(self.device, dtype, memory_format=torch.channels_last)
         return x, self.task.to(target, self.device)
 
     def _kept(self) -> dict[str, Tensor]:

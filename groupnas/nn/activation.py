@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -16,11 +17,14 @@ class ReLU6(nn.ReLU6):
     it, so that the output says as much as the input. Twice differentiable.
 
     As with ``nn.ReLU6(inplace=True)``, the input must be a tensor that nobody else reads, e.g.
-    BatchNorm's output. Compiled and exported, it is ``nn.ReLU6``.
+    BatchNorm's output. Compiled and exported, it is ``nn.ReLU6``; under the transforms of
+    ``torch.func`` that, too, and not in place.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Clip any tensor to [0, 6]."""
+        if torch._C._are_functorch_transforms_active():
+            return F.relu6(input)
         if not self.inplace or torch.compiler.is_compiling() or not input.requires_grad:
             return super().forward(input)
         return _Clip.apply(input)
@@ -35,8 +39,14 @@ class _Clip(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.mark_dirty(output)
         ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
         return torch.ops.aten.hardtanh_backward(gradient, output, 0, 6)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        return tangent.mul_((output > 0) & (output < 6))

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.nn.gathered import GatheredGroupConv2d
+from groupnas.nn.indices import check_readable
 from groupnas.nn.learnable import MaskedConv2d
 from groupnas.nn.relaxation import RELAXATIONS
+from groupnas.nn.window import Padding, Size
 
 
 class FLGConv2d(MaskedConv2d):
@@ -29,21 +31,23 @@ class FLGConv2d(MaskedConv2d):
     Args:
         in_channels: C_in, as of ``nn.Conv2d``.
         out_channels: C_out.
-        kernel_size: k.
+        kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
         groups: G >= 1; need not divide anything.
-        stride: As of ``nn.Conv2d``, and so are padding, dilation and bias.
+
+    Raises:
+        InputError: as :class:`groupnas.nn.MaskedConv2d`.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: Size,
         groups: int,
         *,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
         bias: bool = True,
     ) -> None:
         super().__init__(
@@ -56,8 +60,18 @@ class FLGConv2d(MaskedConv2d):
             dilation=dilation,
             bias=bias,
         )
-        self.S = nn.Parameter(torch.randn(in_channels, groups))
-        self.T = nn.Parameter(torch.randn(out_channels, groups))
+        self.S = nn.Parameter(torch.empty(in_channels, groups))
+        self.T = nn.Parameter(torch.empty(out_channels, groups))
+        self._reset_masks()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and new masks; the bias becomes zero."""
+        super().reset_parameters()
+        self._reset_masks()
+
+    def _reset_masks(self) -> None:
+        nn.init.normal_(self.S)
+        nn.init.normal_(self.T)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
@@ -67,12 +81,12 @@ class FLGConv2d(MaskedConv2d):
     @property
     def inputs(self) -> list[list[int]]:
         """The input channels that each group reads, in order."""
-        return _members(self.S)
+        return _members(self.S, "S")
 
     @property
     def outputs(self) -> list[list[int]]:
         """The output channels that each group writes, in order."""
-        return _members(self.T)
+        return _members(self.T, "T")
 
     @property
     def dead(self) -> list[int]:
@@ -84,24 +98,26 @@ class FLGConv2d(MaskedConv2d):
         """The same function as plain grouped convolutions, with copies of the weights.
 
         Raises:
-            InputError: every group is dead.
+            InputError: every group is dead, or masks that are NaN or on the meta device.
         """
-        plain = GatheredGroupConv2d(
-            self.inputs,
-            self.outputs,
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size[0],
-            stride=self.stride[0],
-            padding=self.padding[0],
-            dilation=self.dilation[0],
-            bias=self.bias is not None,
-        )
-        plain = plain.to(self.weight.device, self.weight.dtype)
+        with self.weight.device:
+            plain = GatheredGroupConv2d(
+                self.inputs,
+                self.outputs,
+                self.in_channels,
+                self.out_channels,
+                self.kernel_size,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+                bias=self.bias is not None,
+            )
+        plain = plain.to(self.weight.dtype)
         plain.inherit(self.weight, self.bias)
         return plain.train(self.training)
 
 
-def _members(logits: Tensor) -> list[list[int]]:
+def _members(logits: Tensor, name: str) -> list[list[int]]:
+    check_readable(logits, name)
     owners = logits.detach().argmax(dim=1).tolist()
     return [[c for c, owner in enumerate(owners) if owner == g] for g in range(logits.shape[1])]

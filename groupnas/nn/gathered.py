@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
+from groupnas.nn.indices import KeepsIndices
 from groupnas.nn.uneven import UnevenGroupConv2d
+from groupnas.nn.window import Padding, Size, Window, check_channels
 
 
-class GatheredGroupConv2d(nn.Module):
+class GatheredGroupConv2d(KeepsIndices):
     """Each group reads its own input channels, wherever they are, and writes its own outputs.
 
     The inputs are reordered so that groups are contiguous, convolved (by one ``nn.Conv2d`` where
@@ -29,11 +31,9 @@ class GatheredGroupConv2d(nn.Module):
 
     Raises:
         InputError: not as many lists of outputs as of inputs, a channel that does not exist, an
-            output in two groups, or no group with inputs and outputs at all.
+            output in two groups, or no group with inputs and outputs at all; a window that is no
+            ``nn.Conv2d``'s.
     """
-
-    in_order: Tensor
-    out_order: Tensor
 
     def __init__(
         self,
@@ -41,14 +41,15 @@ class GatheredGroupConv2d(nn.Module):
         outputs: Sequence[Sequence[int]],
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: Size,
         *,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_channels(in_channels=in_channels, out_channels=out_channels)
         _check(inputs, outputs, in_channels, out_channels)
         self.groups = [
             (tuple(a), tuple(b)) for a, b in zip(inputs, outputs, strict=True) if a and b
@@ -56,47 +57,55 @@ class GatheredGroupConv2d(nn.Module):
         sizes = [len(a) for a, _ in self.groups], [len(b) for _, b in self.groups]
         written = list(chain.from_iterable(b for _, b in self.groups))
         unwritten = [channel for channel in range(out_channels) if channel not in set(written)]
-        window: dict[str, Any] = {
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-            "bias": False,
-        }
+        kernel, *_ = window = Window.of(kernel_size, stride, padding, dilation)
+        self._dense_shape = (out_channels, in_channels, *kernel)
+        own: dict[str, Any] = {**window.steps, "bias": False}
         if len(set(sizes[0])) == len(set(sizes[1])) == 1:
             self.conv: nn.Module = nn.Conv2d(
-                sum(sizes[0]), len(written), kernel_size, groups=len(self.groups), **window
+                sum(sizes[0]), len(written), kernel, groups=len(self.groups), **own
             )
         else:
-            self.conv = UnevenGroupConv2d(*sizes, kernel_size, **window)
+            self.conv = UnevenGroupConv2d(*sizes, kernel, **own)
         # The bias is per output channel, in the outputs' own order: also of those that are cut off.
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.cut_off = len(unwritten)
         read = list(chain.from_iterable(a for a, _ in self.groups))
         self._moves_inputs = read != list(range(in_channels))
         self._moves_outputs = written + unwritten != list(range(out_channels))
-        self.register_buffer("in_order", torch.tensor(read), persistent=False)
-        order = torch.tensor(written + unwritten).argsort()
-        self.register_buffer("out_order", order, persistent=False)
+        self.keep("in_order", read)
+        places = {channel: place for place, channel in enumerate(written + unwritten)}
+        self.keep("out_order", (places[channel] for channel in range(out_channels)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
-        y = self.conv(x[:, self.in_order] if self._moves_inputs else x)
+        y = self.conv(x[:, self.kept("in_order", x.device)] if self._moves_inputs else x)
         if self.cut_off:
             y = torch.cat([y, y.new_zeros(len(y), self.cut_off, *y.shape[2:])], dim=1)
-        y = y[:, self.out_order] if self._moves_outputs else y
+        y = y[:, self.kept("out_order", y.device)] if self._moves_outputs else y
         return y if self.bias is None else y + self.bias[:, None, None]
 
     @torch.no_grad()
     def inherit(self, weight: Tensor, bias: Tensor | None) -> None:
-        """Take the weights of a dense convolution, ``(C_out, C_in, k, k)``, that groups keep."""
+        """Take the weights of a dense convolution, ``(C_out, C_in, k_h, k_w)``, that groups keep.
+
+        Raises:
+            InputError: a weight of another shape, or a bias where the layer has none, or none where
+                it has one.
+        """
+        if weight.shape != self._dense_shape:
+            raise InputError(
+                f"weight: expected shape {self._dense_shape}, got {tuple(weight.shape)}"
+            )
+        if (bias is None) != (self.bias is None):
+            raise InputError(f"bias: the layer has {'none' if self.bias is None else 'one'}")
         blocks = [weight[list(b)][:, list(a)] for a, b in self.groups]
         if isinstance(self.conv, UnevenGroupConv2d):
             for part, block in zip(self.conv.parts, blocks, strict=True):
                 part.weight.copy_(block)  # type: ignore[operator]
         else:
             self.conv.weight.copy_(torch.cat(blocks))  # type: ignore[operator]
-        if self.bias is not None and bias is not None:
-            self.bias.copy_(bias)
+        if self.bias is not None:
+            self.bias.copy_(cast(Tensor, bias))
 
 
 def _check(

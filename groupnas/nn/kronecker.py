@@ -29,6 +29,8 @@ from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.nn.gathered import GatheredGroupConv2d
+from groupnas.nn.indices import check_readable
+from groupnas.nn.window import Padding, Size, Window, check_channels
 
 
 @dataclass(frozen=True)
@@ -109,49 +111,70 @@ class KroneckerConv2d(nn.Module):
     Args:
         in_channels: C_in, as of ``nn.Conv2d``.
         out_channels: C_out.
-        kernel_size: k.
-        stride: As of ``nn.Conv2d``, and so are padding, dilation and bias.
+        kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
         gate_init: Size of the first logits; 1e-8 as published.
         dense: Start with all gates 1 instead of random ones.
+
+    Raises:
+        InputError: a number of channels below 1, or a window that is no ``nn.Conv2d``'s.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: Size,
         *,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
         bias: bool = True,
         gate_init: float = 1e-8,
         dense: bool = False,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels, self.kernel_size = (
-            in_channels,
-            out_channels,
-            kernel_size,
-        )
-        self.window: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        check_channels(in_channels=in_channels, out_channels=out_channels)
+        window = Window.of(kernel_size, stride, padding, dilation)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = window.kernel_size
+        self.window: dict[str, Any] = window.steps
         self.factors = kronecker_factors(out_channels, in_channels)
-        signs = torch.randint(2, (len(self.factors.gated),)) * 2.0 - 1
-        self.logits = nn.Parameter(gate_init * (torch.ones_like(signs) if dense else signs))
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.gate_init, self.dense = gate_init, dense
+        self.logits = nn.Parameter(torch.empty(len(self.factors.gated)))
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        fan_in = in_channels * kernel_size**2 / self.groups
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw new gates, then new weights for them; the bias becomes zero."""
+        signs = torch.randint(2, self.logits.shape, device=self.logits.device) * 2.0 - 1
+        self.logits.copy_(self.gate_init * (torch.ones_like(signs) if self.dense else signs))
+        groups = 1 if self.logits.is_meta else self.groups  # nothing is drawn there
+        fan_in = self.in_channels * math.prod(self.kernel_size) / groups
         nn.init.normal_(self.weight, std=math.sqrt(2 / fan_in))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def gates(self) -> Tensor:
         """g ``(K,)``: exactly 0 or 1, with the straight-through gradient."""
-        signs = torch.where(self.logits.detach() > 0, 1.0, -1.0).to(self.logits)
-        return ((signs + (self.logits - self.logits.detach())) + 1) / 2
+        gates = torch.where(_is_open(self.logits), 1.0, 0.0).to(self.logits)
+        return gates + (self.logits - self.logits.detach()) / 2
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The gates as they are now, 0 or 1 for each of :attr:`KroneckerFactors.gated`.
+
+        Raises:
+            InputError: a logit is NaN, or on the meta device.
+        """
+        check_readable(self.logits, "logits of the gates")
+        return tuple(map(int, _is_open(self.logits).tolist()))
 
     @property
     def groups(self) -> int:
-        """Groups that the gates leave now."""
-        return int(group_count(self.factors, [int(logit > 0) for logit in self.logits.tolist()]))
+        """Groups that the gates leave now; raises :class:`InputError` as :attr:`chosen`."""
+        return int(group_count(self.factors, self.chosen))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
@@ -159,44 +182,55 @@ class KroneckerConv2d(nn.Module):
         return F.conv2d(x, self.weight * mask[:, :, None, None], self.bias, **self.window)
 
     def derive(self) -> GatheredGroupConv2d:
-        """The same function as a plain grouped convolution, with copies of the weights."""
-        gates = [int(logit > 0) for logit in self.logits.tolist()]
-        plain = grouped_convolution(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size,
-            gates,
-            bias=self.bias is not None,
-            **self.window,
-        )
-        plain = plain.to(self.weight.device, self.weight.dtype)
+        """The same function as a plain grouped convolution, with copies of the weights.
+
+        Raises:
+            InputError: as :attr:`chosen`.
+        """
+        with self.weight.device:
+            plain = grouped_convolution(
+                self.in_channels,
+                self.out_channels,
+                self.kernel_size,
+                self.chosen,
+                bias=self.bias is not None,
+                **self.window,
+            )
+        plain = plain.to(self.weight.dtype)
         plain.inherit(self.weight, self.bias)
         return plain.train(self.training)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, groups={self.groups}"
+        unknown = self.logits.is_meta or bool(self.logits.isnan().any())
+        groups = "unknown" if unknown else self.groups
+        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, groups={groups}"
 
 
 def grouped_convolution(
-    in_channels: int, out_channels: int, kernel_size: int, gates: Sequence[int], **window: Any
+    in_channels: int, out_channels: int, kernel_size: Size, gates: Sequence[int], **window: Any
 ) -> GatheredGroupConv2d:
     """The plain grouped convolution of gates, with fresh weights.
 
     Args:
         in_channels: C_in.
         out_channels: C_out.
-        kernel_size: k.
+        kernel_size: As of ``nn.Conv2d``.
         gates: 0 or 1 for each of :attr:`KroneckerFactors.gated`.
         window: Stride, padding, dilation, bias, as of ``nn.Conv2d``.
     """
     factors = kronecker_factors(out_channels, in_channels)
-    mask = kronecker_mask(factors, torch.tensor(gates, dtype=torch.float32))
+    mask = kronecker_mask(factors, torch.tensor(gates, dtype=torch.float32, device="cpu"))
     # Rows of one group are equal, and rows of different groups share no input.
     inputs, outputs = [], []
     for row in mask.unique(dim=0).flip(0):
         inputs.append(row.nonzero().flatten().tolist())
         outputs.append((mask == row).all(dim=1).nonzero().flatten().tolist())
     return GatheredGroupConv2d(inputs, outputs, in_channels, out_channels, kernel_size, **window)
+
+
+def _is_open(logits: Tensor) -> Tensor:
+    """Which gates are 1: by the sign, which a 0 has too, as 1e-8 becomes one in float16."""
+    return ~logits.detach().signbit()
 
 
 def _primes(number: int) -> list[int]:

@@ -12,13 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groupnas.errors import InputError
 from groupnas.nn.channel_mask import ChannelMask, MaskInit
-
-Size = int | tuple[int, int]
-
-
-def _pair(size: Size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+from groupnas.nn.window import Padding, Size, Window, check_channels
 
 
 class MaskedConv2d(nn.Module):
@@ -33,6 +29,9 @@ class MaskedConv2d(nn.Module):
         out_channels: C_out.
         kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
         groups: G, the columns of the masks.
+
+    Raises:
+        InputError: a number that is none, or too small, or padding "same" with a stride.
     """
 
     def __init__(
@@ -43,17 +42,18 @@ class MaskedConv2d(nn.Module):
         groups: int,
         *,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Padding = 0,
         dilation: Size = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_channels(in_channels=in_channels, out_channels=out_channels, groups=groups)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
-        self.padding, self.dilation = _pair(padding), _pair(dilation)
+        window = Window.of(kernel_size, stride, padding, dilation)
+        self.kernel_size, self.stride, self.padding, self.dilation = window
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.reset_parameters()
+        MaskedConv2d.reset_parameters(self)  # a subclass has yet to make the rest of its own
 
     def reset_parameters(self) -> None:
         """Draw new weights; the bias becomes zero."""
@@ -62,8 +62,12 @@ class MaskedConv2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
-        """Convolve ``(N, C_in, H, W)`` under masks ``(C_in, G)`` and ``(C_out, G)``."""
-        kept = out_mask @ in_mask.T
+        """Convolve ``(N, C_in, H, W)`` under masks ``(C_in, G)`` and ``(C_out, G)``.
+
+        Raises:
+            InputError: a mask of other channels.
+        """
+        kept = _shared(in_mask, self.in_channels, out_mask, self.out_channels)
         weight = self.weight * kept[:, :, None, None]
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
 
@@ -83,6 +87,9 @@ class MaskedLinear(nn.Module):
         groups: G, the columns of the masks.
         positions: Features that each input channel is flattened into (H x W, channel first).
         bias: Add a bias.
+
+    Raises:
+        InputError: a number below 1, or features that are no multiple of the positions.
     """
 
     def __init__(
@@ -95,6 +102,11 @@ class MaskedLinear(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_channels(
+            in_features=in_features, out_features=out_features, groups=groups, positions=positions
+        )
+        if in_features % positions:
+            raise InputError(f"in_features {in_features}: no multiple of {positions} positions")
         self.in_features, self.out_features = in_features, out_features
         self.groups, self.positions = groups, positions
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
@@ -108,8 +120,13 @@ class MaskedLinear(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
-        """Map ``(..., in_features)`` under masks ``(C, G)`` and ``(out_features, G)``."""
-        kept = out_mask @ in_mask.T
+        """Map ``(..., in_features)`` under masks ``(C, G)`` and ``(out_features, G)``.
+
+        Raises:
+            InputError: a mask of other channels.
+        """
+        channels = self.in_features // self.positions
+        kept = _shared(in_mask, channels, out_mask, self.out_features)
         # (out, C, positions): one mask entry covers all positions of its channel
         weight = self.weight.view(self.out_features, -1, self.positions) * kept[:, :, None]
         return F.linear(x, weight.flatten(1), self.bias)
@@ -136,6 +153,9 @@ class LearnableGroupConv2d(MaskedConv2d):
         out_mask: Membership of the output channels, likewise.
         relaxation: Of new masks.
         init: Of new masks.
+
+    Raises:
+        InputError: a mask of other channels or groups, or fewer channels than groups.
     """
 
     def __init__(
@@ -146,7 +166,7 @@ class LearnableGroupConv2d(MaskedConv2d):
         groups: int,
         *,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Padding = 0,
         dilation: Size = 1,
         bias: bool = True,
         in_mask: ChannelMask | None = None,
@@ -166,6 +186,11 @@ class LearnableGroupConv2d(MaskedConv2d):
         )
         self.in_mask = in_mask or ChannelMask(in_channels, groups, relaxation, init)
         self.out_mask = out_mask or ChannelMask(out_channels, groups, relaxation, init)
+        _check_groups(
+            groups,
+            in_mask=(self.in_mask, in_channels),
+            out_mask=(self.out_mask, out_channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Convolve ``(N, C_in, H, W)`` under the layer's own masks."""
@@ -185,6 +210,9 @@ class LearnableGroupLinear(MaskedLinear):
         out_mask: Membership of the outputs, likewise.
         relaxation: Of new masks.
         init: Of new masks.
+
+    Raises:
+        InputError: a mask of other channels or groups, or fewer channels than groups.
     """
 
     def __init__(
@@ -204,10 +232,31 @@ class LearnableGroupLinear(MaskedLinear):
         channels = in_features // positions
         self.in_mask = in_mask or ChannelMask(channels, groups, relaxation, init)
         self.out_mask = out_mask or ChannelMask(out_features, groups, relaxation, init)
+        _check_groups(
+            groups, in_mask=(self.in_mask, channels), out_mask=(self.out_mask, out_features)
+        )
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Map ``(..., in_features)`` under the layer's own masks."""
         return super().forward(x, self.in_mask(), self.out_mask())
+
+
+def _shared(in_mask: Tensor, inputs: int, out_mask: Tensor, outputs: int) -> Tensor:
+    """How much of its groups each output shares with each input, ``(outputs, inputs)``."""
+    for name, mask, channels in (("in_mask", in_mask, inputs), ("out_mask", out_mask, outputs)):
+        if len(mask) != channels:  # a single row would be taken for all of them, without a word
+            raise InputError(f"{name}: expected {channels} channels, got {len(mask)}")
+    return out_mask @ in_mask.T
+
+
+def _check_groups(groups: int, **masks: tuple[ChannelMask, int]) -> None:
+    """Raise :class:`InputError` unless the masks are of so many channels, and of the groups."""
+    for name, (mask, channels) in masks.items():
+        if mask.logits.shape != (channels, groups):
+            raise InputError(
+                f"{name}: expected {channels} channels in {groups} groups, got "
+                f"{mask.logits.shape[0]} in {mask.logits.shape[1]}"
+            )
 
 
 def _msra_(weight: Tensor, fan_in: float) -> None:

@@ -2,13 +2,16 @@
 
 Every relaxation maps logits ``(C, G)`` and a temperature > 0 to a mask ``(C, G)`` of the same dtype
 whose rows sum to 1. The hard ones return exactly one-hot rows; they differ in the gradient.
+Those of 16 bits are computed in float32: noise and quotients would not be finite in less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,21 +34,39 @@ class Relaxation:
         return self.function(logits, temperature)
 
 
+def _in_float32(function: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+    """A relaxation that computes in float32 at least, and returns the logits' dtype."""
+
+    @wraps(function)
+    def wide(logits: Tensor, temperature: float) -> Tensor:
+        narrow = logits.dtype in (torch.float16, torch.bfloat16)
+        return function(logits.float() if narrow else logits, temperature).to(logits.dtype)
+
+    return wide
+
+
+@_in_float32
 def gumbel_soft(logits: Tensor, temperature: float) -> Tensor:
     """softmax((logits + g) / T) with g ~ Gumbel(0, 1): eq. 7 taken literally at T = 1."""
-    return F.gumbel_softmax(logits, tau=temperature)
+    waiting = torch.empty_like(logits, memory_format=torch.legacy_contiguous_format)
+    # As F.gumbel_softmax draws it, but never the logarithm of 0
+    gumbel = -waiting.exponential_().clamp(min=torch.finfo(logits.dtype).tiny).log()
+    return F.softmax((logits + gumbel) / temperature, dim=1)
 
 
+@_in_float32
 def gumbel_hard(logits: Tensor, temperature: float) -> Tensor:
     """One-hot of the Gumbel sample; the gradient is the soft sample's (straight-through)."""
     return _straight_through(gumbel_soft(logits, temperature))
 
 
+@_in_float32
 def softmax_hard(logits: Tensor, temperature: float) -> Tensor:
     """One-hot of the largest logit; the gradient is the softmax's (straight-through)."""
     return _straight_through(F.softmax(logits / temperature, dim=1))
 
 
+@_in_float32
 def flgc(logits: Tensor, temperature: float) -> Tensor:
     """One-hot of the largest logit; the gradient enters at that entry only.
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from groupnas.errors import InputError
+from groupnas.nn.window import Padding, Size, Window
 
 # What a group's own operators cost in a training step, beside its arithmetic, in multiply-adds of
 # one dense convolution at each output position. Measured on a CPU with AVX-512, one thread, batch
@@ -31,6 +35,10 @@ class UnevenGroupConv2d(nn.Module):
         out_sizes: Output channels of each group.
         kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
 
+    Raises:
+        InputError: not as many sizes of inputs as of outputs, a size below 1, or a window that is
+            no ``nn.Conv2d``'s.
+
     Attributes:
         parts: The convolution of each group.
         dense: Train all groups at once; may be changed at any time.
@@ -40,23 +48,25 @@ class UnevenGroupConv2d(nn.Module):
         self,
         in_sizes: Sequence[int],
         out_sizes: Sequence[int],
-        kernel_size: int,
+        kernel_size: Size,
         *,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        _check_sizes(in_sizes, out_sizes)
         self.in_sizes = tuple(in_sizes)
-        self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.pointwise = kernel_size == stride == 1 and padding == 0
+        window = Window.of(kernel_size, stride, padding, dilation)
+        self.stride, self.padding, self.dilation = window.stride, window.padding, window.dilation
+        self.pointwise = window.pointwise
         self.parts = nn.ModuleList(
-            nn.Conv2d(a, b, kernel_size, stride, padding, dilation, bias=bias)
+            nn.Conv2d(a, b, window.kernel_size, **window.steps, bias=bias)
             for a, b in zip(in_sizes, out_sizes, strict=True)
         )
         kept = sum(a * b for a, b in zip(in_sizes, out_sizes, strict=True))
-        zeros = (sum(in_sizes) * sum(out_sizes) - kept) * kernel_size**2
+        zeros = (sum(in_sizes) * sum(out_sizes) - kept) * math.prod(window.kernel_size)
         slice_cost = _POINTWISE_SLICE if self.pointwise else _WINDOW_SLICE
         self.dense = zeros < slice_cost * len(self.in_sizes)
 
@@ -73,7 +83,7 @@ class UnevenGroupConv2d(nn.Module):
         )
 
     def _block_diagonal(self) -> tuple[Tensor, Tensor | None]:
-        """The weight ``(C_out, C_in, k, k)`` and the bias of all groups at once."""
+        """The weight ``(C_out, C_in, k_h, k_w)`` and the bias of all groups at once."""
         parts = self._convs()
         weight = torch.block_diag(*(part.weight.flatten(1) for part in parts))
         biases = [part.bias for part in parts if part.bias is not None]
@@ -104,12 +114,16 @@ class UnevenGroupLinear(nn.Module):
         in_sizes: Input features of each group.
         out_sizes: Outputs of each group.
         bias: Add a bias.
+
+    Raises:
+        InputError: not as many sizes of inputs as of outputs, or a size below 1.
     """
 
     def __init__(
         self, in_sizes: Sequence[int], out_sizes: Sequence[int], *, bias: bool = True
     ) -> None:
         super().__init__()
+        _check_sizes(in_sizes, out_sizes)
         self.in_sizes = tuple(in_sizes)
         self.parts = nn.ModuleList(
             nn.Linear(a, b, bias=bias) for a, b in zip(in_sizes, out_sizes, strict=True)
@@ -121,3 +135,15 @@ class UnevenGroupLinear(nn.Module):
         return torch.cat(
             [part(piece) for part, piece in zip(self.parts, pieces, strict=True)], dim=1
         )
+
+
+def _check_sizes(in_sizes: Sequence[int], out_sizes: Sequence[int]) -> None:
+    if len(in_sizes) != len(out_sizes) or not in_sizes:
+        raise InputError(
+            f"{len(in_sizes)} groups of inputs, {len(out_sizes)} of outputs; give as many, and one "
+            "at least"
+        )
+    for what, sizes in (("input", in_sizes), ("output", out_sizes)):
+        for group, size in enumerate(sizes):
+            if size < 1:
+                raise InputError(f"{what} size of group {group}: expected at least 1, got {size}")

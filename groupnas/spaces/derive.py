@@ -99,9 +99,10 @@ class GroupedNetwork(nn.Module):
             raise InputError(f"parts: expected at least one of {', '.join(self.groups)}")
         kept = [index for index, group in enumerate(self.groups) if group in parts]
         sizes = {unit: [row[index] for index in kept] for unit, row in self.sizes.items()}
-        network = _assemble(self.plan, [self.groups[index] for index in kept], sizes)
         weight = next(self.parameters())
-        network.to(weight.device, weight.dtype).train(self.training)
+        with weight.device:
+            network = _assemble(self.plan, [self.groups[index] for index in kept], sizes)
+        network.to(weight.dtype).train(self.training)
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(source, self.sizes[layer.out_unit])
             write_pieces(target, [pieces[index] for index in kept])
@@ -161,7 +162,8 @@ def derive(
             :class:`groupnas.deploy.planner.LayoutPlanner`. Without one it can be trained on.
 
     Raises:
-        InputError: a part that is not one of the groups.
+        InputError: a part that is not one of the groups, or masks that say nothing, as they are NaN
+            or on the meta device.
     """
     network = _inherited(net)
     if parts is not None:
@@ -174,8 +176,9 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     grouping = net.grouping()
     weight = next(net.weight_parameters())
     device = weight.device
-    with torch.random.fork_rng():  # the fresh weights are overwritten; nobody's draws should shift
-        network = build(net.space, grouping).to(device, weight.dtype)
+    # The fresh weights are overwritten; nobody's draws should shift
+    with torch.random.fork_rng(), device:
+        network = build(net.space, grouping).to(weight.dtype)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.grouping import Grouping
 from groupnas.nn import ChannelMask, MaskedConv2d, MaskedLinear
-from groupnas.nn.channel_mask import MaskInit
+from groupnas.nn.channel_mask import MaskInit, one_hot
+from groupnas.nn.indices import KeepsIndices
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
 
 
-class Supernet(nn.Module):
+class Supernet(KeepsIndices):
     """A network whose grouping is learned: one :class:`ChannelMask` for each free channel unit.
 
     All layers that touch a unit use one draw of its mask per forward pass, so that a group's
@@ -48,8 +47,7 @@ class Supernet(nn.Module):
             }
         )
         for unit, assignment in space.fixed.items():
-            one_hot = F.one_hot(torch.tensor(assignment), groups).float()
-            self.register_buffer(f"fixed_{unit}".replace(".", "-"), one_hot, persistent=False)
+            self.keep(_fixed(unit), assignment)
         self.blocks = nn.ModuleDict(
             {
                 module_name(block.name): nn.ModuleList(
@@ -88,7 +86,7 @@ class Supernet(nn.Module):
         """
         grouping.check_fits(self.space)
         for unit, mask in self.channel_masks().items():
-            mask.pin(grouping[unit])
+            mask.pin(grouping.assignments[unit])
 
     def release(self) -> None:
         """Go back to the masks' own logits."""
@@ -96,8 +94,12 @@ class Supernet(nn.Module):
             mask.release()
 
     def grouping(self) -> Grouping:
-        """The pinned grouping, or the masks' likeliest one, repaired so that no group is empty."""
-        units = {unit: mask.discrete().tolist() for unit, mask in self.channel_masks().items()}
+        """The pinned grouping, or the masks' likeliest one, repaired so that no group is empty.
+
+        Raises:
+            InputError: masks that are not pinned are NaN, or on the meta device.
+        """
+        units = {unit: mask.chosen for unit, mask in self.channel_masks().items()}
         return Grouping(self.space.name, self.space.groups, units)
 
     def probabilities(self) -> dict[str, Tensor]:
@@ -119,8 +121,10 @@ class Supernet(nn.Module):
 
     def _draw(self) -> Mapping[str, Tensor]:
         masks = {unit: mask() for unit, mask in self.channel_masks().items()}
+        like = next(self.parameters())
         for unit in self.space.fixed:
-            masks[unit] = getattr(self, f"fixed_{unit}".replace(".", "-"))
+            owners = self.kept(_fixed(unit), like.device)
+            masks[unit] = one_hot(owners, len(self.space.groups), like.dtype)
         return masks
 
 
@@ -136,6 +140,11 @@ class MaskedLayer(nn.Module):
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
         x = self.op(x, in_mask, out_mask) if self.mixes else self.op(x)
         return self.tail(x)
+
+
+def _fixed(unit: str) -> str:
+    """The attribute that holds the groups of a unit which the task fixes."""
+    return f"fixed_{unit}"
 
 
 def _operator(layer: Layer, groups: int) -> nn.Module:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import groupnas as gn
+from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
@@ -84,3 +85,54 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         file = tmp_path / "no/such/net.onnx"
         (tmp_path / "no").write_text("a file where a folder is needed")
         gn.export_onnx(build(space, Grouping.even(space)), file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda net: net.double(), "is float64, and runtimes lack operators for that; export"),
+        (lambda net: net.half(), "is float16, and runtimes lack"),
+        (lambda net: net.bfloat16(), "is bfloat16, and runtimes lack"),
+        (lambda net: net.to("meta"), "is on the meta device and has no values; load weights first"),
+        (lambda net: next(net.parameters()).data.fill_(torch.nan), "holds NaN or infinity, and so"),
+        (lambda net: statistics(net).fill_(torch.inf), "holds NaN or infinity, and so"),
+    ],
+    ids=["double", "half", "bfloat16", "meta", "weight", "statistics"],
+)
+def test_a_network_that_no_runtime_could_use(
+    change: Callable[[Any], Any], message: str, tmp_path: Path
+) -> None:
+    space = load_space(SMALL / "plain.yaml")
+    network = build(space, Grouping.random(space))
+    change(network)
+    with pytest.raises(InputError, match=rf"blocks\S+: {message}"):
+        gn.export_onnx(network, tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def statistics(network: torch.nn.Module) -> torch.Tensor:
+    """Running statistics of a BatchNorm."""
+    return next(value for value in network.buffers() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("planner", [PLANNER, DensePlanner()], ids=["layout", "dense"])
+def test_such_a_network_laid_out(planner: Any, tmp_path: Path) -> None:
+    space = load_space(SMALL / "plain.yaml")
+    network = build(space, Grouping.random(space)).double().eval()
+    with pytest.raises(InputError, match="is float64"):
+        gn.export_onnx(planner(network), tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("default_dtype", [torch.float64], indirect=True)
+def test_a_float32_network_whatever_the_surroundings(
+    default_dtype: torch.dtype, randomised: Callable[..., Any], tmp_path: Path
+) -> None:
+    space = load_space(SMALL / "plain.yaml")
+    network = randomised(build(space, Grouping.random(space)).float()).eval()
+    with torch.device("meta"), torch.inference_mode():
+        gn.export_onnx(network, tmp_path / "net.onnx", batch=2)
+    x = torch.randn(2, 4, 6, 5, dtype=torch.float32)
+    (found,) = open_session(tmp_path / "net.onnx").run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        assert (torch.from_numpy(found) - network(x)).abs().max() < 1e-5

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import groupnas.files
-from groupnas.engine.run_folder import CHECKPOINT, RunFolder
+from groupnas.engine.run_folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +179,7 @@ def test_checkpoint_comes_back(folder: RunFolder) -> None:
     folder.save_checkpoint(STATE)
     state = folder.load_checkpoint()
     assert torch.equal(state["weights"], STATE["weights"])
-    assert state["history"] == STATE["history"] and state["format"] == 1
+    assert state["history"] == STATE["history"] and state["format"] == CHECKPOINT_FORMAT
     first = (folder / CHECKPOINT).read_bytes()
     folder.save_checkpoint(STATE)
     assert (folder / CHECKPOINT).read_bytes() == first
@@ -215,11 +215,11 @@ def saved(value: Any, **options: Any) -> bytes:
         b"PK",
         b"not a checkpoint",
         b"\x00" * 1000,
-        saved({"format": 1})[:-10],
-        pickle.dumps({"format": 1}),
+        saved({"format": CHECKPOINT_FORMAT})[:-10],
+        pickle.dumps({"format": CHECKPOINT_FORMAT}),
         pickle.dumps(Bomb()),
         saved(Bomb()),
-        saved({"format": 1, "x": Bomb()}),
+        saved({"format": CHECKPOINT_FORMAT, "x": Bomb()}),
         saved(Bomb(), _use_new_zipfile_serialization=False),
         packed(pickle.dumps(Bomb(), protocol=2)),
         packed(b""),
@@ -241,10 +241,12 @@ def test_the_bomb_is_a_bomb(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) 
     assert (folder / "exploded").exists()
 
 
-@pytest.mark.parametrize("state", [{"format": 2}, {"x": 1}, [1, 2], torch.zeros(2)])
+@pytest.mark.parametrize(
+    "state", [{"format": CHECKPOINT_FORMAT + 1}, {"x": 1}, [1, 2], torch.zeros(2)]
+)
 def test_another_format(folder: RunFolder, state: Any) -> None:
     (folder / CHECKPOINT).write_bytes(saved(state))
-    with pytest.raises(InputError, match="checkpoint.pt: expected a checkpoint of format 1"):
+    with pytest.raises(InputError, match="checkpoint.pt: expected a checkpoint of format"):
         folder.load_checkpoint()
 
 

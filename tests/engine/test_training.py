@@ -276,6 +276,12 @@ def test_the_same_seed_gives_the_same_files(go: Any, tmp_path: Path) -> None:
         assert first[name] == second[name] != other[name], name
 
 
+def test_samples_become_numbers_of_the_network_s_kind(go: Any) -> None:
+    trained = go(network=small().double())
+    assert {p.dtype for p in trained.network.parameters()} == {torch.float64}
+    assert all(record["train_loss"] > 0 for record in trained.history)
+
+
 def test_the_callers_random_state_is_left_alone(go: Any) -> None:
     before = torch.get_rng_state()
     go()

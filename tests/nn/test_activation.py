@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from torch import nn
+from torch.func import grad, hessian, jvp, vmap
 
 from groupnas.nn.activation import ReLU6
 
@@ -66,6 +68,35 @@ def test_it_works_without_gradients_and_under_the_tools() -> None:
         torch.testing.assert_close(other(x), expected)
         with torch.no_grad():
             torch.testing.assert_close(other(x), expected)
+
+
+def test_it_is_transformed_as_pytorchs_is() -> None:
+    x, direction = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0)) * 6
+
+    def results(activation: nn.Module) -> list[torch.Tensor]:
+        def curved(one: torch.Tensor) -> torch.Tensor:
+            return (activation(2 * one) ** 3).sum()
+
+        with forward_ad.dual_level():
+            dual = activation(2 * forward_ad.make_dual(x, direction))
+            forward = forward_ad.unpack_dual(dual).tangent
+        return [
+            vmap(activation)(x),
+            vmap(grad(curved))(x),
+            vmap(hessian(curved))(x),
+            jvp(curved, (x,), (direction,))[1],
+            forward,
+        ]
+
+    for found, expected in zip(results(ReLU6(inplace=True)), results(nn.ReLU6()), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_forward_gradients_of_what_is_trained() -> None:
+    x = X[:6].clone().requires_grad_()
+    with forward_ad.dual_level():
+        y = ReLU6(inplace=True)(2 * forward_ad.make_dual(x, torch.ones(6)))
+        assert forward_ad.unpack_dual(y).tangent.tolist() == [0, 0, 2, 0, 0, 0]
 
 
 def test_it_is_a_relu6_that_may_leave_its_input() -> None:

@@ -7,9 +7,12 @@ import io
 import math
 import pickle
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from groupnas.errors import InputError
@@ -181,6 +184,35 @@ def test_an_assignment_that_does_not_fit_is_refused(assignment: list[int], messa
     assert not mask.pinned
 
 
+@pytest.mark.parametrize("given", [[0.0, 1.0, 1.0], torch.tensor([True, False, True])], ids=type)
+def test_an_assignment_is_of_integers(given: Any) -> None:
+    with pytest.raises(InputError, match="assignment: expected integers, got torch"):
+        ChannelMask(3, 2).pin(given)
+
+
+def test_what_is_read_of_a_pinned_mask_is_a_copy() -> None:
+    mask = ChannelMask.fixed([1, 0, 0], groups=2)
+    mask.discrete().zero_()
+    assert mask.discrete().tolist() == [1, 0, 0]
+
+
+def test_pinned_logits_have_no_gradient_unless_a_process_group_waits_for_it(
+    process_group: None,
+) -> None:
+    mask = ChannelMask(3, 2, init="normal")
+    torch.nn.init.constant_(mask.logits, math.nan)
+    mask.pin([0, 1, 1])
+    weight = torch.ones(3, 2, requires_grad=True)
+    for module in (mask, mask.eval()):
+        (module() * weight).sum().backward()
+        assert mask.logits.grad is not None and mask.logits.grad.eq(0).all()
+        assert module().tolist() == [[1, 0], [0, 1], [0, 1]]
+    with torch.no_grad():
+        assert not mask().requires_grad
+    torch.distributed.destroy_process_group()
+    assert not mask().requires_grad
+
+
 # -- kept ---------------------------------------------------------------------------------------
 
 
@@ -208,7 +240,95 @@ def test_a_copy_is_the_same_mask(
     assert mask.pinned == pinned  # a copy, not a view
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("own", [None, [2, 1, 0] * 4])
+@pytest.mark.parametrize("loaded", [None, [0, 1, 2] * 4])
+def test_loading_brings_the_other_s_pins_or_none(
+    own: list[int] | None, loaded: list[int] | None
+) -> None:
+    mask, other = ChannelMask(12, 3, init="normal"), ChannelMask(12, 3, init="normal")
+    for one, groups in ((mask, own), (other, loaded)):
+        if groups is not None:
+            one.pin(groups)
+    mask.load_state_dict(other.state_dict())
+    assert mask.pinned == (loaded is not None) and mask.chosen == other.chosen
+
+
+def averages(a: ChannelMask, b: ChannelMask) -> list[dict[str, Tensor]]:
+    """As averages of state dicts are made: of floats, in place, or of whatever is there."""
+    rows = [(key, value, b.state_dict()[key]) for key, value in a.state_dict().items()]
+    third: dict[str, Tensor] = a.state_dict()
+    for key, mine, other in rows:
+        third[key].copy_(0.7 * mine + 0.3 * other)
+    return [
+        {key: (mine.float() + other.float()) / 2 for key, mine, other in rows},
+        {key: (mine + other) / 2 for key, mine, other in rows},
+        third,
+    ]
+
+
+def test_averages_of_state_dicts_keep_groups_that_are_the_same() -> None:
+    mask, other = ChannelMask.fixed([1, 0, 2, 2], 3), ChannelMask.fixed([1, 0, 2, 2], 3)
+    for state in averages(mask, other):
+        fresh = ChannelMask(4, 3)
+        fresh.load_state_dict(state)
+        assert fresh.chosen == (1, 0, 2, 2)
+
+
+def test_an_average_of_different_groups_is_none() -> None:
+    for state in averages(ChannelMask.fixed([1, 0, 2, 2], 3), ChannelMask.fixed([1, 1, 2, 0], 3)):
+        with pytest.raises(InputError, match="a channel is in several groups or none"):
+            ChannelMask(4, 3).load_state_dict(state)
+
+
+@pytest.mark.parametrize("state", [torch.tensor(True), torch.zeros(3, 4), "pinned"], ids=str)
+def test_a_state_of_something_else(state: Any) -> None:
+    with pytest.raises(InputError, match=r"pinned groups: expected a mask of \(4, 3\), got"):
+        ChannelMask(4, 3).set_extra_state(state)
+
+
+def test_pins_go_into_files_of_plain_tensors(tmp_path: Path) -> None:
+    mask = ChannelMask.fixed([1, 0, 2, 2], 3)
+    save_file(mask.state_dict(), tmp_path / "mask.safetensors")
+    fresh = ChannelMask(4, 3)
+    fresh.load_state_dict(load_file(tmp_path / "mask.safetensors"))
+    assert fresh.chosen == (1, 0, 2, 2)
+
+
+@pytest.mark.parametrize("init", ["ones", "normal", "even"])
+def test_masks_are_made_on_the_meta_device_and_reset_anywhere(init: Any) -> None:
+    with torch.device("meta"):
+        mask = ChannelMask(6, 2, init=init)
+        fixed = ChannelMask.fixed([0, 1, 1], 2)
+    for module, shape in ((mask, (6, 2)), (mask.eval(), (6, 2)), (fixed, (3, 2))):
+        assert module().is_meta and module().shape == shape
+    assert "6 channels" in repr(mask) and fixed.chosen == (0, 1, 1)
+    with pytest.raises(InputError, match="is on the meta device and has no values; fill it first"):
+        mask.chosen  # noqa: B018
+    mask.to_empty(device="cpu")
+    torch.manual_seed(0)
+    mask.reset_parameters()
+    torch.manual_seed(0)
+    assert torch.equal(mask.logits, ChannelMask(6, 2, init=init).logits)
+
+
+def test_a_state_without_values_changes_nothing() -> None:
+    mask = ChannelMask.fixed([0, 1, 1], 2)
+    mask.set_extra_state(torch.empty(3, 2, device="meta"))
+    assert mask.chosen == (0, 1, 1)
+
+
+def test_evaluation_in_inference_mode_leaves_a_mask_that_can_be_trained() -> None:
+    mask, saved = ChannelMask(6, 2), ChannelMask(6, 2, init="normal").state_dict()
+    with torch.inference_mode():
+        mask.eval()()
+        mask.pin([0, 1, 0, 1, 0, 1])
+        mask.release()
+    mask.train().load_state_dict(saved)
+    (mask() * torch.randn(6, 2)).sum().backward()
+    assert mask.logits.grad is not None and mask.logits.grad.ne(0).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_masks_come_in_the_logits_dtype(dtype: torch.dtype) -> None:
     mask = ChannelMask(4, 2).to(dtype)
     assert mask().dtype == mask.eval()().dtype == dtype

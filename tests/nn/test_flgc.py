@@ -90,3 +90,29 @@ def test_nothing_left_to_derive() -> None:
     assert layer.dead == [0, 1]
     with pytest.raises(InputError, match="no group has both inputs and outputs"):
         layer.derive()
+
+
+def test_masks_that_say_nothing_are_not_derived() -> None:
+    with torch.device("meta"):
+        layer = FLGConv2d(4, 4, (3, 1), 2, padding=(1, 0))
+    assert layer(torch.empty(1, 4, 5, 5, device="meta")).shape == (1, 4, 5, 5)
+    with pytest.raises(InputError, match="S: is on the meta device and has no values"):
+        layer.derive()
+    layer = by_hand()
+    torch.nn.init.constant_(layer.T, float("nan"))
+    with pytest.raises(InputError, match=r"T: some are not a number \(NaN\)"):
+        layer.derive()
+
+
+def test_a_layer_from_the_meta_device_is_drawn_as_any_other() -> None:
+    with torch.device("meta"):
+        layer = FLGConv2d(8, 8, 3, 2)
+    layer.to_empty(device="cpu")
+    for one in (layer, FLGConv2d(8, 8, 3, 2)):
+        torch.manual_seed(0)
+        one.reset_parameters()
+        assert one.S.std() > 0.5
+    with torch.device("meta"):  # whatever the surroundings, where the weights are
+        plain = layer.derive()
+    x = torch.randn(1, 8, 5, 5)
+    torch.testing.assert_close(plain(x), layer(x))

@@ -76,3 +76,13 @@ def test_equal_groups_are_one_convolution() -> None:
 def test_wrong_groups(inputs: Any, outputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         GatheredGroupConv2d(inputs, outputs, IN, OUT, 1)
+
+
+def test_weights_of_something_else_are_not_taken() -> None:
+    layer = GatheredGroupConv2d([[0, 1]], [[0, 2]], IN, OUT, (3, 1), bias=False)
+    with pytest.raises(
+        InputError, match=r"weight: expected shape \(6, 5, 3, 1\), got \(6, 5, 1, 1\)"
+    ):
+        layer.inherit(torch.ones(OUT, IN, 1, 1), None)
+    with pytest.raises(InputError, match="bias: the layer has none"):
+        layer.inherit(torch.ones(OUT, IN, 3, 1), torch.ones(OUT))

@@ -180,3 +180,43 @@ def test_gates_learn_the_planted_number_of_groups() -> None:
         optimizer.step()
     assert layer.groups == 2
     assert layer.gates().tolist() == [1.0, 1.0, 0.0]
+
+
+def test_gates_survive_numbers_that_cannot_hold_their_logits() -> None:
+    torch.manual_seed(0)
+    layer = KroneckerConv2d(2**6, 2**6, 1)
+    before, weight = layer.chosen, layer.weight.clone()
+    assert set(before) == {0, 1}
+    layer.half()
+    assert layer.logits.eq(0).all()  # 1e-8 is none of float16's
+    assert layer.chosen == before and layer.gates().tolist() == list(before)
+    x = torch.randn(1, 64, 3, 3)
+    mask = kronecker_mask(layer.factors, torch.tensor(before, dtype=torch.float32))
+    expected = nn.functional.conv2d(x, (weight * mask[:, :, None, None]))
+    torch.testing.assert_close(layer.derive().float()(x), expected, rtol=0.01, atol=0.01)
+
+
+def test_gates_that_say_nothing() -> None:
+    with torch.device("meta"):
+        layer = KroneckerConv2d(8, 8, (3, 1), padding=(1, 0))
+    assert layer(torch.empty(1, 8, 5, 5, device="meta")).shape == (1, 8, 5, 5)
+    assert repr(layer) == "KroneckerConv2d(8, 8, (3, 1), groups=unknown)"
+    with pytest.raises(InputError, match="logits of the gates: is on the meta device"):
+        layer.derive()
+    layer.to_empty(device="cpu")
+    torch.manual_seed(0)
+    layer.reset_parameters()
+    torch.manual_seed(0)
+    assert layer.chosen == KroneckerConv2d(8, 8, (3, 1)).chosen
+    nn.init.constant_(layer.logits, math.nan)
+    with pytest.raises(InputError, match=r"logits of the gates: some are not a number \(NaN\)"):
+        layer.derive()
+    assert "groups=unknown" in repr(layer)
+
+
+def test_layers_derive_where_their_weights_are() -> None:
+    layer = KroneckerConv2d(8, 8, 3)
+    with torch.device("meta"):
+        plain = layer.derive()
+    x = torch.randn(1, 8, 5, 5)
+    torch.testing.assert_close(plain(x), layer(x))

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
+from groupnas.errors import InputError
 from groupnas.nn import (
     ChannelMask,
     LearnableGroupConv2d,
@@ -136,6 +138,19 @@ def test_gradients_reach_weights_and_masks(make: Callable[[], nn.Module], x: Ten
         assert parameter.grad is not None and parameter.grad.ne(0).any(), name
 
 
+def test_masks_of_other_channels_or_groups_are_refused() -> None:
+    one = ChannelMask(1, 1)
+    with pytest.raises(InputError, match="in_mask: expected 8 channels in 1 groups, got 1 in 1"):
+        LearnableGroupConv2d(IN, OUT, 1, 1, in_mask=one)
+    with pytest.raises(InputError, match="out_mask: expected 12 channels in 4 groups, got 12 in 2"):
+        LearnableGroupLinear(IN, OUT, GROUPS, out_mask=ChannelMask(OUT, 2))
+    rows = torch.ones(OUT, 1)
+    with pytest.raises(InputError, match="in_mask: expected 8 channels, got 1"):
+        MaskedConv2d(IN, OUT, 1, groups=1)(torch.ones(1, IN, 2, 2), one(), rows)
+    with pytest.raises(InputError, match="in_mask: expected 8 channels, got 1"):
+        MaskedLinear(IN, OUT, groups=1)(torch.ones(1, IN), one(), rows)
+
+
 # -- initialisation -----------------------------------------------------------------------------
 
 
@@ -213,6 +228,23 @@ def test_they_export(make: Callable[[], nn.Module], x: Tensor) -> None:
     layer = seeded(make)
     exported = torch.export.export(layer, (x,)).module()
     torch.testing.assert_close(exported(x), layer(x))
+
+
+@every_layer
+def test_gradients_of_each_sample(make: Callable[[], nn.Module], x: Tensor) -> None:
+    layer = seeded(make)
+    weights = {name: value.detach() for name, value in layer.named_parameters()}
+
+    def loss(weights: dict[str, Tensor], one: Tensor) -> Tensor:
+        return functional_call(layer, weights, (one[None],)).square().sum()
+
+    each = vmap(grad(loss), in_dims=(None, 0))(weights, x)
+    for index, one in enumerate(x):
+        layer.zero_grad()
+        layer(one[None]).square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            torch.testing.assert_close(each[name][index], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -47,7 +47,7 @@ def gumbel_noise(seed: int) -> Tensor:
         st.lists(st.floats(-30, 30, width=32), min_size=3, max_size=3), min_size=1, max_size=6
     ),
     temperature=st.floats(0.05, 20),
-    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]),
 )
 def test_hard_masks_are_exactly_one_hot(
     name: str, logits: list[list[float]], temperature: float, dtype: torch.dtype
@@ -106,6 +106,38 @@ def test_gumbel_is_what_pytorch_draws(name: str, hard: bool) -> None:
     torch.manual_seed(5)
     torch.testing.assert_close(RELAXATIONS[name](LOGITS, 0.7), theirs.detach())
     torch.testing.assert_close(gradient(name, 0.7, seed=5), logits.grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", RELAXATIONS)
+@pytest.mark.parametrize("temperature", [1e-5, 1.0])
+def test_no_draw_is_anything_but_finite(
+    name: str, dtype: torch.dtype, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the ends of what the exponential distribution may give in any of these."""
+    drawn: list[torch.dtype] = []
+
+    def exponential(noise: torch.Tensor) -> torch.Tensor:
+        drawn.append(noise.dtype)
+        return noise.copy_(torch.tensor([0.0, 1e-45, 6e-8, 104.0]).expand_as(noise))
+
+    monkeypatch.setattr(torch.Tensor, "exponential_", exponential)
+    logits = torch.tensor([[1.0, 0.0, -3.0, 2.0], [0.0, 9.0, 9.0, 0.0]], dtype=dtype)
+    logits.requires_grad_()
+    mask = RELAXATIONS[name](logits, temperature)
+    (mask * torch.arange(4)).sum().backward()
+    assert mask.isfinite().all() and logits.grad is not None and logits.grad.isfinite().all()
+    assert mask.dtype == dtype and mask.sum(dim=1).eq(1).all()
+    assert all(kind in (torch.float32, torch.float64) for kind in drawn)
+
+
+def test_sixteen_bits_draw_what_float32_draws() -> None:
+    logits = torch.randn(50, 4, generator=torch.Generator().manual_seed(1)).half()
+    drawn = []
+    for given_logits in (logits, logits.float()):
+        torch.manual_seed(2)
+        drawn.append(RELAXATIONS["gumbel_hard"](given_logits, 0.5).float())
+    assert torch.equal(*drawn)
 
 
 def test_soft_masks_are_mixtures() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from groupnas.errors import InputError
 from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
 
 X = torch.randn(2, 7, 9, 8, generator=torch.Generator().manual_seed(0)).double()
@@ -129,7 +130,7 @@ def test_only_what_is_needed_is_stored() -> None:
 
 @pytest.mark.parametrize("make", [lambda i, o: UnevenGroupConv2d(i, o, 1), UnevenGroupLinear])
 def test_as_many_inputs_as_outputs(make: Any) -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(InputError, match="3 groups of inputs, 2 of outputs; give as many"):
         make([1, 2, 3], [4, 5])
 
 

@@ -13,6 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.utils.checkpoint import checkpoint
 
 from groupnas.accountant import flops
 from groupnas.errors import InputError
@@ -189,3 +191,75 @@ def test_it_stays_where_the_supernet_is(space: SearchSpace) -> None:
     x = some_input(space).cuda()
     with torch.no_grad():
         torch.testing.assert_close(network(x), net(x), rtol=1e-2, atol=1e-2)
+
+
+# -- in the company of PyTorch ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ties", "pools", "branches"])
+def test_gradients_of_each_sample(name: str, randomised: Fill) -> None:
+    space = load_space(SMALL / f"{name}.yaml")
+    net = randomised(build(space, Grouping.random(space, 2))).double().eval()
+    weights = {name: value.detach() for name, value in net.named_parameters()}
+    buffers, x = dict(net.named_buffers()), some_input(space, batch=3).double()
+
+    def loss(weights: dict[str, Tensor], one: Tensor) -> Tensor:
+        return functional_call(net, (weights, buffers), (one[None],)).square().sum()
+
+    each = vmap(grad(loss), in_dims=(None, 0))(weights, x)
+    for index, one in enumerate(x):
+        net.zero_grad()
+        net(one[None]).square().sum().backward()
+        for name, parameter in net.named_parameters():
+            assert parameter.grad is not None
+            assert difference(each[name][index], parameter.grad) < 1e-9, name
+
+
+def test_it_is_derived_and_built_in_the_default_dtype(
+    default_dtype: torch.dtype, randomised: Fill
+) -> None:
+    space = load_space(SMALL / "ties.yaml")
+    x = some_input(space).to(default_dtype)
+    net = randomised(Supernet(space)).eval()
+    for module in (derive(net), build(space, Grouping.random(space)).eval()):
+        assert module(x).dtype == default_dtype
+    assert difference(derive(net)(x).float(), net(x).float()) < 0.02
+    assert derive(net.float())(x.float()).dtype == torch.float32
+
+
+def test_it_is_derived_where_the_weights_are(space: SearchSpace) -> None:
+    net, grouping = Supernet(space).eval(), Grouping.random(space, 1)
+    net.set_grouping(grouping)
+    x = some_input(space)
+    with torch.device("meta"):  # whatever the surroundings
+        network = derive(net)
+        alone = network.only(space.groups[:1])
+    assert difference(network(x), net(x)) < 1e-5
+    assert not any(p.is_meta for p in alone.parameters())
+    assert all(p.is_meta for p in derive(net.to("meta")).parameters())
+    net.release()
+    with pytest.raises(InputError, match="is on the meta device and has no values; fill it first"):
+        derive(net)
+
+
+def test_masks_that_are_not_numbers_are_not_derived() -> None:
+    net = Supernet(load_space(SMALL / "ties.yaml"))
+    for logits in net.arch_parameters():
+        nn.init.constant_(logits, math.nan)
+    with pytest.raises(InputError, match=r"logits of a mask: some are not a number \(NaN\)"):
+        derive(net)
+
+
+def test_a_derived_network_trains_distributed_and_under_checkpointing(
+    process_group: None, randomised: Fill
+) -> None:
+    space = load_space(SMALL / "ties.yaml")
+    net = randomised(build(space, Grouping.random(space, 2)))
+    parallel, gradients = nn.parallel.DistributedDataParallel(net), []
+    x = some_input(space)
+    for answer in (parallel(x), parallel(x), checkpoint(net, x, use_reentrant=False)):
+        net.zero_grad()
+        answer.square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+    for other in gradients[1:]:
+        assert difference(other, gradients[0]) < 1e-5

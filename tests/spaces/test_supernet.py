@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
@@ -208,6 +209,87 @@ def test_channels_last_computes_the_same(randomised: Fill) -> None:
     expected = net(x)
     net.to(memory_format=torch.channels_last)
     torch.testing.assert_close(net(x.to(memory_format=torch.channels_last)), expected)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_an_average_has_the_same_groups_and_outputs(pinned: bool, randomised: Fill) -> None:
+    space = load_space(SMALL / "plain.yaml")  # four groups: of 3, an average of integers makes 2
+    net = randomised(Supernet(space, init="normal"))
+    if pinned:
+        net.set_grouping(Grouping.random(space, seed=3))
+    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    for _ in range(10):
+        mean.update_parameters(net)
+    x = some_input(space)
+    torch.testing.assert_close(mean.eval()(x), net.eval()(x), rtol=1e-3, atol=1e-4)
+    assert mean.module.grouping() == net.grouping()
+
+
+@pytest.mark.parametrize("after", ["eval", "train"])
+def test_loaded_weights_count_whatever_the_mode_was(space: SearchSpace, after: str) -> None:
+    saved, late = Supernet(space), Supernet(space).eval()
+    for logits in saved.arch_parameters():
+        nn.init.normal_(logits)
+    late.load_state_dict(saved.state_dict())
+    if after == "train":
+        late.train().eval()
+    x = some_input(space)
+    assert torch.equal(late(x), saved.eval()(x))
+    assert late.grouping() == saved.grouping()
+
+
+def test_it_lives_in_the_default_dtype(default_dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    space = load_space(SMALL / "ties.yaml")
+    net = Supernet(space, init="even")
+    x = some_input(space).to(default_dtype)
+    y = net(x)
+    y.square().mean().backward()
+    assert y.dtype == default_dtype
+    assert all(p.grad is not None and p.grad.dtype == default_dtype for p in net.parameters())
+    assert net.eval().float()(x.float()).dtype == torch.float32
+
+
+def test_it_is_made_on_the_meta_device_and_filled_there(space: SearchSpace) -> None:
+    saved = Supernet(space, init="normal").eval()
+    saved.set_grouping(Grouping.random(space, seed=1))
+    x = some_input(space)
+    with torch.device("meta"):
+        nets = [Supernet(space).eval() for _ in range(2)]
+        assert nets[0](x.to("meta")).shape == (2, sum(space.outputs.values()))
+    with pytest.raises(InputError, match="is on the meta device and has no values; fill it first"):
+        nets[0].grouping()
+    nets[0].to_empty(device="cpu").load_state_dict(saved.state_dict())
+    nets[1].load_state_dict(saved.state_dict(), assign=True)
+    for net in nets:
+        assert torch.equal(net(x), saved(x)) and net.grouping() == saved.grouping()
+    saved.release()
+    nets[0].load_state_dict(saved.state_dict())
+    assert torch.equal(nets[0](x), saved(x)) and nets[0].grouping() == saved.grouping()
+
+
+def test_it_trains_distributed_pinned_released_and_in_evaluation_mode(process_group: None) -> None:
+    net = small()
+    parallel = nn.parallel.DistributedDataParallel(net)
+    logits = list(net.arch_parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def steps() -> float:
+        for _ in range(2):
+            optimizer.zero_grad()
+            parallel(some_input(net.space)).square().mean().backward()  # type: ignore[arg-type]
+            optimizer.step()
+        return max(p.grad.abs().max().item() for p in logits if p.grad is not None)
+
+    assert steps() > 0
+    before = [p.clone() for p in logits]
+    net.set_grouping(Grouping.random(net.space, 1))
+    assert steps() == 0
+    assert all(map(torch.equal, logits, before))
+    net.release()
+    assert steps() > 0
+    parallel.eval()
+    assert steps() == 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -51,7 +51,7 @@ def fitted(space: SearchSpace, logits: Logits, budget: Budget) -> KroneckerDesig
 
     Args:
         space: Whose widths the logits were learned at.
-        logits: Of the gates, for every convolution by name; a gate is 1 where it is positive.
+        logits: Of the gates, for every convolution by name; a gate is 1 where its sign is +.
         budget: What the network may cost.
 
     Raises:
@@ -115,7 +115,9 @@ def _narrowed(
 
 def _chosen(space: SearchSpace, logits: Logits, limit: float, cost: Measure) -> Gates:
     """Gates by their logits, within the limit."""
-    gates = {name: [int(logit > 0) for logit in row] for name, row in logits.items()}
+    gates = {
+        name: [int(math.copysign(1, logit) > 0) for logit in row] for name, row in logits.items()
+    }
 
     def affordable() -> bool:
         groups = KroneckerDesign(space, _frozen(gates)).groups()

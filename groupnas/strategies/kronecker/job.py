@@ -129,10 +129,7 @@ class KroneckerSearch(SearchJob):
         return torch.as_tensor(network_cost(self.space, groups, self._measure))
 
     def _gates(self) -> dict[str, tuple[int, ...]]:
-        return {
-            name: tuple(int(logit > 0) for logit in layer.logits.tolist())
-            for name, layer in self.layers.items()
-        }
+        return {name: layer.chosen for name, layer in self.layers.items()}
 
     def grouping(self) -> Grouping:
         """Even groups: the only ones of the space's kind that a Kronecker product can represent.

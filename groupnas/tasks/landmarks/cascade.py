@@ -69,8 +69,8 @@ class Stage:
             for centre, side in zip(*squares, strict=True)
         ]
         stacked = np.stack(pixels).reshape(*sides.shape, *pixels[0].shape)
-        device = next(self.network.parameters()).device
-        crops = standardise(torch.from_numpy(stacked).to(device).float())
+        weight = next(self.network.parameters())
+        crops = standardise(torch.from_numpy(stacked).to(weight.device).float()).to(weight.dtype)
         return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
 
 

@@ -167,7 +167,7 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
     space = SearchSpace.from_file(card.space, card.name, card.variant)
     grouping = Grouping.from_dict(card.grouping)
     space = space.fitted(grouping)
-    module = build(space, grouping)
+    module = build(space, grouping).float()  # as its crops, whatever torch's default dtype is
     prefix = f"{stage}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:

@@ -284,3 +284,15 @@ def test_every_relaxation_runs(make_search: Any) -> None:
         while len(search.history) < search.total_epochs:
             record = search.run_epoch()
         assert math.isfinite(record["mask_loss"]) and math.isfinite(record["train_loss"])
+
+
+@pytest.mark.parametrize("default_dtype", [torch.float64], indirect=True)
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_task_of_float32_is_searched_in_the_default_dtype(
+    make_search: Callable[..., BilevelSearch], default_dtype: torch.dtype, order: int
+) -> None:
+    search = make_search(order=order)
+    search.run_epoch(), search.run_epoch()
+    assert {p.dtype for p in search.net.parameters()} == {default_dtype}
+    assert math.isfinite(search.history[-1]["mask_loss"])
+    assert set(search.outcome()["validation_errors"]) == {"constant", "supernet", "derived"}

@@ -130,6 +130,20 @@ def test_no_space_file_is_needed(
     np.testing.assert_array_equal(cascade.locate(IMAGE, BOXES).points, expected)
 
 
+@pytest.mark.parametrize("default_dtype", [torch.float64], indirect=True)
+def test_it_answers_the_same_under_another_default_dtype(card: Path, default_dtype: Any) -> None:
+    found = load_cascade(card).locate(IMAGE, BOXES).points
+    torch.set_default_dtype(torch.float32)
+    np.testing.assert_allclose(found, load_cascade(card).locate(IMAGE, BOXES).points, atol=1e-4)
+
+
+def test_networks_may_be_of_float64(card: Path) -> None:
+    cascade = load_cascade(card)
+    expected = cascade.locate(IMAGE, BOXES).points
+    cascade.global_stage.network.double(), cascade.local_stage.network.double()
+    np.testing.assert_allclose(cascade.locate(IMAGE, BOXES).points, expected, atol=1e-3)
+
+
 def test_shipped_spaces_are_held_in_full(small: Path) -> None:
     """Branches, ties and published figures survive the way through the card."""
     networks = [
