@@ -140,7 +140,7 @@ def rows(bench: GroupBench, entries: list[Entry], seeds: int) -> Iterator[list[s
             entry.name,
             entry.looks,
             f"{mean:.4f} ({100 * mean / best:.1f} %)",
-            f"{statistics.stdev(regrets):.4f}",
+            "-" if seeds < 2 else f"{statistics.stdev(regrets):.4f}",
             f"{max(regrets):.4f}",
             f"{100 * better:.0f} %",
             f"{seconds:.2f}",

@@ -127,8 +127,10 @@ def accuracy(
         sources = [face.source for face in faces]
         (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
         means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
+        assert less is not None
         interval = (less.mean, less.photos_low, less.photos_high)
-        rows.append([stage, *means, *(f"{value:+.4f}" for value in interval)])
+        told = ("-" if value is None else f"{value:+.4f}" for value in interval)
+        rows.append([stage, *means, *told])
     return rows
 
 

@@ -73,8 +73,9 @@ def main() -> None:
             moved.append(job.history[-1]["moved"])
         seconds = (time.process_time() - start) / arguments.seeds
         better = statistics.mean(regret < even for regret in regrets)
+        deviation = "-" if len(regrets) < 2 else f"{statistics.stdev(regrets):.4f}"
         print(
-            f"| {name} | {statistics.mean(regrets):.4f} | {statistics.stdev(regrets):.4f} "
+            f"| {name} | {statistics.mean(regrets):.4f} | {deviation} "
             f"| {better:.0%} | {statistics.mean(moved):.0%} | {seconds:.1f} |",
             flush=True,
         )

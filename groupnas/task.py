@@ -21,6 +21,11 @@ class Task(Protocol):
     A task offers its *training* samples only; test images are not reachable through it. The
     engine splits the samples by :attr:`sources`, so that no photo stands on both sides.
 
+    A sample need not show every part: a point may lie outside the picture, or nobody marked it.
+    Its error of such a part is NaN, and it counts for the other parts alone; each mean over samples
+    skips what is missing. Which parts a sample shows follows from its target, not from what is
+    predicted. A part that no sample of either side of the split shows is refused.
+
     Attributes:
         name: What the run folder calls the task, e.g. ``"300w"``.
         inputs: Input channels of each group, in the order of the network's input.
@@ -50,16 +55,26 @@ class Task(Protocol):
     def mean_output(self) -> Tensor | None:
         """Outputs that training may start from, ``(outputs,)``, e.g. the targets' mean.
 
-        ``None`` where there is no such thing: training starts from 0.
+        Finite: where samples lack parts, the mean of those that are there. ``None`` where there is
+        no such thing: training starts from 0.
         """
         ...
 
     def loss(self, predicted: Tensor, target: Any) -> Tensor:
-        """Scalar training loss of predictions ``(B, outputs)``; differentiable."""
+        """Scalar training loss of predictions ``(B, outputs)``; differentiable.
+
+        Where samples lack parts it leaves them out, and selects what is known *before* it
+        computes: ``torch.where`` or an index behind it lets NaN into the gradient. It is finite
+        for finite predictions, also where a batch shows nothing of a part, or nothing at all.
+        """
         ...
 
     def errors(self, predicted: Tensor, target: Any) -> Tensor:
-        """Error of every sample and group, ``(B, G)``, in :attr:`error_unit`."""
+        """Error of every sample and group, ``(B, G)``, in :attr:`error_unit`.
+
+        NaN where a sample does not show a group, whatever is predicted; finite elsewhere, for
+        finite predictions. Infinity counts as a network that diverged.
+        """
         ...
 
     def to(self, target: Any, device: torch.device) -> Any:

@@ -313,9 +313,13 @@ def _print(comparison: Comparison) -> None:
     from groupnas.cli.tables import print_table
     from groupnas.comparison.tables import NOTE, sections
 
-    for title, table in sections(comparison):
-        print(f"\n{title}" if title else "")
-        print_table(table, numbers=True)
+    for title, tables, remarks in sections(comparison):
+        print(f"\n{title}")
+        for number, table in enumerate(tables):
+            print(end="\n" if number else "")
+            print_table(table, numbers=True)
+        for remark in remarks:
+            print(remark)
     if comparison.rows:
         print(f"\n{NOTE}")
     if comparison.missing:

@@ -249,6 +249,9 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
     for network, errors in result.get("validation_errors", {}).items():
         values = [errors[key] for key in (*space.groups, "mean")]
         rows.append([f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in values)])
+    counts = result.get("validation_counts", {})
+    if len(set(counts.values())) > 1:  # the errors are of those that show a part
+        rows.append(["samples", *(f"{counts[key]:,}" for key in (*space.groups, "mean"))])
     return rows
 
 

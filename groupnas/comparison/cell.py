@@ -126,12 +126,13 @@ class _Bench:
         trained = self._trained(piece, design, cost)
         remove_leftovers(folder)
         means: dict[str, dict[str, float]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for name in (VALIDATION, *self.work.more):
             path = folder / errors_file(name)
             found = SampleErrors.load(path) if path.is_file() else self._errors(name, trained)
             if not path.is_file():
                 found.save(path)
-            means[name] = found.means()
+            means[name], counts[name] = found.means(), found.counts()
         if design.grouping is not None:
             design.grouping.save(folder / FOUND)
         cell = {
@@ -144,6 +145,7 @@ class _Bench:
             "seconds": seconds(folder),
             "best_epoch": trained.result["best_epoch"],
             "errors": means,
+            "counts": counts,
         }
         folder.write_json(CELL, cell)
         return f"{means[VALIDATION]['mean']:.4g} {self.task.error_unit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,20 +11,24 @@ from typing import Any
 
 from torch import Tensor
 
-from groupnas.comparison.cell import Work
+from groupnas.comparison.cell import SPLIT_SEED, Work
 from groupnas.comparison.plan import Piece, Plan, labelled, what_counts
 from groupnas.comparison.runner import Ended, cores, run_pieces
 from groupnas.comparison.samples import Scorer
+from groupnas.comparison.statistics import LEAST_PHOTOS
 from groupnas.comparison.summary import Comparison, read_comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
+from groupnas.engine.parts import check_parts
 from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
-from groupnas.engine.split import Split
+from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
 from groupnas.spaces.space import SearchSpace
-from groupnas.task import Task
+from groupnas.task import Task, TaskSubset
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,11 @@ def compare(
     recorded = folder.read_config() if resume else None
     if recorded is None:
         folder.check_free()
-    config = _config(space, load(), device, arguments)
+    task = load()
+    config = _config(space, task, device, arguments)
     if recorded is not None:
         plan = _joined(recorded, config, plan, folder)
+    _check_splits(task, plan)
     with folder.locked():
         if recorded is None:
             folder.check_free()
@@ -210,6 +217,31 @@ def _config(
         "device": device,
         "versions": versions(),
     }
+
+
+def _check_splits(task: Task, plan: Plan) -> None:
+    """Refuse a part that one side does not show, of the networks' split or a search's own.
+
+    Else a search or a training would, when others are done. Likewise, that too little is held out
+    for intervals is told before hours are spent.
+    """
+    split = split_by_source(task.sources, plan.validation, SPLIT_SEED)
+    check_parts(task, split, plan.training.batch_size)
+    photos = len(split.sources(task.sources)["validation"])
+    if photos < LEAST_PHOTOS:
+        _log.warning(
+            "%s: %s held out, so that no interval can be given: those take at least %d; hold out "
+            "more (validation)",
+            task.name,
+            "1 photo is" if photos == 1 else f"{photos} photos are",
+            LEAST_PHOTOS,
+        )
+    searched = TaskSubset(task, split.train)
+    shares = {getattr(strategy, "validation", 0.0) for strategy in plan.strategies.values()}
+    for share in filter(None, shares):
+        for seed in plan.seeds:
+            inner = split_by_source(searched.sources, share, seed)
+            check_parts(searched, inner, plan.training.batch_size)
 
 
 def _joined(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.engine.missing import known_counts, known_means, with_mean
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
 
@@ -25,7 +26,8 @@ class SampleErrors:
     """The errors of one network on one set of samples.
 
     Attributes:
-        errors: ``(N, G)`` float64, of every sample and group, in :attr:`unit`.
+        errors: ``(N, G)`` float64, of every sample and group, in :attr:`unit`: NaN where a sample
+            does not show a group, infinite where the network diverged.
         groups: Names of the G groups.
         weights: ``(G,)`` float64, of the groups in a sample's mean: how many outputs each has.
         sources: ``(N,)`` str, the photo of every sample.
@@ -41,19 +43,32 @@ class SampleErrors:
     subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def table(self, subset: str | None = None) -> NDArray[np.float64]:
-        """``(N, G + 1)``: errors of every group, then the mean over groups by their weights."""
-        mean = self.errors @ (self.weights / self.weights.sum())
-        table = np.concatenate([self.errors, mean[:, None]], axis=1)
+        """``(N, G + 1)``: errors of every group, then the mean over groups by their weights.
+
+        As of :func:`groupnas.engine.missing.with_mean`.
+        """
+        table = with_mean(self.errors, self.weights)
         return table if subset is None else table[self.subsets[subset]]
 
     def photos(self, subset: str | None = None) -> NDArray[np.str_]:
         """The photo of every sample of a subset, or of all."""
         return self.sources if subset is None else self.sources[self.subsets[subset]]
 
-    def means(self) -> dict[str, float]:
-        """Mean error of every group, and ``mean`` over all of them."""
-        names = (*self.groups, "mean")
-        return dict(zip(names, self.table().mean(axis=0).tolist(), strict=True))
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of :meth:`table` are of."""
+        return (*self.groups, "mean")
+
+    def means(self, subset: str | None = None) -> dict[str, float]:
+        """Mean error of every group that a sample shows, and ``mean`` over all of them."""
+        means = known_means(self.table(subset)).tolist()
+        counts = self.counts(subset)
+        return {name: mean for name, mean in zip(self.columns, means, strict=True) if counts[name]}
+
+    def counts(self, subset: str | None = None) -> dict[str, int]:
+        """How many samples show every group, and any at all: ``mean``."""
+        counts = known_counts(self.table(subset)).tolist()
+        return dict(zip(self.columns, counts, strict=True))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz``, whole or not at all."""

@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from groupnas.engine.missing import known_means
+
 Array = NDArray[np.float64]
+Interval = tuple[float, float] | tuple[None, None]
 LEVEL = 0.95
 DRAWS = 10_000
+LEAST_PHOTOS = 10  # for an interval; see paired_differences
+_NONE: Interval = (None, None)
 _BLOCK = 500  # draws at a time: weights of so many draws times all photos are in memory
 
 
@@ -21,8 +26,9 @@ class Difference:
     """A mean of paired differences, negative where the first has the lesser error.
 
     Attributes:
-        mean: Over all seeds and samples.
-        low: Lower end of the bootstrap interval over photos and seeds.
+        mean: Over all seeds, and the samples for which the quantity is known.
+        low: Lower end of the bootstrap interval over photos and seeds. This and all other ends are
+            ``None`` where there are fewer than 10 photos.
         high: Upper end.
         photos_low: Lower end of the bootstrap interval over photos alone: what other photos would
             have changed for these very networks.
@@ -30,27 +36,37 @@ class Difference:
         seeds_low: Lower end of Student's interval over seeds alone: what other seeds would have
             changed on these very photos. ``None`` where there is one seed.
         seeds_high: Upper end.
+        samples: Those for which the quantity is known.
+        photos: That these samples are from: the independent sources that intervals rest on.
+        seeds: The other ones. Seeds whose errors are all the same to the last digit count once:
+            nothing was random there.
     """
 
     mean: float
-    low: float
-    high: float
-    photos_low: float
-    photos_high: float
+    low: float | None
+    high: float | None
+    photos_low: float | None
+    photos_high: float | None
     seeds_low: float | None
     seeds_high: float | None
+    samples: int
+    photos: int
+    seeds: int
 
     @property
     def significant(self) -> bool:
         """Whether the intervals over photos and seeds, and over seeds, leave out 0.
 
-        The first alone is not enough: if seeds matter more than photos, it leaves out 0 as soon
-        as 3 seeds agree in sign, which 3 seeds of two equal strategies do every fourth time.
+        Never where one of the three is missing. The first alone is not enough: if seeds matter
+        more than photos, it leaves out 0 as soon as 3 seeds agree in sign, which 3 seeds of two
+        equal strategies do every fourth time.
         """
-        if self.seeds_low is None or self.seeds_high is None:
+        if None in (self.photos_low, self.photos_high):
             return False
-        lows, highs = (self.low, self.seeds_low), (self.high, self.seeds_high)
-        return min(lows) > 0 or max(highs) < 0
+        if self.low is None or self.high is None or self.seeds_low is None:
+            return False
+        assert self.seeds_high is not None
+        return min(self.low, self.seeds_low) > 0 or max(self.high, self.seeds_high) < 0
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as JSON holds them."""
@@ -65,83 +81,126 @@ def paired_differences(
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
-) -> list[Difference]:
+    least_photos: int = LEAST_PHOTOS,
+) -> list[Difference | None]:
     """Mean differences ``mine - other`` of several quantities, with bootstrap intervals.
 
     Both were measured on the same samples with the same seeds, and what they share (a hard photo,
     a lucky order of the data) leaves with the difference. Each draw takes as many photos as there
     are, with replacement and with all of a photo's samples together, and as many seeds; the
     interval is that between the percentiles of the draws' means (Efron and Tibshirani 1993,
-    chapter 13; of two levels: Davison and Hinkley 1997, section 3.8).
+    chapter 13; of two levels: Davison and Hinkley 1997, section 3.8). A mean is the sum over the
+    drawn samples by their number. Where samples lack a quantity, each has a number of its own, and
+    draws without any such sample are left out.
+
+    With few photos the interval is too short: the variance over P photos comes out short by
+    (P - 1) / P, and the percentiles are a normal's, not Student's. Of 20,000 intervals of level
+    95 % of P normal (log-normal) differences, these many held the mean: 50 % (43 %) for P = 2, 75 %
+    (64 %) for 3, 84 % (72 %) for 5, 88 % (78 %) for 8, 90 % (80 %) for 10, 92 % (84 %) for 15, 93 %
+    (86 %) for 20, 94 % (90 %) for 50; of one photo none has any width. Below 10 photos more than
+    one in ten misses even where all is normal: no interval is given there, of seeds neither, since
+    on so few photos it would be taken for more than it says.
 
     With few seeds that level is coarse: 3 seeds have 10 distinct draws, and the variance over S
     seeds comes out short by (S - 1) / S. Student's interval of the seeds' means stands beside it,
     which is right for any number of seeds, 2 and more, if their differences are about normal.
+    Seeds that are copies of each other, in both errors to the last digit, count as one.
     Intervals of several strategies are not corrected for their number.
 
     Args:
-        mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities.
+        mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities. NaN where a sample lacks a
+            quantity: the same ones with every seed, and in ``other``.
         other: The same of what it is compared with.
         sources: The photo of every sample.
         draws: How many draws.
         seed: Of the draws.
         level: Of the intervals, in (0, 1).
+        least_photos: For an interval.
 
     Returns:
-        One for each of the K quantities.
+        One for each of the K quantities; ``None`` for one that no sample has.
 
     Raises:
-        ValueError: the shapes do not belong together, or a number is not finite.
+        ValueError: the shapes do not belong together, an error is infinite, or not the same ones
+            are missing everywhere.
     """
     if mine.shape != other.shape or mine.ndim != 3 or mine.shape[1] != len(sources):
         raise ValueError(
             f"expected twice (S, {len(sources)}, K), got {mine.shape} and {other.shape}"
         )
-    difference = np.asarray(mine - other, dtype=np.float64)
-    if not difference.size or not np.isfinite(difference).all():
+    if not mine.size or np.isinf(mine).any() or np.isinf(other).any():
         raise ValueError("expected finite errors of at least one seed and sample")
-    sums, counts = _by_photo(difference, sources)
-    drawn = np.concatenate(list(_draws(sums, counts, draws, np.random.default_rng(seed))), axis=1)
-    tail = 50 * (1 - level)
-    ends = np.percentile(drawn, [tail, 100 - tail], axis=1)  # (2, photos or both, K)
-    means = difference.mean(axis=(0, 1))
-    half = _half_width(difference.mean(axis=1), level)
-    return [
-        Difference(
-            mean=float(mean),
-            low=float(ends[0, 1, k]),
-            high=float(ends[1, 1, k]),
-            photos_low=float(ends[0, 0, k]),
-            photos_high=float(ends[1, 0, k]),
-            seeds_low=None if half is None else float(mean - half[k]),
-            seeds_high=None if half is None else float(mean + half[k]),
+    known = ~np.isnan(mine[0])
+    if (np.isnan(mine) == known).any() or (np.isnan(other) == known).any():
+        raise ValueError("expected finite errors but where the sample lacks a quantity, everywhere")
+    alike = [one.tobytes() + another.tobytes() for one, another in zip(mine, other, strict=True)]
+    apart = [alike.index(told) for told in dict.fromkeys(alike)]
+    mine, other = mine[apart], other[apart]
+    difference = np.asarray(mine - other, dtype=np.float64)
+    sums, counts = _by_photo(difference, known, sources)
+    drawn = np.concatenate(_draws(sums, counts, draws, np.random.default_rng(seed)), axis=1)
+    of_seeds = np.stack([known_means(table) for table in difference])
+    samples, photos = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    found: list[Difference | None] = []
+    for k in range(len(samples)):
+        if not samples[k]:
+            found.append(None)
+            continue
+        over_both, over_photos, over_seeds = _NONE, _NONE, _NONE
+        if photos[k] >= least_photos:
+            over_photos, over_both = (_ends(draws[:, k], level) for draws in drawn)
+            over_seeds = _student(of_seeds[:, k], level)
+        found.append(
+            Difference(
+                mean=float(of_seeds[:, k].mean()),
+                low=over_both[0],
+                high=over_both[1],
+                photos_low=over_photos[0],
+                photos_high=over_photos[1],
+                seeds_low=over_seeds[0],
+                seeds_high=over_seeds[1],
+                samples=int(samples[k]),
+                photos=int(photos[k]),
+                seeds=len(mine),
+            )
         )
-        for k, mean in enumerate(means)
-    ]
+    return found
 
 
-def _half_width(of_seeds: Array, level: float) -> Array | None:
-    """Half of Student's interval of each column's mean ``(K,)``, of ``(S, K)``; of one, none."""
+def _ends(draws: Array, level: float) -> Interval:
+    """Between these percentiles lies a share of the draws; NaN are no draws."""
+    tail = 50 * (1 - level)
+    low, high = np.percentile(draws[~np.isnan(draws)], [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _student(of_seeds: Array, level: float) -> Interval:
+    """Student's interval of the mean of ``(S,)`` numbers; of one, none."""
     count = len(of_seeds)
     if count < 2:
-        return None
+        return _NONE
     quantile = float(stdtrit(count - 1, (1 + level) / 2))
-    return np.asarray(quantile * of_seeds.std(axis=0, ddof=1) / np.sqrt(count))
+    mean, half = of_seeds.mean(), quantile * of_seeds.std(ddof=1) / np.sqrt(count)
+    return float(mean - half), float(mean + half)
 
 
-def _by_photo(difference: Array, sources: Sequence[str]) -> tuple[Array, Array]:
-    """Sums ``(S, P, K)`` over the samples of each photo, and how many samples ``(P,)`` it has."""
+def _by_photo(
+    difference: Array, known: NDArray[np.bool_], sources: Sequence[str]
+) -> tuple[Array, Array]:
+    """Sums ``(S, P, K)`` over the samples of each photo, and how many ``(P, K)`` those are."""
     _, photo = np.unique(np.asarray(sources), return_inverse=True)
-    counts = np.bincount(photo).astype(np.float64)
     order = np.argsort(photo, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.intp)
-    return np.add.reduceat(difference[:, order], starts, axis=1), counts
+    starts = np.flatnonzero(np.diff(photo[order], prepend=-1))
+    values = np.where(known, difference, 0.0)[:, order]
+    sums = np.add.reduceat(values, starts, axis=1)
+    return sums, np.add.reduceat(known[order].astype(np.float64), starts, axis=0)
 
 
-def _draws(
-    sums: Array, counts: Array, draws: int, rng: np.random.Generator
-) -> list[NDArray[np.float64]]:
-    """Means of the draws, in blocks ``(2, draws, K)``: over photos alone, over photos and seeds."""
+def _draws(sums: Array, counts: Array, draws: int, rng: np.random.Generator) -> list[Array]:
+    """Means of the draws, in blocks ``(2, draws, K)``: over photos alone, over photos and seeds.
+
+    NaN where a draw has no sample with a quantity.
+    """
     seeds, photos, quantities = sums.shape
     flat = sums.transpose(1, 0, 2).reshape(photos, seeds * quantities)
     blocks = []
@@ -151,7 +210,8 @@ def _draws(
         counted = np.bincount(chosen.ravel(), minlength=size * photos)
         weights = counted.reshape(size, photos).astype(np.float64)
         samples = weights @ counts
-        means = (weights @ flat).reshape(size, seeds, quantities) / samples[:, None, None]
+        samples[samples == 0] = np.nan
+        means = (weights @ flat).reshape(size, seeds, quantities) / samples[:, None]
         picked = rng.integers(seeds, size=(size, seeds))
         both = np.take_along_axis(means, picked[:, :, None], axis=1)
         blocks.append(np.stack([means.mean(axis=1), both.mean(axis=1)]))
@@ -159,6 +219,7 @@ def _draws(
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean of at least one value, and standard deviation (n - 1) of at least two."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return float(np.mean(values)), deviation
+    """Mean of at least one value, and standard deviation (n - 1) of at least two finite ones."""
+    mean = float(np.mean(values))
+    known = len(values) > 1 and np.isfinite(mean)
+    return mean, float(np.std(values, ddof=1)) if known else None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_json, seconds
 from groupnas.comparison.records import steps as count_steps
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference, paired_differences, spread
+from groupnas.engine.missing import known_counts, known_means
 from groupnas.engine.run_folder import CONFIG, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -41,20 +44,28 @@ class Row:
         budget: Relative to even groups.
         samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
         count: Samples in it.
+        photos: That those are from.
+        counts: Samples that show each group, and any at all, which is called ``mean``.
         seeds: That are finished.
+        diverged: Those of them whose network has errors that are not finite: its mean is infinite,
+            and there are no differences to it.
         cost: Of the network, in the comparison's measure; mean over seeds.
         unit: Of the errors.
-        errors: Mean and standard deviation over seeds, of every group and of ``mean``.
+        errors: Mean and standard deviation over seeds, of every group that a sample shows and of
+            ``mean``.
         differences: To the baseline with the same budget, over the seeds that both have; none for
-            the baseline itself, or where there is none.
-        relative: Those differences in units of the baseline's error.
+            the baseline itself, where there is none, or where one of both diverged.
+        relative: Those differences in units of the baseline's error, where that is not 0.
     """
 
     strategy: str
     budget: float
     samples: str
     count: int
+    photos: int
+    counts: Mapping[str, int]
     seeds: tuple[int, ...]
+    diverged: tuple[int, ...]
     cost: float
     unit: str
     errors: Mapping[str, Spread]
@@ -62,12 +73,14 @@ class Row:
     relative: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON holds it."""
+        """The row as JSON holds it, which knows no infinity: ``None``."""
         return {
             **{key: value for key, value in vars(self).items() if key != "differences"},
+            "counts": dict(self.counts),
             "seeds": list(self.seeds),
+            "diverged": list(self.diverged),
             "errors": {
-                name: {"mean": mean, "deviation": deviation}
+                name: {"mean": mean if math.isfinite(mean) else None, "deviation": deviation}
                 for name, (mean, deviation) in self.errors.items()
             },
             "differences": {name: d.to_dict() for name, d in self.differences.items()},
@@ -148,9 +161,18 @@ class Comparison:
             "baseline": self.baseline,
             "rows": [row.to_dict() for row in self.rows],
             "searches": [vars(cost) for cost in self.searches],
-            "networks": [dict(cell.told) for cell in self.cells],
+            "networks": [_finite(dict(cell.told)) for cell in self.cells],
             "missing": [str(piece) for piece in self.missing],
         }
+
+
+def _finite(value: Any) -> Any:
+    """The value as JSON can hold it: ``None`` for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_comparison(
@@ -237,7 +259,7 @@ def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int)
             having = [cell for cell in here if name in cell.errors]
             for subset in (None, *having[0].errors[name].subsets):
                 tables = _Tables(having, name, subset)
-                if not len(tables.photos):
+                if not tables.columns:  # no sample, or none that shows anything
                     continue
                 for strategy in dict.fromkeys(cell.piece.strategy for cell in having):
                     yield tables.row(strategy, measure, baseline, draws)
@@ -260,8 +282,15 @@ class _Tables:
         self.cells = {(cell.piece.strategy, cell.piece.seed): cell for cell in cells}
         self.name = name if subset is None else f"{name}/{subset}"
         self.photos = self.first.photos(subset)
-        self.tables = {key: cell.errors[name].table(subset) for key, cell in self.cells.items()}
-        self.columns = (*self.first.groups, "mean")
+        # A sample shows what any network has an error of: one that has none there diverged.
+        shown = np.any([~np.isnan(cell.errors[name].errors) for cell in cells], axis=0)
+        rows = slice(None) if subset is None else self.first.subsets[subset]
+        self.tables = {
+            key: _told(cell.errors[name], shown).table()[rows] for key, cell in self.cells.items()
+        }
+        counts = known_counts(next(iter(self.tables.values()))).tolist()
+        self.counts = dict(zip(self.first.columns, counts, strict=True))
+        self.columns = [name for name, count in self.counts.items() if count]
 
     def seeds(self, strategy: str) -> list[int]:
         return [seed for label, seed in self.cells if label == strategy]
@@ -269,17 +298,13 @@ class _Tables:
     def row(self, strategy: str, measure: str, baseline: str | None, draws: int) -> Row:
         seeds = self.seeds(strategy)
         cells = [self.cells[strategy, seed] for seed in seeds]
-        means = np.stack([self.tables[strategy, seed].mean(axis=0) for seed in seeds])
+        means = np.stack([known_means(self.tables[strategy, seed]) for seed in seeds])
+        diverged = tuple(seed for seed in seeds if np.isinf(self.tables[strategy, seed]).any())
         differences: dict[str, Difference] = {}
         relative: dict[str, float] = {}
         shared = [s for s in seeds if baseline is not None and (baseline, s) in self.cells]
         if shared and strategy != baseline:
-            mine = np.stack([self.tables[strategy, seed] for seed in shared])
-            other = np.stack([self.tables[str(baseline), seed] for seed in shared])
-            found = paired_differences(mine, other, self.photos.tolist(), draws=draws)
-            differences = dict(zip(self.columns, found, strict=True))
-            base = dict(zip(self.columns, other.mean(axis=(0, 1)).tolist(), strict=True))
-            relative = {name: d.mean / base[name] for name, d in differences.items()}
+            differences, relative = self._differences(strategy, str(baseline), shared, draws)
         costs = [sum(cell.told["costs"][measure].values()) for cell in cells]
         budget = cells[0].piece.budget
         assert budget is not None
@@ -288,13 +313,41 @@ class _Tables:
             budget=budget,
             samples=self.name,
             count=len(self.photos),
+            photos=len(set(self.photos.tolist())),
+            counts=self.counts,
             seeds=tuple(seeds),
+            diverged=diverged,
             cost=float(np.mean(costs)),
             unit=self.first.unit,
-            errors={name: spread(means[:, k].tolist()) for k, name in enumerate(self.columns)},
+            errors={
+                name: spread(means[:, k].tolist())
+                for k, name in enumerate(self.first.columns)
+                if name in self.columns
+            },
             differences=differences,
             relative=relative,
         )
+
+    def _differences(
+        self, strategy: str, baseline: str, seeds: Sequence[int], draws: int
+    ) -> tuple[dict[str, Difference], dict[str, float]]:
+        """Differences and relative ones; none where a network diverged, as no mean holds that."""
+        mine = np.stack([self.tables[strategy, seed] for seed in seeds])
+        other = np.stack([self.tables[baseline, seed] for seed in seeds])
+        if np.isinf(mine).any() or np.isinf(other).any():
+            return {}, {}
+        found = paired_differences(mine, other, self.photos.tolist(), draws=draws)
+        named = zip(self.first.columns, found, strict=True)
+        differences = {name: of for name, of in named if of is not None}
+        means = np.mean([known_means(table) for table in other], axis=0).tolist()
+        base = dict(zip(self.first.columns, means, strict=True))
+        return differences, {n: of.mean / base[n] for n, of in differences.items() if base[n]}
+
+
+def _told(found: SampleErrors, shown: NDArray[np.bool_]) -> SampleErrors:
+    """Errors that are infinite where a sample shows a part and they are not finite."""
+    errors = np.where(np.isfinite(found.errors), found.errors, np.where(shown, np.inf, np.nan))
+    return replace(found, errors=errors)
 
 
 def _search_costs(
@@ -323,5 +376,5 @@ def _search_costs(
             seconds=took,
             steps=steps,
             trainings=took / training if training else 0.0,
-            training_steps=steps / training_steps,
+            training_steps=steps / training_steps if training_steps else 0.0,
         )

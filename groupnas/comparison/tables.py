@@ -4,39 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from groupnas.comparison.statistics import Difference
+from groupnas.comparison.statistics import LEAST_PHOTOS, Difference
 from groupnas.comparison.summary import Comparison, Row, Spread
 from groupnas.errors import InputError
 
 Table = list[list[str]]  # a header, then rows
 NOTE = (
     "Mean ± standard deviation over seeds. Paired differences with 95 % intervals: bootstrap over "
-    "photos and seeds, bootstrap over photos, Student's over seeds. *: the first and the last "
-    "leave out 0."
+    "photos and seeds, bootstrap over photos, Student's over seeds; of so many photos x seeds. *: "
+    "the first and the last leave out 0. -: too few to tell."
 )
 _MEGA = 1e6
 
 
-def sections(comparison: Comparison) -> Iterator[tuple[str, Table]]:
-    """Title and table of all that a comparison says, for people; :data:`NOTE` belongs to it."""
-    keys = dict.fromkeys((row.samples, row.budget) for row in comparison.rows)
-    for samples, budget in keys:
-        row = next(r for r in comparison.rows if (r.samples, r.budget) == (samples, budget))
-        title = f"{samples}: {row.count:,} samples, {row.unit}, cost {budget:g}"
-        yield title, errors_table(comparison, samples, budget)
+def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[str]]]:
+    """Title, tables and remarks of all that a comparison says; :data:`NOTE` belongs to it."""
+    found: dict[tuple[str, float], list[Row]] = {}
+    for row in comparison.rows:
+        found.setdefault((row.samples, row.budget), []).append(row)
+    for (samples, budget), rows in found.items():
+        title = f"{samples}: {counted(rows[0])}, {rows[0].unit}, cost {budget:g}"
         parts = parts_table(comparison, samples, budget)
-        if parts:
-            yield "", parts
+        tables = [errors_table(comparison, samples, budget), *([parts] if parts else [])]
+        yield title, tables, remarks(rows)
     if comparison.searches:
         title = "What searches cost; a training is one plain training of the baseline"
-        yield title, search_table(comparison)
+        yield title, [search_table(comparison)], []
+
+
+def counted(row: Row) -> str:
+    """Of how many samples a row is, and of how many independent photos those are."""
+    return f"{several(row.count, 'sample')} of {several(row.photos, 'photo')}"
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What has to be said of one set's rows at a budget: few photos, missing parts, divergence."""
+    found, first = [], rows[0]
+    if first.photos < LEAST_PHOTOS:
+        found.append(
+            f"{first.samples}: samples of {several(first.photos, 'photo')} only: no intervals and "
+            f"no *, which take at least {LEAST_PHOTOS}"
+        )
+    else:
+        few = {
+            name: of.photos
+            for row in rows
+            for name, of in row.differences.items()
+            if of.photos < LEAST_PHOTOS
+        }
+        if few:
+            told = ", ".join(f"{name} of {several(count, 'photo')}" for name, count in few.items())
+            found.append(
+                f"{first.samples}: {told} only: no intervals there, which take at least "
+                f"{LEAST_PHOTOS}"
+            )
+    if any(count < first.count for count in first.counts.values()):
+        told = ", ".join(f"{name} {count:,}" for name, count in first.counts.items())
+        found.append(
+            f"{first.samples}: not every sample shows every part; means are over those that do: "
+            f"n = {told}"
+        )
+    found += [
+        f"{row.samples}: {row.strategy} diverged (seeds: {', '.join(map(str, row.diverged))}): "
+        "errors are not finite, so that no differences are told; lower weights.lr"
+        for row in rows
+        if row.diverged
+    ]
+    return found
+
+
+def several(count: int, what: str) -> str:
+    """A number of things, in words."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     """Cost and errors of every strategy, mean and deviation over seeds, and its differences.
 
     A difference is to the baseline's mean error, with its 95 % intervals: over photos and seeds,
-    over photos alone, over seeds alone. ``*`` marks what is significant; see
+    over photos alone, over seeds alone; then of how many photos and seeds they are. ``*`` marks
+    what is significant, ``-`` an interval that there is not; see
     :class:`groupnas.comparison.statistics.Difference`.
 
     Raises:
@@ -49,7 +96,7 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     names = [name for name in found[0].errors if name != "mean"]
     unit = "M" if comparison.measure == "mac" else comparison.measure
     against = f"to {comparison.baseline or 'none'}"
-    intervals = ["95 %", "photos", "seeds"]
+    intervals = ["95 %", "photos", "seeds", "photos x seeds"]
     head = ["strategy", "seeds", f"cost {unit}", *names, "mean", against, *intervals]
     return [head, *([*_cells(row, comparison.measure, names)] for row in found)]
 
@@ -62,31 +109,44 @@ def _cells(row: Row, measure: str, names: Sequence[str]) -> list[str]:
 
 def _difference(row: Row) -> list[str]:
     if "mean" not in row.differences:
-        return ["", "", "", ""]
+        return [""] * 5
     of = row.differences["mean"]
-    mark = "*" if of.significant else ""
+    relative = f" ({row.relative['mean']:+.1%})" if "mean" in row.relative else ""
     return [
-        f"{of.mean:+.3f} ({row.relative['mean']:+.1%}){mark}",
-        f"{of.low:+.3f} .. {of.high:+.3f}",
-        f"{of.photos_low:+.3f} .. {of.photos_high:+.3f}",
-        "-" if of.seeds_low is None else f"{of.seeds_low:+.3f} .. {of.seeds_high:+.3f}",
+        f"{of.mean:+.3f}{relative}{'*' if of.significant else ''}",
+        *(
+            "-" if low is None or high is None else f"{low:+.3f} .. {high:+.3f}"
+            for low, high in (
+                (of.low, of.high),
+                (of.photos_low, of.photos_high),
+                (of.seeds_low, of.seeds_high),
+            )
+        ),
+        f"{of.photos:,} x {of.seeds}",
     ]
 
 
 def parts_table(comparison: Comparison, samples: str, budget: float) -> Table:
-    """The differences of every group's error to the baseline, with 95 % intervals."""
+    """The differences of every group's error to the baseline, with 95 % intervals.
+
+    Where not all are of the same photos, a last line says of how many each is.
+    """
     found = [comparison.row(label, budget, samples) for label in comparison.strategies]
     rows = [row for row in found if row is not None and row.differences]
     if not rows:
         return []
     names = list(rows[0].differences)
+    photos = [rows[0].differences[name].photos for name in names]
     return [
         [f"to {comparison.baseline}", *names],
         *([row.strategy, *(_interval(row.differences[name]) for name in names)] for row in rows),
+        *([["photos", *map(str, photos)]] if len(set(photos)) > 1 else []),
     ]
 
 
 def _interval(of: Difference) -> str:
+    if of.low is None or of.high is None:
+        return f"{of.mean:+.3f} -"
     mark = "*" if of.significant else ""
     return f"{of.mean:+.3f} [{of.low:+.3f}, {of.high:+.3f}]{mark}"
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from groupnas.engine.job import Job
+from groupnas.engine.missing import known_means, with_mean
+from groupnas.engine.parts import part_errors
 
 
 @torch.no_grad()
@@ -33,21 +36,25 @@ def recalibrate(job: Job, network: nn.Module, generator: torch.Generator | None 
 
 @torch.no_grad()
 def validation_errors(job: Job, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Mean error of every group and over all groups' outputs, on the validation side, unaugmented.
+    """Mean error of every group, and ``mean`` over all, on the validation side, unaugmented.
 
-    The mean weighs every group by its outputs, as the error over all points does.
+    A group's mean is over the samples that show it, NaN if none does. ``mean`` is that of the
+    samples' own means, which weigh the groups that a sample shows by their outputs, as the error
+    over all points does. A network that is no longer finite has infinite errors.
     """
-    per_group = sample_errors(job, network).mean(dim=0)
-    weights = torch.tensor(list(job.task.outputs.values()), dtype=torch.float64)
-    mean = (per_group * weights).sum() / weights.sum()
-    return {**dict(zip(job.task.outputs, per_group.tolist(), strict=True)), "mean": mean.item()}
+    weights = np.array(list(job.task.outputs.values()), dtype=np.float64)
+    means = known_means(with_mean(sample_errors(job, network).numpy(), weights))
+    return dict(zip((*job.task.outputs, "mean"), means.tolist(), strict=True))
 
 
 @torch.no_grad()
 def sample_errors(job: Job, network: Callable[[Tensor], Tensor]) -> Tensor:
-    """Error of every validation sample and group, unaugmented: ``(N, G)`` float64 on the CPU."""
+    """Error of every validation sample and group, unaugmented: ``(N, G)`` float64 on the CPU.
+
+    As of :func:`groupnas.engine.parts.part_errors`: NaN where a sample does not show a group.
+    """
     rows = []
     for indices in job.split.validation.split(job.batch_size):
         x, target = job.load(indices)
-        rows.append(job.task.errors(network(x), target))
+        rows.append(part_errors(job.task, network(x), target))
     return torch.cat(rows).double().cpu()

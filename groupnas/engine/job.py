@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -196,32 +195,41 @@ def checked_device(device: str) -> torch.device:
         raise InputError(f"device {device!r} cannot be used here: {reason}") from error
 
 
-def check_finite(loss: Tensor, side: str) -> Tensor:
-    """The loss itself; an :class:`InputError` where it is no number any more."""
-    if not math.isfinite(loss.item()):
-        raise InputError(f"the {side} loss is {loss.item()}: the run diverged; lower weights.lr")
-    return loss
-
-
 class Means:
     """Running means of what the steps of an epoch report; tensors are read once, at the end."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """One more value, of the same shape as the name's others."""
-        value = value.detach().double()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._add(name, value.detach().double(), torch.ones(()))
+
+    def add_rows(self, name: str, rows: Tensor) -> None:
+        """More vectors ``(B, K)``, whose entries count where they are not NaN."""
+        rows = rows.detach().double()
+        known = ~rows.isnan()
+        self._add(name, torch.where(known, rows, 0.0).sum(dim=0), known.sum(dim=0).double())
+
+    def _add(self, name: str, total: Tensor, count: Tensor) -> None:
+        if name in self._sums:
+            total, count = self._sums[name] + total, self._counts[name] + count
+        self._sums[name], self._counts[name] = total, count
 
     def mean(self, name: str) -> float | None:
         """The mean of a name's scalars; ``None`` if there were none."""
         return (self._sums[name] / self._counts[name]).item() if name in self._sums else None
 
-    def table(self, name: str, keys: Sequence[str]) -> dict[str, float] | None:
-        """The mean of a name's vectors, entry by entry; ``None`` if there were none."""
+    def table(self, name: str, keys: Sequence[str]) -> dict[str, float | None] | None:
+        """The mean of a name's vectors, entry by entry, ``None`` where an entry never counted.
+
+        ``None`` if there were no vectors.
+        """
         if name not in self._sums:
             return None
-        return dict(zip(keys, (self._sums[name] / self._counts[name]).tolist(), strict=True))
+        sums, counts = torch.broadcast_tensors(self._sums[name], self._counts[name])
+        return {
+            key: total / count if count else None
+            for key, total, count in zip(keys, sums.tolist(), counts.tolist(), strict=True)
+        }

@@ -22,6 +22,7 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.observer import Observer
+from groupnas.engine.parts import check_parts
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
@@ -41,7 +42,8 @@ class Run:
         grouping: What was found, within the strategy's budget if that has one.
         initial: What it started from.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: Costs before and after, and what else the strategy says, as in ``result.json``.
+        result: Costs before and after, how many validation samples show each part, and what else
+            the strategy says, as in ``result.json``.
     """
 
     folder: RunFolder
@@ -95,7 +97,7 @@ def search(
     Raises:
         InputError: wrong arguments or files; a folder that is in use, holds another run, or
             cannot be written; a resumed run whose space, data or settings are not the same; a
-            loss that is no longer finite.
+            part that no sample of one side shows; a loss that is no longer finite.
     """
     if len(space.groups) == 1:
         raise InputError(
@@ -112,6 +114,7 @@ def search(
     with torch.random.fork_rng():
         job = settings.start(space, task, seed=seed, device=str(checked_device(device)))
         job.design()  # a budget that cannot be met is refused here
+        counts = check_parts(task, job.split, job.batch_size) if job.total_epochs else {}
         config = _config(job, seed, device, arguments)
         if recorded is not None:
             check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
@@ -123,7 +126,7 @@ def search(
                 _start(folder, job, config)
             else:
                 go_on(folder, job)
-            return _run(folder, job, observers)
+            return _run(folder, job, observers, counts)
 
 
 def _settings(
@@ -154,12 +157,14 @@ def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
     folder.write_config(config)
 
 
-def _run(folder: RunFolder, job: SearchJob, observers: Sequence[Observer]) -> Run:
+def _run(
+    folder: RunFolder, job: SearchJob, observers: Sequence[Observer], counts: dict[str, int]
+) -> Run:
     result = run_job(
         folder,
         job,
         observers,
-        conclude=lambda: _result(job),
+        conclude=lambda: _result(job, counts),
         write_outcome=lambda: _found(job).save(folder / FOUND),
     )
     return Run(
@@ -176,7 +181,7 @@ def _found(job: SearchJob) -> Grouping:
     return job.design().grouping or job.grouping()
 
 
-def _result(job: SearchJob) -> dict[str, Any]:
+def _result(job: SearchJob, counts: dict[str, int]) -> dict[str, Any]:
     found = _found(job)
     same_widths = job.space.fitted(found) is job.space
     return {
@@ -187,6 +192,7 @@ def _result(job: SearchJob) -> dict[str, Any]:
         "macs_before": grouping_costs(job.space, job.initial),
         "macs_after": job.design().costs(),
         "error_unit": job.task.error_unit,
+        **({"validation_counts": counts} if counts else {}),
         **job.outcome(),
     }
 

@@ -19,7 +19,6 @@ from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.job import (
     Means,
     Record,
-    check_finite,
     check_same,
     checked_device,
     describe_task,
@@ -29,6 +28,7 @@ from groupnas.engine.job import (
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import Precision, forward
 from groupnas.engine.run_folder import SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
@@ -160,14 +160,13 @@ class Trainer:
         x, target = self.load(next(self.stream), self._rng)
         self.data_seconds += time.perf_counter() - start
         predicted = forward(self.network, x, self.settings.precision)
-        loss = check_finite(self.task.loss(predicted, target), "training")
+        loss = finite_loss(self.task, predicted, target, "training")
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         self.averaged.update_parameters(self.network)
         means.add("loss", loss)
-        with torch.no_grad():
-            means.add("error", self.task.errors(predicted, target).mean(dim=0))
+        means.add_rows("error", part_errors(self.task, predicted, target))
 
     def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
         """A batch of the task on the training's device; arguments as of :meth:`Task.batch`."""
@@ -225,7 +224,8 @@ class Trained:
         folder: Its files.
         network: The best network by validation, in evaluation mode.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: The best epoch and its validation errors, as in ``result.json``.
+        result: The best epoch, its validation errors and how many samples showed each part, as in
+            ``result.json``.
     """
 
     folder: RunFolder
@@ -269,7 +269,8 @@ def train(
 
     Raises:
         InputError: a folder that is in use, holds another run, or cannot be written; a resumed
-            run whose data or settings are not the same; a loss that is no longer finite.
+            run whose data or settings are not the same; a part that no sample of one side shows;
+            a loss that is no longer finite.
     """
     folder = RunFolder(out)
     recorded = folder.read_config() if resume else None
@@ -288,6 +289,9 @@ def train(
     if recorded is not None:
         check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
         _check_split(folder, split, task)
+    if not len(split.validation):
+        raise InputError("split: no sample validates, and those choose the epoch that is kept")
+    counts = check_parts(task, split, job.batch_size)
     with folder.locked():
         if recorded is None:
             folder.check_free()  # another process may have been faster
@@ -297,17 +301,18 @@ def train(
             folder.write_config(config)
         else:
             go_on(folder, job)
-        result = run_job(folder, job, observers, conclude=lambda: _result(job))
+        result = run_job(folder, job, observers, conclude=lambda: _result(job, counts))
     network.load_state_dict(job.best)
     return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
 
 
-def _result(job: Trainer) -> dict[str, Any]:
+def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
     return {
         "epochs": len(job.history),
         "best_epoch": job.best_epoch,
         "error_unit": job.task.error_unit,
         "validation_errors": job.history[job.best_epoch - 1]["validation"],
+        "validation_counts": counts,
     }
 
 

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from groupnas.comparison.statistics import LEAST_PHOTOS
+from groupnas.comparison.tables import counted
 from groupnas.errors import InputError
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.figure import check_suffix, save, styled
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from groupnas.comparison import Comparison
     from groupnas.comparison.summary import Row
 
-_PANEL, _LINE, _FRAME = 240.0, 17.0, 62.0  # points: width of a panel, height of a line, the rest
+_PANEL, _LINE, _FRAME = 240.0, 17.0, 74.0  # points: width of a panel, height of a line, the rest
 _MARGINS = 190.0  # of each panel: labels on one side, a legend on the other
 _THIN, _THICK = 0.9, 2.8
 _TICK: dict[str, Any] = {"marker": "|", "ms": 4, "mew": 1.4}
@@ -72,8 +74,12 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
     places = [number + budgets.index(row.budget) for number, row in enumerate(rows)]
     for place, row in zip(places, rows, strict=True):
         mean = row.differences["mean"]
-        axes.plot([mean.low, mean.high], [place, place], color=INK, lw=_THIN)
-        axes.plot([mean.photos_low, mean.photos_high], [place, place], color=INK, lw=_THICK)
+        for low, high, width in (
+            (mean.low, mean.high, _THIN),
+            (mean.photos_low, mean.photos_high, _THICK),
+        ):
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=INK, lw=width)
         fill = INK if mean.significant else PAPER
         axes.plot(mean.mean, place, "o", ms=4.5, mec=INK, mfc=fill, mew=0.9, zorder=4)
         groups = [name for name in row.differences if name != "mean"]
@@ -87,7 +93,8 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
     axes.set_ylim(max(places) + 0.8, -0.7)
     axes.grid(visible=False, axis="y")
     axes.set_title(f"Difference to {baseline}, {samples}")
-    axes.set_xlabel(f"{rows[0].unit}; left of 0 is better than {baseline}")
+    few = "" if mean.photos >= LEAST_PHOTOS else ": too few for intervals"
+    axes.set_xlabel(f"{rows[0].unit}; left of 0 is better than {baseline}\n{counted(rows[0])}{few}")
     axes.legend(handles=_legend(groups), loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -107,12 +114,13 @@ def _legend(groups: Sequence[str]) -> list[Line2D]:
 
 
 def _draw_errors(axes: Axes, rows: Sequence[Row], measure: str, samples: str) -> None:
-    """Mean error against cost, a curve for each strategy."""
+    """Mean error against cost, a curve for each strategy; of networks that did not diverge."""
     scale, unit = (1e6, "million MACs") if measure == "mac" else (1.0, measure)
     strategies = list(dict.fromkeys(row.strategy for row in rows))
     apart = 0.006 * max(row.cost for row in rows) / scale
     for index, strategy in enumerate(strategies):
-        mine = sorted((r for r in rows if r.strategy == strategy), key=lambda row: row.cost)
+        mine = [r for r in rows if r.strategy == strategy and not r.diverged]
+        mine.sort(key=lambda row: row.cost)
         # Costs are equal: side by side, the deviations can be told apart.
         aside = apart * (index - (len(strategies) - 1) / 2)
         axes.errorbar(

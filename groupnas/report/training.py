@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,13 +91,14 @@ def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[Record]) ->
         for index, group in enumerate(groups):
             label = group.replace("_", " ")
             axes.plot(epochs, [e[group] for e in errors], color=look(index).colour, label=label)
-    mean = [e["mean"] for e in errors]
+    mean = [math.inf if math.isnan(e["mean"]) else e["mean"] for e in errors]
     best = min(range(len(mean)), key=mean.__getitem__)
     axes.plot(epochs, mean, color=INK, lw=1.4, label="all points")
     label = f"kept: epoch {epochs[best]}, {mean[best]:.2f}"
     axes.plot(epochs[best], mean[best], "o", color=INK, ms=3.5, label=label)
     axes.set_title(f"{name}: validation error, {unit}")
-    least = min(min(e.values()) for e in errors)
-    axes.set_ylim(0.9 * least, max(2 * mean[best], min(max(mean), 5 * mean[best])))
+    known = [value for e in errors for value in e.values() if math.isfinite(value)]
+    if math.isfinite(mean[best]):  # else there is nothing to see of a network that diverged
+        axes.set_ylim(0.9 * min(known), max(2 * mean[best], min(max(mean), 5 * mean[best])))
     axes.set_xlabel("epoch")
     axes.legend(loc="upper right", ncols=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -270,6 +271,81 @@ def test_a_piece_that_fails_stops_no_other(tmp_path: Path, run: Run) -> None:
     found = read_comparison(tmp_path)
     assert found.strategies == ("even",) and len(found.missing) == 2
     assert str(found.missing[0]) == "train bad-s0-b1"
+
+
+class Lost(Plus):
+    """Of each network, whose every second is no longer finite."""
+
+    def __call__(self) -> Callable[[nn.Module], SampleErrors]:
+        measure = super().__call__()
+
+        def score(network: nn.Module) -> SampleErrors:
+            found = measure(network)
+            if Plus.calls % 2:
+                found.errors[1:, 0] = math.nan
+                found.errors[2, 1] = math.inf
+            return found
+
+        return score
+
+
+def test_networks_that_diverged_end_in_words(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NaN where the other networks have numbers is not what the samples lack."""
+    Plus.calls = 0
+    found = run(tmp_path / "c", more={"plus": Lost()}, seeds=(0,))
+    row, other = found.row("even", 1.0, "plus"), found.row("random", 1.0, "plus")
+    assert row is not None and other is not None
+    assert row.diverged == (0,) and other.diverged == () and other.differences == {}
+    assert row.errors == {
+        "disc": (math.inf, None),
+        "square": (math.inf, None),
+        "ring": (np.mean([2, 5, 8, 11]), None),
+        "mean": (math.inf, None),
+    }
+    assert row.counts == dict.fromkeys(("disc", "square", "ring", "mean"), 4)
+    assert found.row("random", 1.0).differences  # type: ignore[union-attr]
+    from groupnas.cli.compare import _show
+
+    _show([tmp_path / "c"], None, tmp_path / "figure.png", as_json=False)
+    assert "plus: even diverged (seeds: 0)" in capsys.readouterr().out
+
+
+def test_too_few_held_out_photos_are_told_at_the_start(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    for share, told in (
+        (0.2, ["shapes: 8 photos are held out, so that no interval can be"]),
+        (0.3, []),
+    ):
+        caplog.clear()
+        found = run(tmp_path / str(share), ("even",), seeds=(0,), validation=share)
+        assert [record.getMessage().partition(" given")[0] for record in caplog.records] == told
+        assert found.rows[0].photos == 40 * share
+
+
+def test_parts_that_some_samples_lack(tmp_path: Path, run: Run, own_parts: Any) -> None:
+    class Gappy(own_parts.Shapes):  # type: ignore[name-defined,misc]
+        def errors(self, predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            errors: torch.Tensor = super().errors(predicted, target)
+            errors[target[:, 2, 1] > 0, 2] = math.nan  # the ring is not marked above the middle
+            return errors
+
+    found = run(tmp_path / "c", load=lambda: Gappy(samples=60), budgets=(0.5,))
+    row = found.row("random", 0.5)
+    stored = [
+        SampleErrors.load(tmp_path / f"c/train/random-s{seed}-b0.5/errors-validation.npz").errors
+        for seed in (0, 1)
+    ]
+    assert row is not None and 0 < row.counts["ring"] < row.count == row.counts["disc"] == 18
+    rings = [table[~np.isnan(table[:, 2]), 2].mean() for table in stored]
+    assert row.errors["ring"][0] == pytest.approx(np.mean(rings))
+    assert row.errors["disc"][0] == pytest.approx(np.mean(stored, axis=(0, 1))[0])
+    assert row.differences["ring"].photos == row.counts["ring"]
+    cell = json.loads((tmp_path / "c/train/random-s0-b0.5/cell.json").read_text())
+    assert cell["counts"]["validation"] == row.counts
+    assert cell["errors"]["validation"]["ring"] == pytest.approx(rings[0])
 
 
 def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:

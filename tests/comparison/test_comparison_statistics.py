@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from groupnas.comparison.statistics import Difference, paired_differences, spread
+from groupnas.comparison.statistics import (
+    LEAST_PHOTOS,
+    Difference,
+    paired_differences,
+    spread,
+)
 
 
 def one(difference: np.ndarray, sources: list[str] | None = None, **options: int) -> Difference:
     """The result for differences ``(S, N)`` of a single quantity."""
     names = sources or [str(index) for index in range(difference.shape[1])]
-    zero = np.zeros((*difference.shape, 1))
-    return paired_differences(difference[..., None], zero, names, **options)[0]
+    zero = 0 * difference  # NaN is missing from both
+    (found,) = paired_differences(difference[..., None], zero[..., None], names, **options)
+    assert found is not None
+    return found
 
 
 def test_one_level_agrees_with_scipy() -> None:
@@ -61,7 +68,7 @@ def test_coverage() -> None:
 def test_three_seeds_are_coarse() -> None:
     """The docstring's claim: the variance of the seed level is short by (S - 1) / S."""
     values = np.repeat(np.array([[-1.0], [0.0], [1.0]]), 5, axis=1)
-    found = one(values)
+    found = one(values, least_photos=1)
     assert (found.low, found.high) == (-1.0, 1.0)  # a draw of one seed alone is likelier than 2.5 %
     assert (found.photos_low, found.photos_high) == (0.0, 0.0)
 
@@ -83,7 +90,7 @@ def test_samples_of_a_photo_stay_together() -> None:
 
 def test_photos_of_different_sizes() -> None:
     """A draw's mean is over its samples; two photos of 1 and 3 samples have three such means."""
-    found = one(np.array([[4.0, 0.0, 0.0, 0.0]]), ["a", "b", "b", "b"])
+    found = one(np.array([[4.0, 0.0, 0.0, 0.0]]), ["a", "b", "b", "b"], least_photos=1)
     assert found.mean == 1.0 and (found.low, found.high) == (0.0, 4.0)
 
 
@@ -111,8 +118,8 @@ def test_seeds_alone_agree_with_scipy() -> None:
 def test_significance() -> None:
     same = one(np.zeros((3, 10)))
     assert not same.significant and (same.low, same.high) == (0.0, 0.0)
-    better = one(np.full((3, 10), -0.5))
-    assert better.significant and better.to_dict()["high"] == -0.5
+    better = one(np.array([[-0.5], [-0.4], [-0.6]]) + np.zeros((3, 10)))
+    assert better.significant and better.to_dict()["photos_high"] == pytest.approx(-0.5)
     # three seeds that agree in sign, and hardly differ from photo to photo, but much among them
     agreeing = one(np.repeat(np.array([[0.2], [1.0], [3.0]]), 10, axis=1))
     assert agreeing.low > 0 and not agreeing.significant
@@ -135,9 +142,112 @@ def test_what_cannot_be_compared(shape: tuple[int, int, int]) -> None:
             np.zeros(shape), np.zeros(shape), [""] * (5 if shape[1] == 4 else shape[1])
         )
     with pytest.raises(ValueError, match="finite"):
-        one(np.array([[np.nan]]))
+        paired_differences(np.full((1, 1, 1), np.nan), np.zeros((1, 1, 1)), ["a"])
 
 
 def test_spread() -> None:
+    assert spread([1.0, np.inf]) == (np.inf, None)
     assert spread([2.0]) == (2.0, None)
     assert spread([1.0, 2.0, 6.0]) == (3.0, pytest.approx(np.sqrt((4 + 1 + 9) / 2)))
+
+
+def ends(of: Difference) -> list[float | None]:
+    return [of.low, of.high, of.photos_low, of.photos_high, of.seeds_low, of.seeds_high]
+
+
+@pytest.mark.parametrize("photos", [1, 2, 9])
+def test_few_photos_have_no_interval_and_no_star(photos: int) -> None:
+    """However many samples are cut from them, and however large the difference is."""
+    rng = np.random.default_rng(7)
+    values = 5 + rng.normal(size=(3, 40))
+    names = [f"photo {index % photos}" for index in range(40)]
+    found = one(values, names)
+    assert ends(found) == [None] * 6 and not found.significant
+    assert (found.mean, found.samples, found.photos, found.seeds) == (values.mean(), 40, photos, 3)
+    assert found.to_dict()["photos_low"] is None
+    enough = one(values, [f"photo {index % LEAST_PHOTOS}" for index in range(40)])
+    assert None not in ends(enough) and enough.significant
+
+
+def test_coverage_of_few_photos() -> None:
+    """The docstring's shares of percentile intervals that hold the mean of P normal numbers."""
+    rng = np.random.default_rng(12)
+    for photos, share in ((2, 0.50), (5, 0.84), (10, 0.90), (20, 0.93)):
+        values = rng.normal(size=(1500, photos))
+        names = [str(index) for index in range(photos)]
+        table = values.T[None]  # 1,500 quantities at once: they share the draws
+        found = paired_differences(table, np.zeros_like(table), names, draws=400, least_photos=1)
+        held = np.mean([d is not None and d.photos_low <= 0 <= d.photos_high for d in found])  # type: ignore[operator]
+        assert held == pytest.approx(share, abs=0.04)
+
+
+def test_missing_samples_against_scipy_and_a_naive_loop() -> None:
+    """A ratio of sums, over what a draw has: of 20 photos with 3 samples each, some without."""
+    rng = np.random.default_rng(9)
+    difference = rng.normal(0.3, 1, (20, 3))
+    difference[rng.random((20, 3)) < 0.4] = np.nan
+    difference[4] = np.nan  # a photo that does not show it at all
+    names = list(np.repeat([f"photo {index:02d}" for index in range(20)], 3))
+    found = one(difference.reshape(1, 60), names, draws=20_000)
+    known = difference[~np.isnan(difference)]
+    assert found.mean == pytest.approx(known.mean())
+    assert (found.samples, found.photos) == (len(known), int((~np.isnan(difference)).any(1).sum()))
+
+    sums, counts = np.nansum(difference, axis=1), (~np.isnan(difference)).sum(axis=1)
+    expected = stats.bootstrap(
+        (sums, counts),
+        lambda s, n, axis: s.sum(axis=axis) / n.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=rng,
+    ).confidence_interval
+    tolerance = 0.03 * (expected.high - expected.low)
+    assert found.photos_low == pytest.approx(expected.low, abs=tolerance)
+    assert found.photos_high == pytest.approx(expected.high, abs=tolerance)
+
+
+def test_draws_without_the_quantity_are_left_out() -> None:
+    """Of 12 photos 1 shows it: every third draw has none of it, the others its one value."""
+    difference = np.full((2, 12), np.nan)
+    difference[:, 0] = 1.5, 2.5
+    found = one(difference, least_photos=1)
+    assert (found.photos_low, found.photos_high) == (2.0, 2.0)
+    assert (found.low, found.high) == (1.5, 2.5) and found.photos == 1
+
+
+def test_a_quantity_that_lacks_samples_changes_no_other() -> None:
+    rng = np.random.default_rng(10)
+    mine, other = rng.normal(size=(2, 30, 3)), rng.normal(size=(2, 30, 3))
+    names = [str(index % 15) for index in range(30)]
+    whole = paired_differences(mine, other, names)
+    mine[:, 3:20, 1] = other[:, 3:20, 1] = np.nan
+    less = paired_differences(mine, other, names)
+    assert less[0] == whole[0] and less[2] == whole[2] and less[1] != whole[1]
+    mine[..., 1] = other[..., 1] = np.nan
+    assert [found is None for found in paired_differences(mine, other, names)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_what_is_missing_must_be_missing_everywhere() -> None:
+    whole = np.ones((2, 12, 1))
+    names = [str(index) for index in range(12)]
+    for seed in (0, 1):
+        less = whole.copy()
+        less[seed, 3] = np.nan
+        for pair in ((less, whole), (whole, less)):
+            with pytest.raises(ValueError, match="finite errors but where the sample lacks"):
+                paired_differences(*pair, names)
+    less[0, 3] = np.inf
+    with pytest.raises(ValueError, match="finite errors of at least"):
+        paired_differences(less, whole, names)
+
+
+def test_seeds_that_are_copies_count_once() -> None:
+    values = np.random.default_rng(11).normal(1, 0.1, (1, 20))
+    copies = one(np.repeat(values, 5, axis=0))
+    assert copies.seeds == 1 and copies.seeds_low is None and not copies.significant
+    assert copies.photos_low == one(values).photos_low

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from groupnas.cli.compare import _show
 from groupnas.comparison import Comparison, read_comparison
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.tables import errors_table, parts_table, search_table
+from groupnas.comparison.summary import Row
+from groupnas.comparison.tables import errors_table, parts_table, remarks, search_table
 from groupnas.errors import InputError
 
 GROUPS = ("eye", "mouth")
@@ -52,14 +56,14 @@ def _write_search(folder: Path, label: str) -> None:
 
 def _write_training(folder: Path, label: str, level: float) -> None:
     folder.mkdir(parents=True)
-    hard = np.array([False, True, True, False])
-    errors = level * np.array([1.0, 2.0, 2.0, 1.0])[:, None] * np.array([[0.5, 1.5]])
+    hard = np.array([False, True, True, False] * 5)
+    errors = level * np.where(hard, 2.0, 1.0)[:, None] * np.array([[0.5, 1.5]])
     for name in ("validation", "test"):
         SampleErrors(
             errors=errors if name == "test" else errors + 1,
             groups=GROUPS,
             weights=np.array([2.0, 2.0]),
-            sources=np.array(["a", "b", "c", "d"]),
+            sources=np.array([f"photo {index:02d}" for index in range(20)]),
             unit="NME %",
             subsets={"common": ~hard, "challenging": hard} if name == "test" else {},
         ).save(folder / f"errors-{name}.npz")
@@ -87,20 +91,20 @@ def test_errors(comparison: Comparison) -> None:
     table = errors_table(comparison, "test", 1.0)
     assert table[0] == [
         "strategy", "seeds", "cost M", "eye", "mouth", "mean", "to even", "95 %", "photos",
-        "seeds",
+        "seeds", "photos x seeds",
     ]  # fmt: skip
     rows = {row[0]: row[1:] for row in table[1:]}
     # even: levels 2.0 and 2.2, samples 1, 2, 2, 1 of it: 3.0 and 3.3; eye is half, mouth 1.5 times
     assert rows["even"][:5] == ["2", "4", "1.575 ± 0.106", "4.725 ± 0.318", "3.150 ± 0.212"]
-    assert rows["even"][5:] == ["", "", "", ""]
+    assert rows["even"][5:] == [""] * 5
     # own: 0.2 less on easy samples, 0.4 on hard ones, with each seed
     assert rows["own"][5] == "-0.300 (-9.5%)*"
     assert rows["random"][5] == "+0.600 (+19.0%)*"
     low, high = map(float, rows["own"][6].split(" .. "))
     assert -0.4 <= low < -0.3 < high <= -0.2 and rows["own"][7] == rows["own"][6]
-    assert rows["own"][8] == "-0.300 .. -0.300"  # with either seed
+    assert rows["own"][8:] == ["-0.300 .. -0.300", "20 x 2"]  # with either seed
     hard = comparison.row("own", 1.0, "test/challenging")
-    assert hard is not None and hard.count == 2
+    assert hard is not None and (hard.count, hard.photos) == (10, 10)
     assert hard.differences["mouth"].mean == pytest.approx(-0.6)
     with pytest.raises(InputError, match="nothing of other at budget 1"):
         errors_table(comparison, "other", 1.0)
@@ -153,7 +157,129 @@ def test_samples_in_and_out(tmp_path: Path) -> None:
     found = SampleErrors.load(tmp_path / "c/train/even-s0-b1/errors-test.npz")
     assert found.groups == GROUPS and found.unit == "NME %"
     assert found.means() == {"eye": 0.75, "mouth": 2.25, "mean": 1.5}
-    assert found.table("challenging").tolist() == [[1.0, 3.0, 2.0]] * 2
-    assert found.photos("challenging").tolist() == ["b", "c"]
+    assert found.table("challenging").tolist() == [[1.0, 3.0, 2.0]] * 10
+    assert found.photos("challenging").tolist()[:2] == ["photo 01", "photo 02"]
     with pytest.raises(InputError, match="cannot be read"):
         SampleErrors.load(tmp_path / "none.npz")
+
+
+def change(folder: Path, name: str, label: str, **changes: Any) -> None:
+    """Replace what the networks of a strategy have on a set of samples."""
+    for path in folder.glob(f"train/{label}-s*/errors-{name}.npz"):
+        found = SampleErrors.load(path)
+        told = {key: make(getattr(found, key)) for key, make in changes.items()}
+        replace(found, **told).save(path)
+
+
+def rows_of(folder: Path, samples: str) -> dict[str, Row]:
+    found = read_comparison(folder, draws=50)
+    return {row.strategy: row for row in found.rows if row.samples == samples}
+
+
+def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    _show([folder], None, folder / "figure.png", as_json=False)
+    return capsys.readouterr().out
+
+
+def test_one_photo_is_told_and_has_no_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "c", {"even": 1.0, "own": 2.0})
+    change(folder, "validation", "*", sources=lambda sources: np.full(len(sources), "a"))
+    row = rows_of(folder, "validation")["own"]
+    assert (row.count, row.photos, row.seeds) == (20, 1, (0, 1))
+    told = row.to_dict()["differences"]["mean"]
+    assert told["mean"] == pytest.approx(1.5) and told["photos"] == 1
+    assert [told[key] for key in ("low", "photos_low", "seeds_low")] == [None] * 3
+    text = printed(folder, capsys)
+    first = text[: text.index("test:")]
+    assert "validation: 20 samples of 1 photo, NME %, cost 1" in first
+    table, _, remark = first.partition("validation: samples of 1 photo only: no intervals and no *")
+    assert "*" not in table and remark.startswith(", which take at least 10")
+    assert "+1.500 (+56.6%) - - - 1 x 2" in " ".join(table.split())
+
+
+def test_means_and_differences_skip_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of samples with errors x and 2 x in turn, those that lack the mouth are the first 9."""
+    folder = write(tmp_path / "c", {"even": 1.0, "own": 2.0})
+
+    def less(errors: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
+        errors = errors.copy()
+        errors[:9, 1] = np.nan
+        return errors
+
+    whole = rows_of(folder, "test")
+    change(folder, "test", "*", errors=less)
+    rows = rows_of(folder, "test")
+    own = rows["own"]
+    assert own.counts == {"eye": 20, "mouth": 11, "mean": 20} and own.count == 20
+    assert own.errors["eye"] == whole["own"].errors["eye"]
+    assert own.differences["eye"] == whole["own"].differences["eye"]
+    # seeds 2.0 and 2.2, times 1.5; of the last 11 samples 5 are easy and 6 are hard
+    assert own.errors["mouth"][0] == pytest.approx(1.5 * 2.1 * (5 + 6 * 2) / 11)
+    # the first 9, of which 4 are hard, count with the eye alone: half the level
+    mean = (0.5 * (5 + 4 * 2) + (5 + 6 * 2)) / 20
+    assert own.errors["mean"][0] == pytest.approx(2.1 * mean)
+    assert own.differences["mean"].mean == pytest.approx(mean)
+    assert (own.differences["mouth"].photos, own.differences["mouth"].samples) == (11, 11)
+    text = printed(folder, capsys)
+    assert "means are over those that do: n = eye 20, mouth 11, mean 20" in text
+    assert "photos" in text and json.loads(json.dumps(own.to_dict()))["counts"]["mouth"] == 11
+    # of the 10 hard ones 6 show a mouth: too few for an interval of that part alone
+    assert "test/challenging: mouth of 6 photos only: no intervals there" in text
+
+
+def test_a_subset_without_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "c", {"even": 1.0, "own": 2.0})
+    hard = np.array([False, True, True, False] * 5)
+    change(folder, "test", "*", errors=lambda e: np.where(hard[:, None] & [False, True], np.nan, e))
+    row = rows_of(folder, "test/challenging")["own"]
+    assert list(row.errors) == list(row.differences) == ["eye", "mean"]
+    assert row.counts == {"eye": 10, "mouth": 0, "mean": 10}
+    assert "n = eye 10, mouth 0, mean 10" in printed(folder, capsys)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_network_that_diverged_is_told_and_others_are_shown(
+    value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NaN where all other networks have errors is no missing point."""
+    folder = write(tmp_path / "c", {"even": 1.0, "own": 2.0, "random": 1.5})
+    path = folder / "train/own-s1-b1/errors-test.npz"
+    found = SampleErrors.load(path)
+    errors = found.errors.copy()
+    errors[3, 1] = value
+    replace(found, errors=errors).save(path)
+    rows = rows_of(folder, "test")
+    assert rows["own"].diverged == (1,) and rows["own"].differences == {}
+    assert rows["own"].errors["mouth"] == (np.inf, None)
+    assert rows["random"].differences["mean"].mean == pytest.approx(0.75)
+    assert rows_of(folder, "validation")["own"].diverged == ()
+    told = json.dumps(read_comparison(folder, draws=10).to_dict(), allow_nan=False)
+    assert '"diverged": [1]' in told
+    text = printed(folder, capsys)
+    assert "test: own diverged (seeds: 1): errors are not finite" in text and "inf" in text
+    # the baseline's own: nothing is left to compare with
+    path.rename(folder / "train/even-s0-b1/errors-test.npz")
+    (folder / "train/own-s1-b1/cell.json").unlink()
+    assert rows_of(folder, "test")["random"].differences == {}
+    assert "even diverged (seeds: 0)" in printed(folder, capsys)
+
+
+def test_a_baseline_without_error_has_no_relative_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "c", {"even": 1.0, "own": 1.0})
+    change(folder, "test", "even", errors=np.zeros_like)
+    row = rows_of(folder, "test")["own"]
+    assert row.relative == {} and row.differences["mean"].mean == pytest.approx(1.65)
+    assert " +1.650  " in printed(folder, capsys)
+
+
+def test_equal_strategies_have_no_star(tmp_path: Path) -> None:
+    rows = rows_of(write(tmp_path / "c", {"even": 1.0, "own": 1.0}), "test")
+    for of in rows["own"].differences.values():
+        assert (of.mean, of.low, of.high) == (0.0, 0.0, 0.0) and not of.significant
+    assert remarks([rows["own"]]) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,13 +25,19 @@ def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
         photos_high=mean,
         seeds_low=None,
         seeds_high=None,
+        samples=10,
+        photos=10,
+        seeds=2,
     )
     return Row(
         strategy=strategy,
         budget=budget,
         samples="validation",
         count=10,
+        photos=10,
+        counts={"left_eye": 10, "mean": 10},
         seeds=(0, 1),
+        diverged=(),
         cost=4e6 * budget,
         unit="NME %",
         errors={"left_eye": (3.0, 0.1), "mean": (4.0 + mean, 0.1)},
@@ -85,3 +93,20 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
         plot_comparison(of(*ROWS), tmp_path / "x.png", "test")
     with pytest.raises(InputError, match="must end in"):
         plot_comparison(of(*ROWS), tmp_path / "x.jpg")
+
+
+def test_intervals_and_networks_that_there_are_not(tmp_path: Path) -> None:
+    """Of few photos no line is drawn, and of a network that diverged nothing."""
+    ends = dict.fromkeys(
+        ("low", "high", "photos_low", "photos_high", "seeds_low", "seeds_high"), None
+    )
+    few = [
+        replace(r, differences={n: replace(d, photos=2, **ends) for n, d in r.differences.items()})
+        for r in ROWS
+    ]
+    svg = plot_comparison(of(*few), tmp_path / "few.svg").read_text()
+    assert svg != plot_comparison(of(*ROWS), tmp_path / "whole.svg").read_text()
+    lost = replace(ROWS[-1], diverged=(1,), errors={"mean": (math.inf, None)}, differences={})
+    assert plot_comparison(of(*ROWS[:-1], lost), tmp_path / "lost.png").stat().st_size > 1000
+    alone = replace(lost, budget=1.0)
+    assert plot_comparison(of(alone), tmp_path / "alone.png").stat().st_size > 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,14 @@ def test_the_command_finds_the_stages_of_a_cascade(
         main(["plot", "--kind", "training", f"{tmp_path}/empty", "-o", f"{tmp_path}/t.svg"])
     assert stopped.value.code == 2
     assert "no training began" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", [[0], [3], list(range(8))])
+def test_epochs_that_diverged_stop_no_picture(tmp_path: Path, lost: list[int]) -> None:
+    """Older runs wrote NaN for them, newer ones write infinity."""
+    for value in (math.nan, math.inf):
+        epochs = [
+            {**epoch, "validation": {"eye": value, "mean": value}} if index in lost else epoch
+            for index, epoch in enumerate(EPOCHS)
+        ]
+        assert plot_training({"local": epochs}, tmp_path / "a.svg", "NME %").stat().st_size > 1000

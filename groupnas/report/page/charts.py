@@ -76,7 +76,8 @@ def distribution(samples: str, curves: Sequence[tuple[str, Curve]]) -> Spec:
         samples: What they were measured on.
         curves: Names and errors, all in one unit; errors beyond the axis stay outside.
     """
-    most = max(float(np.quantile(curve.errors, 0.99)) for _, curve in curves)
+    finite = [np.extract(np.isfinite(curve.errors), curve.errors) for _, curve in curves]
+    most = max((float(np.quantile(found, 0.99)) for found in finite if len(found)), default=_LIMIT)
     limit = _LIMIT if most > _LIMIT / 3 else most
     edges = np.linspace(0, limit, _POINTS)
     rows = []

@@ -112,8 +112,10 @@ def _curves(found: Comparison) -> tuple[Curve, ...]:
             network += f" at {cell.piece.budget:g}"
         for samples, errors in cell.errors.items():
             key = (samples, network, errors.unit)
-            pooled.setdefault(key, []).append(errors.table()[:, -1])
+            table = errors.table()[:, -1]
+            pooled.setdefault(key, []).append(table[~np.isnan(table)])
     return tuple(
-        Curve(samples=samples, network=network, unit=unit, errors=np.concatenate(tables).tolist())
+        Curve(samples=samples, network=network, unit=unit, errors=pool.tolist())
         for (samples, network, unit), tables in pooled.items()
+        if len(pool := np.concatenate(tables))
     )

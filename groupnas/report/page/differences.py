@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.summary import Comparison, Row
-from groupnas.comparison.tables import Table, errors_table, parts_table
+from groupnas.comparison.tables import Table, counted, errors_table, parts_table, remarks, several
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.page.charts import CONFIG, SCHEMA, Spec
 
@@ -24,12 +24,14 @@ class Panel:
         errors: The table of errors that ``groupnas compare`` prints.
         parts: Its table of differences; empty where there is nothing to compare with.
         forest: The chart of those differences; ``None`` where there are none.
+        remarks: What has to be said of it; see :func:`groupnas.comparison.tables.remarks`.
     """
 
     title: str
     errors: Table
     parts: Table
     forest: Spec | None
+    remarks: tuple[str, ...]
 
 
 def panels(comparison: Comparison) -> tuple[Panel, ...]:
@@ -43,6 +45,7 @@ def panels(comparison: Comparison) -> tuple[Panel, ...]:
             errors=errors_table(comparison, samples, budget),
             parts=parts_table(comparison, samples, budget),
             forest=forest([row for row in rows if row.differences], str(comparison.baseline)),
+            remarks=tuple(remarks(rows)),
         )
         for (samples, budget), rows in found.items()
     )
@@ -53,7 +56,7 @@ def _title(rows: Sequence[Row], several: bool) -> str:
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     cost = f", cost {row.budget:g} of even groups" if several else ""
     plural = "" if counts[-1] == 1 else "s"
-    return f"{row.samples}: {row.count:,} samples, {seeds} seed{plural}{cost}"
+    return f"{row.samples}: {counted(row)}, {seeds} seed{plural}{cost}"
 
 
 def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
@@ -65,7 +68,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
     """
     if not rows:
         return None
-    names = list(rows[0].differences)
+    names = list(rows[0].differences)  # all are of the same samples
     parts = [name for name in names if name != "mean"]
     shown = ["mean", *parts]
     colours = [INK, *(look(place).colour for place in range(len(parts)))]
@@ -89,7 +92,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
         },
         "tooltip": [
             {"field": field, "type": "nominal"}
-            for field in ("strategy", "part", "difference", "photos and seeds", "photos")
+            for field in ("strategy", "part", "difference", "photos and seeds", "photos", "of")
         ],
     }
     axis = f"{rows[0].unit}, minus {baseline}"
@@ -120,19 +123,27 @@ def _value(strategy: str, part: str, of: Difference) -> Spec:
     return {
         "strategy": strategy,
         "part": part,
-        **{key: round(getattr(of, key), 5) for key in ("mean", "low", "high")},
-        **{key: round(getattr(of, key), 5) for key in ("photos_low", "photos_high")},
+        **{
+            key: None if (value := getattr(of, key)) is None else round(value, 5)
+            for key in ("mean", "low", "high", "photos_low", "photos_high")
+        },
         "marked": of.significant,
         "difference": f"{of.mean:+.3f}{'*' if of.significant else ''}",
-        "photos and seeds": f"{of.low:+.3f} to {of.high:+.3f}",
-        "photos": f"{of.photos_low:+.3f} to {of.photos_high:+.3f}",
+        "photos and seeds": _told(of.low, of.high),
+        "photos": _told(of.photos_low, of.photos_high),
+        "of": f"{several(of.photos, 'photo')}, {several(of.seeds, 'seed')}",
     }
 
 
+def _told(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
+
+
 def _interval(low: str, high: str, width: float, title: str, y: Spec) -> Spec:
-    """A layer of lines from one end of an interval to the other."""
+    """A layer of lines from one end of an interval to the other, where there is one."""
     x = {"field": low, "type": "quantitative", "title": title, "axis": {"tickCount": 6}}
     return {
+        "transform": [{"filter": f"isValid(datum.{low})"}],
         "mark": {"type": "rule", "strokeWidth": width, "aria": False},
         "encoding": {"x": x, "x2": {"field": high}, **y},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from groupnas.comparison.summary import Comparison
@@ -124,6 +124,7 @@ class Score:
         samples: The set, or set and subset.
         network: Which network, stage or strategy.
         count: Samples in the set, if recorded.
+        counts: Those that show each part, and any at all: ``mean``; if recorded.
         unit: Of the errors.
         errors: By part, and ``mean`` over all.
     """
@@ -133,6 +134,12 @@ class Score:
     count: int | None
     unit: str
     errors: Mapping[str, float]
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+    def short(self, part: str) -> float | None:
+        """How many samples show a part, where that is known and not all do."""
+        count = self.counts.get(part)
+        return None if count in (None, self.count) else count
 
 
 @dataclass(frozen=True, kw_only=True)

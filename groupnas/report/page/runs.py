@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
@@ -38,6 +40,7 @@ def collect_search(reader: Reader, name: str) -> Run:
         reader.note(HISTORY, "holds no sizes of units (an older groupnas wrote it): no slider")
     words, files = search_command(config, reader.path, name)
     unit = str(result.get("error_unit", ""))
+    counts = numbers(result.get("validation_counts"))
     return Run(
         name=name,
         folder=str(reader.path),
@@ -52,7 +55,14 @@ def collect_search(reader: Reader, name: str) -> Run:
         charts=charts(records, unit),
         health=health(records, result),
         scores=tuple(
-            Score(samples="validation", network=key, count=None, unit=unit, errors=errors)
+            Score(
+                samples="validation",
+                network=key,
+                count=_count(counts),
+                unit=unit,
+                errors=errors,
+                counts=counts,
+            )
             for key, table in mapping(result.get("validation_errors")).items()
             if (errors := numbers(table))
         ),
@@ -77,8 +87,17 @@ def collect_training(reader: Reader, name: str) -> Run:
         priced = Cost(network="trained", macs=numbers(recorded["mac"]), params=params)
     scores, curves = _sample_errors(reader)
     if errors and not scores:
-        told = Score(samples="validation", network="trained", count=None, unit=unit, errors=errors)
-        scores = (told,)
+        counts = numbers(result.get("validation_counts"))
+        scores = (
+            Score(
+                samples="validation",
+                network="trained",
+                count=_count(counts),
+                unit=unit,
+                errors=errors,
+                counts=counts,
+            ),
+        )
     total = mapping(config.get("training")).get("epochs")
     return Run(
         name=name,
@@ -107,6 +126,10 @@ def _space_of_training(reader: Reader) -> SearchSpace | None:
     return None
 
 
+def _count(counts: Mapping[str, float]) -> int | None:
+    return int(counts["mean"]) if "mean" in counts else None
+
+
 def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]]:
     """Errors on every set of samples that a comparison measured the network on."""
     scores, curves = [], []
@@ -118,20 +141,20 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
             continue
         name = path.stem.removeprefix("errors-")
         for subset in (None, *found.subsets):
-            table = found.table(subset)
-            if not len(table):
-                continue
-            means = dict(zip((*found.groups, "mean"), table.mean(axis=0).tolist(), strict=True))
-            scores.append(
-                Score(
-                    samples=name if subset is None else f"{name}/{subset}",
-                    network="trained",
-                    count=len(table),
-                    unit=found.unit,
-                    errors=means,
+            errors = numbers(found.means(subset))
+            if errors:
+                scores.append(
+                    Score(
+                        samples=name if subset is None else f"{name}/{subset}",
+                        network="trained",
+                        count=len(found.photos(subset)),
+                        counts=found.counts(subset),
+                        unit=found.unit,
+                        errors=errors,
+                    )
                 )
-            )
-        errors = found.table()[:, -1].tolist()
+        table = found.table()[:, -1]
+        errors = table[~np.isnan(table)].tolist()
         if errors:
             curves.append(Curve(samples=name, network="trained", unit=found.unit, errors=errors))
     return tuple(scores), tuple(curves)

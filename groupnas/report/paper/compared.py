@@ -115,7 +115,11 @@ def _errors(one: Compared, strategy: Strategy, question: Question) -> Row:
     for column in question.columns:
         samples = name if column == "full" else f"{name}/{column}"
         found = comparison.row(strategy.label, budget, samples)
-        if found is None or (column == "full" and _is_one_subset(comparison, found)):
+        if (
+            found is None
+            or found.diverged
+            or (column == "full" and _is_one_subset(comparison, found))
+        ):
             continue
         notes = (
             *_data_notes(one, question.definition.data, protocol, found, column),

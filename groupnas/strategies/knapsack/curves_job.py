@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from groupnas.budget import Budget, fit
 from groupnas.costs import part_cost
 from groupnas.engine.design import GroupingDesign
 from groupnas.engine.search_job import SearchJob
+from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves import Curve, fit_models
@@ -61,8 +63,17 @@ class CurvesJob(SearchJob):
         self._solution: Solution | None = None
 
     def _add(self, profiles: dict[str, Floats], errors: dict[str, float]) -> None:
-        """One more measurement of every part."""
+        """One more measurement of every part.
+
+        Raises:
+            InputError: one is no finite number, which no curve can be fitted to.
+        """
         for group, profile in profiles.items():
+            if not math.isfinite(errors[group]):
+                raise InputError(
+                    f"{group}: its validation error is {errors[group]}: the run diverged; lower "
+                    "weights.lr"
+                )
             self.curves[group].add(profile, errors[group])
         self._solution = None
 

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from groupnas.engine.evaluate import recalibrate, sample_errors, validation_errors
-from groupnas.engine.job import Means, Record, check_finite
+from groupnas.engine.evaluate import recalibrate, validation_errors
+from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.split import Split, Stream
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
@@ -116,11 +117,10 @@ class SlimmableJob(CurvesJob):
             widths = map(self.family.widths, profiles)
             sizes = dict(zip(groups, widths, strict=True))
             predicted = self.net(x, sizes)
-            loss = check_finite(self.task.loss(predicted, target), "training")
+            loss = finite_loss(self.task, predicted, target, "training")
             (loss / len(passes)).backward()
             means.add(name, loss)
-            with torch.no_grad():
-                means.add("error", self.task.errors(predicted, target).mean(dim=0))
+            means.add_rows("error", part_errors(self.task, predicted, target))
         self._optimizer.step()
 
     # -- measuring ------------------------------------------------------------------------------
@@ -132,8 +132,7 @@ class SlimmableJob(CurvesJob):
         for index in range(count):
             profiles = {group: rows[index] for group, rows in proposed.items()}
             network = self._plain({g: self.family.widths(p) for g, p in profiles.items()})
-            errors = sample_errors(self, network).mean(dim=0).tolist()
-            self._add(profiles, dict(zip(self.space.groups, errors, strict=True)))
+            self._add(profiles, validation_errors(self, network))
             on_step(index + 1, count)
         return {
             "phase": "curves",

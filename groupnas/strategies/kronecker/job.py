@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from groupnas.budget import Budget
 from groupnas.costs import measure
 from groupnas.engine.evaluate import recalibrate, validation_errors
-from groupnas.engine.job import Means, Record, check_finite
+from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.grouping import Grouping
@@ -111,15 +112,14 @@ class KroneckerSearch(SearchJob):
         x, target = self.load(next(self.train_stream), self._data_rng)
         self.data_seconds += time.perf_counter() - start
         predicted = self.net(x)
-        loss = check_finite(self.task.loss(predicted, target), "training")
+        loss = finite_loss(self.task, predicted, target, "training")
         penalty = self.strategy.penalty * budget_penalty(self._cost(), self._limit)
         self._optimizer.zero_grad()
         (loss + penalty).backward()
         self._optimizer.step()
         sums.add("loss", loss)
         sums.add("penalty", penalty)
-        with torch.no_grad():
-            sums.add("error", self.task.errors(predicted, target).mean(dim=0))
+        sums.add_rows("error", part_errors(self.task, predicted, target))
 
     def _cost(self) -> Tensor:
         """Of the network as its gates are now; differentiable in them."""

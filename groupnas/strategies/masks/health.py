@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,8 @@ def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
     """
     constant = errors["constant"]["mean"]
     best = min(errors["supernet"]["mean"], errors["derived"]["mean"])
+    if not math.isfinite(best):
+        return [f"diverged: the validation error is {best}; lower weights.lr"]
     if best < BLIND_ERROR * constant:
         return []
     return [

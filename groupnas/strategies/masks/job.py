@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from groupnas.accountant import flops
-from groupnas.engine.job import Means, Record, check_finite
+from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
@@ -156,11 +157,11 @@ class BilevelSearch(SearchJob):
         ahead = self._next_batch(self.train_stream) if self.strategy.order == 2 else None
         batch = self._next_batch(self.validation_stream)
         if ahead is None:
-            loss = self._loss(batch, sums)
+            loss = self._loss(batch, "validation", sums)
             gradients = list(torch.autograd.grad(loss, self._logits))
         else:
             gradients, loss = self._look_ahead(ahead, batch, sums)
-        sums.add("mask_loss", check_finite(loss, "validation"))
+        sums.add("mask_loss", loss)
         if self._penalty:
             penalty = self._penalty(self.net)
             sums.add("penalty", penalty)
@@ -174,15 +175,16 @@ class BilevelSearch(SearchJob):
     def _weight_step(self, sums: Means, batch: Batch | None = None) -> None:
         """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
         x, target = batch or self._next_batch(self.train_stream)
-        loss = self.task.loss(forward(self.net, x, self.strategy.precision), target)
-        sums.add("train_loss", check_finite(loss, "training"))
+        predicted = forward(self.net, x, self.strategy.precision)
+        loss = finite_loss(self.task, predicted, target, "training")
+        sums.add("train_loss", loss)
         gradients = torch.autograd.grad(loss, self._weights)
         _step(self._weight_optimizer, self._weights, list(gradients))
 
     def _joint_step(self, sums: Means) -> None:
         """Descend the training loss by weights and logits at once."""
-        loss = self._loss(self._next_batch(self.train_stream), sums)
-        sums.add("train_loss", check_finite(loss, "training"))
+        loss = self._loss(self._next_batch(self.train_stream), "training", sums)
+        sums.add("train_loss", loss)
         if self._penalty:
             penalty = self._penalty(self.net)
             sums.add("penalty", penalty)
@@ -193,7 +195,11 @@ class BilevelSearch(SearchJob):
         _step(self._weight_optimizer, parameters, gradients)
 
     def _loss(
-        self, batch: Batch, sums: Means | None = None, changes: dict[str, Tensor] | None = None
+        self,
+        batch: Batch,
+        side: str,
+        sums: Means | None = None,
+        changes: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """The task's loss; with ``changes``, of the net with other weights and buffers."""
         x, target = batch
@@ -202,9 +208,8 @@ class BilevelSearch(SearchJob):
             net = partial(functional_call, self.net, changes)
         predicted = forward(net, x, self.strategy.precision)
         if sums is not None:
-            with torch.no_grad():
-                sums.add("error", self.task.errors(predicted, target).mean(dim=0))
-        return self.task.loss(predicted, target)
+            sums.add_rows("error", part_errors(self.task, predicted, target))
+        return finite_loss(self.task, predicted, target, side)
 
     def _look_ahead(
         self, train: Batch, validation: Batch, sums: Means
@@ -219,16 +224,19 @@ class BilevelSearch(SearchJob):
         cpu = torch.get_rng_state()
         gpu = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
-        def loss_at(batch: Batch, weights: Sequence[Tensor], into: Means | None = None) -> Tensor:
+        def loss_at(
+            batch: Batch, side: str, weights: Sequence[Tensor], into: Means | None = None
+        ) -> Tensor:
             torch.set_rng_state(cpu)
             if gpu is not None:
                 torch.cuda.set_rng_state(gpu, self.device)
             buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-            return self._loss(batch, into, {**buffers, **dict(zip(names, weights, strict=True))})
+            changes = {**buffers, **dict(zip(names, weights, strict=True))}
+            return self._loss(batch, side, into, changes)
 
         return unrolled_gradient(
-            lambda weights: loss_at(train, weights),
-            lambda weights: loss_at(validation, weights, sums),
+            lambda weights: loss_at(train, "training", weights),
+            lambda weights: loss_at(validation, "validation", weights, sums),
             self._weights,
             self._logits,
             self._weight_optimizer.param_groups[0]["lr"],

@@ -132,12 +132,14 @@ class Cascade:
             return Located(nothing, nothing)
         initial = self.global_stage.locate((image, box[None]) for image, box in faces)
         points = initial.copy()
-        # An estimate gone wild must not ask for a crop of a million pixels.
+        # An estimate gone wild must not ask for a crop of a million pixels, nor one that is no
+        # number for none at all: whoever asked sees it, and can say of which face.
         centres, sides = square(
             np.stack([box for _, box in faces]), 2 * self.global_stage.crops.margin
         )
         reach = sides[:, None] / 2
-        sane = initial.clip((centres - reach)[:, None], (centres + reach)[:, None])
+        known = np.where(np.isfinite(initial), initial, centres[:, None])
+        sane = known.clip((centres - reach)[:, None], (centres + reach)[:, None])
         boxes = extents(sane, self.markup)
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
         members = list(self.markup.part_points)

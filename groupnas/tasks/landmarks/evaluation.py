@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.tasks.landmarks.boxes import check_fits, face_box, normalisers
 from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.tasks.landmarks.load import load_faces
+from groupnas.tasks.landmarks.load import check_marked, load_faces
 from groupnas.tasks.landmarks.located import ASTRAY
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.metrics import (
@@ -200,7 +200,7 @@ def evaluate_faces(
     if threshold is not None and not 0 < threshold < np.inf:
         raise InputError(f"threshold: expected a fraction above 0, got {threshold}")
     kind = kind or data.normaliser
-    faces = tuple(faces)
+    faces = tuple(check_marked(faces))
     truth = np.stack([face.points for face in faces])
     distance = normalisers(faces, data, kind)
     given = replace(data, box=cascade.box)

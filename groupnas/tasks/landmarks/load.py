@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.tasks.landmarks.augment import Augmentation
@@ -98,7 +100,22 @@ def load_faces(
     """The annotated faces of one split; arguments and errors as of :func:`load_landmarks`."""
     if split not in faces.subsets:
         raise InputError(f"{faces.name} has no split {split!r}; {nearest(split, faces.subsets)}")
-    return spread(faces.faces(_folder(root), split, allow_partial), limit)
+    return check_marked(spread(faces.faces(_folder(root), split, allow_partial), limit))
+
+
+def check_marked(faces: Sequence[Face]) -> list[Face]:
+    """The faces; an :class:`InputError` names one that lacks a point.
+
+    A region is cut by its points, so that a face without one of them cannot be shown.
+    """
+    for face in faces:
+        lacking = np.flatnonzero(~np.isfinite(face.points).all(axis=1))
+        if len(lacking):
+            raise InputError(
+                f"{face.place}: point {lacking[0] + 1} of {len(face.points)} is not marked "
+                f"({len(lacking)} in all); a face must have all of its points, or be left out"
+            )
+    return list(faces)
 
 
 def _folder(root: str | os.PathLike[str] | None) -> Path:

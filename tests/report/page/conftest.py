@@ -43,11 +43,14 @@ def run_copy(searched: Path, tmp_path: Path) -> Path:
 def row() -> Callable[..., Row]:
     """Builds a row of a comparison: two parts, 3 seeds, ``even`` as the baseline."""
     names = ("nose", "mouth", "mean")
-    sure = Difference(-0.5, -0.8, -0.2, -0.6, -0.4, -0.9, -0.1)
-    unsure = Difference(0.1, 0.05, 0.2, 0.06, 0.15, -0.3, 0.5)  # seeds do not leave out 0
+    sure = Difference(-0.5, -0.8, -0.2, -0.6, -0.4, -0.9, -0.1, 20, 20, 3)
+    unsure = Difference(
+        0.1, 0.05, 0.2, 0.06, 0.15, -0.3, 0.5, 20, 20, 3
+    )  # seeds do not leave out 0
 
     def build(strategy: str, samples: str = "validation", **changes: Any) -> Row:
-        told: dict[str, Any] = {"budget": 1.0, "count": 20, "seeds": (0, 1, 2), "cost": 5e6}
+        told: dict[str, Any] = {"budget": 1.0, "count": 20, "photos": 20, "cost": 5e6}
+        told |= {"counts": dict.fromkeys(names, 20), "seeds": (0, 1, 2), "diverged": ()}
         told |= {"unit": "NME %", "errors": dict.fromkeys(names, (4.0, 0.25))}
         told |= {"differences": {}, "relative": {}}
         if strategy != "even":

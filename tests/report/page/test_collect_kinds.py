@@ -268,3 +268,29 @@ def test_junk_in_other_kinds_of_runs(
         assert "\n" not in str(error)
     finally:
         path.write_bytes(whole)
+
+
+def test_samples_that_lack_a_part(comparison: Path) -> None:
+    folder = comparison / "train/even-s0-b1"
+    write(folder / "history.jsonl", TRAINED)
+    path = folder / "errors-validation.npz"
+    found = SampleErrors.load(path)
+    found.errors[0] = np.nan
+    found.errors[1, 0] = np.nan
+    found.save(path)
+    run = read(folder)
+    (score,) = run.scores
+    assert (score.count, score.errors["mean"]) == (2, 4.5) and "disc" not in score.errors
+    assert run.curves[0].errors == [4.5] and (score.short("disc"), score.short("ring")) == (0, 1)
+    assert read(comparison).curves[0].errors == [4.5]
+
+
+def test_a_search_says_how_many_show_each_part(run_copy: Path) -> None:
+    result = json.loads((run_copy / "result.json").read_text())
+    assert result["validation_counts"] == dict.fromkeys(("disc", "square", "ring", "mean"), 30)
+    result["validation_counts"]["ring"] = 12
+    write(run_copy / "result.json", result)
+    run = read(run_copy)
+    score = run.scores[0]
+    assert (score.count, score.short("ring"), score.short("disc")) == (30, 12, None)
+    assert "<small>n = 12</small>" in render([run], library="")

@@ -27,8 +27,8 @@ def test_tables_are_those_of_the_command(row: Build, compared: Build) -> None:
     assert first.errors == errors_table(comparison, "validation", 1.0)
     assert first.parts == parts_table(comparison, "validation", 1.0)
     assert (first.title, second.title) == (
-        "validation: 20 samples, 3 seeds",
-        "test: 20 samples, 3 seeds",
+        "validation: 20 samples of 20 photos, 3 seeds",
+        "test: 20 samples of 20 photos, 3 seeds",
     )
     text = page(comparison)
     assert '<td class="marked">-0.500 [-0.800, -0.200]*</td>' in text
@@ -43,8 +43,8 @@ def test_a_panel_for_each_budget(row: Build, compared: Build) -> None:
     rows = [row("own", budget=b, seeds=s) for b, s in ((0.5, (0,)), (1.0, (0, 1)))]
     titles = [panel.title for panel in panels(compared(*rows))]
     assert titles == [
-        "validation: 20 samples, 1 seed, cost 0.5 of even groups",
-        "validation: 20 samples, 2 seeds, cost 1 of even groups",
+        "validation: 20 samples of 20 photos, 1 seed, cost 0.5 of even groups",
+        "validation: 20 samples of 20 photos, 2 seeds, cost 1 of even groups",
     ]
     assert "with one seed is never marked" in page(compared(*rows))
     assert "with one seed is never marked" not in page(compared(*rows[1:]))
@@ -93,3 +93,29 @@ def test_two_alike_keep_their_own_names_and_places(row: Build, compared: Build) 
     section = page[page.index('<section id="compared"') :].partition("</section>")[0]
     for place, name in enumerate(("first", "second")):
         assert f'<div data-run="{place}">\n<h3>{name}</h3>' in section
+
+
+def test_what_few_photos_do_not_say_is_not_drawn(row: Build, compared: Build) -> None:
+    whole = row("own")
+    ends = ("low", "high", "photos_low", "photos_high", "seeds_low", "seeds_high")
+    less = {
+        name: replace(of, photos=1, **dict.fromkeys(ends)) for name, of in whole.differences.items()
+    }
+    few = replace(whole, photos=1, differences=less)
+    (panel,) = panels(compared(few))
+    assert panel.forest is not None
+    value = panel.forest["data"]["values"][0]
+    assert (value["mean"], value["low"], value["photos"], value["marked"]) == (
+        -0.5,
+        None,
+        "-",
+        False,
+    )
+    assert value["of"] == "1 photo, 3 seeds"
+    filters = [layer.get("transform") for layer in panel.forest["layer"]]
+    assert filters[1:3] == [
+        [{"filter": "isValid(datum.low)"}],
+        [{"filter": "isValid(datum.photos_low)"}],
+    ]
+    assert panel.title == "validation: 20 samples of 1 photo, 3 seeds"
+    assert "samples of 1 photo only: no intervals and no *" in page(compared(few))

@@ -241,3 +241,13 @@ def test_trust_is_the_share_of_the_local_answer_and_leaves_the_contour_alone() -
     np.testing.assert_allclose(third.points[:, members], between, atol=1e-9)
     np.testing.assert_array_equal(third.points[:, contour], whole.points[:, contour])
     np.testing.assert_array_equal(third.initial, whole.initial)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_a_network_that_diverged_answers_stays_so(lost: int) -> None:
+    """Whoever asked can say of which face; nothing in between stumbles over it."""
+    answers = [SHAPE.copy(), PARTS.copy()]
+    answers[lost][20] = np.nan
+    found = cascade_of(*map(Answers, answers), trust=0.5).locate(IMAGE, BOXES)
+    assert np.isnan(found.points).any(axis=(1, 2)).all()
+    assert np.isnan(found.initial).any() == (lost == 0)

@@ -19,6 +19,7 @@ from groupnas.tasks.landmarks.evaluation import (
     Evaluation,
     Pair,
     evaluate,
+    evaluate_faces,
     how,
     pose_rows,
     rows,
@@ -178,6 +179,20 @@ def test_what_does_not_fit(cascade: Fake, data: FaceSet, split: str, message: st
 def test_a_threshold_is_above_0() -> None:
     with pytest.raises(InputError, match="threshold: expected a fraction above 0, got 0"):
         evaluate(Fake(), FACES, None, threshold=0)
+
+
+def test_a_face_that_lacks_points_is_named() -> None:
+    points = truth(2)
+    points[[30, 40]] = np.nan
+    less = [face_of(0), replace(face_of(2), points=points)]
+    data = replace(FACES, faces=lambda root, split, partial: less)
+    wrong = (
+        r"^drawn \(drawn/2\): point 31 of 68 is not marked \(2 in all\); a face must have all of"
+    )
+    with pytest.raises(InputError, match=wrong):
+        evaluate(Fake(), data, None)
+    with pytest.raises(InputError, match=wrong):
+        evaluate_faces(Fake(), FACES, less, "test")
 
 
 def test_landmarks_that_are_no_numbers_are_named_by_file() -> None:
