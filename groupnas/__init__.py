@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from groupnas.deploy.quantise import quantise_onnx as quantise_onnx
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
+    from groupnas.engine.task_check import check_task as check_task
     from groupnas.engine.training import Training as Training
     from groupnas.engine.training import train as train
     from groupnas.errors import InputError as InputError
@@ -32,6 +33,7 @@ _HOMES = {
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
     "Training": "groupnas.engine.training",
+    "check_task": "groupnas.engine.task_check",
     "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",
     "export_onnx": "groupnas.deploy.export",

@@ -9,7 +9,7 @@ Figures are per image. FLOPs are not time: memory traffic and uneven groups are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from groupnas.files import nearest
 from groupnas.grouping import Grouping
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.space import SearchSpace
+from groupnas.values import instance, text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ class FlopsTable:
     space: str
     convention: str
     groups: tuple[str, ...]
-    layers: tuple[LayerCost, ...]
+    layers: tuple[LayerCost, ...] = field(repr=False)
 
     @property
     def per_group(self) -> dict[str, int]:
@@ -176,6 +177,8 @@ def flops(space: SearchSpace, grouping: Grouping, convention: str = "mac") -> Fl
     Raises:
         InputError: an unknown convention, or a grouping that does not fit.
     """
+    instance("space", space, SearchSpace)
+    instance("grouping", grouping, Grouping)
     rules = _convention(convention)
     grouping.check_fits(space)
     groups = range(len(space.groups))
@@ -306,7 +309,7 @@ def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
 
 
 def _convention(name: str) -> Convention:
-    if name not in CONVENTIONS:
+    if text("convention", name) not in CONVENTIONS:
         raise InputError(f"convention {name!r}: {nearest(name, CONVENTIONS)}")
     return CONVENTIONS[name]
 

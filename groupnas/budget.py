@@ -13,6 +13,7 @@ from groupnas.files import nearest
 from groupnas.grouping import Grouping
 from groupnas.schema import Settings
 from groupnas.spaces.space import SearchSpace
+from groupnas.values import instance, number
 
 Share = Annotated[float, Field(gt=0)]
 Sizes = Mapping[str, Mapping[str, float]]
@@ -95,8 +96,10 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
 
     Raises:
         InputError: the budget cannot be met within its tolerance: too small for one channel a
-            group, or too coarse a step.
+            group, or too coarse a step; sizes that are not of the space, or not positive numbers.
     """
+    instance("budget", budget, Budget)
+    sizes = _checked_sizes(space, sizes)
     cost = measure(budget.measure)
     steps = {
         unit: budget.step(channels / len(space.groups))
@@ -112,6 +115,20 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
                 found[unit][group] = channels
     widths = {unit: sum(row.values()) for unit, row in found.items()}
     return Grouping.from_counts(space.resized(widths), found)
+
+
+def _checked_sizes(space: SearchSpace, sizes: Sizes) -> dict[str, dict[str, float]]:
+    instance("space", space, SearchSpace)
+    instance("sizes", sizes, Mapping)
+    if set(sizes) != set(space.free_units):
+        raise InputError(f"sizes: expected exactly the units {', '.join(space.free_units)}")
+    found: dict[str, dict[str, float]] = {}
+    for unit, row in sizes.items():
+        instance(f"sizes.{unit}", row, Mapping)
+        if set(row) != set(space.groups):
+            raise InputError(f"sizes.{unit}: expected exactly the groups {', '.join(space.groups)}")
+        found[unit] = {g: number(f"sizes.{unit}.{g}", size, above=0) for g, size in row.items()}
+    return found
 
 
 def _rounded(channels: float, step: int) -> int:

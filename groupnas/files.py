@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.errors import InputError, escaped, shown
+from groupnas.values import path as path_of
 
 LARGEST = 2**30  # bytes of a file that is read at once; such files have some megabytes
 
@@ -45,7 +46,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         InputError: the folder cannot be made or written, the file must not be written, or the disk
             is full.
     """
-    named = Path(path)
+    named = Path(path_of("path", path))
     try:
         there = _status(named)
         replaceable = there is None or (stat.S_ISREG(there.st_mode) and _opened(named) is None)
@@ -95,6 +96,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = LARGEST) -> bytes:
         InputError: it cannot be read, has more than ``limit`` bytes, or is no regular file: a
             device may never end, and a pipe never begin.
     """
+    path = path_of("path", path)
     try:
         # A pipe without a writer is opened, too, so that it can be told
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from groupnas.errors import InputError
 from groupnas.files import read_text, write_text
+from groupnas.values import as_number, as_whole, listed, names, number, text, whole
+from groupnas.values import seed as seed_of
 
 if TYPE_CHECKING:
     import torch
@@ -63,9 +65,9 @@ class Grouping:
     def __init__(
         self, space: str, groups: Iterable[str], assignments: Mapping[str, Sequence[int]]
     ) -> None:
-        object.__setattr__(self, "space", space)
-        object.__setattr__(self, "groups", tuple(groups))
-        frozen = {unit: tuple(channels) for unit, channels in assignments.items()}
+        object.__setattr__(self, "space", text("space", space))
+        object.__setattr__(self, "groups", names("groups", groups))
+        frozen = {text("unit", u): _indices(u, row) for u, row in _table("units", assignments)}
         object.__setattr__(self, "assignments", MappingProxyType(frozen))
         self._check()
 
@@ -86,14 +88,14 @@ class Grouping:
         Raises:
             InputError: an unknown group, or a weight that is not positive and finite.
         """
-        for group, weight in weights.items():
+        given = {}
+        for group, weight in _table("weights", weights):
             if group not in space.groups:
                 raise InputError(
                     f"unknown group {group!r}; {space.name} has: {', '.join(space.groups)}"
                 )
-            if not 0 < weight < float("inf"):
-                raise InputError(f"weight of group {group!r} must be positive, got {weight}")
-        shares = [weights.get(group, 1.0) for group in space.groups]
+            given[group] = number(f"weight of group {group!r}", weight, above=0)
+        shares = [given.get(group, 1.0) for group in space.groups]
         return cls.from_counts(
             space,
             {
@@ -109,13 +111,15 @@ class Grouping:
         """Contiguous blocks of given sizes, ``counts[unit][group]`` channels each.
 
         Raises:
-            InputError: units, groups or sums that are not the space's.
+            InputError: units, groups or sums that are not the space's, or what is no whole number.
         """
-        _same_names("units", counts, space.free_units)
+        given = dict(_table("units", counts))
+        _same_names("units", given, space.free_units)
         assignments = {}
         for unit, channels in space.free_units.items():
-            _same_names(f"groups of {unit}", counts[unit], space.groups)
-            sizes = [counts[unit][group] for group in space.groups]
+            row = dict(_table(unit, given[unit]))
+            _same_names(f"groups of {unit}", row, space.groups)
+            sizes = [whole(f"{unit}: {group}", row[group]) for group in space.groups]
             if min(sizes) < 0 or sum(sizes) != channels:
                 raise InputError(
                     f"{unit}: {' + '.join(map(str, sizes))} channels given, it has {channels}"
@@ -128,8 +132,11 @@ class Grouping:
         """Every channel's group drawn uniformly, then repaired; the same seed, the same grouping.
 
         This is the distribution that the argmax of Gaussian mask logits has.
+
+        Raises:
+            InputError: a seed that is no whole number from 0 to 2**63 - 1.
         """
-        draw = random.Random(seed)
+        draw = random.Random(seed_of("seed", seed))
         scores = {
             unit: [[draw.random() for _ in space.groups] for _ in range(channels)]
             for unit, channels in space.free_units.items()
@@ -138,8 +145,12 @@ class Grouping:
 
     @classmethod
     def random_sizes(cls, space: Grouped, seed: int = 0) -> Grouping:
-        """Group sizes drawn uniformly among all divisions of each unit with no group empty."""
-        draw = random.Random(seed)
+        """Group sizes drawn uniformly among all divisions of each unit with no group empty.
+
+        Raises:
+            InputError: as :meth:`random`, or a unit with fewer channels than groups.
+        """
+        draw = random.Random(seed_of("seed", seed))
         counts = {}
         for unit, channels in space.free_units.items():
             if channels < len(space.groups):
@@ -164,17 +175,20 @@ class Grouping:
             scores: Unit name to a ``(C, G)`` table, higher is better.
 
         Raises:
-            InputError: units or channels that are not the space's.
+            InputError: units or channels that are not the space's, or what is no number.
         """
-        _same_names("units", scores, space.free_units)
+        given = dict(_table("units", scores))
+        _same_names("units", given, space.free_units)
+        chosen = {}
         for unit, channels in space.free_units.items():
-            if len(scores[unit]) != channels:
-                raise InputError(f"{unit}: {len(scores[unit])} rows given, it has {channels}")
-        return cls(
-            space.name,
-            space.groups,
-            {unit: best_valid(scores[unit], unit) for unit in space.free_units},
-        )
+            rows = listed(unit, given[unit])
+            if len(rows) != channels:
+                raise InputError(f"{unit}: {len(rows)} rows given, it has {channels}")
+            table = [[_score(unit, value) for value in listed(unit, row)] for row in rows]
+            if any(len(row) != len(space.groups) for row in table):
+                raise InputError(f"{unit}: expected {len(space.groups)} scores for each channel")
+            chosen[unit] = best_valid(table, unit)
+        return cls(space.name, space.groups, chosen)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Grouping:
@@ -231,6 +245,11 @@ class Grouping:
         import torch
 
         return torch.tensor(self.assignments[unit], dtype=torch.long)
+
+    def __repr__(self) -> str:
+        sizes = self.counts().values()
+        shares = ", ".join(f"{name} {sum(row[name] for row in sizes)}" for name in self.groups)
+        return f"Grouping({self.space}: {shares} channels in {len(self.assignments)} units)"
 
     def __hash__(self) -> int:
         # As equality does, this takes no notice of the units' order.
@@ -380,6 +399,27 @@ def _apportion(channels: int, shares: Sequence[float], space: str, unit: str) ->
     for index in by_remainder[: spare - sum(sizes)]:
         sizes[index] += 1
     return [1 + size for size in sizes]
+
+
+def _table(what: str, given: Any) -> Iterable[tuple[Any, Any]]:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what}: expected a mapping from names, got {type(given).__name__}")
+    return given.items()
+
+
+def _indices(unit: str, channels: Any) -> tuple[Any, ...]:
+    """Group indices as whole numbers; what is none is left for :meth:`Grouping._check` to name."""
+    found = channels if isinstance(channels, (list, tuple)) else listed(unit, channels)
+    return tuple(i if type(i) is int or as_whole(i) is None else as_whole(i) for i in found)
+
+
+def _score(unit: str, value: Any) -> float:
+    if isinstance(value, float) and value == value:  # infinite ones are in order, too
+        return value
+    found = as_number(value)
+    if found is None:
+        raise InputError(f"{unit}: expected numbers as scores, got {value!r}")
+    return found
 
 
 def _same_names(what: str, given: Iterable[str], expected: Iterable[str]) -> None:

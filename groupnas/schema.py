@@ -6,7 +6,7 @@ import os
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -19,14 +19,31 @@ LARGEST_YAML = (
     2**22
 )  # bytes; ours have some thousands, and a parser takes a second for each million
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _Meta
+else:  # the class has no public name
+    _Meta = type(BaseModel)
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class Settings(BaseModel):
-    """A mapping in a settings file: no unknown keys, and no numbers that nobody meant.
+class _Refusing(_Meta):
+    """Of classes whose call with wrong values is refused as a wrong file is."""
+
+    if not TYPE_CHECKING:  # for type checkers a call keeps pydantic's signature
+
+        def __call__(cls, **given: Any) -> Any:
+            return validate(cls, given, cls.__name__)
+
+
+class Settings(BaseModel, metaclass=_Refusing):
+    """A mapping in a settings file, or made in Python: no unknown keys, no numbers nobody meant.
 
     ``true`` is not 1, and no number is infinite. Single values of numpy and torch are taken for
     the Python numbers that they are.
+
+    Raises:
+        InputError: a name that there is not, or values out of range; all of them in one line.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -153,8 +170,8 @@ def _leaves(model: type[BaseModel], name: str) -> frozenset[Any]:
 
 def _types_of(annotation: Any) -> Iterator[Any]:
     arguments = get_args(annotation)
-    if not arguments:
-        yield annotation
+    if not arguments:  # of a Literal, whose arguments are values, too
+        yield annotation if isinstance(annotation, type) else type(annotation)
     for argument in arguments:
         yield from _types_of(argument)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.values import listed, names, whole
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,7 @@ class Task(Protocol):
 
     A task offers its *training* samples only; test images are not reachable through it. The
     engine splits the samples by :attr:`sources`, so that no photo stands on both sides.
+    :func:`groupnas.check_task` says whether a class does all that is asked here.
 
     A sample need not show every part: a point may lie outside the picture, or nobody marked it.
     Its error of such a part is NaN, and it counts for the other parts alone; each mean over samples
@@ -70,7 +72,7 @@ class Task(Protocol):
         ...
 
     def errors(self, predicted: Tensor, target: Any) -> Tensor:
-        """Error of every sample and group, ``(B, G)``, in :attr:`error_unit`.
+        """Error of every sample and group, ``(B, G)`` floats from 0 on, in :attr:`error_unit`.
 
         NaN where a sample does not show a group, whatever is predicted; finite elsewhere, for
         finite predictions. Infinity counts as a network that diverged.
@@ -91,17 +93,27 @@ class TaskSubset:
 
     Args:
         task: The whole.
-        indices: ``(N,)`` int64, which samples.
+        indices: ``(N,)`` int64, which samples; a list or an array does as well.
+
+    Raises:
+        InputError: what is no list of whole numbers, or names samples that there are not.
     """
 
     def __init__(self, task: Task, indices: Tensor) -> None:
+        import torch
+
+        chosen = indices.tolist() if isinstance(indices, torch.Tensor) else indices
+        count = len(task.sources)
         self._task = task
-        self._indices = indices
+        self._indices = torch.tensor(
+            [whole("indices", index, 0, count - 1) for index in listed("indices", chosen)],
+            dtype=torch.long,
+        )
         self.name = task.name
         self.inputs = task.inputs
         self.outputs = task.outputs
         self.error_unit = task.error_unit
-        self.sources: Sequence[str] = [task.sources[index] for index in indices.tolist()]
+        self.sources: Sequence[str] = [task.sources[i] for i in self._indices.tolist()]
 
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
@@ -148,6 +160,7 @@ class TaskParts:
     def __init__(self, task: Task, parts: Sequence[str]) -> None:
         import torch
 
+        parts = names("parts", parts)
         for part in parts:
             if part not in task.inputs:
                 raise InputError(f"part {part!r}: {nearest(part, task.inputs)}")

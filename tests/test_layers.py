@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "groupnas"
 FLOORS = (
     ("_version",),
     ("errors",),
+    ("values",),
     ("files",),
     ("onnx_tools",),
     ("palette",),

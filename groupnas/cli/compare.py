@@ -26,7 +26,6 @@ from groupnas.errors import InputError
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
-    from groupnas.comparison.compare import Progress
     from groupnas.comparison.plan import Plan
     from groupnas.tasks.landmarks.comparing import FaceData, InCascade
 
@@ -219,7 +218,6 @@ def _compare(
             device=arguments["device"] or "cpu",
             jobs=jobs,
             resume=resume,
-            on_progress=_say,
             track=track,
             arguments={**arguments, **told},
         )
@@ -261,29 +259,6 @@ def _scorers(
         more["test"] = InCascade(model=scorer.model, data=data, split="test", device=device)
     told = {"cascade": str(scorer.model), "cascade_weights": weights, "test": test or None}
     return told, more
-
-
-def _say(progress: Progress) -> None:
-    """One line for each piece that is over, on standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False)
-    ended, count = progress.ended, f"{progress.done}/{progress.total}"
-    if ended is None:
-        line = f"{count} pieces are done"
-    elif ended.failed:
-        line = f"{count} {ended.piece}: failed: {ended.words}"
-    else:
-        line = f"{count} {ended.piece}: {ended.words}, {_duration(ended.seconds)}"
-        if progress.left is not None and progress.done < progress.total:
-            line += f"; about {_duration(progress.left)} left"
-    console.print(line, soft_wrap=not console.is_terminal)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _show(

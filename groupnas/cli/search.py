@@ -168,7 +168,6 @@ def _search(
 
     import torch
 
-    from groupnas.cli.progress import ConsoleProgress
     from groupnas.engine.search import search as run_search
     from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
@@ -191,7 +190,7 @@ def _search(
             device=arguments["device"],
             epochs=epochs,
             resume=resume,
-            observers=[ConsoleProgress(), *trackers(track)],
+            observers=trackers(track),
             arguments={**arguments, "threads": torch.get_num_threads()},
         )
     except KeyboardInterrupt:

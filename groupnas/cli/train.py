@@ -113,7 +113,6 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
 
     import torch
 
-    from groupnas.cli.progress import ConsoleProgress
     from groupnas.engine.tracking import trackers
     from groupnas.tasks.landmarks.train import train_cascade
 
@@ -131,7 +130,7 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
             limit=arguments["limit"],
             global_from=arguments["global_from"],
             resume=resume,
-            observers=lambda stage: [ConsoleProgress(stage), *sinks],
+            observers=lambda stage: sinks,
             arguments={**arguments, "threads": torch.get_num_threads()},
         )
     except KeyboardInterrupt:

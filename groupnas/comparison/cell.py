@@ -112,6 +112,7 @@ class _Bench:
             device=self.work.device,
             resume=RunFolder(folder).exists,
             observers=trackers(self.work.track),
+            quiet=True,
         )
         return f"{len(run.history)} epochs" if run.history else "nothing to learn"
 
@@ -170,6 +171,7 @@ class _Bench:
             observers=trackers(self.work.track),
             # A search that was done again and found otherwise must not go on with this training.
             arguments={"costs": cost, "grouping": grouping and grouping.to_dict()},
+            quiet=True,
         )
 
     def _finished_search(self, piece: Piece) -> SearchJob:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
+from groupnas import values
 from groupnas.comparison.cell import SPLIT_SEED, Work
 from groupnas.comparison.plan import Piece, Plan, labelled, what_counts
 from groupnas.comparison.runner import Ended, cores, run_pieces
 from groupnas.comparison.samples import Scorer
+from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
 from groupnas.comparison.summary import Comparison, read_comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
 from groupnas.engine.parts import check_parts
+from groupnas.engine.progress import Lines, is_shown
 from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
+from groupnas.engine.task_check import check_task
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
@@ -29,6 +34,8 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
 _log = logging.getLogger(__name__)
+
+_SET = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,24 @@ class Progress:
     done: int
     total: int
     left: float | None
+
+    def __str__(self) -> str:
+        """One line for people."""
+        ended, count = self.ended, f"{self.done}/{self.total}"
+        if ended is None:
+            return f"{count} pieces are done"
+        if ended.failed:
+            return f"{count} {ended.piece}: failed: {ended.words}"
+        line = f"{count} {ended.piece}: {ended.words}, {_duration(ended.seconds)}"
+        if self.left is None or self.done == self.total:
+            return line
+        return f"{line}; about {_duration(self.left)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def compare(
@@ -65,9 +90,10 @@ def compare(
     device: str = "cpu",
     jobs: int | None = None,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] | None = None,
     track: Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> Comparison:
     """Search with every strategy and seed, train what is found from scratch, and compare it.
 
@@ -77,18 +103,20 @@ def compare(
     the same augmentation. The best epoch is chosen on the held-out samples, and so is the error
     that is compared: a little too low for all alike.
 
-    Every piece of work ends with its own files, and is done once. A comparison that was killed, at
-    any moment, goes on with ``resume=True``; so does a finished one that is given further
-    strategies, seeds, budgets or measurements.
+    A line for each piece that is over, with an estimate of the time left, is shown on standard
+    error. Every piece of work ends with its own files, and is done once. A comparison that was
+    killed, at any moment, goes on with ``resume=True``; so does a finished one that is given
+    further strategies, seeds, budgets or measurements.
 
     Args:
         space: What is searched.
         load: Makes the task; picklable (a function of a module, or an instance of its class),
             since each process loads it for itself.
-        strategies: Names as of :func:`groupnas.comparison.plan.labelled`, or settings by label.
+        strategies: A list of names as of :func:`groupnas.comparison.plan.labelled`, or settings by
+            label.
         out: The folder.
         training: How every network is trained.
-        seeds: Of searches and trainings.
+        seeds: Of searches and trainings, from 0 to 2**63 - 1.
         budgets: Costs relative to even groups.
         measure: What budgets count; see :class:`groupnas.budget.Budget`.
         tolerance: By how much, relatively, a network's cost may miss its budget.
@@ -100,64 +128,109 @@ def compare(
         jobs: Processes; by default as many as there are cores, and not more than pieces. They
             share the cores' threads. A single one is this process.
         resume: Go on with the comparison in ``out``.
-        on_progress: Told after each piece, and once before the first.
+        on_progress: Told after each piece, and once before the first, besides what is shown.
         track: Names of trackers of every search and training: ``"tensorboard"``, ``"mlflow"``.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
+        quiet: Show nothing; neither is anything shown where the level of the logger ``groupnas``
+            is above ``INFO``.
 
     Returns:
         What came out, of all pieces that are finished.
 
     Raises:
-        InputError: wrong arguments or files; a folder that is in use, holds another comparison or
-            cannot be written; a resumed comparison whose space, data, training, or settings of a
+        InputError: wrong arguments or files; a task that does not do what it must (see
+            :func:`groupnas.check_task`); what several processes need and cannot be sent to them; a
+            folder that is in use, holds another comparison or cannot be written; a resumed
+            comparison whose space, data, training, or settings of a
             strategy are not the same; or pieces that failed, when all others are done.
     """
+    values.instance("space", space, SearchSpace)
+    values.instance("training", training, Training)
     if not isinstance(strategies, Mapping):
         strategies = labelled(strategies)
-    if jobs is not None and jobs < 1:
-        raise InputError(f"jobs: expected at least 1, got {jobs}")
+    jobs = None if jobs is None else values.whole("jobs", jobs, 1)
+    makers = _makers(load, more, sampling, on_progress)
+    told = values.plain("arguments", arguments or {})
+    tell = _teller(quiet, on_progress)
     plan = Plan(
         strategies=strategies,
-        seeds=tuple(seeds),
-        budgets=tuple(budgets),
+        seeds=values.listed("seeds", seeds),
+        budgets=values.listed("budgets", budgets),
         measure=measure,
         tolerance=tolerance,
         training=training,
         validation=validation,
     )
     checked_device(device)
+    track = values.names("track", track)
     trackers(track)  # what is not installed or reached is told before anything runs
     folder = RunFolder(out)
-    recorded = folder.read_config() if resume else None
+    recorded = folder.read_config() if values.flag("resume", resume) else None
     if recorded is None:
         folder.check_free()
+    work = Work(
+        out=folder.path,
+        space=space,
+        load=load,
+        plan=plan,
+        more=makers,
+        sampling=sampling,
+        device=str(device),
+        track=track,
+    )
+    if (jobs or cores()) > 1:
+        check_sendable(work)
     task = load()
-    config = _config(space, task, device, arguments)
+    check_task(space, task)
+    config = _config(space, task, str(device), told)
     if recorded is not None:
         plan = _joined(recorded, config, plan, folder)
+        work = replace(work, plan=plan)
     _check_splits(task, plan)
     with folder.locked():
         if recorded is None:
             folder.check_free()
         space.save(folder / SPACE)
         folder.write_config({**config, **plan.to_dict()})
-        work = Work(
-            out=folder.path,
-            space=space,
-            load=load,
-            plan=plan,
-            more=dict(more or {}),
-            sampling=sampling,
-            device=device,
-            track=tuple(track),
-        )
-        failed = _run(work, jobs, on_progress)
+        failed = _run(work, jobs, tell)
     if failed:
         what = "; ".join(f"{ended.piece}: {ended.words}" for ended in failed)
         raise InputError(
             f"{what}; resume to try again, `groupnas compare {folder.path}` shows the others"
         )
     return read_comparison(folder.path)
+
+
+def _makers(
+    load: Any, more: Any, sampling: Any, on_progress: Any
+) -> dict[str, Callable[[], Scorer]]:
+    """The further measurements; all that is called must be such that it can be."""
+    values.instance("more", more or {}, Mapping)
+    found = {values.text("more", name): make for name, make in (more or {}).items()}
+    for name in found:
+        if not _SET.fullmatch(name):
+            raise InputError(f"more: {name!r}: a name that names files is letters, digits, - and _")
+    called = {"load": load, **{f"more: {name}": make for name, make in found.items()}}
+    called |= {"sampling": sampling or _run, "on_progress": on_progress or _run}
+    for name, what in called.items():
+        if not callable(what):
+            raise InputError(f"{name}: expected a function, got a {type(what).__name__}")
+    return found
+
+
+def _teller(
+    quiet: bool, on_progress: Callable[[Progress], None] | None
+) -> Callable[[Progress], None]:
+    """Who is told after each piece: the person, unless they are quiet, and the caller."""
+    lines = Lines() if is_shown(quiet) else None
+
+    def tell(progress: Progress) -> None:
+        if lines is not None:
+            lines.say(str(progress))
+        if on_progress is not None:
+            on_progress(progress)
+
+    return tell
 
 
 def _run(
@@ -207,10 +280,10 @@ def _seconds_left(
 
 
 def _config(
-    space: SearchSpace, task: Task, device: str, arguments: Mapping[str, Any] | None
+    space: SearchSpace, task: Task, device: str, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
-        "arguments": dict(arguments or {}),
+        "arguments": arguments,
         "space": {"name": space.name, "fingerprint": space.fingerprint()},
         "groups": list(space.groups),
         "task": describe_task(task),

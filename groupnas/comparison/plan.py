@@ -12,6 +12,9 @@ from groupnas.budget import Budget
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.schema import validate
+from groupnas.values import instance, listed, number, text
+from groupnas.values import path as path_of
+from groupnas.values import seed as seed_of
 
 if TYPE_CHECKING:
     from groupnas.engine.training import Training
@@ -69,26 +72,26 @@ class Plan:
     validation: float
 
     def __post_init__(self) -> None:
-        for what, values in (
+        made = {
+            "strategies": _strategies(self.strategies),
+            "seeds": tuple(seed_of("seeds", seed) for seed in listed("seeds", self.seeds)),
+            "budgets": tuple(
+                number("budgets", b, above=0) for b in listed("budgets", self.budgets)
+            ),
+            "measure": text("measure", self.measure),
+            "tolerance": number("tolerance", self.tolerance, above=0, below=1),
+            "validation": number("validation", self.validation, above=0, below=1),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        for what, entries in (
             ("strategies", tuple(self.strategies)),
             ("seeds", self.seeds),
             ("budgets", tuple(f"{budget:g}" for budget in self.budgets)),
         ):
-            if not values or len(set(values)) < len(values):
-                listed = ", ".join(map(str, values))
-                raise InputError(f"{what}: expected one or more, each once; got {listed or 'none'}")
-        for label in self.strategies:
-            if not _LABEL.fullmatch(label):
-                raise InputError(f"strategy {label!r}: a label names folders; use letters, digits")
-        for budget in self.budgets:
-            if not 0 < budget < float("inf"):
-                raise InputError(f"budgets: expected numbers above 0, got {budget:g}")
-        for seed in self.seeds:
-            if not 0 <= seed < 2**63:
-                raise InputError(f"seeds: expected whole numbers from 0 on, got {seed}")
-        for what in ("validation", "tolerance"):
-            if not 0 < getattr(self, what) < 1:
-                raise InputError(f"{what}: expected a share in (0, 1), got {getattr(self, what)}")
+            if not entries or len(set(entries)) < len(entries):
+                told = ", ".join(map(str, entries))
+                raise InputError(f"{what}: expected one or more, each once; got {told or 'none'}")
 
     def searches(self) -> list[Piece]:
         """All searches, seed by seed, so that a part of them is a comparison already."""
@@ -147,17 +150,19 @@ class Plan:
 
         try:
             return cls(
-                measure=str(data["measure"]),
-                tolerance=float(data["tolerance"]),
-                validation=float(data["validation"]),
+                measure=data["measure"],
+                tolerance=data["tolerance"],
+                validation=data["validation"],
                 training=validate(Training, data["training"], f"{origin}: training"),
                 strategies={
                     str(label): strategy_from(settings, f"{origin}: strategies.{label}")
                     for label, settings in data["strategies"].items()
                 },
-                seeds=tuple(map(int, data["seeds"])),
-                budgets=tuple(map(float, data["budgets"])),
+                seeds=data["seeds"],
+                budgets=data["budgets"],
             )
+        except InputError as error:
+            raise InputError(_about(origin, error)) from error
         except (LookupError, AttributeError, TypeError) as error:
             raise InputError(f"{origin}: is damaged, or not of a comparison: {error}") from error
 
@@ -169,6 +174,24 @@ class Plan:
             seeds=tuple(dict.fromkeys((*self.seeds, *more.seeds))),
             budgets=tuple(dict.fromkeys((*self.budgets, *more.budgets))),
         )
+
+
+def _about(origin: str, error: InputError) -> str:
+    """An error's words, with the file that it is about once in front of them."""
+    message = str(error)
+    return message if message.startswith(origin) else f"{origin}: {message}"
+
+
+def _strategies(given: Any) -> dict[str, Strategy]:
+    """Settings by label, from settings or names by label."""
+    instance("strategies", given, Mapping)
+    found = {}
+    for label, strategy in given.items():
+        if not _LABEL.fullmatch(text("strategies", label)):
+            raise InputError(f"strategy {label!r}: a label names folders; use letters, digits")
+        known = isinstance(strategy, Strategy)
+        found[label] = strategy if known else load_strategy(strategy)
+    return found
 
 
 def what_counts(strategy: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,14 +206,14 @@ def labelled(names: Sequence[str], epochs: int | None = None) -> dict[str, Strat
     second of one label gets a number.
 
     Args:
-        names: As :func:`groupnas.engine.strategy.load_strategy` takes them.
+        names: A list of such as :func:`groupnas.engine.strategy.load_strategy` takes.
         epochs: Replaces the search epochs of those strategies that have any.
 
     Raises:
-        InputError: no such strategy, or a file that is wrong.
+        InputError: no list, no such strategy, or a file that is wrong.
     """
     found: dict[str, Strategy] = {}
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(path_of("strategies", name) for name in listed("strategies", names)):
         strategy = load_strategy(name)
         if "epochs" in type(strategy).model_fields:
             strategy = strategy.with_epochs(epochs)

@@ -35,12 +35,12 @@ class SampleErrors:
         subsets: ``(N,)`` bool each: which samples belong to it.
     """
 
-    errors: NDArray[np.float64]
+    errors: NDArray[np.float64] = field(repr=False)
     groups: tuple[str, ...]
-    weights: NDArray[np.float64]
-    sources: NDArray[np.str_]
+    weights: NDArray[np.float64] = field(repr=False)
+    sources: NDArray[np.str_] = field(repr=False)
     unit: str
-    subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     def table(self, subset: str | None = None) -> NDArray[np.float64]:
         """``(N, G + 1)``: errors of every group, then the mean over groups by their weights.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from groupnas.engine.missing import known_counts, known_means
 from groupnas.engine.run_folder import CONFIG, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.values import whole
 
 BASELINE = "even"
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
@@ -31,8 +32,8 @@ class Cell:
     """One trained network: its piece, what ``cell.json`` says, and its errors by set."""
 
     piece: Piece
-    told: Mapping[str, Any]
-    errors: Mapping[str, SampleErrors]
+    told: Mapping[str, Any] = field(repr=False)
+    errors: Mapping[str, SampleErrors] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,8 @@ class Row:
     cost: float
     unit: str
     errors: Mapping[str, Spread]
-    differences: Mapping[str, Difference]
-    relative: Mapping[str, float]
+    differences: Mapping[str, Difference] = field(repr=False)
+    relative: Mapping[str, float] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON holds it, which knows no infinity: ``None``."""
@@ -108,7 +109,7 @@ class SearchCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that is finished of a comparison.
+    """All that is finished of a comparison; printed, its tables.
 
     Attributes:
         folder: Where it lies.
@@ -131,6 +132,18 @@ class Comparison:
     searches: tuple[SearchCost, ...]
     cells: tuple[Cell, ...]
     missing: tuple[Piece, ...]
+
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        return (
+            f"Comparison({str(self.folder)!r}: {', '.join(self.strategies) or 'nothing'} on "
+            f"{self.task}; {len(self.cells)} networks{missing})"
+        )
+
+    def __str__(self) -> str:
+        from groupnas.comparison.tables import as_text
+
+        return as_text(self)
 
     @property
     def samples(self) -> tuple[str, ...]:
@@ -195,6 +208,7 @@ def read_comparison(
     Raises:
         InputError: no comparison there, a damaged file, or no such strategy.
     """
+    draws = whole("draws", draws, 1)
     folder = RunFolder(path)
     if not folder.exists:
         raise InputError(f"{folder.path}: no comparison here ({CONFIG} is missing)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from groupnas.comparison.statistics import LEAST_PHOTOS, Difference
 from groupnas.comparison.summary import Comparison, Row, Spread
@@ -14,6 +15,7 @@ NOTE = (
     "photos and seeds, bootstrap over photos, Student's over seeds; of so many photos x seeds. *: "
     "the first and the last leave out 0. -: too few to tell."
 )
+LONGEST = 2000  # characters of a comparison that is printed
 _MEGA = 1e6
 
 
@@ -76,6 +78,32 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def several(count: int, what: str) -> str:
     """A number of things, in words."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def as_text(comparison: Comparison) -> str:
+    """The first tables as text, of :data:`LONGEST` characters at most, for ``print``."""
+    lines = [repr(comparison)]
+    for title, tables, told in sections(comparison):
+        lines += ["", title, *chain.from_iterable(map(_aligned, tables)), *told]
+    room = LONGEST
+    for number, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            more = f"... and {len(lines) - number} more lines: groupnas compare {comparison.folder}"
+            return "\n".join([*lines[:number], more])
+    return "\n".join(lines)
+
+
+def _aligned(table: Table) -> list[str]:
+    """Lines of a table; the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if index else f"{cell:{width}}"
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
 
 
 def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:

@@ -17,6 +17,8 @@ from groupnas.errors import InputError
 from groupnas.files import atomic_path
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
+from groupnas.values import path as path_of
+from groupnas.values import whole
 
 OPSET = 18  # the oldest that has all operators; runtimes on phones lag behind
 
@@ -43,8 +45,10 @@ def export_onnx(
             the network's weights are not float32, not all finite, or on the meta device.
     """
     import_onnx()
-    if batch is not None and batch < 1:
-        raise InputError(f"batch: expected at least 1, got {batch}")
+    path = path_of("path", path)
+    batch = None if batch is None else whole("batch", batch, 1)
+    if not isinstance(model, torch.nn.Module) or not hasattr(model, "input_shape"):
+        raise InputError(f"model: expected what derive() returns, got a {type(model).__name__}")
     _check_weights(model)
     weight = next(model.parameters())
     x = torch.zeros(batch or 2, *model.input_shape, dtype=weight.dtype, device=weight.device)

@@ -8,8 +8,8 @@ units. Its minimum is found exactly, by eliminating one unit after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import get_args
 
@@ -20,10 +20,12 @@ from groupnas.deploy.elimination import minimise
 from groupnas.deploy.layout import FORMS, Form, Layout, fixed_layouts, free_layouts, partitions
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.latency.kernel import Format, Kernel, kernel_format
 from groupnas.latency.table import LatencyTable
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
+from groupnas.values import listed
 
 Costs = NDArray[np.float64]
 
@@ -66,7 +68,7 @@ class Plan:
         table: Name of the latency table that decided.
     """
 
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[LayerPlan, ...] = field(repr=False)
     table: str
 
     @property
@@ -100,7 +102,7 @@ class LayoutPlanner:
             default. Channelwise layers are always that.
 
     Raises:
-        InputError: the file is no latency table.
+        InputError: the file is no latency table, or a form that there is not.
     """
 
     def __init__(
@@ -112,8 +114,13 @@ class LayoutPlanner:
             table = LatencyTable.shipped()
         elif isinstance(table, (str, os.PathLike)):
             table = LatencyTable.load(table)
+        elif not hasattr(table, "kernel"):
+            raise InputError(f"table: expected a LatencyTable, got a {type(table).__name__}")
         self.table = table
-        self.forms = frozenset(forms)
+        self.forms = frozenset(forms if isinstance(forms, Set) else listed("forms", forms))
+        for form in self.forms:
+            if form not in FORMS:
+                raise InputError(f"forms: {form!r}: {nearest(str(form), FORMS)}")
         self._kernel = cache(self.table.kernel)
 
     def __call__(self, network: GroupedNetwork) -> DeployedNetwork:

@@ -147,7 +147,9 @@ def go_on(folder: RunFolder, job: Job) -> None:
 
 def describe_task(task: Task) -> dict[str, Any]:
     """What identifies a task in ``config.yaml``."""
-    return {"name": task.name, "samples": len(task.sources), "fingerprint": task.fingerprint()}
+    # numpy's texts are of a class that YAML does not know
+    name, fingerprint = str(task.name), str(task.fingerprint())
+    return {"name": name, "samples": len(task.sources), "fingerprint": fingerprint}
 
 
 def versions() -> dict[str, str]:
@@ -185,8 +187,10 @@ def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | N
     return None if was == now else (path, was, now)
 
 
-def checked_device(device: str) -> torch.device:
+def checked_device(device: str | torch.device) -> torch.device:
     """The torch device of that name; an :class:`InputError` where it cannot be used."""
+    if not isinstance(device, (str, torch.device)):
+        raise InputError(f"device: expected the name of a torch device, got {device!r}")
     try:
         torch.zeros(1, device=device).item()  # the meta device has no values
         return torch.device(device)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from groupnas import values
 from groupnas.errors import InputError
 from groupnas.files import atomic_path, write_text
 from groupnas.schema import read_yaml
@@ -67,7 +68,10 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(values.path("the run folder", path))
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name

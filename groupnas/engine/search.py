@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from groupnas import values
 from groupnas.budget import Budget
 from groupnas.costs import grouping_costs
 from groupnas.engine.design import Design
@@ -23,9 +24,11 @@ from groupnas.engine.job import (
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.parts import check_parts
+from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
+from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
@@ -47,11 +50,11 @@ class Run:
     """
 
     folder: RunFolder
-    job: SearchJob
+    job: SearchJob = field(repr=False)
     grouping: Grouping
-    initial: Grouping
-    history: Sequence[Mapping[str, Any]]
-    result: Mapping[str, Any]
+    initial: Grouping = field(repr=False)
+    history: Sequence[Mapping[str, Any]] = field(repr=False)
+    result: Mapping[str, Any] = field(repr=False)
 
     def design(self, budget: Budget | None = None) -> Design:
         """What was found, at any budget; see :meth:`SearchJob.design`."""
@@ -74,10 +77,12 @@ def search(
     resume: bool = False,
     observers: Sequence[Observer] = (),
     arguments: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> Run:
     """Search a grouping; the main job.
 
-    Every epoch ends with a checkpoint. A run that was killed, at any moment, goes on with
+    What it does is shown on standard error: a bar in a terminal, and a line for each epoch. Every
+    epoch ends with a checkpoint. A run that was killed, at any moment, goes on with
     ``resume=True`` and ends with the same grouping and history as one never stopped (bit for bit
     on a CPU with the same number of threads).
 
@@ -87,18 +92,25 @@ def search(
         strategy: A name, ``name:preset``, a path, or the settings; ``"gumbel"`` where not given,
             or what the resumed run was started with.
         out: The run folder; must not hold a run, unless it is resumed.
-        seed: Of everything random; 0 where not given, or the resumed run's.
+        seed: Of everything random, from 0 to 2**63 - 1; 0 where not given, or the resumed run's.
         device: A torch device.
         epochs: Replaces the strategy's number of search epochs.
         resume: Go on with the run in ``out``.
         observers: Told how it goes.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
+        quiet: Show nothing; neither is anything shown where the level of the logger ``groupnas``
+            is above ``INFO``.
 
     Raises:
-        InputError: wrong arguments or files; a folder that is in use, holds another run, or
-            cannot be written; a resumed run whose space, data or settings are not the same; a
-            part that no sample of one side shows; a loss that is no longer finite.
+        InputError: wrong arguments or files; a task that does not do what it must (see
+            :func:`groupnas.check_task`); a folder that is in use, holds another run, or cannot be
+            written; a resumed run whose space, data or settings are not the same; a part that no
+            sample of one side shows; a loss that is no longer finite.
     """
+    values.instance("space", space, SearchSpace)
+    seed = None if seed is None else values.seed("seed", seed)
+    resume, told = values.flag("resume", resume), values.plain("arguments", arguments or {})
+    told_of = [*progress("searching", quiet), *values.listed("observers", observers)]
     if len(space.groups) == 1:
         raise InputError(
             f"{space.name}: has one group ({space.groups[0]}), so that there is nothing to search; "
@@ -110,12 +122,14 @@ def search(
         folder.check_free()
     settings = _settings(strategy, recorded, folder).with_epochs(epochs)
     seed = _seed(seed, recorded, folder)
+    place = checked_device(device)
+    check_task(space, task)
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
     with torch.random.fork_rng():
-        job = settings.start(space, task, seed=seed, device=str(checked_device(device)))
+        job = settings.start(space, task, seed=seed, device=str(place))
         job.design()  # a budget that cannot be met is refused here
         counts = check_parts(task, job.split, job.batch_size) if job.total_epochs else {}
-        config = _config(job, seed, device, arguments)
+        config = _config(job, seed, str(device), told)
         if recorded is not None:
             check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
         with folder.locked():
@@ -126,7 +140,7 @@ def search(
                 _start(folder, job, config)
             else:
                 go_on(folder, job)
-            return _run(folder, job, observers, counts)
+            return _run(folder, job, told_of, counts)
 
 
 def _settings(
@@ -142,10 +156,7 @@ def _settings(
 def _seed(seed: int | None, recorded: dict[str, Any] | None, folder: RunFolder) -> int:
     if seed is not None or recorded is None:
         return seed or 0
-    known = recorded.get("seed")
-    if not isinstance(known, int):
-        raise InputError(f"{folder / CONFIG}: seed: expected a whole number, got {known!r}")
-    return known
+    return values.seed(f"{folder / CONFIG}: seed", recorded.get("seed"))
 
 
 def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
@@ -197,11 +208,9 @@ def _result(job: SearchJob, counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _config(
-    job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _config(job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "arguments": dict(arguments or {}),
+        "arguments": arguments,
         "space": {"name": job.space.name, "fingerprint": job.space.fingerprint()},
         "task": describe_task(job.task),
         "seed": seed,

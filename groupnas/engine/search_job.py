@@ -15,6 +15,8 @@ from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
+from groupnas.engine.task_check.declared import check_parts
+from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
@@ -52,7 +54,7 @@ class SearchJob(ABC):
         device: str | torch.device,
         validation: float = 0.0,
     ) -> None:
-        check_task(task, space)
+        _check_parts(space, task)
         self.space, self.task, self.strategy = space, task, strategy
         self.seed, self.device = seed, torch.device(device)
         if validation:
@@ -123,11 +125,9 @@ class SearchJob(ABC):
         """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
 
 
-def check_task(task: Task, space: SearchSpace) -> None:
-    """Raise :class:`InputError` unless the task's groups, inputs and outputs are the space's."""
-    for what in ("inputs", "outputs"):
-        offered, needed = dict(getattr(task, what)), dict(getattr(space, what))
-        if list(offered.items()) != list(needed.items()):
-            raise InputError(
-                f"task {task.name} has {what} {offered}, space {space.name} has {needed}"
-            )
+def _check_parts(space: SearchSpace, task: Task) -> None:
+    """All that can be said of a task at no cost; :func:`groupnas.check_task` says the rest."""
+    found = Findings()
+    check_parts(found, space, task)
+    if found.mistakes:
+        raise InputError(f"task {task.name}: {'; '.join(found.mistakes)}")

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from groupnas.errors import InputError
+from groupnas.values import listed, number, whole
+from groupnas.values import seed as seed_of
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the samples on either side, int64; no source has samples on both."""
+    """Indices of the samples on either side, int64; no source has samples on both.
+
+    Raises:
+        InputError: what is no list of whole numbers from 0 on.
+    """
 
     train: Tensor
     validation: Tensor
+
+    def __post_init__(self) -> None:
+        for side in ("train", "validation"):
+            object.__setattr__(self, side, _indices(side, getattr(self, side)))
+
+    def check_fits(self, sources: Sequence[str]) -> None:
+        """Raise :class:`InputError` unless both sides hold samples that there are."""
+        for side in ("train", "validation"):
+            indices = getattr(self, side)
+            if not len(indices):
+                raise InputError(f"split: {side}: expected at least one sample")
+            if int(indices.max()) >= len(sources):
+                raise InputError(
+                    f"split: {side}: sample {int(indices.max())} is not among the task's "
+                    f"{len(sources)}"
+                )
+
+    def __repr__(self) -> str:
+        return f"Split({len(self.train)} samples train, {len(self.validation)} validate)"
 
     def sources(self, sources: Sequence[str]) -> dict[str, list[str]]:
         """The photos on either side, sorted: what the run folder records."""
@@ -24,6 +51,26 @@ class Split:
             side: sorted({sources[i] for i in getattr(self, side).tolist()})
             for side in ("train", "validation")
         }
+
+
+def _indices(side: str, given: Any) -> Tensor:
+    indices = given if isinstance(given, Tensor) else _as_tensor(side, given)
+    if indices.dim() != 1 or indices.is_floating_point() or indices.dtype is torch.bool:
+        dtype = str(indices.dtype).removeprefix("torch.")
+        raise InputError(
+            f"split: {side}: expected the indices of samples, one after the other; got shape "
+            f"{tuple(indices.shape)} of {dtype}"
+        )
+    if len(indices) and int(indices.min()) < 0:
+        raise InputError(f"split: {side}: expected indices from 0 on, got {int(indices.min())}")
+    return indices.long()
+
+
+def _as_tensor(side: str, given: Any) -> Tensor:
+    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu":
+        return torch.from_numpy(given.astype(np.int64))
+    entries = listed(f"split: {side}", given)
+    return torch.tensor([whole(f"split: {side}", entry) for entry in entries], dtype=torch.long)
 
 
 def split_by_source(sources: Sequence[str], share: float, seed: int) -> Split:
@@ -35,12 +82,13 @@ def split_by_source(sources: Sequence[str], share: float, seed: int) -> Split:
         seed: The same seed and sources give the same split.
 
     Raises:
-        InputError: fewer than two photos.
+        InputError: fewer than two photos, or a share or a seed that is none.
     """
     photos = sorted(set(sources))
     if len(photos) < 2:
         raise InputError(f"the training data has {len(photos)} photo(s); a split needs at least 2")
-    generator = torch.Generator().manual_seed(seed)
+    share = number("share", share, above=0, below=1)
+    generator = torch.Generator().manual_seed(seed_of("seed", seed))
     wanted = share * len(sources)
     members: dict[str, list[int]] = {photo: [] for photo in photos}
     for index, photo in enumerate(sources):

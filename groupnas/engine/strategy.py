@@ -21,6 +21,8 @@ from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.schema import Settings, merged, read_preset, validate
+from groupnas.values import instance
+from groupnas.values import path as path_of
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -110,8 +112,8 @@ class Strategy(Settings, ABC):
         if epochs is None:
             return self
         if "epochs" not in type(self).model_fields:
-            raise InputError(f"--epochs: {self.algorithm} has no epochs; leave it out")
-        return validate(type(self), {**self.model_dump(), "epochs": epochs}, "--epochs")
+            raise InputError(f"epochs: {self.algorithm} has none; leave it out")
+        return self.with_settings(epochs=epochs)
 
     def with_settings(self, **changes: Any) -> Self:
         """The same strategy with some settings replaced: ``epochs=5, weights={"lr": 0.02}``.
@@ -132,7 +134,13 @@ class Strategy(Settings, ABC):
         raise InputError(f"{self.algorithm}={text}: {self.algorithm} takes nothing behind '='")
 
     def with_budget(self, budget: Budget | None) -> Self:
-        """The same strategy with another budget."""
+        """The same strategy with another budget, or none.
+
+        Raises:
+            InputError: it is no :class:`groupnas.Budget`.
+        """
+        if budget is not None:
+            instance("budget", budget, Budget)
         return self.model_copy(update={"budget": budget})
 
 
@@ -145,7 +153,7 @@ def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
         InputError: no such strategy, preset or algorithm, or a file that is wrong (names the key
             at fault).
     """
-    name, text = os.fspath(strategy), None
+    name, text = path_of("strategy", strategy), None
     if "=" in name and not os.path.exists(name):
         name, text = name.split("=", 1)
     data, path = read_preset("strategies", name)

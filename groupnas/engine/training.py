@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from groupnas import values
 from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.job import (
     Means,
@@ -30,9 +31,11 @@ from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import Precision, forward
+from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.strategy import Optimizer, Positive, Share
+from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.schema import Settings
@@ -229,8 +232,8 @@ class Trained:
     """
 
     folder: RunFolder
-    network: nn.Module
-    history: Sequence[Mapping[str, Any]]
+    network: nn.Module = field(repr=False)
+    history: Sequence[Mapping[str, Any]] = field(repr=False)
     result: Mapping[str, Any]
 
 
@@ -247,8 +250,11 @@ def train(
     resume: bool = False,
     observers: Sequence[Observer] = (),
     arguments: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> Trained:
     """Train a network; every epoch ends with a checkpoint.
+
+    What it does is shown on standard error: a bar in a terminal, and a line for each epoch.
 
     A run that was killed, at any moment, goes on with ``resume=True`` and ends with the same
     network and history as one never stopped (bit for bit on a CPU with the same threads).
@@ -259,29 +265,40 @@ def train(
         settings: How.
         out: The run folder; must not hold a run, unless it is resumed.
         split: Which samples train and which validate.
-        seed: Of everything random but the network's weights.
+        seed: Of everything random but the network's weights, from 0 to 2**63 - 1.
         device: A torch device.
         sampling: See :class:`Trainer`.
         resume: Go on with the run in ``out``.
         observers: Told how it goes.
         arguments: Plain values that the caller wants recorded in ``config.yaml``, and that a
             resumed run must not change.
+        quiet: Show nothing; neither is anything shown where the level of the logger ``groupnas``
+            is above ``INFO``.
 
     Raises:
-        InputError: a folder that is in use, holds another run, or cannot be written; a resumed
-            run whose data or settings are not the same; a part that no sample of one side shows;
-            a loss that is no longer finite.
+        InputError: wrong arguments; a task that does not do what it must (see
+            :func:`groupnas.check_task`); a folder that is in use, holds another run, or cannot be
+            written; a resumed run whose data or settings are not the same; a part that no sample
+            of one side shows; a loss that is no longer finite.
     """
+    values.instance("network", network, nn.Module)
+    values.instance("settings", settings, Training)
+    values.instance("split", split, Split)
+    seed, told = values.seed("seed", seed), values.plain("arguments", arguments or {})
+    told_of = [*progress("training", quiet), *values.listed("observers", observers)]
     folder = RunFolder(out)
-    recorded = folder.read_config() if resume else None
+    recorded = folder.read_config() if values.flag("resume", resume) else None
     if recorded is None:
         folder.check_free()
-    job = Trainer(network, task, settings, split, seed, checked_device(device), sampling)
+    place = checked_device(device)
+    check_task(None, task)
+    sampling = None if sampling is None else _shares(sampling, split)
+    job = Trainer(network, task, settings, split, seed, place, sampling)
     config = {
-        "arguments": dict(arguments or {}),
+        "arguments": told,
         "task": describe_task(task),
         "seed": seed,
-        "device": device,
+        "device": str(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "training": settings.model_dump(mode="json"),
@@ -289,8 +306,7 @@ def train(
     if recorded is not None:
         check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
         _check_split(folder, split, task)
-    if not len(split.validation):
-        raise InputError("split: no sample validates, and those choose the epoch that is kept")
+    split.check_fits(task.sources)
     counts = check_parts(task, split, job.batch_size)
     with folder.locked():
         if recorded is None:
@@ -301,9 +317,25 @@ def train(
             folder.write_config(config)
         else:
             go_on(folder, job)
-        result = run_job(folder, job, observers, conclude=lambda: _result(job, counts))
+        result = run_job(folder, job, told_of, conclude=lambda: _result(job, counts))
     network.load_state_dict(job.best)
     return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
+
+
+def _shares(sampling: Any, split: Split) -> Tensor:
+    """How often each sample is drawn; an :class:`InputError` where nothing can be drawn so."""
+    try:
+        shares = torch.as_tensor(sampling, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"sampling: expected numbers, got a {type(sampling).__name__}") from error
+    if shares.shape != (len(split.train),):
+        raise InputError(
+            f"sampling: expected {len(split.train)} numbers, one for each training sample; got "
+            f"shape {tuple(shares.shape)}"
+        )
+    if not bool((shares.isfinite() & (shares >= 0)).all()) or not bool(shares.any()):
+        raise InputError("sampling: expected numbers from 0 on, not all of them 0")
+    return sampling if isinstance(sampling, Tensor) else shares
 
 
 def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.settings import TrialSearch
+from groupnas.values import instance, whole
+from groupnas.values import seed as seed_of
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -50,6 +52,9 @@ class Curve:
     costs: Numbers
     errors: Numbers
 
+    def __repr__(self) -> str:
+        return _told(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Choices:
@@ -65,6 +70,9 @@ class Choices:
     costs: Numbers
     errors: Numbers
 
+    def __repr__(self) -> str:
+        return _told(self)
+
 
 @dataclass(frozen=True, eq=False)
 class GroupBench:
@@ -79,6 +87,10 @@ class GroupBench:
     """
 
     table: Table
+
+    def __repr__(self) -> str:
+        parts = ", ".join(self.table.about["parts"])
+        return f"GroupBench({parts}; {self.seeds} seeds, {self.epochs} epochs)"
 
     @property
     def seeds(self) -> int:
@@ -133,9 +145,8 @@ class GroupBench:
         Raises:
             InputError: as :meth:`errors`.
         """
-        if epochs < 1:
-            raise InputError(f"epochs: expected at least 1, got {epochs}")
-        after = min(epochs, self.epochs) - 1
+        after = min(whole("epochs", epochs, 1), self.epochs) - 1
+        seed = seed_of("seed", seed)
         return self._look_up(grouping, self.table.validation[..., seed % self.seeds, after])
 
     def regret(self, grouping: Grouping, budget: Budget | None = None) -> float:
@@ -165,6 +176,11 @@ class GroupBench:
             InputError: as :meth:`groupnas.engine.strategy.Strategy.start`.
         """
         import torch
+
+        from groupnas.engine.strategy import Strategy
+
+        instance("strategy", strategy, Strategy)
+        seed = seed_of("seed", seed)
 
         def look_up(grouping: Grouping, epochs: int, _: int) -> dict[str, float]:
             return self.evaluate(grouping, epochs, seed)
@@ -205,6 +221,9 @@ class GroupBench:
             widths: ``kept``: units are as wide as the space's, what one part gets another loses;
                 ``free``: only the cost is held.
             split: Which faces the errors are of; means over the seeds.
+
+        Raises:
+            InputError: no such widths or split.
         """
         budget = budget or Budget()
         curves = self.curves(split=split, measure=budget.measure)
@@ -213,6 +232,8 @@ class GroupBench:
         for groups, limit in budget.limits(self._space).items():
             limited = [curve.costs * (part in groups) for part, curve in curves.items()]
             allowed &= _outer_sum(limited) <= limit * (1 + budget.tolerance)
+        if widths not in get_args(Widths):
+            raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(Widths))}")
         if widths == "kept":
             for unit, channels in enumerate(self._space.free_units.values()):
                 allowed &= _outer_sum([rows[:, unit] for rows in sizes]) == channels
@@ -249,8 +270,8 @@ class GroupBench:
     def grouping(self, sizes: NDArray[np.int64]) -> Grouping:
         """The grouping of a row of :attr:`Choices.sizes`, ``(P, U)``."""
         counts = {
-            unit: dict(zip(self._space.groups, map(int, column), strict=True))
-            for unit, column in zip(self._space.free_units, sizes.T, strict=True)
+            unit: dict(zip(self._space.groups, column, strict=True))
+            for unit, column in zip(self._space.free_units, sizes.T.tolist(), strict=True)
         }
         widths = {unit: sum(row.values()) for unit, row in counts.items()}
         return Grouping.from_counts(self._space.resized(widths), counts)
@@ -279,6 +300,7 @@ class GroupBench:
             raise InputError(f"split {split!r}: {nearest(split, ends)}")
         if seed is None:
             return ends[split].mean(axis=-1, dtype=float)
+        seed = whole("seed", seed)
         if not 0 <= seed < self.seeds:
             raise InputError(f"seed {seed}: the table has seeds 0 to {self.seeds - 1}")
         return ends[split][..., seed].astype(float)
@@ -303,6 +325,13 @@ class GroupBench:
                     f"{', '.join(groups)}: costs {used / limit:.3f} of the budget; make it cheaper "
                     "with groupnas.budget.fit(), or compare at a larger budget"
                 )
+
+
+def _told(found: Curve | Choices) -> str:
+    count, name = len(found.errors), type(found).__name__
+    if not count:
+        return f"{name}(none)"
+    return f"{name}({count:,}, NME {found.errors.min():.3f} to {found.errors.max():.3f} %)"
 
 
 @cache

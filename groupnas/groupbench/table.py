@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,8 @@ class Table:
         about: How it was made: parts, largest sizes, training, faces, versions, seconds.
     """
 
-    validation: Floats
-    test: Floats
+    validation: Floats = field(repr=False)
+    test: Floats = field(repr=False)
     about: Mapping[str, Any]
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -23,6 +23,7 @@ from groupnas.latency.table import KernelPoint, LatencyFile, LatencyTable, Pass,
 from groupnas.latency.timing import machine, time_side_by_side
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.spaces.space import SearchSpace
+from groupnas.values import whole
 
 
 def measure_table(
@@ -44,8 +45,10 @@ def measure_table(
         progress: Called with the number of points measured and of all.
 
     Raises:
-        InputError: ONNX or ONNX Runtime is missing.
+        InputError: ONNX or ONNX Runtime is missing, or a number that is no whole one from 1 on.
     """
+    threads, batch = whole("threads", threads, 1), whole("batch", batch, 1)
+    repeats = whole("repeats", repeats, 1)
     block = block_size()
     bench = _Bench(threads, batch, repeats)
     several = [spaces] if isinstance(spaces, SearchSpace) else list(spaces)

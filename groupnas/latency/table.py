@@ -107,8 +107,8 @@ class LatencyFile(Settings):
     threads: Count
     batch: Count
     block: Annotated[int, Field(ge=0, strict=True)]
-    kernels: Annotated[list[KernelPoint], Field(min_length=1)]
-    passes: list[PassPoint]
+    kernels: Annotated[list[KernelPoint], Field(min_length=1, repr=False)]
+    passes: Annotated[list[PassPoint], Field(repr=False)]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from groupnas.spaces.modules import init_plain, module_name, run_blocks
 from groupnas.spaces.pieces import Piece, plain_layer, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet
+from groupnas.values import instance, names
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -92,6 +93,7 @@ class GroupedNetwork(nn.Module):
         """
         if not self.groups:
             raise InputError("parts: the network's parts share channels; none can be taken alone")
+        parts = names("parts", parts)
         for part in parts:
             if part not in self.groups:
                 raise InputError(f"parts: {part!r}: {nearest(part, self.groups)}")
@@ -162,9 +164,10 @@ def derive(
             :class:`groupnas.deploy.planner.LayoutPlanner`. Without one it can be trained on.
 
     Raises:
-        InputError: a part that is not one of the groups, or masks that say nothing, as they are NaN
-            or on the meta device.
+        InputError: no supernet, a part that is not one of the groups, or masks that say nothing, as
+            they are NaN or on the meta device.
     """
+    instance("net", net, Supernet)
     network = _inherited(net)
     if parts is not None:
         network = network.only(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -17,6 +17,8 @@ from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.schema import Published, SpaceFile, read_space_file
+from groupnas.values import as_whole, instance, names, text, whole
+from groupnas.values import path as path_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,12 @@ class SearchSpace:
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
     input_size: tuple[int, int]
-    blocks: tuple[Block, ...]
-    units: Mapping[str, int]
-    fixed: Mapping[str, tuple[int, ...]]
-    file: SpaceFile
+    blocks: tuple[Block, ...] = field(repr=False)
+    units: Mapping[str, int] = field(repr=False)
+    fixed: Mapping[str, tuple[int, ...]] = field(repr=False)
+    file: SpaceFile = field(repr=False)
     variant: str | None = None
-    published: tuple[Published, ...] = ()
+    published: tuple[Published, ...] = field(default=(), repr=False)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -72,6 +74,8 @@ class SearchSpace:
         Raises:
             InputError: a unit that is not free, or one too narrow to hold every group.
         """
+        instance("widths", widths, Mapping)
+        widths = {unit: whole(f"unit {unit!r}", channels) for unit, channels in widths.items()}
         for unit, channels in widths.items():
             if unit not in self.free_units:
                 raise InputError(f"unit {unit!r}: {nearest(unit, self.free_units)}")
@@ -101,6 +105,7 @@ class SearchSpace:
         Raises:
             InputError: no group, or one that is not the space's.
         """
+        groups = names("groups", groups)
         for group in groups:
             if group not in self.groups:
                 raise InputError(f"group {group!r}: {nearest(group, self.groups)}")
@@ -223,9 +228,12 @@ def load_space(space: str | os.PathLike[str], variant: str | None = None) -> Sea
     Raises:
         InputError: no such space or variant, or a file that is wrong (names the key at fault).
     """
-    name = os.fspath(space)
+    name = path_of("space", space)
     if variant is None:
         name, variant = split_choice("search_spaces", name)
+    elif as_whole(variant) is not None:  # 98, as names of variants often are
+        variant = str(as_whole(variant))
+    variant = None if variant is None else text("variant", variant)
     path = find_shipped("search_spaces", name)
     try:
         return SearchSpace.from_file(read_space_file(path), path.stem, variant)

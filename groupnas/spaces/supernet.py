@@ -14,6 +14,7 @@ from groupnas.nn.indices import KeepsIndices
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
+from groupnas.values import instance, number, text
 
 
 class Supernet(KeepsIndices):
@@ -28,6 +29,9 @@ class Supernet(KeepsIndices):
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
         init: Of the masks' logits: ``"ones"``, ``"normal"`` or ``"even"``.
         confidence: Of the even init; see :class:`ChannelMask`.
+
+    Raises:
+        InputError: no space, or an option that there is not.
     """
 
     def __init__(
@@ -38,6 +42,9 @@ class Supernet(KeepsIndices):
         confidence: float = 0.9,
     ) -> None:
         super().__init__()
+        instance("space", space, SearchSpace)
+        relaxation, confidence = text("relaxation", relaxation), number("confidence", confidence)
+        text("init", init)
         self.space = space
         groups = len(space.groups)
         self.masks = nn.ModuleDict(

@@ -20,6 +20,8 @@ from groupnas.tasks.landmarks.data.sources import (
     OBTAINED_COFW68,
     OBTAINED_WFLW,
 )
+from groupnas.values import path as path_of
+from groupnas.values import text, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +50,9 @@ def load_task(
             :mod:`groupnas.tasks.landmarks.cache`).
 
     Raises:
-        InputError: an unknown name, no data root, missing or damaged files.
+        InputError: an unknown name, no data root, missing or damaged files, or a limit below 1.
     """
+    limit = None if limit is None else whole("limit", limit, 1)
     entry = find_dataset(data)
     root = require_root(entry, data_root)
     return entry.load(root=root, allow_partial=allow_partial, limit=limit, cache=cache)
@@ -57,7 +60,7 @@ def load_task(
 
 def find_dataset(name: str) -> DataSet:
     """The entry of :data:`DATASETS`; an :class:`InputError` suggests the nearest name."""
-    if name not in DATASETS:
+    if text("data", name) not in DATASETS:
         raise InputError(f"unknown data set {name!r}; {nearest(name, DATASETS)}")
     return DATASETS[name]
 
@@ -65,7 +68,7 @@ def find_dataset(name: str) -> DataSet:
 def find_data_root(data_root: str | os.PathLike[str] | None = None) -> Path | None:
     """``data_root`` if given, else ``GROUPNAS_DATA``, else ``None``."""
     root = data_root or os.environ.get(DATA_VARIABLE)
-    return Path(root) if root else None
+    return Path(path_of("data_root", root)) if root else None
 
 
 def require_root(entry: DataSet, data_root: str | os.PathLike[str] | None = None) -> Path | None:

@@ -152,7 +152,7 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--recipe small --strategies even --cascade no", "no: cannot be read"),
         ("--recipe small --strategies even --space small_global", "small_global has inputs"),
         ("--recipe 300w --strategies even", "300w: no data root"),
-        ("--recipe small --strategies even --budgets 0 --limit 20", "expected numbers above 0"),
+        ("--recipe small --strategies even --budgets 0 --limit 20", "expected a number above 0"),
         ("--recipe small --strategies even --seeds 0", 'Invalid value "0" for --seeds'),
         ("--recipe small --strategies even --jobs 0", 'Invalid value "0" for --jobs'),
         ("--resume", "--resume needs --out"),

@@ -258,7 +258,7 @@ def test_what_a_resumed_comparison_must_not_change(
         run(tmp_path, own, validation=0.2, resume=True)
     with pytest.raises(InputError, match="no run to resume here"):
         run(tmp_path / "other", own, resume=True)
-    with pytest.raises(InputError, match="jobs: expected at least 1, got 0"):
+    with pytest.raises(InputError, match="jobs: expected a whole number from 1 on, got 0"):
         run(tmp_path / "other", own, jobs=0)
 
 

@@ -66,11 +66,11 @@ def test_joined_adds_at_the_end() -> None:
         ({"strategies": {}}, "strategies: expected one or more, each once; got none"),
         ({"strategies": {"a/b": load_strategy("even")}}, "strategy 'a/b': a label names folders"),
         ({"seeds": (1, 1)}, "seeds: expected one or more, each once; got 1, 1"),
-        ({"seeds": (-1,)}, "seeds: expected whole numbers from 0 on, got -1"),
+        ({"seeds": (-1,)}, "seeds: expected a whole number from 0 to 2\\*\\*63 - 1, got -1"),
         ({"budgets": (1.0, 1.0000001)}, "budgets: expected one or more, each once; got 1, 1"),
-        ({"budgets": (0.0,)}, "budgets: expected numbers above 0, got 0"),
-        ({"validation": 1.0}, "validation: expected a share"),
-        ({"tolerance": 0.0}, "tolerance: expected a share"),
+        ({"budgets": (0.0,)}, "budgets: expected a number above 0, got 0"),
+        ({"validation": 1.0}, "validation: expected a number above 0 and below 1, got 1.0"),
+        ({"tolerance": 0.0}, "tolerance: expected a number above 0 and below 1, got 0.0"),
     ],
 )
 def test_what_no_comparison_can_be(changes: dict[str, Any], message: str) -> None:

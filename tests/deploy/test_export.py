@@ -74,7 +74,7 @@ def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_that_is_none(batch: int, tmp_path: Path) -> None:
     space = load_space(SMALL / "plain.yaml")
-    with pytest.raises(InputError, match=f"batch: expected at least 1, got {batch}"):
+    with pytest.raises(InputError, match=f"batch: expected a whole number from 1 on, got {batch}"):
         gn.export_onnx(build(space, Grouping.even(space)), tmp_path / "net.onnx", batch=batch)
     assert not list(tmp_path.iterdir())
 

@@ -136,7 +136,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 def test_the_example_as_a_person_runs_it(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     printed, errors = run.communicate(timeout=120)
-    assert run.returncode == 0 and errors == ""
+    assert run.returncode == 0 and " 16/16 " in errors
     lines = printed.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["disc", "square", "ring"]
     assert all("11,456 ->" in line and "MACs" in line for line in lines[:3])

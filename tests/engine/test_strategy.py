@@ -92,7 +92,7 @@ def test_another_number_of_epochs() -> None:
     assert strategy.with_epochs(None) is strategy
     assert strategy.with_epochs(7).epochs == 7
     assert strategy.with_epochs(7).warmup_epochs == strategy.warmup_epochs
-    with pytest.raises(InputError, match="--epochs: epochs: .*got 0"):
+    with pytest.raises(InputError, match="masks: epochs: .*got 0"):
         strategy.with_epochs(0)
 
 

@@ -64,7 +64,7 @@ def test_a_trial_is_one_training_after_some_epochs(small: GroupBench) -> None:
     [
         (lambda bench, g: bench.errors(g, seed=2), "seeds 0 to 1"),
         (lambda bench, g: bench.errors(g, split="train"), "split 'train'"),
-        (lambda bench, g: bench.evaluate(g, 0, 0), "epochs: expected at least 1"),
+        (lambda bench, g: bench.evaluate(g, 0, 0), "epochs: expected a whole number from 1 on"),
         (lambda bench, g: bench.regret(g, Budget(total=0.1)), "of the budget"),
         (lambda bench, g: bench.optimum(Budget(total=0.001)), "nothing|no grouping"),
         (lambda bench, g: bench.optimum(Budget(parts={"chin": 1.0})), "chin"),

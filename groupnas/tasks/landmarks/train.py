@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from groupnas.engine.job import check_same, checked_device
 from groupnas.engine.observer import Observer
+from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.split import Split, split_by_source
@@ -92,6 +93,7 @@ def train_cascade(
     resume: bool = False,
     observers: Callable[[str], Sequence[Observer]] = lambda stage: (),
     arguments: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Train a cascade and write its model; returns the card's path.
 
@@ -112,6 +114,7 @@ def train_cascade(
         resume: Go on with the run in ``out``.
         observers: Who is told of a stage, by its name.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
+        quiet: As of :func:`groupnas.train`.
 
     Raises:
         InputError: as :func:`groupnas.train` and
@@ -140,7 +143,7 @@ def train_cascade(
         allow_partial=allow_partial,
         limit=limit,
         cache=cache,
-        observers=observers,
+        observers=lambda stage: [*progress(stage, quiet), *observers(stage)],
     )
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
@@ -252,6 +255,7 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         sampling=_pose_balance(setup) if stage.balance_poses else None,
         resume=RunFolder(folder).exists,
         observers=setup.observers(name),
+        quiet=True,
         arguments={"space": space.name, "grouping": grouping.to_dict()},
     )
     network = cast(GroupedNetwork, trained.network)  # the module that was given
@@ -281,6 +285,7 @@ def _grouped(
             device=setup.device,
             resume=begun,
             observers=setup.observers("search"),
+            quiet=True,
         )
         grouping = run.grouping
         if stage.inherit:

@@ -1,12 +1,18 @@
-"""The lines that a search and a training print while they run."""
+"""The lines that a search and a training print while they run, and who gets to see them."""
 
 from __future__ import annotations
 
+import io
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from groupnas.cli.progress import ConsoleProgress
+import groupnas
+from groupnas.engine.progress import ConsoleProgress, is_shown
 from groupnas.engine.run_folder import RunFolder
 
 
@@ -79,3 +85,56 @@ def test_a_search_and_its_health_which_is_said_once(capsys: pytest.CaptureFixtur
         ["health:", "silent:", "2", "of", "9"],
         ["3/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
     ]
+
+
+# -- who is shown it ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def search(shapes_space: Any, shapes: Any, brief: Any, tmp_path: Path) -> Callable[..., Any]:
+    """A search of three epochs."""
+
+    def run(**options: Any) -> Any:
+        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        return groupnas.search(shapes_space, shapes, brief(), folder, **options)
+
+    return run
+
+
+def test_a_search_in_python_is_shown_once(search: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    search()
+    printed = lines(capsys)
+    assert printed[1] == ["3", "epochs,", "1", "of", "them", "warm-up"]
+    assert [line[0] for line in printed if "/" in line[0]] == ["1/3", "2/3", "3/3"]
+
+
+def test_who_is_quiet_is_shown_nothing(search: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    search(quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_logging_switches_it_off(search: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("groupnas")
+    try:
+        logger.setLevel(logging.WARNING)
+        search()
+        logger.setLevel(logging.NOTSET)
+        logging.disable(logging.INFO)
+        search()
+        assert capsys.readouterr() == ("", "")
+        logging.disable(logging.NOTSET)
+        assert is_shown(False)  # the root's level, WARNING by default, is nobody's choice
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logging.disable(logging.NOTSET)
+
+
+def test_a_closed_error_stream_does_not_stop_the_work(
+    search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for closed in (None, io.StringIO()):
+        if closed is not None:
+            closed.close()
+        with monkeypatch.context() as change:
+            change.setattr(sys, "stderr", closed)
+            assert len(search().history) == 3

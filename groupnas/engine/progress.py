@@ -1,15 +1,22 @@
-"""What a search and a training show while they run."""
+"""What searches, trainings and comparisons show while they run: on standard error, or nothing.
+
+The command and Python show the same. Nothing is shown to who is ``quiet``, or where the level of
+the logger ``groupnas`` is above ``INFO``: ``logging.getLogger("groupnas").setLevel("WARNING")``.
+The lines themselves are no log records: they are for eyes, and a bar stands under them.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from groupnas.engine.observer import Observer
+from groupnas.values import flag
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from groupnas.engine.job import Job
     from groupnas.engine.run_folder import RunFolder
 
@@ -17,11 +24,58 @@ if TYPE_CHECKING:
 _HEADER_EVERY = 20  # epochs; the names must not scroll away
 
 
+def is_shown(quiet: bool) -> bool:
+    """Whether progress is to be shown; an :class:`InputError` where ``quiet`` is no boolean."""
+    logger = logging.getLogger("groupnas")
+    # The logger's own level: the root's, WARNING, is what nobody chose.
+    level = max(logger.level or logging.INFO, logger.manager.disable + 1)
+    return not flag("quiet", quiet) and level <= logging.INFO and sys.stderr is not None
+
+
+def progress(what: str, quiet: bool) -> list[Observer]:
+    """Who shows a job's progress; nobody where nothing :func:`is_shown`."""
+    return [ConsoleProgress(what)] if is_shown(quiet) else []
+
+
+class Lines:
+    """Lines on standard error. Where they cannot be written any more, nothing is lost but them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        # Notebooks show standard error as it is; rich would make a picture of every line.
+        self.console: Console = Console(
+            stderr=True, highlight=False, markup=False, force_jupyter=False
+        )
+        self._open = True
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        if not self._open:
+            return
+        try:
+            if self.console.is_terminal:
+                self.console.print(line)
+            else:  # a pipe has no width to fit: one line stays one line
+                print(line, file=sys.stderr, flush=True)
+        except (OSError, ValueError):  # closed, full, or nobody reads it
+            self._open = False
+
+
 class ConsoleProgress(Observer):
     """A bar with the time left, and one line for each epoch; on standard error."""
 
     def __init__(self, what: str = "searching") -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        lines = Lines()
+        self._say = lines.say
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -29,8 +83,8 @@ class ConsoleProgress(Observer):
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(elapsed_when_finished=False),
-            console=self.console,
-            disable=not self.console.is_terminal,
+            console=lines.console,
+            disable=not lines.console.is_terminal,
             # Speed is averaged over the latest minutes: search epochs cost twice a warm-up's.
             speed_estimate_period=120,
         )
@@ -69,10 +123,6 @@ class ConsoleProgress(Observer):
 
     def closed(self) -> None:
         self._progress.stop()  # leaves the terminal as it was
-
-    def _say(self, line: str) -> None:
-        # A pipe has no width to fit: one line stays one line.
-        self.console.print(line, soft_wrap=not self.console.is_terminal)
 
 
 def _columns(record: dict[str, Any]) -> dict[str, str]:

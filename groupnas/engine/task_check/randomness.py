@@ -1,0 +1,84 @@
+"""The random states that everybody shares: set for a while, and compared by what comes of them."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_DEPTH = 8  # of nested targets; what lies deeper counts as equal
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+@contextmanager
+def own_randomness() -> Iterator[Callable[[int], None]]:
+    """Within it the global states of torch, numpy and Python may be set, by what it gives."""
+    arrays, plain = np.random.get_state(), random.getstate()
+    tensors = torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+    def reseed(number: int) -> None:
+        torch.default_generator.manual_seed(number)  # torch.manual_seed would reach for devices
+        np.random.seed(number)
+        random.seed(number)
+
+    try:
+        yield reseed
+    finally:
+        np.random.set_state(arrays)
+        random.setstate(plain)
+        torch.set_rng_state(tensors)
+        if devices is not None:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def copied(value: Any) -> Any:
+    """A copy that later changes do not reach, where that can be had."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # whatever a target's class raises; it is then compared with itself
+        return value
+
+
+def same(one: Any, other: Any, depth: int = 0) -> bool:
+    """Whether two batches or targets are the same, bit for bit; what cannot be compared is."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return one.shape == other.shape and one.dtype == other.dtype and _equal(one, other)
+    if isinstance(one, np.ndarray):
+        numbers = one.dtype.kind in "fc"
+        return bool(np.array_equal(one, other, equal_nan=numbers))
+    if isinstance(one, _PLAIN):
+        return bool(one == other or (one != one and other != other))
+    if depth > _DEPTH:
+        return True
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(
+            same(one[key], other[key], depth + 1) for key in one
+        )
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(
+            same(a, b, depth + 1) for a, b in zip(one, other, strict=True)
+        )
+    if hasattr(one, "__dict__"):
+        return same(vars(one), vars(other), depth + 1)
+    return True
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    other = other.to(one.device)
+    return bool(((one == other) | ((one != one) & (other != other))).all())
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same up to rounding; NaN where the other has it."""
+    return one.shape == other.shape and bool(
+        torch.isclose(one.double(), other.double(), rtol=1e-3, atol=1e-5, equal_nan=True).all()
+    )
