@@ -1,12 +1,14 @@
 """Int8 against float32: milliseconds, megabytes, and what it costs in accuracy.
 
-    python benchmarks/int8.py --model runs/a --data 300w [--split common] [--layouts]
+    python benchmarks/int8.py --model runs/a --data 300w [--split common] [--layouts] [--ranges]
 
 Exports the cascade and its networks both ways, as `groupnas export` does, int8 calibrated on
 training faces. All files take turns in one run. Accuracy is on training photos that calibration
 did not see, unless --split names another split; the difference comes with a paired bootstrap
 interval over photos. --layouts also times int8 networks in the layouts of float32: as trained, and
-as the planner of measured float32 kernels has them.
+as the planner of measured float32 kernels has them. --ranges adds int8 with weights over its full
+range, whose sums saturate on x86 without VNNI, and the same as ONNX Runtime's option
+`session.x64quantprecision` makes it exact; then differences of answers are of this processor.
 """
 
 from __future__ import annotations
@@ -15,32 +17,37 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from groupnas.cli.tables import print_table
 from groupnas.comparison.statistics import paired_differences
+from groupnas.deploy import quantise
 from groupnas.deploy.bench import bench
 from groupnas.deploy.cascade.calibration import Crops, crops_shown, training_faces
 from groupnas.deploy.cascade.export import export_cascade
 from groupnas.deploy.cascade.runtime import OnnxCascade
 from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.export import export_onnx
+from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
-from groupnas.deploy.quantise import quantise_onnx
+from groupnas.onnx_tools import import_runtime, open_session
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.evaluation import STAGES, Pair, evaluate_faces
-from groupnas.tasks.landmarks.load import load_faces, spread
+from groupnas.tasks.landmarks.load import face_box, load_faces, spread
 from groupnas.tasks.landmarks.located import Located
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import load_cascade, load_networks
 
 Files = dict[str, dict[str, Path]]  # of a model: by its name, then that of the export
+DIFFERENCES = 100  # faces that networks are shown alone
+FULL, EXACT = "int8, full range", "int8, full range, exact sums"
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,17 @@ class Deployed:
         )
 
 
-def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool) -> Files:
+def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool, ranges: bool) -> Files:
     """Everything that is compared; the first export of each is what ratios are of."""
     fast, dense = LayoutPlanner(), DensePlanner()
     cascade = {name: folder / f"cascade-{name}.onnx" for name in ("float32", "int8")}
     export_cascade(model, cascade["float32"], planner=fast)
     export_cascade(model, cascade["int8"], planner=dense, calibration=seen)
+    if ranges:
+        cascade |= {FULL: folder / "cascade-full.onnx", EXACT: folder / "cascade-exact.onnx"}
+        with full_range():
+            export_cascade(model, cascade[FULL], planner=dense, calibration=seen)
+        make_exact(cascade[FULL], cascade[EXACT])
     files: Files = {"cascade": cascade}
     _, *networks = load_networks(model)
     crops = crops_shown(load_cascade(model), seen)
@@ -89,14 +101,49 @@ def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool) -> Fil
             export: write(folder / f"{name}-{number}.onnx", laid_out, shown if int8 else None)
             for number, (export, (laid_out, int8)) in enumerate(exports.items())
         }
+        if ranges:
+            with full_range():
+                full = write(folder / f"{name}-full.onnx", dense(module), shown)
+            files[name] |= {FULL: full, EXACT: make_exact(full, folder / f"{name}-exact.onnx")}
     return files
 
 
-def write(path: Path, module: GroupedNetwork, shown: Crops | None) -> Path:
+def write(path: Path, module: GroupedNetwork | DeployedNetwork, shown: Crops | None) -> Path:
     export_onnx(module, path, batch=1)
     if shown is not None:
-        quantise_onnx(path, path, shown)
+        quantise.quantise_onnx(path, path, shown)
     return path
+
+
+def full_range() -> Any:
+    """A context in which weights become all of int8, whether their sums fit or not."""
+    return mock.patch.object(quantise, "weight_ranges", lambda graph: {})
+
+
+def make_exact(source: Path, path: Path) -> Path:
+    """A file as ONNX Runtime rewrites it on this processor where its option asks for exact sums."""
+    runtime = import_runtime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.optimized_model_filepath = str(path)
+    runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    return path
+
+
+def differences(files: Files, shown: dict[str, Crops]) -> list[list[str]]:
+    """Of each network's answers to those in float32, over what differs between faces."""
+    rows = [["network", "export", "mean difference / deviation"]]
+    for name, crops in shown.items():
+        answers = {
+            export: np.concatenate([session.run(None, {"x": crop})[0] for crop in crops])
+            for export, session in ((e, open_session(path)) for e, path in files[name].items())
+        }
+        float32 = answers.pop("float32")
+        for export, answer in answers.items():
+            apart = np.abs(answer - float32).mean() / float32.std(axis=0).mean()
+            rows.append([name, export, f"{apart:.4f}"])
+    return rows
 
 
 def speed(files: Files, threads: list[int], rounds: int) -> list[list[str]]:
@@ -116,21 +163,23 @@ def speed(files: Files, threads: list[int], rounds: int) -> list[list[str]]:
 def accuracy(
     cascades: dict[str, Path], data: FaceSet, faces: list[Face], split: str
 ) -> list[list[str]]:
-    """NME % of both, and int8's less float32's."""
-    found = [
-        evaluate_faces(Deployed(OnnxCascade.load(path)), data, faces, split)
-        for path in (cascades["int8"], cascades["float32"])
-    ]
-    rows = [["stage", "NME % float32", "NME % int8", "int8 worse by", "95 % from", "to"]]
+    """NME % of all, and each one's less float32's."""
+    found = {
+        name: evaluate_faces(Deployed(OnnxCascade.load(path)), data, faces, split)
+        for name, path in cascades.items()
+    }
+    sources = [face.source for face in faces]
+    rows = [["stage", "export", "NME % float32", "NME %", "worse by", "95 % from", "to"]]
     for stage in STAGES:
-        int8, float32 = (100 * one.errors[stage].nme for one in found)
-        sources = [face.source for face in faces]
-        (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
-        means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
-        assert less is not None
-        interval = (less.mean, less.photos_low, less.photos_high)
-        told = ("-" if value is None else f"{value:+.4f}" for value in interval)
-        rows.append([stage, *means, *told])
+        errors = {name: 100 * one.errors[stage].nme for name, one in found.items()}
+        float32 = errors.pop("float32")
+        for name, int8 in errors.items():
+            (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
+            assert less is not None
+            means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
+            interval = (less.mean, less.photos_low, less.photos_high)
+            told = ("-" if value is None else f"{value:+.4f}" for value in interval)
+            rows.append([stage, name, *means, *told])
     return rows
 
 
@@ -156,17 +205,23 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="faces to measure accuracy on")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--layouts", action="store_true", help="int8 in other layouts, too")
+    parser.add_argument("--ranges", action="store_true", help="int8 of full range, too")
     options = parser.parse_args()
     data = face_set(options.data)
     root = Path(options.data_root) if options.data_root else None
     box = load_cascade(options.model).box
     seen = list(training_faces(data, root, box, limit=options.calibration, allow_partial=True))
+    faces = chosen_faces(data, root, options.split, options.calibration, options.limit)
     with tempfile.TemporaryDirectory() as folder:
-        files = export_all(options.model, seen, Path(folder), options.layouts)
+        files = export_all(options.model, seen, Path(folder), options.layouts, options.ranges)
         print_table(speed(files, options.threads, options.rounds), numbers=True)
-        faces = chosen_faces(data, root, options.split, options.calibration, options.limit)
         split = options.split or "train, not seen"
         print(f"\n{options.data}, {split}: {len(faces)} faces")
+        given = replace(data, box=box)
+        pairs = ((data.read(face), face_box(face, given)) for face in faces[:DIFFERENCES])
+        shown = crops_shown(load_cascade(options.model), pairs)
+        print_table(differences(files, dict(zip(("global", "local"), shown, strict=True))))
+        print()
         print_table(accuracy(files["cascade"], data, faces, split), numbers=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.deploy.saturation import PRODUCTS, output_axis, weight_ranges
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 
 Batch = NDArray[np.float32]
-PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
 def quantise_onnx(
@@ -30,13 +30,14 @@ def quantise_onnx(
     """Write a network in int8, by ONNX Runtime's static quantisation.
 
     Weights become int8, symmetric, with a scale for each output channel: folded BatchNorm makes
-    channels of very different ranges. Activations become uint8, with one range a tensor, the least
-    and the largest value that the batches brought about. What the last linear layers answer stays
-    float32, and what is before the first convolution, since int8 would save nothing there.
+    channels of very different ranges. They span as much of int8 as fits the sums of every
+    processor (``groupnas.deploy.saturation``), so that the file answers the same with and
+    without VNNI, and on ARM. Activations become uint8, with one range a tensor, the least and the
+    largest value that the batches brought about. What the last linear layers answer stays float32,
+    and what is before the first convolution, since int8 would save nothing there.
 
     For speed, export the network with a :class:`groupnas.deploy.dense.DensePlanner`; grouped int8
-    kernels are slow. The kernels are exact on CPUs with VNNI and on ARM; on older x86 their sums
-    can overflow, unless the session sets ``session.x64quantprecision`` to ``"1"``.
+    kernels are slow.
 
     Args:
         source: ONNX file of one float32 input, e.g. by :func:`groupnas.deploy.export.export_onnx`.
@@ -45,11 +46,13 @@ def quantise_onnx(
             Never those that it is tested on.
 
     Raises:
-        InputError: ONNX Runtime is not installed, the source cannot be read or is no such network,
-            there are no batches, one of another shape or dtype, or the file cannot be written.
+        InputError: ONNX Runtime is not installed, the source cannot be read, is no such network,
+            is quantised or holds weights that are not finite, there are no batches, one of another
+            shape or dtype or that makes the network overflow, or the file cannot be written.
     """
-    import_onnx(), import_runtime()
-    ports = open_session(source).get_inputs()
+    onnx, _ = import_onnx(), import_runtime()
+    session = open_session(source)
+    ports = session.get_inputs()
     if len(ports) != 1 or ports[0].type != "tensor(float)":
         raise InputError(f"{os.fspath(source)}: expected a network of one float32 input")
     with _silence(), tempfile.TemporaryDirectory() as folder:
@@ -57,19 +60,48 @@ def quantise_onnx(
         quantization = import_module("onnxruntime.quantization")
         prepared = Path(folder) / "prepared.onnx"
         quantization.quant_pre_process(os.fspath(source), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
+        _check(graph, os.fspath(source))
         with atomic_path(path) as temporary:
             quantization.quantize_static(
                 str(prepared),
                 str(temporary),
-                _Reader(ports[0].name, ports[0].shape, batches),
+                _Reader(session, batches),
                 quant_format=quantization.QuantFormat.QDQ,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 per_channel=True,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
-                nodes_to_exclude=_outside(import_onnx().load(prepared).graph),
-                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+                nodes_to_exclude=_outside(graph) + _unusual(graph),
+                extra_options={
+                    "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],
+                    "TensorQuantOverrides": weight_ranges(graph),
+                },
             )
+            before = {one.name for one in graph.initializer}
+            made = onnx.load(temporary).graph.initializer
+            if _endless(one for one in made if one.name not in before):
+                raise InputError("batches: values inside the network went beyond float32")
+
+
+def _check(graph: Any, name: str) -> None:
+    """Refuse what no calibration could make right."""
+    if any("uantizeLinear" in node.op_type for node in graph.node):
+        raise InputError(f"{name}: is quantised already; give the network in float32")
+    weights = {one for node in graph.node if node.op_type in PRODUCTS for one in node.input}
+    if endless := _endless(one for one in graph.initializer if one.name in weights):
+        raise InputError(f"{name}: {endless[0]}: expected finite weights")
+
+
+def _endless(initializers: Iterable[Any]) -> list[str]:
+    """The names of those that are not finite."""
+    to_array = import_module("onnx.numpy_helper").to_array
+    stored = {one.name: to_array(one) for one in initializers}
+    return [
+        name
+        for name, values in stored.items()
+        if values.dtype.kind == "f" and not np.isfinite(values).all()
+    ]
 
 
 def _outside(graph: Any) -> list[str]:
@@ -89,11 +121,26 @@ def _outside(graph: Any) -> list[str]:
     return found
 
 
+def _unusual(graph: Any) -> list[str]:
+    """Names of ``Gemm`` nodes that scale, or add more than a bias: the library gets them wrong."""
+    shapes = {one.name: [*one.dims] for one in graph.initializer}
+    found = []
+    for node in graph.node:
+        if node.op_type == "Gemm":
+            scales = {field.f for field in node.attribute if field.name in ("alpha", "beta")}
+            added = [name for name in node.input[2:] if name]
+            weights = shapes.get(node.input[1], [0, 0])
+            outputs = [weights[output_axis(node)]]
+            if scales - {1} or any(shapes.get(name) != outputs for name in added):
+                found.append(node.name)
+    return found
+
+
 class _Reader:
     """Hands out one checked batch after the other, as a ``CalibrationDataReader`` does."""
 
-    def __init__(self, name: str, shape: Sequence[int | str], batches: Iterable[Batch]) -> None:
-        self.name, self.shape = name, shape
+    def __init__(self, session: Any, batches: Iterable[Batch]) -> None:
+        self.session = session
         self.batches, self.count = iter(batches), 0
 
     def get_next(self) -> dict[str, Batch] | None:
@@ -102,24 +149,32 @@ class _Reader:
             if not self.count:
                 raise InputError("batches: expected at least one to calibrate on, got none")
             return None
-        self._check(batch)
+        feed = self._checked(batch)
         self.count += 1
-        return {self.name: batch}
+        return feed
 
-    def _check(self, batch: Batch) -> None:
-        fits = batch.dtype == np.float32 and batch.ndim == len(self.shape) and batch.size
+    def _checked(self, batch: Batch) -> dict[str, Batch]:
+        if not isinstance(batch, np.ndarray):
+            kind = type(batch).__name__
+            raise InputError(f"batches: number {self.count}: expected a NumPy array, got {kind}")
+        (port,) = self.session.get_inputs()
+        fits = batch.dtype == np.float32 and batch.ndim == len(port.shape) and batch.size
         if not fits or any(
             size != given
-            for size, given in zip(self.shape, batch.shape, strict=True)
+            for size, given in zip(port.shape, batch.shape, strict=True)
             if isinstance(size, int)
         ):
-            wanted = ", ".join(map(str, self.shape))
+            wanted = ", ".join(map(str, port.shape))
             raise InputError(
                 f"batches: number {self.count}: expected ({wanted}) float32, "
                 f"got {batch.shape} {batch.dtype.name}"
             )
         if not np.isfinite(batch).all():
             raise InputError(f"batches: number {self.count}: expected finite values")
+        feed = {port.name: batch}
+        if not all(np.isfinite(answer).all() for answer in self.session.run(None, feed)):
+            raise InputError(f"batches: number {self.count}: the network's answers are not finite")
+        return feed
 
 
 @contextmanager

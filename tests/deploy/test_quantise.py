@@ -57,8 +57,9 @@ def test_weights_and_ranges_by_hand(tmp_path: Path) -> None:
     quantise_onnx(source, tmp_path / "int8.onnx", [x[:, :, :1].repeat(2, axis=2), x])
     found = initializers(tmp_path / "int8.onnx")
     (stored,) = [array for array in found.values() if array.dtype == np.int8 and array.ndim == 4]
-    # A scale for each output channel: the second keeps its digits beside the first
-    assert stored.reshape(2, 2).tolist() == [[64, -127], [64, 127]]
+    # A scale for each output channel: the second keeps its digits beside the first. Two weights of
+    # one sign share the range, so that 16 bits hold their products' sum
+    assert stored.reshape(2, 2).tolist() == [[64, -127], [42, 85]]
     scales = {
         array.item() for array in found.values() if array.dtype == np.float32 if array.ndim == 0
     }
@@ -82,6 +83,32 @@ def test_sums_around_the_products_stay_float(tmp_path: Path) -> None:
     assert [*before.input] == ["x", "x"] and [*behind.output] == ["y"]
     (product,) = [node for node in nodes if node.op_type == "Conv"]
     assert {*product.input[:2]}.isdisjoint({"sum", "w"})
+
+
+@pytest.mark.parametrize(
+    ("bias", "fields"), [((8,), {"alpha": 0.5}), ((8,), {"beta": 2.0}), ((1, 8), {}), ((2, 8), {})]
+)
+def test_products_that_scale_or_add_matrices_stay_float(
+    bias: tuple[int, ...], fields: dict[str, float], tmp_path: Path
+) -> None:
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    draw = np.random.default_rng(0)
+    stored = {"w": draw.standard_normal((4, 8)), "b": draw.standard_normal(bias)}
+    graph = make.make_graph(
+        [make.make_node("Gemm", ["x", "w", "b"], ["y"], name="product", **fields)],
+        "product",
+        [make.make_tensor_value_info("x", kind, [2, 4])],
+        [make.make_tensor_value_info("y", kind, [2, 8])],
+        [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in stored.items()],
+    )
+    source = tmp_path / "gemm.onnx"
+    version = make.make_opsetid("", 18)
+    onnx.save(make.make_model(graph, opset_imports=[version], ir_version=8), source)
+    x = draw.standard_normal((2, 4), dtype=np.float32)
+    quantise_onnx(source, tmp_path / "int8.onnx", [x])
+    product = fields.get("alpha", 1) * x @ stored["w"]
+    expected = product + fields.get("beta", 1) * stored["b"]
+    assert np.abs(run(tmp_path / "int8.onnx", x) - expected).max() < 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +166,7 @@ def test_in_place(exported: Path, tmp_path: Path) -> None:
         ([], "batches: expected at least one to calibrate on, got none"),
         ([np.zeros((2, 3, 16, 15), np.float32)], r"number 0: expected \(.*, 3, 16, 16\) float32"),
         ([np.zeros((2, 3, 16, 16))], r"got \(2, 3, 16, 16\) float64"),
+        ([torch.zeros(2, 3, 16, 16)], "number 0: expected a NumPy array, got Tensor"),
         ([np.zeros((3, 16, 16), np.float32)], r"got \(3, 16, 16\) float32"),
         ([np.zeros((0, 3, 16, 16), np.float32)], r"got \(0, 3, 16, 16\) float32"),
         ([np.full((1, 3, 16, 16), np.nan, np.float32)], "number 0: expected finite values"),
@@ -154,13 +182,48 @@ def test_samples_that_do_not_fit(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("behind", "message"),
+    [
+        (None, "batches: number 1: the network's answers"),
+        ("Sigmoid", "beyond float32"),
+    ],
+)
+def test_samples_that_overflow(behind: str | None, message: str, tmp_path: Path) -> None:
+    source = graph_of(np.full((2, 2, 1, 1), 3.0), tmp_path / "float.onnx")
+    if behind is not None:
+        model = onnx.load(source)
+        model.graph.node[-1].output[0] = "product"
+        model.graph.node.append(onnx.helper.make_node(behind, ["product"], ["z"], name="behind"))
+        model.graph.node.append(onnx.helper.make_node("Conv", ["z", "w"], ["y"], name="last"))
+        onnx.save(model, source)
+    small = np.ones((1, 2, 2, 2), np.float32)
+    with pytest.raises(InputError, match=message):
+        quantise_onnx(source, tmp_path / "int8.onnx", [small, 3e38 * small])
+    assert not (tmp_path / "int8.onnx").exists()
+
+
 def test_what_is_no_network(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a network")
     two = graph_of(np.ones((4, 4, 1, 1)), tmp_path / "two.onnx", ("a", "b"))
+    half, nan, twice = (tmp_path / f"{name}.onnx" for name in ("half", "nan", "twice"))
+    model = onnx.load(graph_of(np.ones((2, 2, 1, 1)), half))
+    for port in (model.graph.input[0], model.graph.output[0]):
+        port.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    weights = onnx.numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float16), "w")
+    model.graph.initializer[0].CopyFrom(weights)
+    onnx.save(model, half)
+    graph_of(np.full((2, 2, 1, 1), np.nan), nan)
+    quantise_onnx(
+        graph_of(np.ones((2, 2, 1, 1)), twice), twice, [np.ones((1, 2, 2, 2), np.float32)]
+    )
     for source, message in (
         (tmp_path / "text.onnx", "text.onnx: ONNX Runtime cannot run it"),
         (tmp_path / "none.onnx", "none.onnx: ONNX Runtime cannot run it"),
         (two, "two.onnx: expected a network of one float32 input"),
+        (half, "half.onnx: expected a network of one float32 input"),
+        (nan, "nan.onnx: w: expected finite weights"),
+        (twice, "twice.onnx: is quantised already"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             quantise_onnx(source, tmp_path / "int8.onnx", samples(0))
