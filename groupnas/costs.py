@@ -75,7 +75,7 @@ def measure(name: str) -> Measure:
     Raises:
         InputError: an unknown name, or a file that is no latency table.
     """
-    if name == "latency" or name.endswith(".json"):
+    if name == "latency" or name.lower().endswith(".json"):
         from groupnas.latency.table import LatencyTable
 
         return LatencyTable.shipped() if name == "latency" else LatencyTable.load(name)

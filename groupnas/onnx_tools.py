@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.files import read_bytes
 
 
@@ -18,6 +19,11 @@ def import_onnx() -> Any:
 def import_runtime() -> Any:
     """The ``onnxruntime`` package; an :class:`InputError` likewise."""
     return _import("onnxruntime")
+
+
+def import_exporter() -> None:
+    """See that torch can export: the ``onnxscript`` package; an :class:`InputError` likewise."""
+    _import("onnxscript")
 
 
 def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any:
@@ -61,4 +67,4 @@ def _import(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise InputError(f"{name} is missing; get it with: pip install 'groupnas[onnx]'") from error
+        raise InputError(f"{name} is missing; get it with: {install_hint('onnx')}") from error

@@ -5,27 +5,67 @@ Heavy imports (torch, matplotlib) stand inside the commands, so that help is ins
 
 from __future__ import annotations
 
-import io
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
+from groupnas.cli.output import OutputLost, standard_streams, tell
 from groupnas.errors import InputError
+
+Code = int | str | None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``groupnas``; exits with 2 on wrong input and 130 when stopped by Ctrl-C."""
-    from groupnas.cli.app import run
+    with standard_streams():
+        code = _told(arguments)
+        try:
+            sys.stdout.flush()
+        except OutputLost as lost:
+            code = code or _lost(lost)
+    sys.exit(code)
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what it cannot say, such as odd file names
-        sys.stdout.reconfigure(errors="backslashreplace")
+
+def _told(arguments: Sequence[str] | None) -> Code:
+    """The exit code of a command line; what went wrong is told."""
     try:
-        sys.exit(run(arguments))
+        from groupnas.cli.app import run
+
+        return run(arguments)
+    except SystemExit as exit_:  # of a command with an exit code of its own
+        return exit_.code
     except InputError as error:
-        print(f"groupnas: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of a pipe, e.g. head, has seen enough
-        sys.stderr.close()
-        sys.exit(0)
+        tell(str(error))
+        return 2
     except KeyboardInterrupt:
-        print("groupnas: stopped", file=sys.stderr)
-        sys.exit(130)
+        tell("stopped")
+        return 130
+    except OutputLost as lost:
+        return _lost(lost)
+    except Exception:
+        reason = _surroundings()
+        if reason is None:
+            raise
+        tell(reason)
+        return 2
+
+
+def _lost(lost: OutputLost) -> int:
+    if lost.unread:
+        return 0
+    tell(str(lost))
+    return 2
+
+
+def _surroundings() -> str | None:
+    """What torch and others cannot do without, and is not there; else an error is a bug of ours."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory is not there any more; change to another"
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return "no folder for temporary files can be written; set TMPDIR to one"
+    return None

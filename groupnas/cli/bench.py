@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from groupnas.cli.options import whole_number
+from groupnas.cli.output import courtesy
 from groupnas.errors import InputError
+from groupnas.formats import LINES, TABLE, check_suffix
 
 if TYPE_CHECKING:
     from groupnas.deploy.bench import Bench
@@ -84,6 +86,7 @@ def bench(
     batches = _counts("--batch", batch)
     counts = _counts("--threads", threads)
     if table is not None:
+        check_suffix(table, TABLE, "a latency table")
         if models:
             raise InputError("--table measures the kernels of --space: give no models with it")
         _measure(table, space, batches, counts)
@@ -92,6 +95,9 @@ def bench(
         raise InputError("--space goes with --table FILE; models are ONNX files")
     if not models:
         raise InputError("bench needs ONNX files (`groupnas export` writes some), or --table FILE")
+
+    if json_file is not None and json_file != Path("-"):
+        check_suffix(json_file, LINES, "a JSON file")
 
     from groupnas.deploy.bench import bench as run
     from groupnas.deploy.bench import named
@@ -110,15 +116,23 @@ def bench(
 
 
 def _show(found: Bench, json_file: Path | None) -> None:
-    from groupnas.cli.tables import print_table
     from groupnas.files import write_text
 
     text = json.dumps(found.to_dict(), indent=2)
     if json_file == Path("-"):
         print(text)
         return
-    if json_file is not None:
-        write_text(json_file, text + "\n")
+    if json_file is None:
+        _print(found)
+        return
+    write_text(json_file, text + "\n")
+    with courtesy("the table was not printed"):
+        _print(found)
+
+
+def _print(found: Bench) -> None:
+    from groupnas.cli.tables import print_table
+
     print(f"{found.machine}, {found.runtime}")
     print_table(found.table(), numbers=True)
     for note in found.notes:
@@ -141,7 +155,8 @@ def _measure(
     with _watched() as progress:
         measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=progress)
     measured.save(table)
-    print(table)
+    with courtesy("the table's name was not printed"):
+        print(table)
 
 
 @contextmanager

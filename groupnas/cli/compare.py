@@ -18,9 +18,11 @@ from groupnas.cli.options import (
     Device,
     Resume,
     Track,
+    anchored,
     resolved,
     whole_number,
 )
+from groupnas.cli.output import courtesy
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -41,6 +43,7 @@ _RECORDED: dict[str, type | UnionType] = {
     "limit": int | None,
     "device": str | None,
 }
+_SETTINGS = "recipe_settings"  # the recipe, whole
 _SEEDS = 3
 
 
@@ -88,7 +91,7 @@ def compare(
     ] = None,
     epochs: Annotated[int | None, whole_number("Of trainings, not the recipe's.", 1)] = None,
     search_epochs: Annotated[
-        int | None, whole_number("Of searches, not the strategies'.", 1)
+        int | None, whole_number("Of searches, not the strategies'; without their warm-up.", 1)
     ] = None,
     out: Annotated[
         Path | None, Parameter(help="The comparison's folder; runs/... by default.")
@@ -130,7 +133,6 @@ def compare(
     if folders:
         if out is not None or resume or strategies:
             raise InputError("compare: folders are printed only; leave out --out and what it runs")
-        show = folders
     else:
         given = {
             "recipe": None if recipe is None else resolved(recipe),
@@ -161,8 +163,10 @@ def compare(
             test,
             track or (),
         )
-        show, figure = [folder], figure or folder / "comparison.png"
-    _show(show, baseline, figure, as_json)
+        with courtesy("what came out was not shown"):
+            _show([folder], baseline, figure or folder / "comparison.png", as_json)
+        return
+    _show(folders, baseline, figure, as_json)
 
 
 def _compare(
@@ -179,21 +183,27 @@ def _compare(
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.engine.run_folder import CONFIG, RunFolder
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
         RunFolder(folder).check_free()
         if not names:
             raise InputError("compare needs --strategies; `groupnas strategies` lists them")
-    chosen = labelled([resolved(name) for name in names], arguments["search_epochs"])
+    found = labelled([resolved(name) for name in names], arguments["search_epochs"])
+    chosen = {label: anchored(strategy) for label, strategy in found.items()}
     before = _plan(folder) if resume else None
 
     from groupnas.comparison.compare import compare as run
+    from groupnas.engine.search import recorded_space
     from groupnas.tasks.landmarks.comparing import FaceData
-    from groupnas.tasks.landmarks.recipe import load_recipe
+    from groupnas.tasks.landmarks.recipe import load_recipe, recipe_from
 
-    recipe = load_recipe(arguments["recipe"]).with_epochs(arguments["epochs"])
+    if resume:
+        recorded = RunFolder(folder).read_config()["arguments"].get(_SETTINGS)
+        recipe = recipe_from(recorded, f"{folder / CONFIG}: arguments.{_SETTINGS}")
+    else:
+        recipe = load_recipe(arguments["recipe"]).with_epochs(arguments["epochs"])
     root = require_root(find_dataset(recipe.data), arguments["data_root"])
     data = FaceData(
         recipe=recipe,
@@ -204,7 +214,7 @@ def _compare(
     told, more = _scorers(folder, data, cascade, test, resume, arguments["device"] or "cpu")
     try:
         run(
-            data.space(arguments["space"]),
+            recorded_space(RunFolder(folder)) if resume else data.space(arguments["space"]),
             data,
             {**(before.strategies if before else {}), **chosen},
             folder,
@@ -219,7 +229,7 @@ def _compare(
             jobs=jobs,
             resume=resume,
             track=track,
-            arguments={**arguments, **told},
+            arguments={**arguments, **told, _SETTINGS: recipe.model_dump(mode="json")},
         )
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("compare", folder)) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from groupnas.cli.options import AllowPartial, AsJson, DataRoot
+from groupnas.cli.output import courtesy
 from groupnas.errors import InputError
 from groupnas.tasks import DATASETS, find_data_root, find_dataset, require_root
 
@@ -88,7 +89,9 @@ def preview(
     check_suffix(output)
     entry = find_dataset(data)
     figure = entry.preview(root=require_root(entry, data_root), allow_partial=allow_partial)
-    print(save(figure, output))
+    save(figure, output)
+    with courtesy("the picture's name was not printed"):
+        print(output)
 
 
 def _whereabouts(entry: DataSet, root: Path | None) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, AsJson, DataRoot
+from groupnas.cli.output import courtesy
+from groupnas.formats import check_folder
 
 if TYPE_CHECKING:
     from groupnas.report.faces import Panel
@@ -51,16 +53,18 @@ def evaluate(
     from groupnas.tasks.landmarks.data.face_sets import face_set
     from groupnas.tasks.landmarks.metrics import check_normaliser
 
+    if out is not None:
+        check_folder(out, "the scores")
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
     root = _root(data, data_root)
 
-    from groupnas.cli.tables import print_table
-    from groupnas.tasks.landmarks import evaluation as evaluating
+    from groupnas.files import write_text
+    from groupnas.tasks.landmarks.evaluation import evaluate
     from groupnas.tasks.landmarks.model import load_cascade
 
-    found = evaluating.evaluate(
+    found = evaluate(
         load_cascade(model, device),
         faces,
         root,
@@ -71,7 +75,22 @@ def evaluate(
         watch=_watched,
     )
     scores = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
-    written = _write(found, faces, scores, out) if out else []
+    if out is None:
+        _print(found, scores, as_json)
+        return
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(out / "faces.csv", found.to_csv())
+    written = [out / "scores.json", out / "faces.csv", *_drawn(found, faces, out)]
+    with courtesy("the scores were not printed"):
+        _print(found, scores, as_json)
+        for path in () if as_json else written:
+            print(path)
+
+
+def _print(found: Evaluation, scores: object, as_json: bool) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.tasks.landmarks import evaluation as evaluating
+
     if as_json:
         print(json.dumps(scores, indent=2))
         return
@@ -79,31 +98,30 @@ def evaluate(
     print_table(evaluating.rows(found), numbers=True)
     print("\nNME % by head pose, in degrees of pitch and yaw estimated from the true landmarks:")
     print_table(evaluating.pose_rows(found), numbers=True)
-    for path in written:
-        print(path)
 
 
-def _write(found: Evaluation, faces: FaceSet, scores: object, out: Path) -> list[Path]:
-    from groupnas.files import write_text
-    from groupnas.report.ced import plot_ced
-    from groupnas.report.faces import plot_faces
+def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
+    """The pictures of an evaluation, as many as can be drawn."""
+    written: list[Path] = []
+    with courtesy("the error curves were not drawn"):
+        from groupnas.report.ced import plot_ced
 
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(out / "faces.csv", found.to_csv())
-    written = [out / "scores.json", out / "faces.csv"]
-    full = found.scores["full"]
-    for suffix in (".png", ".svg"):
-        path = plot_ced(
-            {stage: 100 * errors.nme for stage, errors in found.errors.items()},
-            out / f"ced{suffix}",
-            limit=100 * found.threshold,
-            unit=f"NME, % of {found.normaliser} ({found.data}, {found.split})",
-            notes=[f"NME {full[stage].nme:.2f} %, AUC {full[stage].auc:.3f}" for stage in full],
-        )
-        written.append(path)
+        full = found.scores["full"]
+        for suffix in (".png", ".svg"):
+            path = plot_ced(
+                {stage: 100 * errors.nme for stage, errors in found.errors.items()},
+                out / f"ced{suffix}",
+                limit=100 * found.threshold,
+                unit=f"NME, % of {found.normaliser} ({found.data}, {found.split})",
+                notes=[f"NME {full[stage].nme:.2f} %, AUC {full[stage].auc:.3f}" for stage in full],
+            )
+            written.append(path)
     ranked = found.ranked()
     for name, numbers in (("worst", ranked[:_SHOWN]), ("best", ranked[::-1][:_SHOWN])):
-        written.append(plot_faces(_panels(found, faces, numbers), out / f"{name}.png"))
+        with courtesy(f"the {name} faces were not drawn"):
+            from groupnas.report.faces import plot_faces
+
+            written.append(plot_faces(_panels(found, faces, numbers), out / f"{name}.png"))
     return written
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, DataRoot, whole_number
+from groupnas.cli.output import courtesy, tell, working
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
+from groupnas.formats import MODEL, check_suffix
 
 if TYPE_CHECKING:
     from groupnas.deploy.cascade.calibration import FacePair
@@ -121,9 +123,12 @@ def export(
         faces = {"--data": data, "--data-root": data_root, "--limit": limit}
         _refuse("goes with --int8", {**faces, "--allow-partial": allow_partial})
 
+    check_suffix(out, MODEL, "an ONNX file")
+
     from groupnas.onnx_tools import import_onnx, import_runtime
 
     import_onnx(), import_runtime()
+    plans: dict[str, Plan] = {}
     if int8:
         assert model is not None and data is not None
         calibration = _Calibration(data, data_root, allow_partial, limit)
@@ -134,14 +139,20 @@ def export(
             from groupnas.deploy.planner import LayoutPlanner
 
             planner = LayoutPlanner(table)
+            caveat = planner.table.caveat()
+            if caveat is not None:
+                tell(caveat)
         if whole:
             assert model is not None
-            _export_cascade(model, out, planner, plan)
+            plans = _export_cascade(model, out, planner)
         else:
             network = _network(model, stage, space, grouping)
             network = network if parts is None else network.only(parts)
-            _export_network(network, stage or str(space), out, planner, plan, batch)
-    print(out)
+            plans = _export_network(network, stage or str(space), out, planner, batch)
+    with courtesy("how it is laid out was not printed"):
+        for name, made in plans.items():
+            _tell(name, made, plan)
+        print(out)
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
@@ -156,17 +167,18 @@ def _export_network(
     name: str,
     out: Path,
     planner: LayoutPlanner | None,
-    plan: bool,
     batch: int | None,
-) -> None:
+) -> dict[str, Plan]:
     from groupnas.deploy.export import export_onnx
 
     if planner is None:
-        export_onnx(network, out, batch=batch)
-        return
-    deployed = planner(network)
-    _tell(name, deployed.plan, plan)
-    export_onnx(deployed, out, batch=batch)
+        with working("Exporting"):
+            export_onnx(network, out, batch=batch)
+        return {}
+    with working("Laying out and exporting"):
+        deployed = planner(network)
+        export_onnx(deployed, out, batch=batch)
+    return {name: deployed.plan}
 
 
 def _export_int8(
@@ -187,9 +199,10 @@ def _export_int8(
     cascade = load_cascade(model)
     faces = calibration.faces(cascade.box)
     planner = None if plain else DensePlanner()
-    if stage is None:
-        export_cascade(model, out, planner=planner, calibration=faces)
-    else:
+    with working("Calibrating and exporting"):
+        if stage is None:
+            export_cascade(model, out, planner=planner, calibration=faces)
+            return
         network = _network(model, stage, None, None)
         crops = crops_shown(cascade, faces)[stage == "local"]
         with atomic_path(out) as temporary:
@@ -197,7 +210,7 @@ def _export_int8(
             quantise_onnx(temporary, temporary, batched(crops, batch or 1))
 
 
-def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None, plan: bool) -> None:
+def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, Plan]:
     from groupnas.deploy.cascade.export import export_cascade
 
     plans: list[Plan] = []
@@ -208,9 +221,9 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None, plan:
         plans.append(deployed.plan)
         return deployed
 
-    export_cascade(model, out, planner=None if planner is None else laid_out)
-    for stage, made in zip(("global", "local"), plans, strict=False):
-        _tell(stage, made, plan)
+    with working("Exporting" if planner is None else "Laying out and exporting"):
+        export_cascade(model, out, planner=None if planner is None else laid_out)
+    return dict(zip(("global", "local"), plans, strict=False))
 
 
 def _network(
@@ -239,4 +252,5 @@ def _tell(name: str, plan: Plan, everything: bool) -> None:
         return
     forms = Counter(layer.form for layer in plan.layers)
     told = ", ".join(f"{count} {form}" for form, count in forms.most_common())
-    print(f"{name}: {1000 * plan.ms:.0f} µs expected by {plan.table}; layers: {told}")
+    table = f"expected by the latency table {plan.table}"
+    print(f"{name}: {1000 * plan.ms:.0f} µs {table}; layers: {told}")

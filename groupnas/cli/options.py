@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+
+from groupnas.machine import cores
+
+if TYPE_CHECKING:
+    from groupnas.engine.strategy import Strategy
 
 
 def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
@@ -63,6 +68,14 @@ Track = Annotated[
 ]
 
 
+def use_threads(asked: int | None) -> int:
+    """Have torch compute with so many threads; by default with as many as it likes and may use."""
+    import torch
+
+    torch.set_num_threads(asked or min(torch.get_num_threads(), cores()))
+    return torch.get_num_threads()
+
+
 def resolved(name: str) -> str:
     """A path, with its ``:variant`` or behind ``=``, that means the same wherever a run resumes.
 
@@ -73,5 +86,15 @@ def resolved(name: str) -> str:
         return "=".join(map(resolved, name.split("=", 1)))
     if not os.path.exists(name):
         path, colon, variant = name.rpartition(":") if ":" in name else (name, "", "")
-    is_path = os.sep in path or path.endswith((".yaml", ".yml", ".json"))
+    is_path = os.sep in path or path.lower().endswith((".yaml", ".yml", ".json"))
     return os.path.abspath(path) + colon + variant if is_path else name
+
+
+def anchored(strategy: Strategy) -> Strategy:
+    """The same files wherever a run goes on: a latency table, a study's journal, a grouping."""
+    if strategy.budget is not None:
+        measured = {"measure": resolved(strategy.budget.measure)}
+        strategy = strategy.with_budget(strategy.budget.model_copy(update=measured))
+    files = {name: getattr(strategy, name, None) for name in ("storage", "file")}
+    paths = {name: os.path.abspath(f) for name, f in files.items() if f and "://" not in f}
+    return strategy.model_copy(update=paths)

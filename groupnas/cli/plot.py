@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from groupnas.cli.output import courtesy
 from groupnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def plot(
     else:
         panels, since = _panels(paths)
         plot_tetris(panels, output, since)
-    print(output)
+    with courtesy("the picture's name was not printed"):
+        print(output)
 
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:

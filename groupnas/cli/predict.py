@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from cyclopts import Parameter
 from groupnas.cli.options import whole_number
 from groupnas.errors import InputError, printable
 from groupnas.files import atomic_path
+from groupnas.formats import LINES, check_folder, check_suffix
+from groupnas.machine import cores
 
 if TYPE_CHECKING:
     from groupnas.tasks.landmarks.predict.prediction import Model
@@ -81,6 +82,10 @@ def predict(
     """
     if (webcam is None) == (not sources):
         raise InputError("give photos, folders or videos, or else --webcam")
+    if out is not None:
+        check_folder(out, "the drawings")
+    if json_file is not None:
+        check_suffix(json_file, LINES, "a file of JSON lines")
     chosen = _runtime(model, runtime)
     given = [_box(text) for text in box or []]
 
@@ -137,7 +142,7 @@ def _load(model: Path, runtime: Runtime) -> Model:
     if runtime == "onnx":
         from groupnas.deploy.cascade.runtime import OnnxCascade
 
-        return OnnxCascade.load(model, threads=min(os.cpu_count() or 1, 4))  # no use for more
+        return OnnxCascade.load(model, threads=min(cores(), 4))  # no use for more
     from groupnas.tasks.landmarks.model import load_cascade  # torch: only when all else is well
 
     return load_cascade(model)

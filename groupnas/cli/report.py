@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from groupnas.cli.output import courtesy, working
 from groupnas.errors import InputError
+from groupnas.formats import TEXTS, check_folder, check_suffix
 
 
 def report(
@@ -27,7 +29,7 @@ def report(
     ] = None,
     format: Annotated[
         Literal["markdown", "latex", "csv", "html"] | None,
-        Parameter(help="Of --paper; markdown by default."),
+        Parameter(help="Of --paper; by default as -o's name says, else markdown."),
     ] = None,
     searched: Annotated[
         str | None, Parameter(help="Which strategy --paper calls searched, if there are several.")
@@ -56,14 +58,28 @@ def _paper(
     if is_figure(name):
         if output is None:
             raise InputError(f"{name}: expected --output, a .pdf, .svg or .png file")
-        print(render_figure(name, runs, output))
+        render_figure(name, runs, output)
+        with courtesy("the picture's name was not printed"):
+            print(output)
         return
-    text = render(name, runs, format or "markdown", searched=searched)
+    text = render(name, runs, _format(format, output), searched=searched)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
         write_text(output, text)
-        print(output)
+        with courtesy("the file's name was not printed"):
+            print(output)
+
+
+def _format(asked: str | None, output: Path | None) -> str:
+    """What was asked for, where the file's name says nothing else; or what that says."""
+    if output is None:
+        return asked or "markdown"
+    if asked is None:
+        suffix = output.suffix.lower()
+        asked = next((name for name, ends in TEXTS.items() if suffix in ends), "markdown")
+    check_suffix(output, TEXTS[asked], f"{asked} text")
+    return asked
 
 
 def _page(runs: list[Path], output: Path | None) -> None:
@@ -71,10 +87,13 @@ def _page(runs: list[Path], output: Path | None) -> None:
         raise InputError("report: expected one run folder or more (or --paper)")
     if output is None:
         raise InputError("report: expected --output, the folder that the page is written to")
+    check_folder(output, "the page")
     from groupnas.report.page import write_page
 
-    written = write_page(runs, output)
-    for note in written.notes:
-        print(f"not shown: {note}")
-    for path in (*written.files, written.page):
-        print(path)
+    with working("Writing the page"):
+        written = write_page(runs, output)
+    with courtesy("the files' names were not printed"):
+        for note in written.notes:
+            print(f"not shown: {note}")
+        for path in (*written.files, written.page):
+            print(path)

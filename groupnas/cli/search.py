@@ -19,9 +19,12 @@ from groupnas.cli.options import (
     Seed,
     Threads,
     Track,
+    anchored,
     resolved,
+    use_threads,
     whole_number,
 )
+from groupnas.cli.output import courtesy, tell
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -41,6 +44,8 @@ _RECORDED: dict[str, type | UnionType] = {
     "threads": int,
     "device": str,
 }
+
+_PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plot": "history.png"}
 
 
 def search(
@@ -80,7 +85,8 @@ def search(
     out: RunOut = None,
     seed: Seed = None,
     epochs: Annotated[
-        int | None, whole_number("Search epochs, instead of the strategy's.", 1)
+        int | None,
+        whole_number("Search epochs, instead of the strategy's; its warm-up comes on top.", 1),
     ] = None,
     device: Device = None,
     threads: Threads = None,
@@ -139,13 +145,17 @@ def _settings(strategy: str | None, options: Mapping[str, object], resume: bool)
             name = "budget" if "total" in given else next(iter(given))
             raise InputError(f"--{name}: a resumed run keeps its own; leave it out")
         return None
-    settings = load_strategy(strategy or "gumbel")
-    if not given:
-        return settings
-    own = (settings.budget or Budget()).model_dump()
-    budget = validate(Budget, {**own, **given}, "--budget, --measure, --multiple")
-    measure(budget.measure)  # a wrong table is told now, not at the end of the search
-    return settings.with_budget(budget)
+    settings = anchored(load_strategy(strategy or "gumbel"))
+    if given:
+        own = (settings.budget or Budget()).model_dump()
+        budget = validate(Budget, {**own, **given}, "--budget, --measure, --multiple")
+        settings = settings.with_budget(budget)
+    if settings.budget is not None:
+        # A wrong table is told now, not at the end of the search
+        caveat = getattr(measure(settings.budget.measure), "caveat", lambda: None)()
+        if caveat is not None:
+            tell(caveat)
+    return settings
 
 
 def _search(
@@ -161,19 +171,19 @@ def _search(
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
 
-    chosen = load_space(arguments["space"])
     find_dataset(arguments["data"])
     if not resume:
+        chosen = load_space(arguments["space"])
         RunFolder(folder).check_free()
 
-    import torch
-
+    from groupnas.engine.search import recorded_space
     from groupnas.engine.search import search as run_search
     from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
 
-    if arguments["threads"]:
-        torch.set_num_threads(arguments["threads"])
+    threads = use_threads(arguments["threads"])
+    if resume:
+        chosen = recorded_space(RunFolder(folder))
     task = load_task(
         arguments["data"],
         data_root=arguments["data_root"],
@@ -191,11 +201,13 @@ def _search(
             epochs=epochs,
             resume=resume,
             observers=trackers(track),
-            arguments={**arguments, "threads": torch.get_num_threads()},
+            arguments={**arguments, "threads": threads},
         )
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("search", folder)) from None
-    _summary(run, chosen)
+    _draw(run)
+    with courtesy("what was found was not printed"):
+        _summary(run, chosen)
 
 
 def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
@@ -204,33 +216,44 @@ def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
     return Path("runs") / f"{stem}-seed{arguments['seed']}"
 
 
+def _draw(run: Run) -> None:
+    """The plots of a finished run, as many as can be drawn."""
+    with courtesy("no plot was drawn"):
+        from groupnas.report import plot_curves, plot_history, plot_tetris
+    result = run.result
+    if _grouped(run):
+        with courtesy("the Tetris plot was not drawn"):
+            panels = [("initial", run.initial), ("found", run.grouping)]
+            plot_tetris(panels, run.folder / _PLOTS["Tetris plot"])
+    if "curves" in result:  # of parts
+        with courtesy("the curves plot was not drawn"):
+            plot_curves(result, run.folder / _PLOTS["curves plot"])
+    if "entropy" in result:  # of masks
+        with courtesy("the history plot was not drawn"):
+            plot_history(list(run.history), run.folder / _PLOTS["history plot"])
+
+
 def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.cli.tables import print_table
     from groupnas.engine.run_folder import FOUND
-    from groupnas.report import plot_tetris
 
-    result, written = run.result, {}
+    result = run.result
     print_table(_rows(result, space), numbers=True)
-    if run.design().grouping is None:
-        print("Parts share channels: there is no grouping to draw.")
-    else:
+    if _grouped(run):
         print(_changes(result))
-        written = {"grouping": run.folder / FOUND, "Tetris plot": run.folder / "tetris.png"}
-        plot_tetris([("initial", run.initial), ("found", run.grouping)], written["Tetris plot"])
+    else:
+        print("Parts share channels: there is no grouping to draw.")
     for finding in result.get("health", []):
         print(f"health: {finding}")
-    if "curves" in result:  # of parts
-        from groupnas.report import plot_curves
+    if _grouped(run):
+        print(f"grouping: {run.folder / FOUND}")
+    for label, name in _PLOTS.items():
+        if (run.folder / name).is_file():
+            print(f"{label}: {run.folder / name}")
 
-        written["curves plot"] = run.folder / "curves.png"
-        plot_curves(result, written["curves plot"])
-    if "entropy" in result:  # of masks
-        from groupnas.report import plot_history
 
-        written["history plot"] = run.folder / "history.png"
-        plot_history(list(run.history), written["history plot"])
-    for label, path in written.items():
-        print(f"{label}: {path}")
+def _grouped(run: Run) -> bool:
+    return run.design().grouping is not None
 
 
 def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
@@ -241,7 +264,10 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
         ["", *space.groups, "all"],
         ["MACs before", *map(_short, before.values()), _short(total_before)],
         ["MACs after", *(_short(after[g]) if g in after else "" for g in space.groups)],
-        ["change", *(f"{after[g] / before[g] - 1:+.1%}" if g in after else "" for g in before)],
+        [
+            "MACs change",
+            *(f"{after[g] / before[g] - 1:+.1%}" if g in after else "" for g in before),
+        ],
     ]
     rows[2].append(_short(total_after))
     rows[3].append(f"{total_after / total_before - 1:+.1%}")

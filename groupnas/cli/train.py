@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -19,8 +20,10 @@ from groupnas.cli.options import (
     Threads,
     Track,
     resolved,
+    use_threads,
     whole_number,
 )
+from groupnas.cli.output import courtesy
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -37,6 +40,8 @@ _RECORDED: dict[str, type | UnionType] = {
     "device": str | None,
     "threads": int,
 }
+
+_PLOT = "training.png"
 
 
 def train(
@@ -100,24 +105,25 @@ def train(
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.engine.run_folder import CONFIG, RunFolder
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
         RunFolder(folder).check_free()
-    from groupnas.tasks.landmarks.recipe import load_recipe
+    from groupnas.tasks.landmarks.recipe import load_recipe, recipe_from
 
-    settings = load_recipe(arguments["recipe"])
-    settings = settings.with_epochs(arguments["epochs"]).with_grouping(arguments["grouping"])
+    if resume:
+        recorded = RunFolder(folder).read_config().get("recipe")
+        settings = recipe_from(recorded, f"{folder / CONFIG}: recipe")
+    else:
+        settings = load_recipe(arguments["recipe"])
+        settings = settings.with_epochs(arguments["epochs"]).with_grouping(arguments["grouping"])
     root = require_root(find_dataset(settings.data), arguments["data_root"])
-
-    import torch
 
     from groupnas.engine.tracking import trackers
     from groupnas.tasks.landmarks.train import train_cascade
 
-    if arguments["threads"]:
-        torch.set_num_threads(arguments["threads"])
+    threads = use_threads(arguments["threads"])
     sinks = trackers(track)
     try:
         card = train_cascade(
@@ -131,23 +137,32 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
             global_from=arguments["global_from"],
             resume=resume,
             observers=lambda stage: sinks,
-            arguments={**arguments, "threads": torch.get_num_threads()},
+            arguments={**arguments, "threads": threads},
         )
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("train", folder)) from None
-    _summary(card)
+    with courtesy("the training plot was not drawn"):
+        _draw(card)
+    with courtesy("what came out was not printed"):
+        _summary(card)
+
+
+def _draw(card: Path) -> None:
+    from groupnas.engine.run_folder import HISTORY
+    from groupnas.report import plot_training, read_training
+
+    files = {stage: card.parent / stage / HISTORY for stage in ("global", "local")}
+    histories = {stage: read_training(file) for stage, file in files.items() if file.is_file()}
+    plot_training(histories, card.with_name(_PLOT), "NME %")
 
 
 def _summary(card: Path) -> None:
     import json
 
     from groupnas.cli.tables import print_table
-    from groupnas.engine.run_folder import HISTORY
-    from groupnas.report import plot_training, read_training
 
-    files = {stage: card.parent / stage / HISTORY for stage in ("global", "local")}
-    histories = {stage: read_training(file) for stage, file in files.items() if file.is_file()}
-    evaluation = json.loads(card.read_text(encoding="utf-8"))["scores"]["validation"]
+    content = json.loads(card.read_text(encoding="utf-8"))
+    evaluation = content["scores"]["validation"]
     stages = evaluation["scores"]["full"]
     rows = [["NME %", "all", *next(iter(stages.values()))["parts"]]]
     for stage, scores in stages.items():
@@ -158,8 +173,11 @@ def _summary(card: Path) -> None:
         f"{evaluation['normaliser']} distance"
     )
     print(f"model: {card}")
-    print(f"training plot: {plot_training(histories, card.with_name('training.png'), 'NME %')}")
-    print(f"next: groupnas eval --model {card}, groupnas predict PHOTO --model {card}")
+    if card.with_name(_PLOT).is_file():
+        print(f"training plot: {card.with_name(_PLOT)}")
+    name = shlex.quote(str(card))
+    print(f"next: groupnas eval --model {name} --data {content['trained']['data']}")
+    print(f"or:   groupnas predict PHOTO --model {name}")
 
 
 def _recipes() -> str:

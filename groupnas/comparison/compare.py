@@ -15,7 +15,7 @@ from torch import Tensor
 from groupnas import values
 from groupnas.comparison.cell import SPLIT_SEED, Work
 from groupnas.comparison.plan import Piece, Plan, labelled, what_counts
-from groupnas.comparison.runner import Ended, cores, run_pieces
+from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
@@ -30,6 +30,7 @@ from groupnas.engine.task_check import check_task
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
+from groupnas.machine import cores
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 

@@ -92,12 +92,6 @@ def run_pieces(
                 settle(ended)
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
-
-
 def _attempt(do: Callable[[PieceT], str], piece: PieceT) -> Ended[PieceT]:
     start = time.perf_counter()
     try:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.bench_inputs import Given, check_given, draw_feed, fixed_batch, read_ports
 from groupnas.errors import InputError
-from groupnas.latency.timing import Timing, machine, time_side_by_side
+from groupnas.latency.timing import Timing, time_side_by_side
+from groupnas.machine import machine
 from groupnas.onnx_tools import import_runtime, open_session
 
 _REST_MS = 50.0  # until the threads of the model before sleep

@@ -15,7 +15,8 @@ from torch import nn
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
-from groupnas.onnx_tools import import_onnx
+from groupnas.formats import MODEL, check_suffix
+from groupnas.onnx_tools import import_exporter, import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.values import path as path_of
 from groupnas.values import whole
@@ -41,11 +42,14 @@ def export_onnx(
         batch: N, fixed, which runtimes can plan for; any N where it is ``None``.
 
     Raises:
-        InputError: ONNX is not installed, ``batch`` is less than 1, the file cannot be written, or
-            the network's weights are not float32, not all finite, or on the meta device.
+        InputError: the file's name does not end in ``.onnx``, ONNX is not installed, ``batch`` is
+            less than 1, the file cannot be written, or the network's weights are not float32, not
+            all finite, or on the meta device.
     """
-    import_onnx()
     path = path_of("path", path)
+    check_suffix(path, MODEL, "an ONNX file")
+    import_onnx()
+    import_exporter()
     batch = None if batch is None else whole("batch", batch, 1)
     if not isinstance(model, torch.nn.Module) or not hasattr(model, "input_shape"):
         raise InputError(f"model: expected what derive() returns, got a {type(model).__name__}")

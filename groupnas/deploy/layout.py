@@ -39,12 +39,12 @@ class Layout:
     buckets: tuple[tuple[int, ...], ...]
     width: int
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """Of the unit, padding included."""
         return len(self.buckets) * self.width
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """The groups in the order of their places."""
         return tuple(group for bucket in self.buckets for group in bucket)
@@ -65,6 +65,11 @@ class Layout:
         """Channels from one group's first to the next one's, in :attr:`order`: a split's pieces."""
         starts = [self.places[group].start for group in self.order] + [self.channels]
         return tuple(stop - start for start, stop in zip(starts, starts[1:], strict=False))
+
+    @cached_property
+    def slot_of(self) -> dict[int, int]:
+        """Each group's slot."""
+        return dict(zip(self.order, self.slots, strict=True))
 
     def bucket_start(self, group: int) -> int:
         """The first channel of a group's bucket."""

@@ -8,9 +8,9 @@ units. Its minimum is found exactly, by eliminating one unit after the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import get_args
 
 import numpy as np
@@ -28,6 +28,8 @@ from groupnas.spaces.layer import Layer
 from groupnas.values import listed
 
 Costs = NDArray[np.float64]
+End = tuple[int, Format]  # a unit's channels, and the format that they are kept in
+Node = Callable[[int, End, End], float]  # milliseconds of a node of so many groups between two
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class LayoutPlanner:
             if form not in FORMS:
                 raise InputError(f"forms: {form!r}: {nearest(str(form), FORMS)}")
         self._kernel = cache(self.table.kernel)
+        self._reorder, self._pieces = cache(self.table.reorder), cache(self.table.pieces)
 
     def __call__(self, network: GroupedNetwork) -> DeployedNetwork:
         """The network in its fastest layout, BatchNorm folded into its weights.
@@ -175,11 +178,13 @@ class LayoutPlanner:
     def _costs(self, layer: Layer, inputs: Sequence[State], outputs: Sequence[State]) -> Costs:
         """``(inputs, outputs)`` milliseconds; infinite where no form fits."""
         costs = np.full((len(inputs), len(outputs)), np.inf)
+        node = cache(partial(self._node, layer))  # few kernels are in many layouts
         for i, source in enumerate(inputs):
             for j, target in enumerate(outputs):
                 # A unit has one state, also where a layer leads from it to itself
                 if layer.in_unit != layer.out_unit or i == j:
-                    costs[i, j] = min(self._forms(layer, source, target), default=(np.inf,))[0]
+                    forms = self._forms(node, layer, source, target)
+                    costs[i, j] = min(forms, default=(np.inf,))[0]
         return costs
 
     def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
@@ -192,7 +197,7 @@ class LayoutPlanner:
 
     def _best(self, layer: Layer, source: State, target: State) -> LayerPlan:
         """The cheapest form between two states."""
-        ms, form, groups = min(self._forms(layer, source, target))
+        ms, form, groups = min(self._forms(partial(self._node, layer), layer, source, target))
         return LayerPlan(
             layer=layer,
             form=form,
@@ -202,11 +207,14 @@ class LayoutPlanner:
             ms=ms,
         )
 
-    def _forms(self, layer: Layer, source: State, target: State) -> list[tuple[float, Form, int]]:
+    def _forms(
+        self, node: Node, layer: Layer, source: State, target: State
+    ) -> list[tuple[float, Form, int]]:
         """Milliseconds, form and groups of all that a layer may be."""
         a, b = source.layout, target.layout
+        ends = (a.channels, source.format), (b.channels, target.format)
         if not layer.mixes_channels:
-            return [(self._node(layer, a.channels, source, target), "channelwise", a.channels)]
+            return [(node(a.channels, *ends), "channelwise", a.channels)]
         found: list[tuple[float, Form, int]] = []
         groups = len(a.buckets)
         if a.buckets == b.buckets and groups > 1 and layer.op == "conv":
@@ -215,42 +223,35 @@ class LayoutPlanner:
                 equal = {*a.sizes} == {a.width} and {*b.sizes} == {b.width}
                 form = "native" if equal else "padded"
             if form in self.forms:
-                found.append((self._node(layer, groups, source, target), form, groups))
+                found.append((node(groups, *ends), form, groups))
         if len(a.sizes) > 1 and "split" in self.forms:
-            found.append((self._split(layer, source, target), "split", len(a.sizes)))
+            found.append((self._split(node, layer, source, target), "split", len(a.sizes)))
         if "dense" in self.forms or len(a.sizes) == 1:
-            found.append((self._node(layer, 1, source, target), "dense", 1))
+            found.append((node(1, *ends), "dense", 1))
         return found
 
-    def _node(self, layer: Layer, groups: int, source: State, target: State) -> float:
+    def _node(self, layer: Layer, groups: int, source: End, target: End) -> float:
         """What a layer costs as one node, between units that are kept in these formats."""
-        a, b = source.layout.channels, target.layout.channels
+        a, b = source[0], target[0]
         kernel = Kernel(layer, groups, a // groups, b // groups)
         output = kernel_format(kernel, self.table.block)
         # A convolution of few channels reads them plain, and writes blocked
         direct = groups == 1 and layer.op == "conv" and a < self.table.block
         ms = self._kernel(kernel)
-        if source.format != ("plain" if direct else output):
-            ms += self.table.reorder(kernel.in_elements)
-        if target.format != output:
-            ms += self.table.reorder(kernel.out_elements)
+        if source[1] != ("plain" if direct else output):
+            ms += self._reorder(kernel.in_elements)
+        if target[1] != output:
+            ms += self._reorder(kernel.out_elements)
         return ms
 
-    def _split(self, layer: Layer, source: State, target: State) -> float:
+    def _split(self, node: Node, layer: Layer, source: State, target: State) -> float:
         """What a layer costs as a node for each group; what is cut up and joined is plain."""
-        one = replace(source, format="plain"), replace(target, format="plain")
-        whole = Kernel(layer, 1, source.layout.channels, target.layout.channels)
-        ms = self.table.pieces(len(source.layout.sizes), whole.in_elements + whole.out_elements)
-        slots = (dict(zip(s.layout.order, s.layout.slots, strict=True)) for s in (source, target))
-        inputs_of, outputs_of = slots
-        for group, inputs in inputs_of.items():
-            outputs = outputs_of[group]
-            ends = (
-                replace(state, layout=Layout((size,), ((0,),), size))
-                for state, size in zip(one, (inputs, outputs), strict=True)
-            )
-            ms += self._node(layer, 1, *ends)
+        a, b = source.layout, target.layout
+        whole = Kernel(layer, 1, a.channels, b.channels)
+        ms = self._pieces(len(a.sizes), whole.in_elements + whole.out_elements)
+        for group in a.order:
+            ms += node(1, (a.slot_of[group], "plain"), (b.slot_of[group], "plain"))
         for state, elements in ((source, whole.in_elements), (target, whole.out_elements)):
             if state.format != "plain":
-                ms += self.table.reorder(elements)
+                ms += self._reorder(elements)
         return ms

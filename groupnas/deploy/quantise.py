@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from groupnas.deploy.saturation import PRODUCTS, output_axis, weight_ranges
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
+from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 
 Batch = NDArray[np.float32]
@@ -50,6 +51,7 @@ def quantise_onnx(
             is quantised or holds weights that are not finite, there are no batches, one of another
             shape or dtype or that makes the network overflow, or the file cannot be written.
     """
+    check_suffix(path, MODEL, "an ONNX file")
     onnx, _ = import_onnx(), import_runtime()
     session = open_session(source)
     ports = session.get_inputs()

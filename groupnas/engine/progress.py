@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from groupnas.engine.run_folder import RunFolder
 
 
+# What the columns of learned masks are.
+_MASK_LEGEND = (
+    "each epoch: losses of weights and masks, channels that changed group, entropy (1 undecided, "
+    "0 decided), channels of each part"
+)
 _HEADER_EVERY = 20  # epochs; the names must not scroll away
 
 
@@ -32,9 +37,9 @@ def is_shown(quiet: bool) -> bool:
     return not flag("quiet", quiet) and level <= logging.INFO and sys.stderr is not None
 
 
-def progress(what: str, quiet: bool) -> list[Observer]:
+def progress(what: str, quiet: bool, heading: str = "") -> list[Observer]:
     """Who shows a job's progress; nobody where nothing :func:`is_shown`."""
-    return [ConsoleProgress(what)] if is_shown(quiet) else []
+    return [ConsoleProgress(what, heading)] if is_shown(quiet) else []
 
 
 class Lines:
@@ -63,9 +68,14 @@ class Lines:
 
 
 class ConsoleProgress(Observer):
-    """A bar with the time left, and one line for each epoch; on standard error."""
+    """A bar with the time left, and one line for each epoch; on standard error.
 
-    def __init__(self, what: str = "searching") -> None:
+    Args:
+        what: Is being done, beside the bar.
+        heading: Stands before the first line, where one run does several jobs.
+    """
+
+    def __init__(self, what: str = "searching", heading: str = "") -> None:
         from rich.progress import (
             BarColumn,
             Progress,
@@ -76,6 +86,7 @@ class ConsoleProgress(Observer):
 
         lines = Lines()
         self._say = lines.say
+        self._what, self._heading = what, heading
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -88,18 +99,20 @@ class ConsoleProgress(Observer):
             # Speed is averaged over the latest minutes: search epochs cost twice a warm-up's.
             speed_estimate_period=120,
         )
-        self._what = what
         self._findings: set[str] = set()
         self._lines = 0
 
     def started(self, folder: RunFolder, job: Job) -> None:
-        for line in job.describe():
+        first, *others = job.describe()
+        for line in (f"{self._heading}{first}", *others):
             self._say(line)
         if job.history:
             self._say(f"resuming after epoch {len(job.history)}")
         self._total, self._done = job.total_epochs, len(job.history)
         self._bar = self._progress.add_task(
-            self._what, total=self._total * job.steps, completed=self._done * job.steps
+            self._what,
+            total=self._total * job.steps,
+            completed=self._done * job.steps,
         )
         self._progress.start()
 
@@ -111,6 +124,8 @@ class ConsoleProgress(Observer):
         columns = _columns(record)
         cells = {"epoch": f"{record['epoch']}/{self._total}", **columns}
         widths = [max(len(name), 2 * len(str(self._total)) + 1, 7) for name in cells]
+        if self._lines == 0 and "entropy" in record:
+            self._say(_MASK_LEGEND)
         if self._lines % _HEADER_EVERY == 0:
             self._say("  ".join(f"{name:>{w}}" for name, w in zip(cells, widths, strict=True)))
         self._lines += 1

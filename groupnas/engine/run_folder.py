@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import logging
 import os
 import pickle
 import struct
@@ -20,6 +22,7 @@ from filelock import FileLock, Timeout
 from groupnas import values
 from groupnas.errors import InputError
 from groupnas.files import atomic_path, write_text
+from groupnas.formats import check_folder
 from groupnas.schema import read_yaml
 
 CHECKPOINT_FORMAT = 2
@@ -49,6 +52,10 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+# What file systems without locks answer, some shares over a network among them.
+_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -82,6 +89,8 @@ class RunFolder:
 
         What a process that was killed left half-written is removed.
 
+        Where the file system has no locks, that is told, and it is not held.
+
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
@@ -91,9 +100,11 @@ class RunFolder:
             lock.acquire()
         except Timeout as error:
             raise InputError(f"{self.path}: another run is writing to this folder") from error
-        except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.path}: cannot be written: {reason}") from error
+        except (OSError, NotImplementedError) as error:
+            if getattr(error, "errno", errno.ENOSYS) not in _LOCKLESS:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(f"{self.path}: cannot be written: {reason}") from error
+            _log.warning("%s: no locks there: see that no other run writes to it", self.path)
         try:
             self._remove_leftovers()
             yield
@@ -106,9 +117,8 @@ class RunFolder:
         return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
 
     def check_free(self) -> None:
-        """Raise :class:`InputError` if a run was started here, or a file is in the way."""
-        if os.path.isfile(self.path):
-            raise InputError(f"{self.path}: is a file; a run needs a folder")
+        """Raise :class:`InputError` if a run was started here, or what is named is no folder."""
+        check_folder(self.path, "a run")
         if self.exists:
             raise InputError(
                 f"{self.path}: holds a run already; --resume goes on, another --out begins"

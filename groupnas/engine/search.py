@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.spaces.space import SearchSpace
+from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.task import Task
 
 
@@ -94,7 +94,7 @@ def search(
         out: The run folder; must not hold a run, unless it is resumed.
         seed: Of everything random, from 0 to 2**63 - 1; 0 where not given, or the resumed run's.
         device: A torch device.
-        epochs: Replaces the strategy's number of search epochs.
+        epochs: Replaces the strategy's number of search epochs; its warm-up comes on top.
         resume: Go on with the run in ``out``.
         observers: Told how it goes.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
@@ -141,6 +141,21 @@ def search(
             else:
                 go_on(folder, job)
             return _run(folder, job, told_of, counts)
+
+
+def recorded_space(folder: RunFolder) -> SearchSpace:
+    """The space that a run searches, from its folder alone.
+
+    The file that it was started with may have changed or gone since.
+
+    Raises:
+        InputError: there is no run, or its records are damaged.
+    """
+    recorded = folder.read_config().get("space")
+    name = recorded.get("name") if isinstance(recorded, dict) else None
+    if not isinstance(name, str):
+        raise InputError(f"{folder / CONFIG}: space.name: expected a name, got {name!r}")
+    return replace(load_space(folder / SPACE), name=name)
 
 
 def _settings(

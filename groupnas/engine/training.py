@@ -129,7 +129,7 @@ class Trainer:
         train, validation = len(self.split.train), len(self.split.validation)
         return [
             f"{self.task.name}: {train:,} samples train, {validation:,} validate; "
-            f"{self.total_epochs} epochs"
+            f"{self.total_epochs} epochs, errors in {self.task.error_unit}"
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:

@@ -20,7 +20,8 @@ from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
 from groupnas.latency.regimes import work_of
 from groupnas.latency.table import KernelPoint, LatencyFile, LatencyTable, Pass, PassPoint
-from groupnas.latency.timing import machine, time_side_by_side
+from groupnas.latency.timing import time_side_by_side
+from groupnas.machine import machine
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import whole

@@ -20,12 +20,15 @@ from pydantic import BaseModel, Field
 
 from groupnas.errors import InputError
 from groupnas.files import read_text, write_text
+from groupnas.formats import TABLE, check_suffix
 from groupnas.latency.kernel import Format, Kernel, kernel_format
 from groupnas.latency.regimes import WORK, Fit, regime_of, smooth_work, work_of
+from groupnas.machine import lacks_avx512, machine
 from groupnas.schema import Settings, validate
 from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
 
 SHIPPED = "x86_avx512"
+_AVX512_BLOCK = 16  # channels; others have 8 at most
 
 Milliseconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -129,6 +132,19 @@ class LatencyTable:
         """Channels of a block on the machine: see :func:`groupnas.latency.kernel_format`."""
         return self.file.block
 
+    def caveat(self) -> str | None:
+        """Why its times are not those of this machine, in words; ``None`` where they are."""
+        here = machine()
+        if self.block == _AVX512_BLOCK and lacks_avx512():
+            here += " without AVX-512"
+        if here == self.file.machine:
+            return None
+        return (
+            f"{self.name}: was measured on {self.file.machine}, and this is {here}: times are "
+            "others here, and so may be what is fastest; measure this machine with: groupnas "
+            "bench --table FILE --space NAME"
+        )
+
     # -- what a planner asks ----------------------------------------------------------------------
 
     def kernel(self, kernel: Kernel) -> float:
@@ -199,7 +215,12 @@ class LatencyTable:
     # -- the file ---------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as JSON, one measured point a line, whole or not at all."""
+        """Write the table as JSON, one measured point a line, whole or not at all.
+
+        Raises:
+            InputError: the file's name does not end in ``.json``, or it cannot be written.
+        """
+        check_suffix(path, TABLE, "a latency table")
         head = json.dumps(self.file.model_dump(mode="json", exclude={"kernels", "passes"}))
         kernels, passes = _lines(self.file.kernels), _lines(self.file.passes)
         write_text(path, f'{head[:-1]},\n"kernels": [\n{kernels}\n],\n"passes": [\n{passes}\n]}}\n')

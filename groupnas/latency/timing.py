@@ -5,15 +5,11 @@ All candidates take turns in every round, so that all see the same load of the m
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from groupnas.errors import InputError
-from groupnas.files import read_text
 
 
 @dataclass(frozen=True)
@@ -63,17 +59,6 @@ def time_side_by_side(
                 call()
             seen[name].append(_mean(call, repeats[name]))
     return {name: _timing(values) for name, values in seen.items()}
-
-
-def machine() -> str:
-    """The system and its processor, whose name is in ``/proc`` where there is one."""
-    try:
-        lines = read_text("/proc/cpuinfo").splitlines()
-    except InputError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor()
-    return f"{platform.system()} {platform.machine()} {name}".strip()
 
 
 def _repeats(call: Callable[[], Any], warm_up: int, least_ms: float, rest_ms: float) -> int:

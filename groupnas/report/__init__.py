@@ -1,5 +1,6 @@
 """Pictures of groupings, of searches and of trainings; matplotlib only, never torch."""
 
+import groupnas.matplotlib_tools  # noqa: F401 - before anything of matplotlib
 from groupnas.report.curves import plot_curves, read_curves
 from groupnas.report.history import plot_history, read_history
 from groupnas.report.tetris import plot_tetris

@@ -10,13 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from groupnas.errors import InputError
 from groupnas.files import atomic_path
+from groupnas.formats import check_suffix as check_any_suffix
+from groupnas.matplotlib_tools import style
 from groupnas.palette import INK, MUTED, PALE
 
 # File suffix to the metadata that would otherwise name the moment and the program's version.
@@ -63,9 +63,7 @@ STYLE: dict[Any, Any] = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw in the house style, whatever the user's matplotlibrc says; it is restored at the end."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    with style(STYLE):
         yield
 
 
@@ -75,10 +73,7 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     Raises:
         InputError: it is not one of :data:`SUFFIXES`.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: a picture's name must end in {', '.join(SUFFIXES)}")
-    return suffix
+    return check_any_suffix(path, SUFFIXES, "a picture")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

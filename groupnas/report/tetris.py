@@ -117,7 +117,7 @@ class _Panel:
         return [
             f"{moved} of {sum(self.layout.totals)} channels moved since {self.base_name}",
             *(f"{change:+.1f}".replace("-", "−") for change in changes),
-            "points of share",
+            "points of the share of channels",
         ]
 
     @property

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Positive
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.strategies.trials.settings import Several, TrialSearch
 
 if TYPE_CHECKING:
@@ -68,6 +69,6 @@ class Nni(TrialSearch):
             import groupnas.strategies.nni_space  # noqa: F401
         except ImportError as error:
             raise InputError(
-                f"algorithm nni: {error}; install NNI 3.0 with: pip install 'groupnas[nni]'"
+                f"algorithm nni: {error}; install NNI 3.0 with: {install_hint('nni')}"
             ) from error
         return super().start(space, task, seed=seed, device=device, evaluate=evaluate)

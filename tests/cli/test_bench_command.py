@@ -111,6 +111,8 @@ def test_a_table_of_kernels(
         (["MODEL", "--space", SPACE], "--space goes with --table FILE"),
         (["MODEL", "--table", "t.json"], "--table measures the kernels of --space: give no models"),
         (["--table", "t.json"], "--table needs --space"),
+        (["--table", "t.onnx", "--space", SPACE], "name of a latency table must end in .json"),
+        (["MODEL", "--json", "t.csv"], "the name of a JSON file must end in .json, "),
         (["--table", "t.json", "--space", SPACE, "--batch", "1", "2"], "--batch: a latency table"),
     ],
 )

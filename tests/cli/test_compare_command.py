@@ -95,8 +95,12 @@ def test_killed_and_resumed(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"groupnas: stopped; go on with: {line}"
 
+    for name in ("strategies", "search_spaces"):  # it goes on by what its folder holds
+        (folder / name).rename(folder / f"{name}-gone")
     assert call("--resume --out 'my c' --jobs 1") == 0
     output = capsys.readouterr()
+    for name in ("strategies", "search_spaces"):
+        (folder / f"{name}-gone").rename(folder / name)
     lines = output.err.splitlines()
     assert lines[0].endswith("/8 pieces are done") and int(lines[0].split("/")[0]) >= 4 + len(done)
     assert all(path.stat().st_mtime_ns == moment for path, moment in done.items())
@@ -158,7 +162,7 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--resume", "--resume needs --out"),
         ("none", "none: no comparison here (config.yaml is missing)"),
         ("none --resume", "folders are printed only"),
-        ("none --figure x.jpg", "a picture's name must end in"),
+        ("none --figure x.jpg", "the name of a picture must end in"),
     ],
 )
 def test_mistakes(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

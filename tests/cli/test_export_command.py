@@ -61,7 +61,7 @@ def test_a_whole_cascade(model: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert call(model, "-o", str(out)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["global", "local", str(out)]
-    assert "µs expected by x86_avx512; layers: " in lines[1]
+    assert "µs expected by the latency table x86_avx512; layers: " in lines[1]
     ports = {port.name: port.shape for port in open_session(out).get_inputs()}
     assert ports == {"image": ["height", "width", 3], "box": [4]}
 
@@ -169,3 +169,17 @@ def test_mistakes(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["x.tflite", "x.pt", "x"])
+@pytest.mark.parametrize(
+    "line", ["MODEL", "--space SPACE --plain", "MODEL --int8 --data synthetic"]
+)
+def test_a_name_of_another_format(
+    line: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is read: there is no such model."""
+    assert call(*line.split(), "-o", str(tmp_path / name)) == 2
+    error = capsys.readouterr().err
+    assert error == f"groupnas: {tmp_path / name}: the name of an ONNX file must end in .onnx\n"
+    assert not (tmp_path / name).exists()

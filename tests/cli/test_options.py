@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from groupnas.cli.options import resolved
+from groupnas.budget import Budget
+from groupnas.cli.options import anchored, resolved
+from groupnas.engine.strategy import load_strategy
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,19 @@ def test_a_file_whose_name_looks_like_more(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b:c.yaml").touch()
     assert resolved("a=b:c.yaml") == str(tmp_path / "a=b:c.yaml")
+
+
+def test_files_of_a_strategy_are_the_same_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manual = anchored(load_strategy("manual=mine-{seed}.json"))
+    assert manual.model_dump()["file"] == f"{tmp_path}/mine-{{seed}}.json"
+    budget = {"total": 0.5, "measure": "mine.json"}
+    gumbel = load_strategy("gumbel").with_budget(Budget.model_validate(budget))
+    assert anchored(gumbel).budget == Budget(total=0.5, measure=f"{tmp_path}/mine.json")
+    evolution = load_strategy("evolution")
+    assert anchored(evolution) == evolution
+    for storage, kept in (("t.log", f"{tmp_path}/t.log"), ("postgresql://h/d",) * 2):
+        shared = load_strategy("optuna").with_settings(storage=storage, study="s")
+        assert anchored(shared).model_dump()["storage"] == kept

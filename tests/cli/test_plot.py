@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     END.save(half / "grouping.json")
     (tmp_path / "bad.json").write_text("{}")
     wrong: list[tuple[list[object], str]] = [
-        ([run, "-o", "plot.jpg"], "plot.jpg: a picture's name must end in .png, .svg, .pdf"),
+        ([run, "-o", "plot.jpg"], "plot.jpg: the name of a picture must end in .png, .svg, .pdf"),
         ([empty, "-o", output], f"{empty}: has no grouping.json"),
         ([half, "-o", output], f"give {half / 'grouping.json'} to draw that alone"),
         ([tmp_path / "none.json", "-o", output], "none.json: cannot be read"),

@@ -128,6 +128,10 @@ def test_what_does_not_go_together(cascade: Cascade, photo: Path) -> None:
         run()
     with pytest.raises(InputError, match="or else --webcam"):
         run(photo, "--webcam", "0")
+    with pytest.raises(InputError, match="drawn.jpg: is to be a folder for the drawings"):
+        run(photo, "--out", "drawn.jpg")
+    with pytest.raises(InputError, match="found.csv: the name of a file of JSON lines must end in"):
+        run(photo, "--json", "found.csv")
     for sources in ([photo.parent], [photo, photo]):
         with pytest.raises(InputError, match="--box goes with one photo"):
             run(*sources, "--box", "1,2,30,40")

@@ -56,6 +56,7 @@ def test_page_and_what_it_cannot_show(
         (["{run}"], "expected --output"),
         (["nowhere", "-o", "page"], "nowhere: does not exist"),
         (["{run}", "-o", "page", "--format", "csv"], "--format is of --paper"),
+        (["{run}", "-o", "page.html"], "page.html: is to be a folder for the page"),
     ],
 )
 def test_wrong_calls(killed: Path, arguments: list[str], text: str) -> None:
@@ -79,20 +80,29 @@ def test_table_of_the_paper(
     call("--paper", "table1", "--format", "csv", "--searched", "own", "-o", tmp_path / "t.csv")
     assert capsys.readouterr().out == f"{tmp_path / 't.csv'}\n"
     assert (tmp_path / "t.csv").read_text() == "table1 [] csv own\n"
+    formats = {"t.TEX": "latex", "t.html": "html", "t.csv": "csv", "t.md": "markdown", "t": "mark"}
+    for name, format in formats.items():  # the name says it
+        call("--paper", "table1", "-o", tmp_path / name)
+        assert (tmp_path / name).read_text().startswith(f"table1 [] {format}")
+    for name, options in (("t.csv", ["--format", "latex"]), ("t.pdf", []), ("t.onnx", [])):
+        with pytest.raises(InputError, match=r"the name of (latex|markdown) text must end in "):
+            call("--paper", "table1", *options, "-o", tmp_path / name)
+    capsys.readouterr()
     call("--paper", "figure7", "-o", tmp_path / "f.pdf")
     assert capsys.readouterr().out == f"{tmp_path / 'f.pdf'}\n"
     with pytest.raises(InputError, match="expected --output"):
         call("--paper", "figure7")
 
 
-def test_without_the_library_it_says_what_to_install(
-    killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("library", ["vl_convert", "jinja2"])
+def test_without_a_library_it_says_what_to_install(
+    library: str, killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from groupnas.report.page.render import vega
 
     vega.cache_clear()
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(InputError, match=r"pip install 'groupnas\[report\]'"):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=r"'groupnas\[report\]'"):
         call(killed, "-o", tmp_path / "page")
     assert not (tmp_path / "page").exists()
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from groupnas.cli import main
+from groupnas.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SPACE = """
@@ -86,6 +87,25 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
     assert call("--resume", "--out", str(run)) == 0
     again = capsys.readouterr().out.replace(f"{folder}/", "")
     assert again == first.out
+    # also where what it was started with has changed or gone, and the run was moved
+    (folder / "tiny.yaml").write_text("nonsense")
+    (folder / "quick.yaml").unlink()
+    run = run.rename(folder / "moved")
+    assert call("--resume", "--out", str(run)) == 0
+    assert "MACs before" in capsys.readouterr().out
+    # a plot that cannot be drawn is told; the search was done, and the other plot is drawn
+
+    def refuse(*_: object) -> None:
+        raise InputError("tetris.png: cannot be written: No space left on device")
+
+    (run / "history.png").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("groupnas.report.plot_tetris", refuse)
+        assert call("--resume", "--out", str(run)) == 0
+    output = capsys.readouterr()
+    assert "groupnas: the Tetris plot was not drawn: tetris.png: cannot" in output.err
+    assert f"history plot: {run}/history.png" in output.out and (run / "history.png").is_file()
+
     for option, value in (("--seed", "4"), ("--limit", "9"), ("--space", "picasso_local")):
         assert call("--resume", "--out", str(run), option, value) == 2
         assert f"the run was started with {option} " in capsys.readouterr().err
@@ -111,7 +131,7 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         ("--resume", "--resume needs --out"),
         ("--resume --out missing", "missing: no run to resume here"),
         ("--resume --out tiny.yaml", "tiny.yaml: no run to resume here"),
-        ("--out tiny.yaml GIVEN", "tiny.yaml: is a file; a run needs a folder"),
+        ("--out tiny.yaml GIVEN", "tiny.yaml: is a file; expected a folder for a run"),
         ("--out tiny.yaml/run GIVEN", "tiny.yaml/run: cannot be written: Not a directory"),
         ("--device nonsense GIVEN", "device 'nonsense' cannot be used here"),
         ("--multiple 12 GIVEN", "--multiple: multiple: input should be 1, 2, 4, 8, 16, 32 or 64"),
@@ -215,5 +235,5 @@ def test_a_tracker_that_cannot_be_used_leaves_no_run(
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert call(*GIVEN, "--out", "run", "--track", "mlflow") == 2
     message = capsys.readouterr().err
-    assert "pip install 'groupnas[mlflow]'" in message and message.count("\n") == 1
+    assert "'groupnas[mlflow]'" in message and message.count("\n") == 1
     assert not Path("run").exists()

@@ -57,7 +57,10 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         assert rows[stage] == [f"{v:.2f}" for v in (scores[stage]["nme"], *parts.values())]
     assert "on 5 faces split off the training set, over the interocular distance" in first.out
     path = run.relative_to(folder) / "model.json"
-    assert f"groupnas eval --model {path}" in first.out and f"model: {path}" in first.out
+    assert f"groupnas eval --model {path} --data synthetic\n" in first.out
+    assert f"groupnas predict PHOTO --model {path}\n" in first.out and f"model: {path}" in first.out
+    stages = [line.split(":")[0] for line in first.err.splitlines() if " stage: " in line]
+    assert stages == ["global stage", "search stage", "local stage"]
     # one line for each epoch: of the global network, of the search, of the local network
     epochs = [line.split()[0] for line in first.err.splitlines() if "/" in line.split()[0]]
     assert epochs == ["1/1", "1/2", "2/2", "1/1"]
@@ -67,11 +70,9 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         f"groupnas: {run.relative_to(folder)}: holds a run already; --resume goes on, another "
         "--out begins\n"
     )
-    # a finished run prints its result again, from any folder that knows its spaces
+    # a finished run prints its result again, from any folder
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    for name in ("search_spaces", "strategies"):
-        shutil.copytree(folder / name, elsewhere / name)
     os.chdir(elsewhere)
     assert call("--resume", "--out", str(run)) == 0
     assert capsys.readouterr().out.replace(f"{folder}/", "") == first.out
@@ -124,7 +125,8 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
         ("--recipe small --global-from none", "none: cannot be read"),
         ("--recipe small --global-from search_spaces", "search_spaces/model.json: cannot be"),
         ("--recipe small --device nonsense", "device 'nonsense' cannot be used here"),
-        ("--recipe small --out search_spaces/small_local.yaml", "is a file; a run needs a folder"),
+        ("--recipe small --out search_spaces/small_local.yaml", "is a file; expected a folder"),
+        ("--recipe small --out model.json", "is to be a folder for a run, and has the name of"),
         ("--recipe small --out strategies/quick.yaml/run", "cannot be written: Not a directory"),
         ("--resume", "--resume needs --out"),
         ("--resume --out missing", "missing: no run to resume here"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from groupnas.comparison.runner import Ended, cores, run_pieces
+from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,3 @@ def test_no_process_outlives_the_first(tmp_path: Path, stop: signal.Signals) -> 
     while time.monotonic() < deadline and any(map(alive, pids)):
         time.sleep(0.02)
     assert not any(map(alive, pids))
-
-
-def test_cores() -> None:
-    assert 1 <= cores() <= (os.cpu_count() or 1)

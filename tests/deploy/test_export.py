@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,13 @@ def test_a_float32_network_whatever_the_surroundings(
     (found,) = open_session(tmp_path / "net.onnx").run(None, {"x": x.numpy()})
     with torch.no_grad():
         assert (torch.from_numpy(found) - network(x)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_what_is_missing_is_named(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = load_space(SMALL / "plain.yaml")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"^{package} is missing; .*'groupnas\[onnx\]'"):
+        gn.export_onnx(build(space, Grouping.even(space)), tmp_path / "x.onnx")

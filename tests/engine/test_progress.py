@@ -38,6 +38,14 @@ def show(records: list[dict[str, Any]], done: int = 0) -> None:
     progress.closed()
 
 
+def test_a_stage_says_which_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two stages of a training would begin alike."""
+    ConsoleProgress("global", "global stage: ").started(RunFolder("run"), Stub())  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "global stage: shapes: 70 samples train\n"
+    ConsoleProgress().started(RunFolder("run"), Stub())  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "shapes: 70 samples train\n"
+
+
 def trained(epoch: int, **errors: float) -> dict[str, Any]:
     return {"epoch": epoch, "train_loss": 1.23456, "train_error": {}, "validation": errors}
 
@@ -78,7 +86,9 @@ def test_a_search_and_its_health_which_is_said_once(capsys: pytest.CaptureFixtur
         for epoch in (2, 3)
     ]
     show([warmup, *found])
-    assert lines(capsys)[1:] == [
+    legend, *printed = lines(capsys)[1:]
+    assert " ".join(legend).endswith("entropy (1 undecided, 0 decided), channels of each part")
+    assert printed == [
         ["epoch", "train", "masks", "changed", "entropy", "a", "b"],
         ["1/30", "2.000", "warm-up", "12.5%", "0.50", "3", "5"],
         ["2/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
@@ -104,7 +114,7 @@ def search(shapes_space: Any, shapes: Any, brief: Any, tmp_path: Path) -> Callab
 def test_a_search_in_python_is_shown_once(search: Any, capsys: pytest.CaptureFixture[str]) -> None:
     search()
     printed = lines(capsys)
-    assert printed[1] == ["3", "epochs,", "1", "of", "them", "warm-up"]
+    assert printed[1][:5] == ["3", "epochs:", "1", "of", "warm-up,"]
     assert [line[0] for line in printed if "/" in line[0]] == ["1/3", "2/3", "3/3"]
 
 

@@ -61,6 +61,26 @@ def test_a_second_process_is_refused_until_the_first_is_killed(folder: RunFolder
         pass
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOLCK, "none"), OSError(errno.EOPNOTSUPP, "none"), NotImplementedError("none")],
+)
+def test_a_file_system_without_locks(
+    folder: RunFolder,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("groupnas.engine.run_folder.FileLock.acquire", refuse)
+    with folder.locked():
+        folder.write_json("a.json", 1)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("no locks there: see that no other run writes to it")
+
+
 def test_the_lock_is_released_by_an_error_too(folder: RunFolder) -> None:
     with pytest.raises(KeyError), folder.locked():
         raise KeyError
@@ -92,7 +112,7 @@ def test_leftovers_are_named_as_atomic_path_names_them(folder: RunFolder) -> Non
 
 def test_a_file_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="file: is a file; a run needs a folder"):
+    with pytest.raises(InputError, match="file: is a file; expected a folder for a run"):
         RunFolder(tmp_path / "file").check_free()
     with pytest.raises(InputError, match="file: cannot be written: File exists"):
         RunFolder(tmp_path / "file").locked().__enter__()

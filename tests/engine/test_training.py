@@ -309,7 +309,7 @@ def test_observers_are_told_in_order(go: Any) -> None:
 
     trained = go(observers=[Diary()])
     steps = [(1, 3), (2, 3), (3, 3)]
-    line = "shapes: 70 samples train, 30 validate; 3 epochs"
+    line = "shapes: 70 samples train, 30 validate; 3 epochs, errors in px"
     assert told == [
         ("started", 0, [line]),
         *(event for epoch in (1, 2, 3) for event in [*steps, epoch]),

@@ -210,6 +210,36 @@ def test_groups_share_what_is_fixed() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("here", "lacks", "caveat"),
+    [
+        ("one core", False, None),
+        ("another", False, "measured on one core, and this is another: times are others here"),
+        ("one core", True, "measured on one core, and this is one core without AVX-512: times"),
+    ],
+)
+def test_times_of_another_processor(
+    table: LatencyTable,
+    here: str,
+    lacks: bool,
+    caveat: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("groupnas.latency.table.machine", lambda: here)
+    monkeypatch.setattr("groupnas.latency.table.lacks_avx512", lambda: lacks)
+    table = replace(table, file=table.file.model_copy(update={"machine": "one core", "block": 16}))
+    told = table.caveat()
+    if caveat is None:
+        assert told is None
+    else:
+        assert told is not None and caveat in told and "groupnas bench --table FILE" in told
+
+
+def test_a_table_is_saved_under_the_name_of_one(table: LatencyTable, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the name of a latency table must end in \.json"):
+        table.save(tmp_path / "table.onnx")
+
+
 def test_saved_and_read_again(table: LatencyTable, tmp_path: Path) -> None:
     path = tmp_path / "again.json"
     table.save(path)

@@ -131,7 +131,7 @@ def test_the_change_is_told() -> None:
     end = Grouping("x", ("a", "b"), {"one": [0, 0, 1, 1], "two": [1, 0, 1, 1, 1, 1]})
     shown = texts(tetris_figure([("s", start), ("e", end), ("s", start)]))
     assert "3 of 10 channels moved since (a)" in shown
-    assert "−10.0" in shown and "+10.0" in shown and "points of share" in shown
+    assert "−10.0" in shown and "+10.0" in shown and "points of the share of channels" in shown
     assert "no channel moved since (a)" in shown
     shown = texts(tetris_figure([("s", start), ("e", end), ("s", start)], since=[None, None, 1]))
     assert "3 of 10 channels moved since (b)" in shown and not any("(a) " in t for t in shown[1:])

@@ -21,6 +21,7 @@ from groupnas.deploy.cascade.runtime import FORMAT, KIND
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.files import atomic_path
+from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
@@ -60,9 +61,11 @@ def export_cascade(
             :class:`groupnas.deploy.dense.DensePlanner`.
 
     Raises:
-        InputError: the model cannot be read, ONNX is not installed, the file cannot be written, or
+        InputError: the file's name does not end in ``.onnx``, the model cannot be read, ONNX is
+            not installed, the file cannot be written, or
             there is no face to calibrate on.
     """
+    check_suffix(path, MODEL, "an ONNX file")
     import_onnx()
     card, *networks = load_networks(model)
     for network, markup in zip(networks, _markups(card), strict=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, RunFolder
 from groupnas.engine.tracking.tracker import Tracker, leaves, one_line
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.files import read_text
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class MLflow(Tracker):
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
         except ImportError as error:
-            raise InputError("MLflow is not installed; pip install 'groupnas[mlflow]'") from error
+            raise InputError(f"MLflow is not installed; {install_hint('mlflow')}") from error
         self.failures = (MlflowException, OSError)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "groupnas"
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from groupnas.engine.run_folder import CONFIG, RunFolder
 from groupnas.engine.tracking.tracker import Tracker
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.files import read_text
 
 FOLDER = "tensorboard"
@@ -29,7 +30,7 @@ class TensorBoard(Tracker):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError(
-                "TensorBoard is not installed; pip install 'groupnas[tensorboard]'"
+                f"TensorBoard is not installed; {install_hint('tensorboard')}"
             ) from error
         self._open = SummaryWriter
 

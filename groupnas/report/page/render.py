@@ -17,6 +17,7 @@ from groupnas._version import __version__
 from groupnas.comparison.summary import Comparison
 from groupnas.comparison.tables import NOTE, search_table
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.files import write_text
 from groupnas.palette import COLOURS, look
 from groupnas.report.page.charts import Spec, distribution, epoch_chart
@@ -69,11 +70,10 @@ def write_page(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
 def vega() -> str:
     """The JavaScript of Vega, Vega-Lite and Vega-Embed, as it ships with ``vl-convert-python``."""
     try:
+        import jinja2  # noqa: F401 - of the same extra, and soon needed
         import vl_convert
     except ImportError as error:
-        raise InputError(
-            "report: its charts need a library; pip install 'groupnas[report]'"
-        ) from error
+        raise InputError(f"report: {error.name} is missing; {install_hint('report')}") from error
     return _LICENCE + vl_convert.javascript_bundle(_SNIPPET)
 
 

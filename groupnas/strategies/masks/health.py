@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupnas.spaces.supernet import Supernet
+from groupnas.strategies.masks.settings import MaskSearch
 
 UNDECIDED_ENTROPY = 0.9
 SILENT_MOVED = 0.02
@@ -37,18 +38,20 @@ def vitals(net: Supernet) -> dict[str, Any]:
     return {"entropy": entropy / channels, "decided": decided / channels, "empty": empty}
 
 
-def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[str]:
+def diagnose(history: Sequence[Mapping[str, Any]], strategy: MaskSearch) -> list[str]:
     """What is wrong with the masks after the last record of ``history``, in words; often nothing.
 
     Args:
         history: Records of the epochs so far, the warm-up's included.
-        search_epochs: Search epochs that the run will have.
+        strategy: The run's settings: what it does already is not advised.
     """
     searched = [record for record in history if record["phase"] == "search"]
     if not searched:
         return []
     last, findings = searched[-1], []
-    progress = len(searched) / search_epochs
+    progress = len(searched) / strategy.epochs
+    masks = strategy.masks
+    rate = "weights.lr" if strategy.levels == 1 else "masks.optimizer.lr"
     if last["mask_gradient"] == 0:
         findings.append("dead: no gradient reaches the masks")
     if last["empty"]:
@@ -57,13 +60,23 @@ def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[s
         )
     if progress >= 0.25 and last["moved"] < SILENT_MOVED:
         findings.append(
-            f"silent: {last['moved']:.1%} of the channels left their first group; a larger "
-            "learning rate of the masks or a Gumbel relaxation would move them"
+            f"silent: {last['moved']:.1%} of the channels left their first group; "
+            + _either(
+                f"a larger {rate}",
+                "" if masks.relaxation.startswith("gumbel") else "a Gumbel masks.relaxation",
+                "a smaller masks.confidence" if masks.init == "even" else "",
+            )
+            + " would move them"
         )
     if progress == 1 and last["entropy"] > UNDECIDED_ENTROPY:
         findings.append(
-            f"undecided: entropy {last['entropy']:.2f} of 1; more epochs, a larger "
-            "learning rate of the masks or masks.entropy would decide them"
+            f"undecided: entropy {last['entropy']:.2f} of 1; "
+            + _either(
+                "more epochs",
+                f"a larger {rate}",
+                "a larger masks.entropy" if masks.entropy else "a positive masks.entropy",
+            )
+            + " would decide them"
         )
     if progress == 1 and last["changed"] > RESTLESS_CHANGED:
         findings.append(
@@ -72,12 +85,13 @@ def diagnose(history: Sequence[Mapping[str, Any]], search_epochs: int) -> list[s
     return findings
 
 
-def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
+def diagnose_errors(errors: Mapping[str, Mapping[str, float]], strategy: MaskSearch) -> list[str]:
     """What the validation errors at the end of a search say about it.
 
     Args:
         errors: ``constant``, ``supernet`` and ``derived``, as of
             :func:`groupnas.strategies.masks.errors.final_errors`.
+        strategy: The run's settings.
     """
     constant = errors["constant"]["mean"]
     best = min(errors["supernet"]["mean"], errors["derived"]["mean"])
@@ -87,5 +101,12 @@ def diagnose_errors(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
         return []
     return [
         f"blind: an error of {best:.2f} is no better than a constant output's {constant:.2f}, so "
-        "the masks had nothing to learn from; train longer, or start from masks.init: even"
+        "the masks had nothing to learn from; "
+        + _either("train longer", "" if strategy.masks.init == "even" else "use masks.init: even")
     ]
+
+
+def _either(*remedies: str) -> str:
+    """Those that are not empty: ``"a, b or c"``."""
+    *others, last = filter(None, remedies)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -94,7 +94,8 @@ class BilevelSearch(SearchJob):
             sides = f"{train:,} samples train weights and masks, {validation:,} validate"
         return [
             f"{self.space.name} on {self.task.name}: {sides}",
-            f"{self.total_epochs} epochs, {self.strategy.warmup_epochs} of them warm-up",
+            f"{self.total_epochs} epochs: {self.strategy.warmup_epochs} of warm-up, which train "
+            f"weights only, then {self.strategy.epochs} of search",
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
@@ -144,7 +145,7 @@ class BilevelSearch(SearchJob):
             "sizes": after.sizes(),
             "macs": flops(self.space, after).per_group,
         }
-        record["health"] = diagnose([*self.history, record], self.strategy.epochs)
+        record["health"] = diagnose([*self.history, record], self.strategy)
         self.history.append(record)
         return record
 
@@ -274,7 +275,7 @@ class BilevelSearch(SearchJob):
             "moved": found.changed(self.initial),
             "entropy": last["entropy"],
             "decided": last["decided"],
-            "health": [*last["health"], *diagnose_errors(errors)],
+            "health": [*last["health"], *diagnose_errors(errors, self.strategy)],
             "validation_errors": errors,
         }
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 
 if TYPE_CHECKING:
     from groupnas.spaces.space import SearchSpace
@@ -178,7 +179,7 @@ class OptunaSearch(TrialSearch):
             import optuna  # noqa: F401
         except ImportError as error:
             raise InputError(
-                f"algorithm optuna: {error}; install it with: pip install 'groupnas[optuna]'"
+                f"algorithm optuna: {error}; install it with: {install_hint('optuna')}"
             ) from error
         from groupnas.strategies.trials.optuna_job import OptunaJob
 

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.strategies.trials.locks import AdvisoryLocks, FileLocks, Locks, NoLocks
 
 JOURNAL_BEGIN = b'{"op_code"'
@@ -204,7 +205,7 @@ def in_database(
         engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     except ImportError as error:
         raise InputError(
-            f"storage: {error}; install the driver with: pip install 'groupnas[postgresql]'"
+            f"storage: {error}; install the driver with: {install_hint('postgresql')}"
         ) from error
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         raise InputError("storage: is not a URL of a database") from error

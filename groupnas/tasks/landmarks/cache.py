@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import os
 import struct
-import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -24,6 +24,8 @@ from groupnas.errors import InputError
 from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.crops import CropSettings, Patches
 from groupnas.tasks.landmarks.markup import Markup
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 2  # raise when the way crops are cut, or the file's contents, change
 
@@ -47,23 +49,36 @@ def cached_patches(
         build: Cuts the patches.
     """
     key = _key(dataset, files, markup, settings)
-    path = cache_folder() / f"{dataset.replace('/', '-')}-{key}.npz"
+    try:
+        path = cache_folder() / f"{dataset.replace('/', '-')}-{key}.npz"
+    except InputError as error:
+        _tell_once(str(error))
+        return build()
     patches = load_patches(path, markup, settings)
     if patches is None:
         patches = build()
         try:
             save_patches(path, patches)
         except InputError as error:
-            _warn_once(f"{error}; the crops will be cut again each time (set GROUPNAS_CACHE)")
+            _tell_once(str(error))
     return patches
 
 
 def cache_folder() -> Path:
-    """Where cache files lie; it need not exist."""
+    """Where cache files lie; it need not exist.
+
+    Raises:
+        InputError: the user has no home folder, and no variable names another.
+    """
     if own := os.environ.get("GROUPNAS_CACHE"):
         return Path(own)
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "groupnas"
+    if shared and os.path.isabs(shared):  # others are invalid, says the XDG specification
+        return Path(shared) / "groupnas"
+    try:
+        return Path.home() / ".cache/groupnas"
+    except (RuntimeError, KeyError) as error:
+        raise InputError("there is no home folder to keep crops in") from error
 
 
 def save_patches(path: Path, patches: Patches) -> None:
@@ -136,5 +151,5 @@ def _fits(patches: Patches) -> bool:
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+def _tell_once(reason: str) -> None:
+    _log.warning("%s; the crops will be cut again each time (set GROUPNAS_CACHE)", reason)

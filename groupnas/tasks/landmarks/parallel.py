@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from groupnas.machine import cores
+
 PATIENCE = 2.0  # seconds without a progress bar
-_WORKERS = min(8, os.cpu_count() or 1)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ def in_threads(
     Threads, because Pillow decodes and resamples without the interpreter's lock. A progress bar
     comes up on standard error if it takes longer than :data:`PATIENCE` seconds.
     """
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         try:
             return list(_with_progress(pool.map(function, items), len(items), what))
         except BaseException:

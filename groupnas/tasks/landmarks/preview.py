@@ -49,6 +49,13 @@ def contact_sheet(faces: Sequence[Face], of: FaceSet, seed: int = 0) -> Figure:
         of: Their data set.
         seed: Seeds the augmentation.
     """
+    from groupnas.matplotlib_tools import style
+
+    with style({}):
+        return _sheet(faces, of, seed)
+
+
+def _sheet(faces: Sequence[Face], of: FaceSet, seed: int) -> Figure:
     from matplotlib.figure import Figure
 
     markup = of.markup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -112,3 +112,16 @@ def load_recipe(recipe: str | os.PathLike[str]) -> Recipe:
     """
     data, path = read_preset(KIND, os.fspath(recipe))
     return validate(Recipe, data, str(path))
+
+
+def recipe_from(data: Any, origin: str) -> Recipe:
+    """The recipe that a run records, whole: its file may have changed or gone since.
+
+    Args:
+        data: What a recipe file holds.
+        origin: Named in errors.
+
+    Raises:
+        InputError: the settings are none of a recipe.
+    """
+    return validate(Recipe, data, origin)

@@ -18,23 +18,21 @@ from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.derive import GroupedNetwork, build
-from groupnas.spaces.space import SearchSpace, load_space, variant_names
+from groupnas.spaces.space import SearchSpace
 from groupnas.task import TaskSubset
 from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.evaluation import evaluate_faces
+from groupnas.tasks.landmarks.given import Given, gather, keep_model
+from groupnas.tasks.landmarks.given import recorded as recorded_given
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
-from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import (
     Network,
-    check_network,
-    load_networks,
     make_cascade,
     save_cascade,
 )
@@ -53,6 +51,7 @@ class Setup:
     Attributes:
         recipe: How.
         folder: The run folder; each stage has one inside.
+        given: What the recipe names.
         faces: Where the samples are from.
         samples: The training faces.
         split: Those that train and those that validate.
@@ -67,6 +66,7 @@ class Setup:
 
     recipe: Recipe
     folder: Path
+    given: Given
     faces: FaceSet
     samples: Sequence[Face]
     split: Split
@@ -126,14 +126,17 @@ def train_cascade(
         folder.check_free()
     checked_device(device)
     faces = face_set(recipe.data)
-    taken = None if global_from is None else _global_network(global_from, faces.markup)
-    _check_stages(recipe, faces.markup, taken)
+    if recorded is None:
+        given = gather(recipe, faces.markup, global_from)
+    else:
+        given = recorded_given(folder, recorded, recipe, faces.markup)
     data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
     setup = Setup(
         recipe=recipe,
         folder=folder.path,
+        given=given,
         faces=faces,
         samples=samples,
         split=split,
@@ -143,26 +146,31 @@ def train_cascade(
         allow_partial=allow_partial,
         limit=limit,
         cache=cache,
-        observers=lambda stage: [*progress(stage, quiet), *observers(stage)],
+        observers=lambda stage: [*progress(stage, quiet, f"{stage} stage: "), *observers(stage)],
     )
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "global_from": None if global_from is None else os.fspath(global_from),
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
+        **given.to_dict(),
     }
     if recorded is not None:
         check_same(recorded, config, ("recipe", "seed", "global_from"), folder)
     with torch.random.fork_rng(), folder.locked():
         if recorded is None:
             folder.check_free()
+            if global_from is not None:
+                keep_model(global_from, folder)
             folder.write_config(config)
-        return _run(setup, taken, config["global_from"])
+        return _run(setup, config["global_from"])
 
 
-def _run(setup: Setup, taken: Network | None, global_from: str | None) -> Path:
+def _run(setup: Setup, global_from: str | None) -> Path:
     recipe, markup = setup.recipe, setup.faces.markup
-    global_network = taken or _train_stage(setup, "global", recipe.global_stage, whole=True)
+    global_network = setup.given.taken
+    if global_network is None:
+        global_network = _train_stage(setup, "global", recipe.global_stage, whole=True)
     local_network = _train_stage(setup, "local", recipe.local_stage, whole=False)
     box, trust = setup.faces.box, recipe.local_stage.trust
     cascade = make_cascade(markup, box, global_network, local_network, trust, {}, setup.device)
@@ -187,41 +195,6 @@ def _run(setup: Setup, taken: Network | None, global_from: str | None) -> Path:
     )
 
 
-def _global_network(model: str | os.PathLike[str], markup: Markup) -> Network:
-    """The global network of a saved cascade, which must know the same points."""
-    network = load_networks(model)[1]
-    try:
-        check_network(network.space, network.crops, whole_face(markup))
-    except InputError as error:
-        raise InputError(f"{os.fspath(model)}: {error}") from error
-    return network
-
-
-def _check_stages(recipe: Recipe, markup: Markup, taken: Network | None) -> None:
-    """Refuse, before anything is trained, what would stop a later stage."""
-    stages: list[tuple[Stage, Markup]] = [(recipe.local_stage, markup)]
-    if taken is None:
-        stages.insert(0, (recipe.global_stage, whole_face(markup)))
-    for stage, regions in stages:
-        check_network(_space(stage, regions), stage.crops, regions)
-    grouping = recipe.local_stage.grouping
-    if grouping.endswith(".json"):
-        try:
-            _space(recipe.local_stage, markup).fitted(Grouping.load(grouping))
-        except InputError as error:
-            text = str(error)
-            raise InputError(text if grouping in text else f"{grouping}: {text}") from error
-    elif grouping != "even":
-        load_strategy(grouping)
-
-
-def _space(stage: Stage, markup: Markup) -> SearchSpace:
-    """The stage's space; the markup picks the variant, where there are any and none is named."""
-    name = stage.space
-    named = ":" in name and not os.path.exists(name)
-    return load_space(name, str(markup.points) if not named and variant_names(name) else None)
-
-
 def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Network:
     """Train one network, or go on with it; the best by validation."""
     folder = setup.folder / name
@@ -237,7 +210,7 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         limit=setup.limit,
         cache=setup.cache,
     )
-    space = _space(stage, markup)
+    space = setup.given.spaces[name]
     torch.manual_seed(setup.seed)
     if isinstance(stage, LocalStage):
         grouping, module = _grouped(setup, stage, space, task)
@@ -269,17 +242,15 @@ def _grouped(
 
     The search sees the training side alone, and splits that once more.
     """
-    if stage.grouping == "even":
-        grouping = Grouping.even(space)
-    elif stage.grouping.endswith(".json"):
-        grouping = Grouping.load(stage.grouping)
-    else:
+    strategy = setup.given.strategy
+    grouping = setup.given.grouping or Grouping.even(space)
+    if strategy is not None:
         folder = setup.folder / "search"
         begun = RunFolder(folder).exists
         run = search(
             space,
             TaskSubset(task, setup.split.train),
-            None if begun else load_strategy(stage.grouping),  # a resumed search knows its own
+            None if begun else strategy,  # a resumed search knows its own
             folder,
             seed=setup.seed,
             device=setup.device,

@@ -212,7 +212,7 @@ def test_without_runs_says_what_it_needs(name: str, tmp_path: Path) -> None:
 
 
 def test_wrong_asks(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a picture's name must end in"):
+    with pytest.raises(InputError, match="the name of a picture must end in"):
         render_figure("figure6", [], tmp_path / "f.txt")
     with pytest.raises(InputError, match="table7: is a table, not a figure"):
         render_figure("table7", [], tmp_path / "f.pdf")

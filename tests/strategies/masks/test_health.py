@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import groupnas
+from groupnas.schema import validate
 from groupnas.strategies.masks.health import diagnose, diagnose_errors, vitals
+from groupnas.strategies.masks.settings import MaskSearch
 
 HEALTHY = {
     "phase": "search",
@@ -26,10 +28,57 @@ def history(epochs: int = 4, **last: Any) -> list[dict[str, Any]]:
     return [WARMUP, *[HEALTHY] * (epochs - 1), {**HEALTHY, **last}]
 
 
+def means(**errors: float) -> dict[str, dict[str, float]]:
+    return {network: {"mean": error} for network, error in errors.items()}
+
+
+def settings(masks: dict[str, Any] | None = None, **changes: Any) -> MaskSearch:
+    """Four search epochs of a Gumbel search from even groups."""
+    data: dict[str, Any] = {
+        "title": "test",
+        "warmup_epochs": 1,
+        "epochs": 4,
+        "batch_size": 8,
+        "validation": 0.3,
+        "weights": {"name": "adam", "lr": 0.01},
+        "masks": {"init": "even", "optimizer": {"name": "adam", "lr": 0.1}, **(masks or {})},
+    }
+    return validate(MaskSearch, {**data, **changes}, "test")
+
+
+GUMBEL = settings()
+
+
+def advice(strategy: MaskSearch, **last: Any) -> str:
+    (finding,) = diagnose(history(4, **last), strategy)
+    return finding.split("; ")[1]
+
+
+def test_advice_is_of_what_the_run_does_not_do_yet() -> None:
+    silent, undecided = {"moved": 0.0}, {"entropy": 0.95}
+    lr = "a larger masks.optimizer.lr"
+    joint = settings({"optimizer": None}, levels=1)
+    softmax = settings({"relaxation": "softmax_hard", "init": "ones"})
+    confidence = "a smaller masks.confidence"
+    assert advice(GUMBEL, **silent) == f"{lr} or {confidence} would move them"
+    assert advice(joint, **silent) == f"a larger weights.lr or {confidence} would move them"
+    assert advice(softmax, **silent) == f"{lr} or a Gumbel masks.relaxation would move them"
+    assert advice(settings({"init": "ones"}), **silent) == f"{lr} would move them"
+    entropy = "masks.entropy would decide them"
+    assert advice(GUMBEL, **undecided) == f"more epochs, {lr} or a positive {entropy}"
+    costly = settings({"entropy": 0.1})
+    assert advice(costly, **undecided) == f"more epochs, {lr} or a larger {entropy}"
+
+    blind = means(constant=5.0, supernet=6.0, derived=6.0)
+    assert diagnose_errors(blind, GUMBEL)[0].endswith("learn from; train longer")
+    (finding,) = diagnose_errors(blind, softmax)
+    assert finding.endswith("learn from; train longer or use masks.init: even")
+
+
 def test_healthy() -> None:
     for epochs in (1, 2, 4):
-        assert diagnose(history(epochs), 4) == []
-    assert diagnose([], 4) == diagnose([WARMUP], 4) == []
+        assert diagnose(history(epochs), GUMBEL) == []
+    assert diagnose([], GUMBEL) == diagnose([WARMUP], GUMBEL) == []
 
 
 @pytest.mark.parametrize(
@@ -43,21 +92,22 @@ def test_healthy() -> None:
     ],
 )
 def test_each_finding_alone(last: dict[str, Any], finding: str) -> None:
-    found = diagnose(history(4, **last), 4)
+    found = diagnose(history(4, **last), GUMBEL)
     assert len(found) == 1 and found[0].startswith(finding)
     assert "\n" not in found[0]
 
 
 def test_just_inside_the_bounds() -> None:
     last = {"moved": 0.02, "entropy": 0.9, "changed": 0.05}
-    assert diagnose(history(4, **last), 4) == []
+    assert diagnose(history(4, **last), GUMBEL) == []
 
 
 def test_what_time_still_mends_is_not_said_early() -> None:
+    eight = GUMBEL.with_epochs(8)
     early = {"moved": 0.0, "entropy": 1.0, "changed": 1.0}
-    assert diagnose(history(1, **early), 8) == []
+    assert diagnose(history(1, **early), eight) == []
     # a quarter of the search is enough to move, not to decide
-    assert [f.split(":")[0] for f in diagnose(history(2, **early), 8)] == ["silent"]
+    assert [f.split(":")[0] for f in diagnose(history(2, **early), eight)] == ["silent"]
 
 
 def test_vitals_by_hand(shapes_space: groupnas.SearchSpace) -> None:
@@ -86,5 +136,5 @@ def test_networks_no_better_than_a_constant_are_blind(
     supernet: float, derived: float, blind: bool
 ) -> None:
     errors = {"constant": 5.0, "supernet": supernet, "derived": derived}
-    findings = diagnose_errors({network: {"mean": error} for network, error in errors.items()})
+    findings = diagnose_errors(means(**errors), GUMBEL)
     assert len(findings) == blind and all(text.startswith("blind: ") for text in findings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
+from groupnas.errors import InputError
 from groupnas.tasks.landmarks import cache
 from groupnas.tasks.landmarks.cache import (
     cache_folder,
@@ -110,22 +112,53 @@ def test_a_file_of_other_shape_does_not_fit(tmp_path: Path, patches: Patches) ->
     assert load_patches(path, MARKUP, SETTINGS) is None  # pickles are not loaded
 
 
-def test_an_unwritable_folder_warns_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache._warn_once.cache_clear()
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What was told so far, as if nothing had been before."""
+    cache._tell_once.cache_clear()
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def test_an_unwritable_folder_is_told_once(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[str]]
+) -> None:
     blocked = setup.root / "blocked"
     blocked.write_text("a file where the folder should be")
     monkeypatch.setenv("GROUPNAS_CACHE", str(blocked / "cache"))
-    with pytest.warns(RuntimeWarning, match="cannot be written.*GROUPNAS_CACHE"):
-        assert_same(setup(), setup.patches)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert_same(setup(), setup.patches)
+    assert_same(setup(), setup.patches)
+    assert_same(setup(), setup.patches)
+    (line,) = told()
+    assert "cannot be written" in line and line.endswith("(set GROUPNAS_CACHE)")
+
+
+def nobody(_: object) -> NoReturn:
+    raise KeyError("getpwuid(): uid not found: 1000")
+
+
+def test_no_home_folder(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[str]]
+) -> None:
+    """A container's user often has none."""
+    for variable in ("GROUPNAS_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(InputError, match="there is no home folder"):
+        cache_folder()
+    assert_same(setup(), setup.patches)
+    assert_same(setup(), setup.patches)
+    assert setup.built == 2
+    assert told() == [
+        "there is no home folder to keep crops in; the crops will be cut again each time "
+        "(set GROUPNAS_CACHE)"
+    ]
 
 
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in ("GROUPNAS_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache/groupnas"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # invalid, says the specification
     assert cache_folder() == tmp_path / ".cache/groupnas"
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     assert cache_folder() == Path("/x/groupnas")

@@ -17,6 +17,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
+from groupnas.tasks.landmarks import given
 from groupnas.tasks.landmarks import train as module
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.tasks.landmarks.data.face_sets import face_set
@@ -198,6 +199,34 @@ def test_the_global_network_of_another_run_is_taken(small: Path) -> None:
         run("second", seed=4, resume=True)
 
 
+@pytest.mark.parametrize("grouping", ["mine.json", "strategies/quick.yaml"])
+def test_a_run_goes_on_elsewhere_without_what_it_was_started_with(
+    small: Path, grouping: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Grouping.manual(load_space("small_local:68"), {"mouth": 2.0}).save("mine.json")
+    run("first")
+    recipe = load_recipe("small").with_grouping(grouping)
+
+    def go_on(folder: str, **options: Any) -> None:
+        train_cascade(recipe, folder, root=None, limit=FACES, global_from="first", **options)
+
+    go_on("whole")
+    with pytest.raises(Stopped):
+        go_on("run", observers=lambda name: [Stops(0)])
+    for gone in ("first", "mine.json", "strategies", "search_spaces"):
+        Path(gone).rename(f"{gone}-gone")
+    Path("elsewhere").mkdir()
+    Path("run").rename("elsewhere/moved")
+    monkeypatch.chdir("elsewhere")
+    go_on("moved", resume=True)
+    assert model("moved") == model("../whole")
+
+    config = Path("moved/config.yaml")
+    config.write_text(config.read_text().replace("spaces:", "spaces: 3\nothers:"))
+    with pytest.raises(InputError, match="config.yaml: is damaged, or not of a cascade"):
+        go_on("moved", resume=True)
+
+
 def edit_recipe(old: str, new: str) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         path = folder / "strategies/recipes/small.yaml"
@@ -251,7 +280,7 @@ def test_a_global_network_of_other_points_is_refused(
 ) -> None:
     space = load_space("picasso_global", "29")
     other = module.Network(space, Grouping.even(space), FACE_CROPS, torch.nn.Identity())
-    monkeypatch.setattr(module, "load_networks", lambda path: (None, other, None))
+    monkeypatch.setattr(given, "load_networks", lambda path: (None, other, None))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")
     assert not Path("run").exists()

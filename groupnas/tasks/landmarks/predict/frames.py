@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.extras import install_hint
 from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.data.images import read_rgb
 
@@ -196,4 +197,4 @@ def _pyav() -> Any:
     try:
         return import_module("av")
     except ImportError as error:
-        raise InputError("videos and webcams need PyAV: pip install 'groupnas[video]'") from error
+        raise InputError(f"videos and webcams need PyAV: {install_hint('video')}") from error

@@ -1,0 +1,158 @@
+"""Standard output and standard error, which may be closed, full, or of another encoding."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+from groupnas.errors import InputError
+
+_NARROW = 40  # columns; narrower terminals are taken to be as wide
+
+
+class OutputLost(Exception):
+    """Standard output does not take what is written to it.
+
+    Attributes:
+        unread: The reader of a pipe, e.g. head, has seen enough; else a disk may be full.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {error.strerror or error}")
+        self.unread = error.errno == errno.EPIPE
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Streams that take every character; where one is closed, what is written goes nowhere.
+
+    Standard output raises :class:`OutputLost`, once. Standard error is for words that a person may
+    miss: that they cannot be written stops nothing.
+    """
+    told = os.environ.get("COLUMNS", "")
+    if (told.isdigit() and int(told) < _NARROW) or shutil.get_terminal_size().columns < _NARROW:
+        os.environ["COLUMNS"] = str(_NARROW)  # where nothing fits, wrapping has no end
+    names = ("stdin", "stdout", "stderr")
+    for number, name in enumerate(names):
+        if getattr(sys, name) is None:
+            _occupy(number)
+    for number, name in enumerate(names):
+        if getattr(sys, name) is None:
+            null = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, null)
+    real = sys.stdout, sys.stderr
+    for stream in real:
+        _encode_all(stream)
+    sys.stdout, sys.stderr = _Output(real[0]), _Words(real[1])
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = real
+
+
+def tell(line: str) -> None:
+    """One line on standard error."""
+    print(f"groupnas: {line}", file=sys.stderr)
+
+
+@contextmanager
+def courtesy(what: str) -> Iterator[None]:
+    """What a command does besides, its work being done: if it cannot be had, that is told.
+
+    Args:
+        what: Was not done then, e.g. ``"the plot was not drawn"``.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except InputError as error:
+        tell(f"{what}: {error}")
+    except OutputLost as lost:
+        if not lost.unread:
+            tell(f"{what}: {lost}")
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what takes long while it does, on standard error where that is a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{what} ..."):
+        yield
+
+
+class _Stream(ABC):
+    """A stream that is asked for nothing more once it failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._watched():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._watched():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Python would try again when it ends, and end with an exit code of its own
+            with suppress(OSError, ValueError):  # it is no file
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self._stream.fileno())
+                os.close(null)
+            self._failed(error)
+
+    @abstractmethod
+    def _failed(self, error: OSError) -> None:
+        """What follows from that it failed."""
+
+
+class _Output(_Stream):
+    def _failed(self, error: OSError) -> None:
+        raise OutputLost(error) from error
+
+
+class _Words(_Stream):
+    def _failed(self, error: OSError) -> None:
+        pass
+
+
+def _occupy(number: int) -> None:
+    """Let no file that is opened get the number of a closed stream.
+
+    What a library writes to that stream would end in the file.
+    """
+    try:
+        os.fstat(number)
+    except OSError:
+        null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+
+
+def _encode_all(stream: Any) -> None:
+    """Characters that its encoding lacks are written as their numbers."""
+    utf8 = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    keeps = utf8 and stream.errors == "surrogateescape"  # names of files that are no text
+    if hasattr(stream, "reconfigure") and not keeps:
+        stream.reconfigure(errors="backslashreplace")
