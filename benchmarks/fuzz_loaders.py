@@ -6,6 +6,8 @@ lines dropped and repeated; every copy is then read. Anything but a result or a 
 
     python benchmarks/fuzz_loaders.py FOLDER_OR_FILE... [--times 50] [--seed 0]
 
+What groupnas itself writes is damaged by ``fuzz_saved.py``.
+
 Files are known by their names: ``*.pts``; WFLW's ``list_98pt_*.txt``; ``AFLWinfo_release.mat``;
 ``COFW_*_color.mat``; COFW68's ``*_points.mat`` and ``cofw68_test_bboxes.mat``; images.
 """

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 from groupnas.files import read_text, write_text
+from groupnas.saved import parse_saved
 from groupnas.values import as_number, as_whole, listed, names, number, text, whole
 from groupnas.values import seed as seed_of
 
@@ -198,11 +199,7 @@ class Grouping:
             InputError: it cannot be read, is not JSON, or is not a valid grouping; the message
                 names the file, the key, the unit and the channel.
         """
-        text = read_text(path)
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # ValueError: also integers too long
-            raise InputError(f"{path}: is not JSON: {error}") from error
+        data = parse_saved(read_text(path), os.fspath(path))
         try:
             return cls.from_dict(data)
         except InputError as error:
@@ -218,18 +215,18 @@ class Grouping:
             )
         _same_names("keys", data, ("format", "space", "groups", "units"))
         if type(data["format"]) is not int or data["format"] != FORMAT:  # True == 1
-            raise InputError(f"format: expected {FORMAT}, got {data['format']!r}")
+            raise InputError(f"format: expected {FORMAT}, got {shown(data['format'])}")
         if not isinstance(data["space"], str):
-            raise InputError(f"space: expected a name, got {data['space']!r}")
+            raise InputError(f"space: expected a name, got {shown(data['space'])}")
         groups, units = data["groups"], data["units"]
         if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
-            raise InputError(f"groups: expected a list of names, got {groups!r}")
+            raise InputError(f"groups: expected a list of names, got {shown(groups)}")
         if not isinstance(units, dict):
             raise InputError(f"units: expected an object, got {type(units).__name__}")
         for unit, channels in units.items():
             if not isinstance(channels, list):
                 raise InputError(
-                    f"unit {unit!r}: expected a list of group indices, got {channels!r}"
+                    f"unit {unit!r}: expected a list of group indices, got {shown(channels)}"
                 )
         return cls(data["space"], groups, units)
 
@@ -331,8 +328,8 @@ class Grouping:
                 # bool is an int to Python, not to the format
                 if type(index) is not int or not 0 <= index < len(self.groups):
                     raise InputError(
-                        f"unit {unit!r}, channel {channel}: group index {index!r} is not one of "
-                        f"0..{len(self.groups) - 1}"
+                        f"unit {unit!r}, channel {channel}: group index {shown(index)} is not one "
+                        f"of 0..{len(self.groups) - 1}"
                     )
             for index, group in enumerate(self.groups):
                 if index not in channels:

@@ -65,9 +65,9 @@ def message(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         Grouping.load(path)
     text = str(caught.value)
-    assert text.startswith(f"{path}: ")
+    assert text.startswith(f"{path}:")
     assert "\n" not in text
-    return text.removeprefix(f"{path}: ")
+    return text.removeprefix(f"{path}:").removeprefix(" ")
 
 
 # -- a value ------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_invalid_file(tmp_path: Path, key: str, value: Any, expected: str) -> No
     assert message(path) == expected
 
 
-@pytest.mark.parametrize("index", [True, False, -1, 2, 10**30, 0.0, 1.5, "0", None, [0], math.nan])
+@pytest.mark.parametrize("index", [True, False, -1, 2, 10**18, 0.0, 1.5, "0", None, [0], math.nan])
 def test_invalid_index_names_unit_and_channel(tmp_path: Path, index: Any) -> None:
     path = tmp_path / "grouping.json"
     data = G.to_dict() | {"units": {"stem": [0, 1, 0], "stage2.trunk": [1, 0, index, 0]}}
@@ -454,9 +454,9 @@ OBJECT = "expected an object with keys format, space, groups, units; got"
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
-        (b"format: 1\n", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
-        (b'{"format": 1', "is not JSON: Expecting ',' delimiter: line 1 column 13 (char 12)"),
+        (b"", "1: is not JSON: Expecting value"),
+        (b"format: 1\n", "1: is not JSON: Expecting value"),
+        (b'{"format": 1', "1: is not JSON: Expecting ',' delimiter"),
         (b"9" * 5000, "is not JSON: Exceeds the limit"),
         (b"[" * 100_000, "is not JSON: maximum recursion depth exceeded"),
         (b'{"format":' * 100_000, "is not JSON: maximum recursion depth exceeded"),

@@ -21,6 +21,8 @@ FLOORS = (
     ("onnx_tools",),
     ("palette",),
     ("schema",),
+    ("saved",),
+    ("arrays",),
     ("task",),
     ("grouping",),
     ("nn",),

@@ -24,7 +24,7 @@ from groupnas.cli.options import (
 )
 from groupnas.cli.output import courtesy
 from groupnas.cli.resumption import recorded_arguments, say_stopped
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
@@ -251,6 +251,9 @@ def _scorers(
     from groupnas.tasks.landmarks.comparing import InCascade
 
     recorded = RunFolder(folder).read_config()["arguments"] if resume else {}
+    for name, kind in {"cascade": str, "cascade_weights": str, "test": bool}.items():
+        if not isinstance(recorded.get(name), kind | None):
+            raise InputError(f"{folder}: arguments.{name}: is damaged: {shown(recorded[name])}")
     model = cascade or (Path(recorded["cascade"]) if recorded.get("cascade") else None)
     test = test or bool(recorded.get("test"))
     if model is None:

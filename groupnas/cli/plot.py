@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,7 +49,7 @@ def plot(
 
     check_suffix(output)
     if kind == "history":
-        file = _one_file(paths, kind, HISTORY, "its search has not begun")
+        file = _one_file(paths, kind, HISTORY, "expected a search that has begun")
         plot_history(read_history(file), output)
     elif kind == "curves":
         file = _one_file(paths, kind, RESULT, "its search has not ended")
@@ -64,22 +65,30 @@ def plot(
 
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
-    """The file itself, or the one of that name in a run folder."""
+    """The file itself, or the one of that name in a search's folder."""
+    from groupnas.engine.kinds import SEARCH, check_kind
+
     if len(paths) != 1:
         raise InputError(f"--kind {kind} draws one run, got {len(paths)}: {_listed(paths)}")
-    return _member(paths[0], name, otherwise) if paths[0].is_dir() else paths[0]
+    if not paths[0].is_dir():
+        return paths[0]
+    check_kind(paths[0], SEARCH)
+    return _member(paths[0], name, otherwise)
 
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:
     """Title and history of every training; a cascade's folder holds two."""
+    from groupnas.engine.kinds import SEARCH, folder_kind, told_kind
     from groupnas.engine.run_folder import HISTORY
 
     found: dict[str, Path] = {}
     for path in paths:
+        if folder_kind(path) == SEARCH:
+            raise InputError(f"{path}: is no training; it {told_kind(path)}")
         stages = [path] if (path / HISTORY).is_file() else [path / "global", path / "local"]
         begun = [stage for stage in stages if (stage / HISTORY).is_file()]
         if not begun:
-            raise InputError(f"{path}: has no {HISTORY}, nor has a stage in it; no training began")
+            raise InputError(f"{path}: has no {HISTORY}, nor has a stage; it {told_kind(path)}")
         for stage in begun:
             found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
     return found
@@ -101,7 +110,7 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
             panels.append((str(path.with_suffix("")), Grouping.load(path)))
             since.append(0 if len(panels) > 1 else None)
             continue
-        found = Grouping.load(_member(path, FOUND, "its search has not ended, or it is no run"))
+        found = Grouping.load(_member(path, FOUND, "its search has not begun"))
         start = Grouping.load(_member(path, INITIAL, f"give {path / FOUND} to draw that alone"))
         name = f"{path}: " if runs > 1 else ""
         if start not in starts:
@@ -117,10 +126,13 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
 
 
 def _member(folder: Path, name: str, otherwise: str) -> Path:
+    from groupnas.engine.kinds import SEARCH, folder_kind, told_kind
+
     path = folder / name
-    if not path.is_file():
-        raise InputError(f"{folder}: has no {name}; {otherwise}")
-    return path
+    if os.path.lexists(path):
+        return path
+    what = "" if folder_kind(folder) == SEARCH else f"; it {told_kind(folder)}"
+    raise InputError(f"{folder}: has no {name}{what}; {otherwise}")
 
 
 def _listed(paths: list[Path]) -> str:

@@ -9,9 +9,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
+from groupnas.engine.kinds import CASCADE, COMPARISON, SEARCH
 from groupnas.engine.run_folder import CONFIG, RunFolder
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 
+# What kind of run each command starts, and the least that its whole numbers can be.
+_KINDS = {"search": SEARCH, "train": CASCADE, "compare": COMPARISON}
+_LEAST = {"limit": 1, "epochs": 1, "search_epochs": 1, "threads": 1}
 _MOVABLE = ("data_root", "device", "threads")  # may differ when a run goes on
 
 
@@ -34,15 +38,18 @@ def recorded_arguments(
     """
     if out is None:
         raise InputError("--resume needs --out, the folder of the run to go on with")
-    recorded = RunFolder(out).read_config().get("arguments")
+    recorded = RunFolder(out).read_config(_KINDS[command]).get("arguments")
     if not isinstance(recorded, dict) or not set(kinds) <= set(recorded):
         raise InputError(
             f"{out / CONFIG}: arguments: expected {', '.join(kinds)}; "
             f"was the run started by `groupnas {command}`?"
         )
     for name, kind in kinds.items():
-        if not isinstance(recorded[name], kind):
-            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {recorded[name]!r}")
+        value: Any = recorded[name]
+        few = type(value) is int and value < _LEAST.get(name, 0)
+        truth = isinstance(value, bool) and kind not in (bool, bool | None)  # True is an int
+        if not isinstance(value, kind) or truth or few:
+            raise InputError(f"{out / CONFIG}: arguments.{name}: is damaged: {shown(value)}")
     for name, value in given.items():
         if value is not None and value != recorded[name] and name not in _MOVABLE:
             option = name.replace("_", "-")

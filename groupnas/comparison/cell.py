@@ -18,7 +18,6 @@ from groupnas.comparison.records import (
     CELL,
     VALIDATION,
     errors_file,
-    remove_leftovers,
     seconds,
 )
 from groupnas.comparison.samples import SampleErrors, Scorer
@@ -31,6 +30,7 @@ from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Trained, Trainer, train
+from groupnas.errors import InputError
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
@@ -125,7 +125,6 @@ class _Bench:
             name: design.costs(name) for name in dict.fromkeys(("mac", "params", self.plan.measure))
         }
         trained = self._trained(piece, design, cost)
-        remove_leftovers(folder)
         means: dict[str, dict[str, float]] = {}
         counts: dict[str, dict[str, int]] = {}
         for name in (VALIDATION, *self.work.more):
@@ -182,6 +181,11 @@ class _Bench:
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
             go_on(folder, job)
+        if len(job.history) < job.total_epochs:
+            raise InputError(
+                f"{folder.path}: has a {RESULT}, but only {len(job.history)} of its "
+                f"{job.total_epochs} epochs; remove it and resume"
+            )
         return job
 
     def _errors(self, name: str, trained: Trained) -> SampleErrors:

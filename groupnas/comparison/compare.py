@@ -21,6 +21,7 @@ from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
 from groupnas.comparison.summary import Comparison, read_comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
+from groupnas.engine.kinds import COMPARISON
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
 from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
@@ -166,7 +167,7 @@ def compare(
     track = values.names("track", track)
     trackers(track)  # what is not installed or reached is told before anything runs
     folder = RunFolder(out)
-    recorded = folder.read_config() if values.flag("resume", resume) else None
+    recorded = folder.read_config(COMPARISON) if values.flag("resume", resume) else None
     if recorded is None:
         folder.check_free()
     work = Work(

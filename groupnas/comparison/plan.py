@@ -6,11 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from groupnas.budget import Budget
+from groupnas.engine.records import Count, Finite
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
+from groupnas.saved import Saved
 from groupnas.schema import validate
 from groupnas.values import instance, listed, number, text
 from groupnas.values import path as path_of
@@ -19,7 +23,7 @@ from groupnas.values import seed as seed_of
 if TYPE_CHECKING:
     from groupnas.engine.training import Training
 
-_LABEL = re.compile(r"[\w.+=,-]+")
+_LABEL = re.compile(r"^[\w.+=,-]+$")
 _UNIMPORTANT = ("title", "source")  # settings that change nothing
 
 
@@ -47,6 +51,37 @@ class Piece:
 
     def __str__(self) -> str:
         return " ".join(self.folder.parts)
+
+
+class TaskConfig(Saved):
+    """What identifies the task that was learned from."""
+
+    name: str
+    samples: Count | None = None
+
+
+class _Compared(Saved):
+    """What of ``config.yaml`` is compared; the settings of strategies may be other packages'."""
+
+    measure: str
+    strategies: dict[Annotated[str, Field(pattern=_LABEL)], dict[str, Any]]
+    seeds: list[Annotated[int, Field(ge=0)]]
+    budgets: list[Annotated[Finite, Field(gt=0)]]
+
+
+class PlanConfig(_Compared):
+    """A plan, as ``config.yaml`` has it."""
+
+    tolerance: Finite
+    validation: Finite
+    training: dict[str, Any]
+
+
+class ComparisonConfig(_Compared):
+    """A comparison that is only read."""
+
+    groups: list[str]
+    task: TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,23 +183,24 @@ class Plan:
         """The inverse of :meth:`to_dict`; :class:`InputError` names what is wrong of ``origin``."""
         from groupnas.engine.training import Training
 
+        told = validate(PlanConfig, data, f"{origin}: is damaged")
+        training = validate(Training, told.training, f"{origin}: training")
+        strategies = {
+            label: strategy_from(settings, f"{origin}: strategies.{label}")
+            for label, settings in told.strategies.items()
+        }
         try:
             return cls(
-                measure=data["measure"],
-                tolerance=data["tolerance"],
-                validation=data["validation"],
-                training=validate(Training, data["training"], f"{origin}: training"),
-                strategies={
-                    str(label): strategy_from(settings, f"{origin}: strategies.{label}")
-                    for label, settings in data["strategies"].items()
-                },
-                seeds=data["seeds"],
-                budgets=data["budgets"],
+                measure=told.measure,
+                tolerance=told.tolerance,
+                validation=told.validation,
+                training=training,
+                strategies=strategies,
+                seeds=tuple(told.seeds),
+                budgets=tuple(told.budgets),
             )
         except InputError as error:
             raise InputError(_about(origin, error)) from error
-        except (LookupError, AttributeError, TypeError) as error:
-            raise InputError(f"{origin}: is damaged, or not of a comparison: {error}") from error
 
     def joined(self, more: Plan) -> Plan:
         """This plan, then another's strategies, seeds and budgets that it does not have."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from groupnas.engine.records import Costs, Epoch, Finite, SearchEpoch, Timing
 from groupnas.engine.run_folder import HISTORY, TIMINGS, RunFolder
-from groupnas.errors import InputError
-from groupnas.files import read_text
+from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
 VALIDATION = "validation"  # the set of samples that every comparison holds out
+
+Name = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it names a file
+
+
+class CellFile(Saved):
+    """``cell.json``: what is said of a trained network."""
+
+    costs: dict[str, Costs]
+    flops: dict[str, dict[str, Finite]] = {}
+    steps: Annotated[int, Field(ge=1)]
+    seconds: Annotated[Finite, Field(ge=0)]
+    errors: dict[Name, dict[str, float | None]]
 
 
 def errors_file(name: str) -> str:
@@ -19,22 +32,10 @@ def errors_file(name: str) -> str:
     return f"errors-{name}.npz"
 
 
-def remove_leftovers(folder: RunFolder) -> None:
-    """Remove what a process that was killed left half-written, beside the run's own files."""
-    for pattern in (".errors-*-????????.npz", ".cell-????????.json"):
-        for path in folder.path.glob(pattern):
-            path.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; an :class:`InputError` names a file that is not one."""
-    try:
-        data = json.loads(read_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: is damaged: {error}; remove it and resume") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: is damaged: expected an object; remove it and resume")
-    return data
+def read_cell(folder: Path) -> dict[str, Any]:
+    """``cell.json`` of a training's folder; an :class:`InputError` where it is damaged."""
+    found: dict[str, Any] = read_saved(folder / CELL, CellFile, "remove it and resume")
+    return found
 
 
 def seconds(folder: RunFolder) -> float:
@@ -42,24 +43,17 @@ def seconds(folder: RunFolder) -> float:
 
     An epoch that a kill left out counts as their mean.
     """
-    lines = _lines(folder / TIMINGS, "cpu_seconds")
+    lines = _lines(folder / TIMINGS, Timing)
     times = {line["epoch"]: line["cpu_seconds"] for line in lines}
-    epochs = len(_lines(folder / HISTORY, "epoch"))
+    epochs = len(_lines(folder / HISTORY, Epoch))
     return sum(times.values()) * epochs / len(times) if times else 0.0
 
 
 def steps(folder: RunFolder) -> int:
     """Optimiser steps that a search took."""
-    return sum(line["steps"] for line in _lines(folder / HISTORY, "steps"))
+    return sum(line["steps"] for line in _lines(folder / HISTORY, SearchEpoch))
 
 
-def _lines(path: Path, number: str) -> list[dict[str, Any]]:
-    """The records of a log, none if it has not begun; each has an ``epoch`` and this number."""
-    if not path.is_file():
-        return []
-    try:
-        records = [json.loads(line) for line in read_text(path).splitlines()]
-        sum(record["epoch"] + record[number] for record in records)
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path}: is damaged: {error!r}") from error
-    return records
+def _lines(path: Path, model: type[Saved]) -> list[dict[str, Any]]:
+    """The records of a log, none if it has not begun."""
+    return list(read_records(path, model)) if path.is_file() else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import fault, read_arrays
 from groupnas.engine.missing import known_counts, known_means, with_mean
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
@@ -87,29 +87,34 @@ class SampleErrors:
     def load(cls, path: str | os.PathLike[str]) -> SampleErrors:
         """Read what :meth:`save` wrote; an :class:`InputError` names a file that is not that."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            found = cls(
-                errors=arrays["errors"],
-                groups=tuple(arrays["groups"].tolist()),
-                weights=arrays["weights"],
-                sources=arrays["sources"],
-                unit=str(arrays["unit"]),
-                subsets={
-                    name.removeprefix(_SUBSET): members
-                    for name, members in arrays.items()
-                    if name.startswith(_SUBSET)
-                },
-            )
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except (ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path}: is damaged or holds no errors; remove it and resume"
-            ) from error
-        if found.errors.shape != (len(found.sources), len(found.groups)):
-            raise InputError(f"{path}: is damaged or holds no errors; remove it and resume")
-        return found
+            arrays = read_arrays(path)
+        except InputError as error:
+            raise InputError(f"{error}; remove it and resume") from error
+        subsets = [name for name in arrays if name.startswith(_SUBSET)]
+        rows, columns = (arrays[n].size if n in arrays else 0 for n in ("sources", "groups"))
+        faults = [
+            fault(arrays, "sources", "U", (rows,)),
+            fault(arrays, "groups", "U", (columns,)),
+            fault(arrays, "errors", "float64", (rows, columns)),
+            fault(arrays, "weights", "float64", (columns,)),
+            fault(arrays, "unit", "U", ()),
+            *(fault(arrays, name, "bool", (rows,)) for name in subsets),
+        ]
+        if not any(faults):
+            weights = arrays["weights"]
+            usable = np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+            faults += [] if usable else ["weights: expected numbers from 0 on, not all 0"]
+            faults += [] if rows else ["it holds no sample"]
+        for text in filter(None, faults):
+            raise InputError(f"{path}: is damaged or holds no errors: {text}; remove it and resume")
+        return cls(
+            errors=arrays["errors"],
+            groups=tuple(arrays["groups"].tolist()),
+            weights=arrays["weights"],
+            sources=arrays["sources"],
+            unit=str(arrays["unit"]),
+            subsets={name.removeprefix(_SUBSET): arrays[name] for name in subsets},
+        )
 
 
 Scorer = Callable[["nn.Module"], SampleErrors]

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.comparison.plan import Piece
-from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_json, seconds
+from groupnas.comparison.plan import ComparisonConfig, Piece
+from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_cell, seconds
 from groupnas.comparison.records import steps as count_steps
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference, paired_differences, spread
+from groupnas.engine.kinds import COMPARISON, told_kind
 from groupnas.engine.missing import known_counts, known_means
 from groupnas.engine.run_folder import CONFIG, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.schema import validate
 from groupnas.values import whole
 
 BASELINE = "even"
@@ -211,22 +213,21 @@ def read_comparison(
     draws = whole("draws", draws, 1)
     folder = RunFolder(path)
     if not folder.exists:
-        raise InputError(f"{folder.path}: no comparison here ({CONFIG} is missing)")
-    config = folder.read_config()
-    try:
-        labels, seeds = list(config["strategies"]), list(config["seeds"])
-        budgets = [float(budget) for budget in config["budgets"]]
-        groups, measure = tuple(config["groups"]), str(config["measure"])
-        task = str(config["task"]["name"])
-    except (LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / CONFIG}: is damaged, or not of a comparison") from error
+        raise InputError(
+            f"{folder.path}: no comparison here ({CONFIG} is missing); it {told_kind(folder.path)}"
+        )
+    config = validate(
+        ComparisonConfig, folder.read_config(COMPARISON), f"{folder / CONFIG}: is damaged"
+    )
+    labels, seeds, budgets = list(config.strategies), config.seeds, config.budgets
+    measure = config.measure
     if baseline is not None and baseline not in labels:
         raise InputError(f"{folder.path}: baseline {baseline!r}: {nearest(baseline, labels)}")
     trainings = [Piece(label, seed, b) for b in budgets for label in labels for seed in seeds]
     cells = []
     for piece in trainings:
         try:
-            cell = _read_cell(folder.path, piece, measure)
+            cell = _read_cell(folder.path, piece, measure, config.groups)
         except InputError as error:
             if on_damage is None:
                 raise
@@ -237,8 +238,8 @@ def read_comparison(
     against = baseline or (BASELINE if BASELINE in labels else None)
     return Comparison(
         folder=folder.path,
-        task=task,
-        groups=groups,
+        task=config.task.name,
+        groups=tuple(config.groups),
         measure=measure,
         baseline=against,
         rows=tuple(_rows(cells, measure, against, draws)),
@@ -248,21 +249,21 @@ def read_comparison(
     )
 
 
-def _read_cell(out: Path, piece: Piece, measure: str) -> Cell | None:
+def _read_cell(out: Path, piece: Piece, measure: str, groups: Sequence[str]) -> Cell | None:
     folder = out / piece.folder
     if not (folder / CELL).is_file():
         return None
-    told = read_json(folder / CELL)
-    try:
-        sum([*told["costs"][measure].values(), told["seconds"], told["steps"]])
-        sets = {name: folder / errors_file(name) for name in told["errors"]}
-    except (AttributeError, LookupError, TypeError) as error:
-        raise InputError(f"{folder / CELL}: is damaged: {error!r}; remove it and resume") from error
-    return Cell(
-        piece=piece,
-        told=told,
-        errors={name: SampleErrors.load(file) for name, file in sets.items()},
-    )
+    told = read_cell(folder)
+    if measure not in told["costs"]:
+        raise InputError(f"{folder / CELL}: costs.{measure}: missing; remove it and resume")
+    errors = {name: SampleErrors.load(folder / errors_file(name)) for name in told["errors"]}
+    for name, found in errors.items():
+        if set(found.groups) != set(groups):
+            raise InputError(
+                f"{folder / errors_file(name)}: has errors of {', '.join(found.groups)}, the "
+                f"comparison is of {', '.join(groups)}; remove it and resume"
+            )
+    return Cell(piece=piece, told=told, errors=errors)
 
 
 def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int) -> Iterator[Row]:

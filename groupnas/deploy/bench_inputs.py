@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import DAMAGE
 from groupnas.errors import InputError
-from groupnas.files import nearest
+from groupnas.files import nearest, read_bytes
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -84,8 +86,8 @@ def parse_input(text: str) -> tuple[str, NDArray[Any]]:
     if not (sign and name and path):
         raise InputError(f"--input {text}: expected NAME=FILE.npy")
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+    except (InputError, *DAMAGE) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
         raise InputError(f"--input {name}: {path} is no .npy file: {reason}") from error
     if not isinstance(found, np.ndarray):

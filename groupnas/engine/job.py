@@ -13,9 +13,11 @@ from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.engine.observer import Observer
+from groupnas.engine.records import Epoch
 from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, RESULT, TIMINGS, RunFolder
 from groupnas.engine.split import Split
-from groupnas.errors import InputError
+from groupnas.engine.state import StateError, check_history, check_like
+from groupnas.errors import InputError, shown
 from groupnas.task import Task
 
 Record = dict[str, Any]
@@ -32,12 +34,16 @@ class Job(Protocol):
         total_epochs: How many there will be.
         steps: Of one epoch.
         data_seconds: Time spent waiting for data so far.
+        record: What an epoch's record holds, at least.
     """
 
     task: Task
     split: Split
     history: list[Record]
     data_seconds: float
+
+    @property
+    def record(self) -> type[Epoch]: ...
 
     @property
     def batch_size(self) -> int: ...
@@ -132,16 +138,22 @@ def _timed_epoch(folder: RunFolder, job: Job, tell: Callable[[int, int], None]) 
 
 
 def go_on(folder: RunFolder, job: Job) -> None:
-    """Load the folder's checkpoint into a job; an :class:`InputError` where it is another's."""
-    state = folder.load_checkpoint()
+    """Load the folder's checkpoint into a job that has not begun.
+
+    Raises:
+        InputError: it is missing, damaged, or of another job; says where it differs from one of
+            this job.
+    """
+    state = {key: value for key, value in folder.load_checkpoint().items() if key != "format"}
     try:
+        check_like(state, job.state_dict())
+        if "history" in state:
+            check_history(state["history"], job.record, job.total_epochs)
         job.load_state_dict(state)
-    except InputError:  # a ValueError that says more
-        raise
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except StateError as error:
         raise InputError(
-            f"{folder / CHECKPOINT}: is not of the run that {CONFIG} describes; start again in a "
-            "new folder"
+            f"{folder / CHECKPOINT}: is damaged, or not of the run that {CONFIG} describes: "
+            f"{error}; start again in a new folder"
         ) from error
 
 
@@ -170,8 +182,8 @@ def check_same(
         if difference:
             path, was, is_now = difference
             raise InputError(
-                f"{folder.path}: the run was started with {path} = {was!r}, not {is_now!r}; a "
-                "resumed run must not change it"
+                f"{folder.path}: the run was started with {path} = {shown(was)}, not "
+                f"{shown(is_now)}; a resumed run must not change it"
             )
 
 
@@ -184,7 +196,8 @@ def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | N
             if found:
                 return found
         return None
-    return None if was == now else (path, was, now)
+    same = was == now and isinstance(was, bool) == isinstance(now, bool)  # True == 1
+    return None if same else (path, was, now)
 
 
 def checked_device(device: str | torch.device) -> torch.device:

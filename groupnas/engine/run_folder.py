@@ -20,9 +20,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from groupnas import values
-from groupnas.errors import InputError
-from groupnas.files import atomic_path, write_text
+from groupnas.engine.kinds import check_kind, folder_kind, told_kind
+from groupnas.errors import InputError, shown
+from groupnas.files import atomic_path, read_bytes, remove_leftovers, write_text
 from groupnas.formats import check_folder
+from groupnas.saved import check_plain
 from groupnas.schema import read_yaml
 
 CHECKPOINT_FORMAT = 2
@@ -106,10 +108,17 @@ class RunFolder:
                 raise InputError(f"{self.path}: cannot be written: {reason}") from error
             _log.warning("%s: no locks there: see that no other run writes to it", self.path)
         try:
-            self._remove_leftovers()
+            remove_leftovers(self.path)
+            self._check_files()
             yield
         finally:
             lock.release()
+
+    def _check_files(self) -> None:
+        """Else a write would wait for whoever reads a pipe, for ever."""
+        for path in self.path.iterdir():
+            if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+                raise InputError(f"{path}: is no regular file; remove it")
 
     @property
     def exists(self) -> bool:
@@ -128,15 +137,22 @@ class RunFolder:
         """Write ``config.yaml``."""
         write_text(self / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
-    def read_config(self) -> dict[str, Any]:
-        """``config.yaml``; an :class:`InputError` where there is no run or it is damaged."""
+    def read_config(self, kind: str | None = None) -> dict[str, Any]:
+        """``config.yaml``, of a kind of run as in :mod:`groupnas.engine.kinds`, or of any.
+
+        Raises:
+            InputError: there is no run, one of another kind, or its settings are damaged.
+        """
         if not self.exists:
-            raise InputError(f"{self.path}: no run to resume here ({CONFIG} is missing)")
+            text = f"{self.path}: no run to resume here ({CONFIG} is missing)"
+            kind = folder_kind(self.path)
+            raise InputError(f"{text}; it {told_kind(self.path)}" if kind else text)
         config = read_yaml(self / CONFIG)
         if not isinstance(config, dict):
-            raise InputError(
-                f"{self / CONFIG}: is damaged: expected settings, got {str(config)[:40]!r}"
-            )
+            raise InputError(f"{self / CONFIG}: is damaged: expected settings, got {shown(config)}")
+        check_plain(config, f"{self / CONFIG}: is damaged")
+        if kind is not None:
+            check_kind(self.path, kind, config)
         return config
 
     def write_json(self, name: str, value: Any) -> None:
@@ -150,10 +166,7 @@ class RunFolder:
     def append_line(self, name: str, record: Any) -> None:
         """Add one JSON record to a log that nothing depends on, behind its last whole line."""
         path = self / name
-        try:
-            old = path.read_bytes() if path.exists() else b""
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        old = read_bytes(path) if os.path.exists(path) else b""
         whole = old[: old.rfind(b"\n") + 1]
         with atomic_path(path) as temporary:
             temporary.write_bytes(whole + json.dumps(record).encode() + b"\n")
@@ -177,31 +190,28 @@ class RunFolder:
         import torch
 
         path = self / CHECKPOINT
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: is missing; start again in a new folder")
+        if not path.is_file():
+            raise InputError(f"{path}: is no regular file; start again in a new folder")
         try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: is missing; start again in a new folder") from error
+            with open(path, "rb") as file:
+                with zipfile.ZipFile(file) as archive:  # torch checks no checksums
+                    packed = any(member.compress_type for member in archive.infolist())
+                    if packed or archive.testzip() is not None:
+                        raise zipfile.BadZipFile
+                file.seek(0)
+                state = torch.load(file, map_location="cpu", weights_only=True)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch checks no checksums
-                if archive.testzip() is not None:
-                    raise zipfile.BadZipFile
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except _DAMAGE as error:
             raise InputError(
                 f"{path}: is damaged or not a checkpoint; start again in a new folder"
             ) from error
-        if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
+        known = isinstance(state, dict) and state.get("format")
+        if type(known) is not int or known != CHECKPOINT_FORMAT:
             raise InputError(
                 f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
                 "new folder, or use the groupnas that wrote it"
             )
-        return state
-
-    def _remove_leftovers(self) -> None:
-        """Remove the temporary files that :func:`atomic_path` names after the run's files."""
-        for name in (CONFIG, SPACE, SPLIT, INITIAL, FOUND, HISTORY, TIMINGS, CHECKPOINT, RESULT):
-            path = Path(name)
-            for file in self.path.glob(f".{path.stem}-????????{path.suffix}"):
-                file.unlink(missing_ok=True)
+        return dict(state)

@@ -22,6 +22,7 @@ from groupnas.engine.job import (
     run_job,
     versions,
 )
+from groupnas.engine.kinds import SEARCH
 from groupnas.engine.observer import Observer
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
@@ -117,7 +118,7 @@ def search(
             "choose a space with two or more"
         )
     folder = RunFolder(out)
-    recorded = folder.read_config() if resume else None
+    recorded = folder.read_config(SEARCH) if resume else None
     if recorded is None:
         folder.check_free()
     settings = _settings(strategy, recorded, folder).with_epochs(epochs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from groupnas.budget import Budget, fit
 from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
+from groupnas.engine.records import Epoch, SearchEpoch
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check.declared import check_parts
@@ -25,6 +26,9 @@ from groupnas.task import Task
 
 class SearchJob(ABC):
     """A :class:`groupnas.engine.job.Job` that ends with a grouping.
+
+    A checkpoint is compared with the :meth:`state_dict` of the job before it began, and its history
+    with :attr:`record`; see :mod:`groupnas.engine.state`.
 
     An epoch is the algorithm's unit of progress: a pass over the data, a trial, or whatever else
     is worth a checkpoint. A job may have none, if it has nothing to learn.
@@ -41,6 +45,7 @@ class SearchJob(ABC):
         InputError: task and space do not fit together, or too few photos to split.
     """
 
+    record: type[Epoch] = SearchEpoch
     steps: int = 0
     total_epochs: int = 0
     batch_size: int = 0
@@ -122,7 +127,14 @@ class SearchJob(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
+        """Go on where the saved search stood, bit for bit (CPU, same thread count).
+
+        What was empty before the job began is to be checked here, by
+        :func:`groupnas.engine.state.load_optimizer` and its like.
+
+        Raises:
+            StateError: it is not this search's.
+        """
 
 
 def _check_parts(space: SearchSpace, task: Task) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groupnas.engine.state import check_indices
 from groupnas.errors import InputError
 from groupnas.values import listed, number, whole
 from groupnas.values import seed as seed_of
@@ -148,5 +149,10 @@ class Stream:
         return {"order": self._order.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on where the saved stream stood."""
+        """Go on where the saved stream stood.
+
+        Raises:
+            InputError: it is a stream of other samples.
+        """
+        check_indices(state["order"], self._indices, "order")
         self._order = state["order"].clone()

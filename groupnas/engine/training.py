@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -27,17 +26,26 @@ from groupnas.engine.job import (
     run_job,
     versions,
 )
+from groupnas.engine.kinds import TRAINING
 from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import Precision, forward
 from groupnas.engine.progress import progress
+from groupnas.engine.records import Epoch, Sides, TrainingEpoch
 from groupnas.engine.run_folder import SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
+from groupnas.engine.state import (
+    StateError,
+    check_like,
+    check_table,
+    load_generator,
+    load_optimizer,
+)
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
-from groupnas.files import read_text
+from groupnas.saved import read_saved
 from groupnas.schema import Settings
 from groupnas.task import Task
 
@@ -76,6 +84,8 @@ class Trainer:
         sampling: ``(len(split.train),)``: how often each sample is drawn, relative to the others;
             by default all are, once a pass.
     """
+
+    record: type[Epoch] = TrainingEpoch
 
     def __init__(
         self,
@@ -196,12 +206,21 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved training stood, bit for bit (CPU, same thread count)."""
+        """Go on where the saved training stood, bit for bit (CPU, same thread count).
+
+        Raises:
+            StateError: what has grown since the start is not this training's.
+        """
+        for record in state["history"]:
+            check_table(record["validation"], [*self.task.outputs, "mean"], "history.validation")
+        check_like(state["best"], self._kept() if state["history"] else {}, "best")
+        if not state["history"] and state["best"]:
+            raise StateError("best: is there before the first epoch")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self._optimizer, state["optimizer"], "optimizer")
         self.stream.load_state_dict(state["stream"])
-        self._rng.set_state(state["rng"])
+        load_generator(self._rng, state["rng"], "rng")
         self.best = dict(state["best"])
         self.history = list(state["history"])
 
@@ -287,7 +306,7 @@ def train(
     seed, told = values.seed("seed", seed), values.plain("arguments", arguments or {})
     told_of = [*progress("training", quiet), *values.listed("observers", observers)]
     folder = RunFolder(out)
-    recorded = folder.read_config() if values.flag("resume", resume) else None
+    recorded = folder.read_config(TRAINING) if values.flag("resume", resume) else None
     if recorded is None:
         folder.check_free()
     place = checked_device(device)
@@ -351,10 +370,7 @@ def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
 def _check_split(folder: RunFolder, split: Split, task: Task) -> None:
     """Else photos that trained before would now choose the epoch."""
     path = folder / SPLIT
-    try:
-        recorded = json.loads(read_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: is damaged: {error}; start again in a new folder") from error
+    recorded = read_saved(path, Sides, "start again in a new folder")
     if recorded != split.sources(task.sources):
         raise InputError(
             f"{path}: the run was started with another split of the photos; a resumed run must "

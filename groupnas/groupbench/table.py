@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from groupnas.arrays import fault, read_arrays
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
+from groupnas.saved import Saved, parse_saved
+from groupnas.schema import validate
 
 FORMAT = 1
 
 Floats = NDArray[np.float32]
+Count = Annotated[int, Field(ge=1)]
+_NOTHING = np.zeros(0, np.float32)
+
+
+class Trained(Saved):
+    """How long the networks of a table were trained."""
+
+    epochs: Count
+
+
+class About(Saved):
+    """What a table says of itself; all else is for people."""
+
+    format: Literal[1]
+    parts: Annotated[list[str], Field(min_length=1)]
+    largest: Annotated[dict[str, Count], Field(min_length=2, max_length=2)]
+    seeds: Count
+    training: Trained
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,32 +71,26 @@ class Table:
         Raises:
             InputError: it cannot be read, is no such table, or is not complete.
         """
-        try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                table = cls(
-                    validation=arrays["validation"],
-                    test=arrays["test"],
-                    about=json.loads(str(arrays["about"])),
-                )
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"{path}: cannot be read: {reason}") from error
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: is not a table of GroupBench: {error}") from error
+        arrays = read_arrays(path)
+        if text := fault(arrays, "about", "U", ()):
+            raise InputError(f"{path}: is not a table of GroupBench: {text}")
+        about = parse_saved(str(arrays["about"]), f"{path}: about")
+        validate(About, about, f"{path}: about")
+        table = cls(
+            validation=arrays.get("validation", _NOTHING),
+            test=arrays.get("test", _NOTHING),
+            about=about,
+        )
         table._check(str(path))
         return table
 
     def _check(self, path: str) -> None:
         about = self.about
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            raise InputError(f"{path}: expected a table of GroupBench in format {FORMAT}")
-        if missing := [
-            key for key in ("parts", "largest", "seeds", "training") if key not in about
-        ]:
-            raise InputError(f"{path}: does not say its {', '.join(missing)}; make it again")
         shape = (len(about["parts"]), *about["largest"].values(), about["seeds"])
         epochs = about["training"]["epochs"]
-        if self.test.shape != shape or self.validation.shape != (*shape, epochs):
+        kinds = {self.test.dtype, self.validation.dtype}
+        shapes = (self.test.shape, self.validation.shape)
+        if shapes != (shape, (*shape, epochs)) or kinds != {np.dtype("float32")}:
             raise InputError(
                 f"{path}: expected errors of shape {shape} after {epochs} epochs, got "
                 f"{self.test.shape} and {self.validation.shape}"

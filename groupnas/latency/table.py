@@ -24,6 +24,7 @@ from groupnas.formats import TABLE, check_suffix
 from groupnas.latency.kernel import Format, Kernel, kernel_format
 from groupnas.latency.regimes import WORK, Fit, regime_of, smooth_work, work_of
 from groupnas.machine import lacks_avx512, machine
+from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
 
@@ -31,7 +32,7 @@ SHIPPED = "x86_avx512"
 _AVX512_BLOCK = 16  # channels; others have 8 at most
 
 Milliseconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Pass = Literal["reorder", "pieces", "hardswish", "sum"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
 
@@ -48,7 +49,7 @@ class KernelPoint(Settings):
     """
 
     op: LayerOp
-    window: tuple[int, int, int]
+    window: tuple[Annotated[int, Field(ge=0, le=2**31, strict=True)], Count, Count]
     in_size: tuple[Count, Count]
     out_size: tuple[Count, Count]
     groups: Count
@@ -242,16 +243,14 @@ class LatencyTable:
 
     @classmethod
     def _parsed(cls, text: str, name: str) -> LatencyTable:
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{name}: is not JSON: {error}") from error
+        data = parse_saved(text, name)
         if isinstance(data, dict) and data.get("format") == 1:
             raise InputError(
                 f"{name}: format: 1 holds times of PyTorch; measure a new table with "
                 "groupnas.latency.measure_table"
             )
         table = cls(name, validate(LatencyFile, data, name))
+        _ = table._regimes, table._exact  # fitted now: what cannot be is told before it is used
         for op in PASSES:
             if op not in table._passes and (table.block or op != "reorder"):
                 raise InputError(f"{name}: passes: no {op} among them; expected at least one")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from pydantic import Field
 
+from groupnas.engine.records import Costs, Finite
 from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.figure import check_suffix, save, styled
+from groupnas.saved import Saved, read_saved
 
 Result = Mapping[str, Any]
 
@@ -25,27 +26,58 @@ _COLUMN = (252 / 72, 210 / 72)  # a paper's column
 _UNITS = ((1e9, "billion "), (1e6, "million "), (1e3, "thousand "), (1.0, ""))
 
 
+class FittedPoint(Saved):
+    """A point of a line."""
+
+    macs: Annotated[Finite, Field(gt=0)]
+    error: Finite
+
+
+class PartCurve(Saved):
+    """What was measured of a part, and the line through it."""
+
+    macs: Annotated[list[Annotated[Finite, Field(gt=0)]], Field(min_length=1)]
+    errors: list[Finite]
+    fitted: Annotated[list[FittedPoint], Field(min_length=1)]
+
+
+class Predicted(Saved):
+    """The errors that the lines promise."""
+
+    even: Costs
+    found: Costs
+
+
+class KnapsackResult(Saved):
+    """``result.json`` of a knapsack search, as far as it is drawn."""
+
+    curves: Annotated[dict[str, PartCurve], Field(min_length=1)]
+    macs_before: Costs
+    macs_after: Costs
+    predicted: Predicted
+    error_unit: str
+
+
 def read_curves(path: str | os.PathLike[str]) -> Result:
     """The ``result.json`` of a knapsack search.
 
     Raises:
         InputError: the file cannot be read, is damaged, or is another strategy's.
     """
-    try:
-        result = json.loads(read_text(path))
-        for group, curve in result["curves"].items():
-            points = zip(curve["macs"], curve["errors"], strict=True)
-            line = [(point["macs"], point["error"]) for point in curve["fitted"]]
-            chosen = (result["macs_after"][group], result["predicted"]["found"][group])
-            even = (result["macs_before"][group], result["predicted"]["even"][group])
-            for pair in (*points, *line, chosen, even):
-                if not all(isinstance(value, (int, float)) for value in pair):
-                    raise TypeError("expected numbers")
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: has no curves of parts; expected a knapsack search's result.json"
-        ) from error
-    return dict(result)
+    said = "is not the result.json of a knapsack search, or is damaged"
+    result: dict[str, Any] = read_saved(path, KnapsackResult, said=said)
+    for group, curve in result["curves"].items():
+        tables = {
+            "macs_before": result["macs_before"],
+            "macs_after": result["macs_after"],
+            **{f"predicted.{key}": table for key, table in result["predicted"].items()},
+        }
+        for name, table in tables.items():
+            if group not in table:
+                raise InputError(f"{os.fspath(path)}: {name}.{group}: missing")
+        if len(curve["macs"]) != len(curve["errors"]):
+            raise InputError(f"{os.fspath(path)}: curves.{group}: macs and errors differ in number")
+    return result
 
 
 def plot_curves(result: Result, path: str | os.PathLike[str], *, column: bool = False) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from groupnas.engine.records import MaskEpoch, read_epochs
 from groupnas.errors import InputError
-from groupnas.files import nearest, read_text
+from groupnas.files import nearest
 from groupnas.palette import COLOURS, INK, MUTED, WARNING, WASH, look
 from groupnas.report.figure import check_suffix, save, shorten, styled, text_width
 
@@ -41,26 +41,9 @@ def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: the file cannot be read, has no line, or a line is damaged: not JSON, a key
-            missing or of the wrong kind, or an epoch not after the one before. The message names
-            file and line.
+        InputError: as :func:`groupnas.engine.records.read_epochs`, of a mask search.
     """
-    records: list[dict[str, Any]] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{where}: is not JSON: {error}") from error
-        fault = _fault(record)
-        if not fault and records and record["epoch"] <= records[-1]["epoch"]:
-            fault = f"epoch {record['epoch']} does not follow epoch {records[-1]['epoch']}"
-        if fault:
-            raise InputError(f"{where}: {fault}")
-        records.append(record)
-    if not records:
-        raise InputError(f"{path}: holds no epoch yet; expected one JSON object a line")
-    return records
+    return read_epochs(path, MaskEpoch)
 
 
 def plot_history(
@@ -121,45 +104,6 @@ def _check_groups(records: Iterable[Record], groups: Iterable[str]) -> None:
                 if group not in record[key]:
                     hint = nearest(group, record[key])
                     raise InputError(f"epoch {record['epoch']}: {key}: no group {group!r}; {hint}")
-
-
-def _fault(record: Any) -> str:
-    """What is wrong with a record, empty if nothing."""
-    if not isinstance(record, dict):
-        return f"expected a JSON object, got {type(record).__name__}"
-    for key, (expected, is_valid) in _KEYS.items():
-        if key not in record:
-            return f"key {key!r} is missing"
-        if not is_valid(record[key]):
-            return f"{key}: expected {expected}, got {json.dumps(record[key])[:40]}"
-    return ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(map(_is_number, value.values()))
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
-
-
-_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "epoch": ("a whole number from 1", lambda value: type(value) is int and value >= 1),
-    "phase": ("warmup or search", lambda value: value in ("warmup", "search")),
-    "train_loss": ("a number", _is_number),
-    "mask_loss": ("a number or null", lambda value: value is None or _is_number(value)),
-    "temperature": ("a number", _is_number),
-    "entropy": ("a number", _is_number),
-    "changed": ("a number", _is_number),
-    "moved": ("a number", _is_number),
-    "channels": ("numbers by group", _is_table),
-    "macs": ("numbers by group", _is_table),
-    "health": ("a list of texts", _is_texts),
-}
 
 
 def _draw_keys(axes: Axes, title: str, records: Sequence[Record], names: Mapping[str, str]) -> None:

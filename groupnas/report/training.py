@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
+from groupnas.engine.records import TrainingEpoch, read_epochs
 from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.palette import INK, look
 from groupnas.report.figure import check_suffix, save, styled
 
@@ -23,25 +22,21 @@ Record = Mapping[str, Any]
 _PANEL, _HEIGHT = 230.0, 260.0  # points
 
 
-def read_training(path: str | os.PathLike[str]) -> list[Record]:
+def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a training's ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: the file cannot be read, holds no epoch, or a line is damaged or not of a
-            training; the message names file and line.
+        InputError: as :func:`groupnas.engine.records.read_epochs`, of a training; or the parts that
+            have errors are not the same in all epochs.
     """
-    records: list[Record] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            numbers = [record["epoch"], record["train_loss"], *record["validation"].values()]
-            if not all(isinstance(value, (int, float)) for value in numbers):
-                raise TypeError("expected numbers")
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: is not an epoch of a training") from error
-        records.append(record)
-    if not records:
-        raise InputError(f"{path}: holds no epoch yet; expected one JSON object a line")
+    records = read_epochs(path, TrainingEpoch)
+    parts = records[0]["validation"].keys()
+    for record in records:
+        if record["validation"].keys() != parts:
+            raise InputError(
+                f"{os.fspath(path)}: epoch {record['epoch']} has not the errors of epoch "
+                f"{records[0]['epoch']}: {', '.join(parts)}"
+            )
     return records
 
 

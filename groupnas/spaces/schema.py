@@ -15,7 +15,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from groupnas.schema import Settings, read_yaml, validate
 from groupnas.spaces.layer import Activation
 
-Positive = Annotated[int, Field(ge=1, strict=True)]
+# What a slip of the finger or damage adds to a number must not take all memory to refuse.
+Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
+Few = Annotated[int, Field(ge=1, le=256, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 # One name is short for a list of one
@@ -60,9 +62,9 @@ class Row(Settings):
 
     name: Name
     op: str
-    t: Positive | None = None
+    t: Few | None = None
     c: Positive | None = None
-    n: Positive = 1
+    n: Few = 1
     s: Positive = 1
     d: Positive = 1
     act: Activation | None = None

@@ -12,6 +12,7 @@ from groupnas.budget import Budget
 from groupnas.engine.design import Design
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.state import load_grouping
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.controls import Control
@@ -51,7 +52,7 @@ class KnownGrouping(SearchJob):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the saved grouping: its file may be gone."""
-        self._grouping = Grouping.from_dict(state["grouping"])
+        self._grouping = load_grouping(state["grouping"], self.space, "grouping")
 
 
 class SideBySide(nn.Module):

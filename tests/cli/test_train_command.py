@@ -123,7 +123,7 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
         ("--recipe small --grouping none.json", "none.json: cannot be read"),
         ("--recipe small --grouping strategies/quick.yml", "strategies/quick.yml: no such file"),
         ("--recipe small --global-from none", "none: cannot be read"),
-        ("--recipe small --global-from search_spaces", "search_spaces/model.json: cannot be"),
+        ("--recipe small --global-from search_spaces", "search_spaces: has no model.json"),
         ("--recipe small --device nonsense", "device 'nonsense' cannot be used here"),
         ("--recipe small --out search_spaces/small_local.yaml", "is a file; expected a folder"),
         ("--recipe small --out model.json", "is to be a folder for a run, and has the name of"),

@@ -365,7 +365,7 @@ def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:
     assert run(tmp_path / "c", seeds=(0,), resume=True).missing == ()
     cell = errors.with_name("cell.json")
     cell.write_text("[")
-    with pytest.raises(InputError, match="cell.json: is damaged"):
+    with pytest.raises(InputError, match="cell.json:1: is not JSON.*; remove it and resume"):
         read_comparison(tmp_path / "c")
     with pytest.raises(InputError, match="no comparison here"):
         read_comparison(tmp_path / "d")

@@ -49,7 +49,7 @@ def test_it_survives_a_file() -> None:
     written = yaml.safe_load(yaml.safe_dump(plan().to_dict()))
     assert Plan.from_dict(written, "x") == plan()
     del written["seeds"]
-    with pytest.raises(InputError, match="x: is damaged, or not of a comparison: 'seeds'"):
+    with pytest.raises(InputError, match="x: is damaged: seeds: missing"):
         Plan.from_dict(written, "x")
 
 

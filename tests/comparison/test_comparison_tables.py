@@ -148,7 +148,7 @@ def test_errors_of_other_samples_are_not_compared(tmp_path: Path) -> None:
     ):
         read_comparison(folder)
     (folder / "config.yaml").write_text("seeds: [0]")
-    with pytest.raises(InputError, match="config.yaml: is damaged, or not of a comparison"):
+    with pytest.raises(InputError, match="config.yaml: is damaged: measure: missing"):
         read_comparison(folder)
 
 

@@ -196,6 +196,8 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     (tmp_path / "empty.onnx").touch()
     for name in ("broken.onnx", "empty.onnx", "missing.onnx", "."):
-        with pytest.raises(InputError, match="ONNX Runtime cannot run it") as refusal:
+        with pytest.raises(
+            InputError, match="ONNX Runtime cannot run it|is not a regular file"
+        ) as refusal:
             bench({"m": tmp_path / name})
         assert "\n" not in str(refusal.value)

@@ -26,6 +26,7 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.observer import Observer
+from groupnas.engine.records import Epoch
 from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
@@ -34,6 +35,7 @@ from groupnas.errors import InputError
 class Counting:
     """A job that learns nothing: an epoch counts two steps and waits 1.25 s for data."""
 
+    record = Epoch
     batch_size = 4
     total_epochs = 3
     steps = 2
@@ -151,7 +153,7 @@ def test_go_on(folder: RunFolder) -> None:
 @pytest.mark.parametrize("state", [{}, {"history": 3}, {"History": []}])
 def test_go_on_with_another_jobs_checkpoint(folder: RunFolder, state: dict[str, Any]) -> None:
     folder.save_checkpoint(state)
-    with pytest.raises(InputError, match=r"checkpoint.pt: is not of the run that config.yaml de"):
+    with pytest.raises(InputError, match="checkpoint.pt: is damaged, or not of the run that"):
         go_on(folder, Counting())
 
 
@@ -170,6 +172,7 @@ def test_same_settings_are_the_same_after_yaml(folder: RunFolder) -> None:
         ({"seed": {"a": 1, "b": 2}}, {"seed": {"a": 1}}, "seed.b = 2, not None"),
         ({"seed": {"a": 1}}, {"seed": {"a": 1, "b": 2}}, "seed.b = None, not 2"),
         ({"seed": {"a": 1}}, {"seed": 3}, r"seed = {'a': 1}, not 3"),
+        ({"seed": True}, {"seed": 1}, "seed = True, not 1"),
         ({"seed": [1, 2]}, {"seed": [2, 1]}, r"seed = \[1, 2\], not \[2, 1\]"),
     ],
 )

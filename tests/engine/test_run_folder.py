@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,23 +89,28 @@ def test_the_lock_is_released_by_an_error_too(folder: RunFolder) -> None:
         pass
 
 
-def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(folder: RunFolder) -> None:
-    leftovers = [".checkpoint-ab12_xyz.pt", ".history-00000000.jsonl", ".config-qwertzui.yaml"]
-    others = [".hidden", ".checkpoint-mine.pt", "checkpoint-ab12_xyz.pt", ".notes-abcdefgh.txt"]
-    for name in leftovers + others:
-        (folder / name).touch()
+@pytest.mark.parametrize("name", [CHECKPOINT, "tetris.png", "errors-test.npz", "what.ever"])
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(
+    folder: RunFolder, name: str
+) -> None:
+    with groupnas.files.atomic_path(folder / name) as temporary:
+        kept = temporary
+    kept.touch()  # as if killed before the rename
+    others = [".hidden", ".checkpoint-mine.pt", name]
+    (folder / ".hidden").touch()
+    (folder / ".checkpoint-mine.pt").touch()
     with folder.locked():
         assert {file.name for file in folder.path.iterdir()} == {*others, ".lock"}
 
 
-def test_leftovers_are_named_as_atomic_path_names_them(folder: RunFolder) -> None:
-    for name in ("checkpoint.pt", "initial_grouping.json", "history.jsonl"):
-        with groupnas.files.atomic_path(folder / name) as temporary:
-            kept = temporary.with_name(temporary.name)
-            (folder.path / "copy").write_text(kept.name)
-        kept.touch()  # as if killed before the rename
-        with folder.locked():
-            assert not kept.exists()
+@pytest.mark.parametrize("name", ["history.jsonl", "result.json", "tetris.png"])
+def test_a_pipe_in_a_run_folder_is_refused_at_once(folder: RunFolder, name: str) -> None:
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match=f"{name}: is no regular file; remove it"):
+        folder.locked().__enter__()
+    (folder / name).unlink()
+    with folder.locked():
+        pass
 
 
 # -- places where no folder can be --------------------------------------------------------------
@@ -142,7 +148,7 @@ def test_config_comes_back(folder: RunFolder) -> None:
     ("text", "message"),
     [
         (None, r"no run to resume here \(config.yaml is missing\)"),
-        ("", "config.yaml: is damaged: expected settings, got 'None'"),
+        ("", "config.yaml: is damaged: expected settings, got None"),
         ("just words", "config.yaml: is damaged: expected settings, got 'just words'"),
         ("a: [1,", "config.yaml:1: is not YAML"),
         ("a: !!python/object/apply:os.getcwd []", "config.yaml:1: is not YAML"),
@@ -273,8 +279,31 @@ def test_another_format(folder: RunFolder, state: Any) -> None:
 def test_no_checkpoint_at_all(folder: RunFolder) -> None:
     with pytest.raises(InputError, match="checkpoint.pt: is missing; start again in a new folder"):
         folder.load_checkpoint()
-    (folder / CHECKPOINT).mkdir()
-    with pytest.raises(InputError, match="checkpoint.pt: cannot be read: Is a directory"):
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: path.mkdir(),
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to("/dev/null"),
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path.name),
+    ],
+)
+def test_what_is_no_regular_file_is_no_checkpoint(
+    folder: RunFolder, put: Callable[[Path], None]
+) -> None:
+    put(folder / CHECKPOINT)
+    with pytest.raises(InputError, match="checkpoint.pt: is no regular file; start again"):
+        folder.load_checkpoint()
+
+
+def test_a_huge_empty_file_is_not_read_whole(folder: RunFolder) -> None:
+    with open(folder / CHECKPOINT, "wb") as file:
+        file.truncate(2**40)  # a hole
+    with pytest.raises(InputError, match="checkpoint.pt: is damaged or not a checkpoint"):
         folder.load_checkpoint()
 
 

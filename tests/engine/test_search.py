@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     for state in ({}, {**folder.load_checkpoint(), "supernet": {}}):
         folder.save_checkpoint(state)
-        with pytest.raises(InputError, match="checkpoint.pt: is not of the run that config.yaml"):
+        with pytest.raises(InputError, match="checkpoint.pt: is damaged, or not of the run that"):
             go(resume=True)
 
 
@@ -246,3 +246,29 @@ def test_a_budget_that_cannot_be_met_leaves_no_folder(go: Any, brief: Any, tmp_p
     with pytest.raises(InputError, match="less than the fewest channels cost"):
         go(strategy=brief().with_budget(groupnas.Budget(total=1e-3)))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(history="two epochs"), "history: expected a list, got 'two epochs'"),
+        (lambda s: s["history"][0].update(health=3), "history, epoch 1: health: input should be a"),
+        (lambda s: s["history"][0]["macs"].popitem(), "history.macs: expected disc, square, ring"),
+        (lambda s: s["history"].append(dict(s["history"][0])), "history: holds|history, epoch"),
+        (lambda s: s["initial"].update(units=[]), "initial.units: expected a mapping"),
+        (
+            lambda s: s["train_stream"].update(order=torch.tensor([10**6])),
+            "order: holds samples that are not on this side",
+        ),
+        (lambda s: s.update(torch_rng=torch.zeros(3)), "torch_rng: expected uint8"),
+    ],
+)
+def test_types_of_a_checkpoint(go: Any, tmp_path: Path, change: Any, message: str) -> None:
+    """One line that names the file and the place, whatever is wrong at whatever depth."""
+    go()
+    folder = RunFolder(tmp_path / "run")
+    state = folder.load_checkpoint()
+    change(state)
+    folder.save_checkpoint(state)
+    with pytest.raises(InputError, match=f"checkpoint.pt: is damaged, or not .*: ({message})"):
+        go(resume=True)

@@ -234,7 +234,7 @@ def test_a_run_that_mlflow_does_not_have_begins_anew(
 def test_a_damaged_record_of_the_run(search: Any, client: Any) -> None:
     run = search()
     (run.folder / "mlflow.json").write_text("[]")
-    with pytest.raises(InputError, match=r"mlflow\.json: is damaged; remove it"):
+    with pytest.raises(InputError, match=r"mlflow\.json: is damaged: .*; remove it"):
         search(MLflow(), resume=True)
 
 

@@ -297,7 +297,7 @@ def test_a_wrong_file(
 def test_not_json(tmp_path: Path) -> None:
     path = tmp_path / "wrong.json"
     path.write_text("{")
-    with pytest.raises(InputError, match="wrong.json: is not JSON"):
+    with pytest.raises(InputError, match="wrong.json:1: is not JSON"):
         LatencyTable.load(path)
     with pytest.raises(InputError, match="cannot be read"):
         LatencyTable.load(tmp_path / "none.json")

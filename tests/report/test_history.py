@@ -47,21 +47,28 @@ def test_read(tmp_path: Path) -> None:
     assert read_history(write(tmp_path / "history.jsonl", *records)) == records
 
 
+KIND = "is damaged, or of another kind of run"
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
         ('{"epoch": 2, "phase"', "is not JSON"),
         ("", "is not JSON"),
-        ("[]", "expected a JSON object, got list"),
+        ("[]", f"{KIND}: expected an object, got []"),
         (record(1), "epoch 1 does not follow epoch 1"),
-        (record(2, epoch=True), "epoch: expected a whole number from 1, got true"),
-        (record(2, phase="rest"), 'phase: expected warmup or search, got "rest"'),
-        (record(2, train_loss=None), "train_loss: expected a number, got null"),
-        (record(2, mask_loss="low"), 'mask_loss: expected a number or null, got "low"'),
-        (record(2, channels={}), "channels: expected numbers by group, got {}"),
-        (record(2, macs={"nose": "1"}), 'macs: expected numbers by group, got {"nose": "1"}'),
-        (record(2, health="ill"), 'health: expected a list of texts, got "ill"'),
-        ({"epoch": 2}, "key 'phase' is missing"),
+        (record(2, epoch=True), f"{KIND}: epoch: input should be a valid integer, got True"),
+        (record(2, phase="rest"), f"{KIND}: phase: input should be 'warmup' or 'search'"),
+        (record(2, train_loss=None), f"{KIND}: train_loss: input should be a valid number"),
+        (record(2, mask_loss="low"), f"{KIND}: mask_loss: input should be a valid number"),
+        (record(2, channels={}), f"{KIND}: channels: dictionary should have at least 1 item"),
+        (record(2, macs={"nose": "1"}), f"{KIND}: macs.nose: input should be a valid number"),
+        (record(2, macs={"nose": math.nan}), f"{KIND}: macs.nose: input should be a finite number"),
+        (record(2, health="ill"), f"{KIND}: health: input should be a valid list, got 'ill'"),
+        ({"epoch": 2}, f"{KIND}: phase: missing"),
+        ('{"epoch": 2, "epoch": 2}', "is not JSON: key 'epoch' stands twice"),
+        ('{"epoch": 99999999999999999999}', "a whole number is too large: 99999999999999999999"),
+        ('{"\\ud800": 1}', "'\\ud800' is no text"),
         ("[" * 100_000, "is not JSON"),
     ],
 )

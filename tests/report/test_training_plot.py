@@ -32,12 +32,16 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 9: is not an epoch of a training"),
-        ("[]", "line 9: is not an epoch of a training"),
-        ('{"epoch": 9, "train_loss": 1}', "line 9: is not an epoch of a training"),
+        ("{", "line 9: is not JSON"),
+        ("[]", "line 9: is damaged, or of another kind of run: expected an object"),
+        ('{"epoch": 9, "train_loss": 1}', "line 9: .*: validation: missing"),
         (
-            '{"epoch": 9, "train_loss": "low", "validation": {"mean": 1}}',
-            "line 9: is not an epoch of a training",
+            '{"epoch": 9, "train_loss": "low", "validation": {"a": 1, "mean": true}}',
+            "line 9: .*: train_loss: .* got 'low'; validation.mean: .* got True",
+        ),
+        (
+            '{"epoch": 9, "train_loss": 1, "validation": {"tail": 1, "mean": 1}}',
+            "epoch 9 has not the errors of epoch 1: ",
         ),
     ],
 )
@@ -79,7 +83,7 @@ def test_the_command_finds_the_stages_of_a_cascade(
     with pytest.raises(SystemExit) as stopped:
         main(["plot", "--kind", "training", f"{tmp_path}/empty", "-o", f"{tmp_path}/t.svg"])
     assert stopped.value.code == 2
-    assert "no training began" in capsys.readouterr().err
+    assert "nor has a stage; it holds no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("lost", [[0], [3], list(range(8))])

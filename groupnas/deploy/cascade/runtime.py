@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.files import parse_json
 from groupnas.onnx_tools import open_session
 from groupnas.tasks.landmarks.located import Located, Points, check_faces
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 
 KIND, FORMAT = "cascade", 1
+_TOLD = ("card", "parts")  # in the metadata, as JSON
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,14 @@ class OnnxCascade:
                 f"format {FORMAT}; export the cascade again"
             )
         try:
-            card = json.loads(about["groupnas.card"])
-            parts = {k: tuple(v) for k, v in json.loads(about["groupnas.parts"]).items()}
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{path}: its metadata are damaged; export it again") from error
-        return cls(session, card, parts)
+            card, parts = (parse_json(about.get(f"groupnas.{key}", ""), key) for key in _TOLD)
+        except InputError as error:
+            raise InputError(
+                f"{path}: its metadata are damaged: {error}; export it again"
+            ) from error
+        if not _is_card(card) or not _are_parts(parts, card["points"]):
+            raise InputError(f"{path}: its metadata are damaged; export it again")
+        return cls(session, card, {name: tuple(part) for name, part in parts.items()})
 
     @cached_property
     def markup(self) -> Markup:
@@ -97,3 +101,17 @@ class OnnxCascade:
             for number in (0, 1)
         )
         return Located(points, initial)
+
+
+def _is_card(card: Any) -> bool:
+    from groupnas.tasks.landmarks.markup import MARKUPS
+
+    points = card.get("points") if isinstance(card, dict) else None
+    return type(points) is int and points in MARKUPS
+
+
+def _are_parts(parts: Any, points: int) -> bool:
+    return isinstance(parts, dict) and all(
+        isinstance(part, list) and all(type(i) is int and 0 <= i < points for i in part)
+        for part in parts.values()
+    )

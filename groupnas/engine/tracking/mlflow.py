@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, RunFolder
 from groupnas.engine.tracking.tracker import Tracker, leaves, one_line
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
-from groupnas.files import read_text
+from groupnas.saved import Saved, read_saved
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +22,12 @@ _EPOCHS = "groupnas.epochs"  # a tag: how many were sent
 # MLflow's own limits for parameters; longer values are in the configuration that is uploaded.
 _BATCH = 100
 _LONGEST = 500
+
+
+class Told(Saved):
+    """``mlflow.json``."""
+
+    run_id: str
 
 
 class MLflow(Tracker):
@@ -97,12 +102,8 @@ class MLflow(Tracker):
 
         if not os.path.exists(self._folder / RECORD):
             return None
-        try:
-            name = json.loads(read_text(self._folder / RECORD))["run_id"]
-        except (LookupError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self._folder / RECORD}: is damaged; remove it to begin a new MLflow run"
-            ) from error
+        record = read_saved(self._folder / RECORD, Told, "remove it to begin a new MLflow run")
+        name = record["run_id"]
         try:
             run = self._client.get_run(name)
         except MlflowException as error:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
+from groupnas.engine.kinds import (
+    CASCADE,
+    COMPARISON,
+    EVALUATION,
+    SEARCH,
+    TRAINING,
+    folder_kind,
+    told_kind,
+)
 from groupnas.errors import InputError
-from groupnas.report.page.cascades import MODEL, collect_cascade
+from groupnas.report.page.cascades import collect_cascade
 from groupnas.report.page.comparisons import collect_comparison
-from groupnas.report.page.evaluations import SCORES, collect_evaluation
+from groupnas.report.page.evaluations import collect_evaluation
 from groupnas.report.page.model import Run
 from groupnas.report.page.reading import Reader
 from groupnas.report.page.runs import collect_search, collect_training
@@ -36,27 +44,12 @@ def _collect(path: Path, name: str) -> Run:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise InputError(f"{path}: {what}; report reads run folders")
-    reader = Reader(path)
-    if (path / "train").is_dir() and (path / "search").is_dir():
-        return collect_comparison(reader, name)
-    if reader.has(MODEL) or any(reader.inside(s).has(CONFIG) for s in ("global", "local")):
-        return collect_cascade(reader, name)
-    if reader.has(SCORES):
-        return collect_evaluation(reader, name)
-    if reader.has(INITIAL):
-        return collect_search(reader, name)
-    if reader.has(HISTORY) or reader.has(RESULT) or reader.has(FOUND):
-        return collect_training(reader, name)
-    if reader.has(CONFIG):  # begun, and killed before anything else was written
-        config = reader.config()
-        if "recipe" in config:
-            return collect_cascade(reader, name)
-        if "strategies" in config:
-            return collect_comparison(reader, name)
-        return collect_search(reader, name)
-    raise InputError(
-        f"{path}: holds no run; expected the folder of a search, train, compare or eval"
-    )
+    kind = folder_kind(path)
+    if not kind:
+        raise InputError(
+            f"{path}: {told_kind(path)}; expected the folder of a search, train, compare or eval"
+        )
+    return _COLLECT[kind](Reader(path), name)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -67,3 +60,12 @@ def _names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(folder) for folder in folders]
+
+
+_COLLECT: Mapping[str, Callable[[Reader, str], Run]] = {
+    SEARCH: collect_search,
+    TRAINING: collect_training,
+    CASCADE: collect_cascade,
+    COMPARISON: collect_comparison,
+    EVALUATION: collect_evaluation,
+}

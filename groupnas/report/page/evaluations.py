@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,12 @@ from typing import Any
 from PIL import Image
 
 from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.report.page.command import evaluation_command
 from groupnas.report.page.model import Curve, Face, Picture, Run, Score
 from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
+from groupnas.report.saved import FACES, SCORES, read_faces
 from groupnas.tasks.landmarks.data.images import read_rgb
 
-SCORES, FACES = "scores.json", "faces.csv"
 _PICTURES = {"best.png": "Located best", "worst.png": "Located worst"}
 _WIDTH, _QUALITY = 1200, 80  # pixels and JPEG quality of pictures in the page
 _LISTED = 8  # faces named on either side
@@ -34,7 +33,7 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
     stages = [key.removesuffix("_nme") for key in columns if key.endswith("_nme")]
     ranked: list[tuple[float, str]] = []
     for stage in stages:
-        errors = [float(text) for text in columns[f"{stage}_nme"]]
+        errors = columns[f"{stage}_nme"]
         curves += (Curve(samples=samples, network=stage, unit=unit, errors=errors),)
         ranked = sorted(zip(errors, columns["face"], strict=True))  # the last is the cascade's
     parts = tuple(dict.fromkeys(part for score in scores for part in score.errors))
@@ -97,22 +96,19 @@ def _unit(told: Mapping[str, Any]) -> str:
     return f"NME, % of {told['normaliser']}" if "normaliser" in told else "NME %"
 
 
-def _faces(reader: Reader) -> dict[str, list[str]]:
+def _faces(reader: Reader) -> dict[str, list[Any]]:
     """The columns of ``faces.csv``; nothing where it is missing or damaged."""
     if not reader.has(FACES):
         reader.note(FACES, "is missing: no error distribution, and no faces to name")
         return {}
     try:
-        rows = list(csv.reader(io.StringIO(read_text(reader.path / FACES))))
-        header, body = rows[0], rows[1:]
-        columns = {key: [row[at] for row in body] for at, key in enumerate(header)}
-        for key, column in columns.items():
-            if key.endswith("_nme") and not all(is_number(float(text)) for text in column):
-                raise ValueError(f"column {key} holds no errors")
-        if not body or "face" not in columns:
-            raise ValueError("expected a line for each face")
-    except (InputError, csv.Error, LookupError, ValueError) as error:
-        reader.note(FACES, f"is damaged, and left out: {error}")
+        columns = read_faces(reader.path / FACES)
+    except InputError as error:
+        reader.note(FACES, f"is left out: {error}")
+        return {}
+    errors = [error for key in columns if key.endswith("_nme") for error in columns[key]]
+    if not all(map(math.isfinite, errors)):
+        reader.note(FACES, "is left out: an error is not finite")
         return {}
     return columns
 

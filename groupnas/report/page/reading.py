@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groupnas.engine.records import Epoch, check_follows
 from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Note
+from groupnas.saved import Saved, parse_records, read_saved
 
 # What writes a damaged file anew: a checkpoint has all that these say.
 _RESUME = "resuming the run writes it anew"
@@ -68,14 +70,9 @@ class Reader:
                 self.note(name, f"is missing: {otherwise}")
             return {}
         try:
-            data = json.loads(read_text(self.path / name))
-            if not isinstance(data, dict):
-                raise ValueError("expected an object")
-            return data
+            return dict(read_saved(self.path / name, Saved))
         except InputError as error:
             self._fault(name, error)
-        except (ValueError, RecursionError) as error:
-            self._left_out(name, f"is damaged: {error}")
         return {}
 
     def grouping(self, name: str, otherwise: str = "") -> Grouping | None:
@@ -96,24 +93,18 @@ class Reader:
             self.note(HISTORY, "is missing: there are no epochs to show")
             return []
         try:
-            lines = read_text(self.path / HISTORY).splitlines()
+            text = read_text(self.path / HISTORY)
         except InputError as error:
             self._fault(HISTORY, error)
             return []
         records: list[dict[str, Any]] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
-            last = records[-1]["epoch"] if records else 0
-            epoch = record.get("epoch") if isinstance(record, dict) else None
-            if not isinstance(epoch, int) or epoch <= last:
-                self.note(
-                    HISTORY, f"line {number} is damaged: the epochs before it are shown; {_RESUME}"
-                )
-                break
-            records.append(record)
+        try:
+            for record in parse_records(text, HISTORY, Epoch):
+                check_follows(record, records, HISTORY)
+                records.append(record)
+        except InputError:
+            place = f"line {len(records) + 1} is damaged"
+            self.note(HISTORY, f"{place}: the epochs before it are shown; {_RESUME}")
         return records
 
     def _fault(self, name: str, error: InputError) -> None:

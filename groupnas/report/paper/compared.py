@@ -72,7 +72,7 @@ def _operations(one: Compared, strategy: Strategy, when: str, question: Question
     comparison = one.comparison
     budget = comparison.budgets[0]
     cells = [c for c in comparison.cells if c.piece.strategy == strategy.label]
-    counts = [c.told["flops"].get(when, {}) for c in cells if c.piece.budget == budget]
+    counts = [c.told.get("flops", {}).get(when, {}) for c in cells if c.piece.budget == budget]
     data = question.definition.data or comparison.task
     protocol = question.protocols.get(data)
     notes = [

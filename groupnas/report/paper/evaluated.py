@@ -126,7 +126,7 @@ def _notes(
 ) -> tuple[str, ...]:
     """How what was measured differs from what the paper measured."""
     protocol = question.protocol
-    if not scores or protocol is None:
+    if not scores or stage not in scores or protocol is None:
         return ()
     faces = int(scores[stage]["faces"])
     data = []

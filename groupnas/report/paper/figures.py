@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,6 @@ import numpy as np
 
 from groupnas.engine.run_folder import INITIAL, RESULT
 from groupnas.errors import InputError
-from groupnas.files import read_text
 from groupnas.grouping import Grouping
 from groupnas.report.curves import plot_curves, read_curves
 from groupnas.report.figure import check_suffix
@@ -19,11 +18,11 @@ from groupnas.report.paper.definition import FigureDefinition, Wanted, load_defi
 from groupnas.report.paper.runs import FLGC, SEARCHED, Evaluated, Runs, read_runs, role_of
 from groupnas.report.paper.sheet import plot_sheet
 from groupnas.report.paper.speed import plot_speed
+from groupnas.report.saved import FACES, read_faces
 from groupnas.report.tetris import plot_tetris
 
 COLUMN = 252.0  # points
 _SHOWN = 8  # faces of a sheet
-_FACES = "faces.csv"  # of `groupnas eval`
 _ROLES = {"gumbel": SEARCHED, "flgc": FLGC}  # strategies that are told by what they do
 
 
@@ -104,7 +103,7 @@ def _typical(name: str, definition: FigureDefinition, runs: Runs, path: Path) ->
 
 def _evaluated(name: str, definition: FigureDefinition, runs: Runs) -> Evaluated:
     """The first evaluation with a list of its faces and its model, the figure's data first."""
-    listed = [one for one in runs.evaluations if (one.path.parent / _FACES).is_file()]
+    listed = [one for one in runs.evaluations if (one.path.parent / FACES).is_file()]
     for one in sorted(listed, key=lambda one: one.data != definition.data):
         if one.model is not None:
             return one
@@ -113,15 +112,12 @@ def _evaluated(name: str, definition: FigureDefinition, runs: Runs) -> Evaluated
 
 def _ranked(one: Evaluated) -> list[str]:
     """Names of the faces, the one with the least error first."""
-    file = one.path.parent / _FACES
-    try:
-        rows = list(csv.DictReader(read_text(file).splitlines()))
-        errors = {row["face"]: float(row["cascade_nme"]) for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: is damaged: {error!r}; evaluate again") from error
-    if not errors:
-        raise InputError(f"{file}: is damaged: it lists no face; evaluate again")
-    return sorted(errors, key=errors.__getitem__)
+    file = one.path.parent / FACES
+    columns = read_faces(file)
+    if "cascade_nme" not in columns:
+        raise InputError(f"{file}: is damaged: cascade_nme is missing; evaluate again")
+    errors = dict(zip(columns["face"], columns["cascade_nme"], strict=True))
+    return sorted(errors, key=lambda face: (math.isnan(errors[face]), errors[face]))
 
 
 def _speed(name: str, definition: FigureDefinition, runs: Runs, path: Path) -> None:

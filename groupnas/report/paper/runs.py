@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.comparison import Comparison, read_comparison
+from groupnas.engine.kinds import told_kind
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RunFolder
 from groupnas.errors import InputError
-from groupnas.files import read_text
+from groupnas.report.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
+from groupnas.saved import Saved, read_saved
+from groupnas.schema import validate
 
-SCORES, MODEL = "scores.json", "model.json"  # of `groupnas eval` and of `groupnas train`
+MODEL = "model.json"  # of `groupnas train`
 SEARCHED, FLGC = "searched", "flgc"  # roles of strategies beside the controls' own names
 _CONTROLS = ("even", "random", "manual", "ungrouped", "separate")
 _DRAWS = 10  # of the bootstrap, whose intervals no paper's table shows
@@ -119,7 +121,7 @@ class Runs:
     def all_searches(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         """Folder and settings of every search, those inside comparisons too."""
         for path in self.searches:
-            yield path, RunFolder(path).read_config().get("strategy") or {}
+            yield path, _config(path).get("strategy") or {}
         for one in self.comparisons:
             settings = one.config.get("strategies") or {}
             for path in sorted((one.path / "search").glob("*")):
@@ -158,7 +160,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
     searches: list[Path] = []
     for path in map(Path, paths):
         if path.is_file():
-            data = _json(path)
+            data = read_saved(path, Saved, said=_EXPECTED)
             if "scores" in data and "data" in data:
                 evaluations.append(_evaluated(path, data))
             elif "rows" in data or "runs" in data:
@@ -166,10 +168,10 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
             else:
                 raise InputError(f"{path}: {_EXPECTED}")
         elif (path / SCORES).is_file():
-            evaluations.append(_evaluated(path / SCORES, _json(path / SCORES)))
+            evaluations.append(_evaluated(path / SCORES, read_saved(path / SCORES, Saved)))
         elif (path / MODEL).is_file():
             models += _held_out(path / MODEL)
-        elif "budgets" in (config := _config(path)):
+        elif "strategies" in (config := _config(path)):
             comparison = read_comparison(path, draws=_DRAWS)
             comparisons.append(Compared(path, comparison, config))
         elif "strategy" in config:
@@ -177,7 +179,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
         elif "recipe" in config:
             raise InputError(f"{path}: its training has not ended: {MODEL} is missing; resume it")
         else:
-            raise InputError(f"{path}: {_EXPECTED}")
+            raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
     return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
 
 
@@ -188,50 +190,40 @@ _EXPECTED = (
 
 
 def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
-    for told in data.get("runs") or [data]:
+    every = data.get("runs") or [data]
+    for told in every if isinstance(every, list) else [every]:
         try:
-            for row in told["rows"]:
-                _ = (row["model"], row["batch"], row["threads"], float(row["timing"]["median"]))
-            _ = (told["machine"], told["runtime"])
-        except (LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: is damaged: {error!r}; time again") from error
+            validate(TimingFile, told, f"{path}: is damaged")
+        except InputError as error:
+            raise InputError(f"{error}; time again") from error
         yield Timed(path, told)
 
 
 def _config(path: Path) -> dict[str, Any]:
     folder = RunFolder(path)
     if not folder.exists:
-        raise InputError(f"{path}: {_EXPECTED}; {CONFIG} is missing")
-    return folder.read_config()
+        raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
+    config = folder.read_config()
+    validate(RunConfig, config, f"{folder / CONFIG}: is damaged")
+    return config
 
 
 def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
-    for key in ("data", "split", "normaliser", "box"):
-        if not isinstance(told.get(key), str):
-            raise InputError(f"{path}: is damaged: {key} is missing; evaluate again")
-    if not isinstance(told.get("scores"), dict) or not isinstance(told.get("by_pose"), dict):
-        raise InputError(f"{path}: is damaged: scores are missing; evaluate again")
-    model = Path(str(told.get("model", "")))
-    card = model / MODEL if model.is_dir() else model
-    trained = _json(card).get("trained") or {} if card.is_file() else {}
-    return Evaluated(path, told, trained, model if card.is_file() else None)
+    try:
+        validate(EvaluationFile, told, f"{path}: is damaged")
+    except InputError as error:
+        raise InputError(f"{error}; evaluate again") from error
+    model = Path(told.get("model", ""))
+    card = model / MODEL if os.path.isdir(model) else model
+    if not os.path.isfile(card):
+        return Evaluated(path, told, {}, None)
+    return Evaluated(path, told, read_saved(card, CardFile).get("trained") or {}, model)
 
 
 def _held_out(card: Path) -> Iterator[Evaluated]:
-    data = _json(card)
+    data = read_saved(card, CardFile)
     for told in (data.get("scores") or {}).values():
-        found = _evaluated(card, {**told, "model": ""})
-        yield Evaluated(card, found.told, data.get("trained") or {}, card.parent)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(read_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: {_EXPECTED}")
-    return data
+        yield Evaluated(card, told, data.get("trained") or {}, card.parent)
 
 
 def _only(labels: Sequence[str]) -> str | None:

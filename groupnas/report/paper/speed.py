@@ -61,9 +61,10 @@ def measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, fl
         ``cascade``, and where those were measured; ``None`` where no run has it.
     """
     aucs = [
-        one.told["scores"]["full"]["cascade"]["auc"]
+        auc
         for one in runs.evaluations
         if (one.data, one.split) == (definition.data, "test")
+        if (auc := one.told["scores"].get("full", {}).get("cascade", {}).get("auc")) is not None
     ]
     times = [
         (row["timing"]["median"], told["machine"])

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from groupnas.budget import Budget, fit
 from groupnas.costs import part_cost
 from groupnas.engine.design import GroupingDesign
+from groupnas.engine.records import Finite
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.state import StateError
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.saved import Saved
+from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves import Curve, fit_models
 from groupnas.strategies.knapsack.profiles import Family
@@ -26,6 +31,13 @@ Floats = NDArray[np.float64]
 
 _LEAST = 4  # measurements of a part, to fit anything
 _AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
+
+
+class Measured(Saved):
+    """A part's measurements, in a checkpoint."""
+
+    profiles: list[list[Annotated[float, Field(ge=-1, le=1)]]]
+    errors: list[Annotated[Finite, Field(ge=0)]]
 
 
 class CurvesJob(SearchJob):
@@ -76,6 +88,26 @@ class CurvesJob(SearchJob):
                 )
             self.curves[group].add(profile, errors[group])
         self._solution = None
+
+    def _load_curves(self, state: dict[str, Any], count: int) -> None:
+        """Take so many saved measurements of every part.
+
+        Raises:
+            StateError: they are others.
+        """
+        curves = {}
+        for group, value in state.items():
+            where = f"curves.{group}"
+            try:
+                validate(Measured, value, where)
+            except InputError as error:
+                raise StateError(str(error)) from error
+            curves[group] = Curve(**value)
+            knobs = {len(profile) for profile in curves[group].profiles}
+            sizes = {len(curves[group].profiles), len(curves[group].errors)}
+            if sizes != {count} or not knobs <= {len(self.family.knobs)}:
+                raise StateError(f"{where}: expected {count} profiles and their errors")
+        self.curves, self._solution = curves, None
 
     def _draw(self, count: int) -> Floats:
         """Random profiles ``(count, knobs)``."""

@@ -17,9 +17,9 @@ from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.split import Split, Stream
+from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.knapsack.curves import Curve
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
@@ -210,9 +210,9 @@ class SlimmableJob(CurvesJob):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         self.net.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self._optimizer, state["optimizer"], "optimizer")
         self._stream.load_state_dict(state["stream"])
-        self._rng.set_state(state["rng"])
-        self.curves = {group: Curve(**value) for group, value in state["curves"].items()}
-        self._solution = None
+        load_generator(self._rng, state["rng"], "rng")
+        rounds = max(len(state["history"]) - self.strategy.epochs, 0)
+        self._load_curves(state["curves"], rounds * self.strategy.points)
         self.history = list(state["history"])

@@ -19,7 +19,6 @@ from groupnas.engine.job import Record
 from groupnas.engine.training import Training
 from groupnas.grouping import Grouping
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.knapsack.curves import Curve
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
@@ -121,6 +120,5 @@ class ScratchJob(CurvesJob):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved search stood."""
-        self.curves = {group: Curve(**value) for group, value in state["curves"].items()}
-        self._solution = None
+        self._load_curves(state["curves"], len(state["history"]))
         self.history = list(state["history"])

@@ -18,6 +18,7 @@ from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
+from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.grouping import Grouping
 from groupnas.nn import KroneckerConv2d
 from groupnas.nn.kronecker import budget_penalty, group_count
@@ -178,7 +179,7 @@ class KroneckerSearch(SearchJob):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         self.net.load_state_dict(state["net"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self._optimizer, state["optimizer"], "optimizer")
         self.train_stream.load_state_dict(state["train_stream"])
-        self._data_rng.set_state(state["data_rng"])
+        load_generator(self._data_rng, state["data_rng"], "data_rng")
         self.history = list(state["history"])

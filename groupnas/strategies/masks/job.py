@@ -20,8 +20,10 @@ from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
+from groupnas.engine.records import Epoch, MaskEpoch, SearchEpoch
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
+from groupnas.engine.state import check_table, load_generator, load_grouping, load_optimizer
 from groupnas.grouping import Grouping
 from groupnas.nn import Temperature
 from groupnas.spaces.derive import derive
@@ -35,6 +37,14 @@ from groupnas.strategies.masks.unrolled import unrolled_gradient
 from groupnas.task import Task
 
 Batch = tuple[Tensor, Any]
+
+
+class SearchedEpoch(MaskEpoch, SearchEpoch):
+    """What the end of a search says, and its health, follow from these."""
+
+    decided: float
+    empty: list[str]
+    mask_gradient: float | None
 
 
 class BilevelSearch(SearchJob):
@@ -52,6 +62,8 @@ class BilevelSearch(SearchJob):
         InputError: task and space do not fit together, too few photos to split, or a penalty
             without a budget.
     """
+
+    record: type[Epoch] = SearchedEpoch
 
     def __init__(
         self,
@@ -298,17 +310,20 @@ class BilevelSearch(SearchJob):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
+        for record in state["history"]:
+            for key in ("channels", "macs"):
+                check_table(record[key], self.space.groups, f"history.{key}")
         self.net.load_state_dict(state["supernet"])
-        self._weight_optimizer.load_state_dict(state["weight_optimizer"])
+        load_optimizer(self._weight_optimizer, state["weight_optimizer"], "weight_optimizer")
         if self._mask_optimizer:
-            self._mask_optimizer.load_state_dict(state["mask_optimizer"])
+            load_optimizer(self._mask_optimizer, state["mask_optimizer"], "mask_optimizer")
         self.train_stream.load_state_dict(state["train_stream"])
         self.validation_stream.load_state_dict(state["validation_stream"])
-        self._data_rng.set_state(state["data_rng"])
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"] and self.device.type == "cuda":
+        load_generator(self._data_rng, state["data_rng"], "data_rng")
+        load_generator(None, state["torch_rng"], "torch_rng")
+        if self.device.type == "cuda" and len(state["cuda_rng"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.initial = type(self.initial).from_dict(state["initial"])
+        self.initial = load_grouping(state["initial"], self.space, "initial")
         self.history = list(state["history"])
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
 from groupnas.budget import Budget, fit
 from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
+from groupnas.engine.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.state import StateError, check_table
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.saved import Saved
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding, usage
 from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
@@ -38,6 +42,21 @@ FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the tr
 Propose = Callable[[Sequence[Record]], Proposal]
 
 
+class Trial(Saved):
+    """What is kept of a trial; all else of its record follows."""
+
+    trial: Count
+    trained: Annotated[int, Field(ge=1)]
+    steps: Count
+    errors: Costs
+    cost: Finite
+    point: dict[str, Finite]
+
+
+class TrialEpoch(Trial, SearchEpoch):
+    """A trial in the history."""
+
+
 class TrialsJob(SearchJob):
     """A search that judges groupings one by one.
 
@@ -55,6 +74,8 @@ class TrialsJob(SearchJob):
         device: Where networks are trained.
         evaluate: In place of training; must depend on its arguments alone.
     """
+
+    record: type[Epoch] = TrialEpoch
 
     def __init__(
         self,
@@ -144,6 +165,14 @@ class TrialsJob(SearchJob):
         self.history[-1]["sizes"] = self.grouping().sizes()
         return self.history[-1]
 
+    def _check_trial(self, record: Record, where: str) -> None:
+        """Raise :class:`StateError` unless a trial is of this search's parts and coordinates."""
+        check_table(record["errors"], [*self.space.groups, "mean"], f"{where}: errors")
+        check_table(record["point"], list(self.encoding.bounds), f"{where}: point")
+        for name, (low, high) in self.encoding.bounds.items():
+            if not low <= record["point"][name] <= high:
+                raise StateError(f"{where}: point.{name}: expected {low:g} to {high:g}")
+
     # -- what was found -------------------------------------------------------------------------
 
     def best(self, budget: Budget | None = None) -> Record | None:
@@ -198,7 +227,12 @@ class TrialsJob(SearchJob):
         return {"history": self.history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the saved trials."""
+        """Go on behind the saved trials.
+
+        Raises:
+            StateError: they are not of this search.
+        """
         self.history, self._known = [], {}
         for record in state["history"]:
+            self._check_trial(record, f"history, epoch {record['epoch']}")
             self._append({k: v for k, v in record.items() if k not in FOLLOWS})

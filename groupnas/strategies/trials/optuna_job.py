@@ -16,11 +16,13 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from groupnas.engine.job import Record
+from groupnas.engine.state import StateError
 from groupnas.errors import InputError
+from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
 from groupnas.strategies.trials.evaluator import Evaluate
-from groupnas.strategies.trials.job import FOLLOWS, Proposal, TrialsJob
+from groupnas.strategies.trials.job import FOLLOWS, Proposal, Trial, TrialsJob
 from groupnas.strategies.trials.settings import OptunaSearch
 from groupnas.strategies.trials.study import RESULT, SharedStudy, in_memory, open_study, quiet
 from groupnas.task import Task
@@ -110,7 +112,13 @@ class OptunaJob(TrialsJob):
 
     def _unseen(self) -> Record | None:
         seen = {record["trial"] for record in self.history}
-        return next((r for n, r in self.study.finished().items() if n not in seen), None)
+        unseen = ((n, r) for n, r in self.study.finished().items() if n not in seen)
+        number, record = next(unseen, (0, None))
+        if record is not None:
+            where = f"{self.settings.storage or JOURNAL}: trial {number}"
+            validate(Trial, record, where)
+            self._check_trial(record, where)
+        return record
 
     def _ask(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
         """The next trial, from all before it; even groups are the first.
@@ -173,12 +181,15 @@ class OptunaJob(TrialsJob):
             InputError: the study does not have them any more.
         """
         super().load_state_dict(state)
+        for record in self.history:
+            if not isinstance(state["notes"].get(record["trial"]), dict):
+                raise StateError(f"notes: none on trial {record['trial']}")
         if self.settings.storage is None and not self.study.trials:
             self.study.restore([self._rebuilt(r, state["notes"]) for r in self.history])
         finished = self.study.finished()
         for record in self.history:
             kept = finished.get(record["trial"])
-            if kept is None or kept["point"] != record["point"]:
+            if not isinstance(kept, dict) or kept.get("point") != record["point"]:
                 raise InputError(
                     f"{self.settings.storage or JOURNAL}: trial {record['trial']} of this run is "
                     "missing; start again in a new folder"

@@ -70,7 +70,8 @@ class SharedStudy:
         if recorded is None or not self._study.trials:
             self._study.set_user_attr(RESULT, identity)
         elif recorded != identity:
-            other = ", ".join(key for key in identity if recorded.get(key) != identity[key])
+            known = recorded if isinstance(recorded, dict) else {}
+            other = ", ".join(key for key in identity if known.get(key) != identity[key])
             raise InputError(
                 f"{self._origin}: study {name!r} was begun with another {other}; give this one "
                 "another name, under `study`"
@@ -86,7 +87,14 @@ class SharedStudy:
         """Number and record of every judged trial, the first that was finished first."""
         done = [t for t in self.trials if t.state is TrialState.COMPLETE and RESULT in t.user_attrs]
         done.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        return {trial.number: trial.user_attrs[RESULT]["record"] for trial in done}
+        return {trial.number: self._result(trial)["record"] for trial in done}
+
+    def _result(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Values and record, as :meth:`finish` wrote them."""
+        result = trial.user_attrs[RESULT]
+        if not isinstance(result, dict) or not {"values", "record"} <= result.keys():
+            raise InputError(f"{self._origin}: trial {trial.number} is damaged; start a new study")
+        return result
 
     @contextmanager
     def claimed(
@@ -130,10 +138,10 @@ class SharedStudy:
         trials = self.trials
         for trial in trials:
             if trial.state is TrialState.RUNNING and self._locks.take(trial.number):
-                result = trial.user_attrs.get(RESULT)
-                if result is None:
+                if RESULT not in trial.user_attrs:
                     return trial
-                self._study.tell(trial.number, result["values"])  # killed between two writes
+                values = self._result(trial)["values"]
+                self._study.tell(trial.number, values)  # killed between two writes
                 self._locks.give_back(trial.number)
         begun = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.RUNNING)]
         if len(begun) >= total:
@@ -182,6 +190,8 @@ def in_journal(
 
 
 def _check_journal(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file; give another path")
     if path.exists():
         with open(path, "rb") as file:
             begin = file.read(len(JOURNAL_BEGIN))

@@ -12,14 +12,13 @@ import hashlib
 import json
 import logging
 import os
-import struct
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from groupnas.arrays import fault, read_arrays
 from groupnas.errors import InputError
 from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.crops import CropSettings, Patches
@@ -97,28 +96,21 @@ def save_patches(path: Path, patches: Patches) -> None:
 def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches | None:
     """Read what :func:`save_patches` wrote; ``None`` if it is not there, damaged or unfit."""
     try:
-        # zip entries carry a checksum; NumPy leaves a damaged file that it opened itself open
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            patches = Patches(
-                arrays["pixels"],
-                arrays["points"],
-                arrays["box_size"],
-                arrays["normaliser"],
-                tuple(map(str, arrays["sources"])),
-                markup,
-                settings,
-            )
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        RuntimeError,
-        struct.error,
-        zipfile.BadZipFile,
-    ):
-        return None  # all the ways in which zipfile and NumPy report a damaged file
+        arrays = read_arrays(path)
+    except InputError:
+        return None
+    needed = {"pixels", "points", "box_size", "normaliser"}
+    if fault(arrays, "sources", "U", (None,)) or not needed <= arrays.keys():
+        return None
+    patches = Patches(
+        arrays["pixels"],
+        arrays["points"],
+        arrays["box_size"],
+        arrays["normaliser"],
+        tuple(map(str, arrays["sources"])),
+        markup,
+        settings,
+    )
     return patches if _fits(patches) else None
 
 

@@ -7,7 +7,6 @@ are cut, what it was trained on by which version, and its scores. Reading execut
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +21,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from groupnas._version import __version__
+from groupnas.engine.kinds import CASCADE, folder_kind, told_kind
+from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, read_text, write_text
+from groupnas.files import atomic_path, read_bytes, read_text, write_text
 from groupnas.grouping import Grouping
+from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.schema import SpaceFile
@@ -167,25 +169,28 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
     space = SearchSpace.from_file(card.space, card.name, card.variant)
     grouping = Grouping.from_dict(card.grouping)
     space = space.fitted(grouping)
-    module = build(space, grouping).float()  # as its crops, whatever torch's default dtype is
     prefix = f"{stage}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    with torch.device("meta"):  # before there is memory for whatever the card asks for
+        expected = build(space, grouping).float().state_dict()
     try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError("the weights are not of this network") from error
+        check_like(state, expected, stage)
+    except StateError as error:
+        raise InputError(f"the weights are not of this network: {error}") from error
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{prefix}{name}: a weight is not finite; train the model again")
+    module = build(space, grouping).float()  # as its crops, whatever torch's default dtype is
+    module.load_state_dict(state)
     return Network(space, grouping, card.crops, module)
 
 
 def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
     file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
-    text = read_text(file)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: is not JSON: {error}") from error
-    card = validate(Card, data, str(file))
+    if os.path.isdir(path) and not os.path.lexists(file):
+        raise InputError(f"{path}: has no {file.name}; {_instead(path)}")
+    card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
     tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
     try:
         return (
@@ -276,14 +281,18 @@ def _stage_card(network: Network) -> StageCard:
     )
 
 
+def _instead(path: str | os.PathLike[str]) -> str:
+    """What a folder without a model is."""
+    if folder_kind(path) == CASCADE:
+        return f"its training has not ended, go on: groupnas train --resume --out {path}"
+    return f"expected the folder that groupnas train writes, and it {told_kind(path)}"
+
+
 def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+    content = read_bytes(file)
     if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(f"{file}: is damaged, or not the weights that the card beside it is of")
     try:
         return load_tensors(content)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, LookupError) as error:
         raise InputError(f"{file}: is not a safetensors file: {error}") from error

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.engine.job import check_same, checked_device
+from groupnas.engine.kinds import CASCADE
 from groupnas.engine.observer import Observer
 from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import RunFolder
@@ -121,7 +122,7 @@ def train_cascade(
             :func:`groupnas.search`; data that is missing or damaged.
     """
     folder = RunFolder(out)
-    recorded = folder.read_config() if resume else None
+    recorded = folder.read_config(CASCADE) if resume else None
     if recorded is None:
         folder.check_free()
     checked_device(device)

@@ -142,7 +142,7 @@ def test_a_damaged_network_leaves_the_others(comparison: Path, damage: str) -> N
     run = read(comparison)
     assert run.comparison is not None and run.comparison.strategies == ("even",)
     assert "a network is left out" in run.notes[0].text
-    assert "cell.json: is damaged" in run.notes[0].text and "resume" in run.notes[0].text
+    assert "cell.json" in run.notes[0].text and "remove it and resume" in run.notes[0].text
     assert "1 trainings are missing (train own-s0-b1)" in run.notes[1].text
 
 

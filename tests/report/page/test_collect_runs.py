@@ -161,7 +161,11 @@ def test_damaged_line_keeps_the_epochs_before_it(run_copy: Path) -> None:
     [
         ("config.yaml", "space: [", "config.yaml: line 1: is not YAML"),
         ("grouping.json", '{"format"', "left out; resuming the run writes it anew"),
-        ("result.json", "[1]", "is damaged: expected an object; left out; resuming the run"),
+        (
+            "result.json",
+            "[1]",
+            "is damaged: expected an object, got [1]; left out; resuming",
+        ),
         ("history.jsonl", "{", "line 1 is damaged: the epochs before it are shown; resuming"),
     ],
 )

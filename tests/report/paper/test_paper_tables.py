@@ -207,7 +207,7 @@ def test_another_strategy_in_the_role_of_the_search(comparison: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "expected a comparison, a search, a trained cascade"),
         ("{}", "expected a comparison, a search, a trained cascade"),
-        ('{"scores": {}, "data": "300w"}', "is damaged: split is missing; evaluate again"),
+        ('{"scores": {}, "data": "300w"}', "is damaged: split: missing; normaliser: missing"),
     ],
 )
 def test_files_that_are_no_runs(text: str, complaint: str, tmp_path: Path) -> None:
@@ -245,5 +245,5 @@ def test_damaged_scores(runs: ModuleType, tmp_path: Path) -> None:
     folder = runs.write_evaluation(tmp_path / "e")
     told = json.loads((folder / "scores.json").read_text())
     (folder / "scores.json").write_text(json.dumps({**told, "scores": None}))
-    with pytest.raises(InputError, match="is damaged: scores are missing; evaluate again"):
+    with pytest.raises(InputError, match="is damaged: scores: .*; evaluate again"):
         render("table3", [folder])

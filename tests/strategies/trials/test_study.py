@@ -222,7 +222,7 @@ def test_another_search_is_refused(
         ),
         ("postgresql://host:x/db", "storage: is not a URL of a database"),
         ("postgresql+nothing://host/db", "storage: is not a URL of a database"),
-        ("{folder}", "cannot be written: Is a directory"),
+        ("{folder}", "is no regular file; give another path"),
         ("{folder}/text", "text: is not a journal of Optuna"),
         ("{folder}/text/below", "cannot be written"),
     ],
