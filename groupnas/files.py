@@ -128,12 +128,6 @@ def read_text(path: str | os.PathLike[str], limit: int = LARGEST) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """The value that a JSON file holds; an :class:`InputError` as :func:`read_text`, or with the
-    line where it is not JSON."""
-    return parse_json(read_text(path), os.fspath(path))
-
-
 def parse_json(text: str, origin: str) -> Any:
     """The value of a JSON text; an :class:`InputError` begins with ``origin`` where it is none."""
     try:
