@@ -55,7 +55,7 @@ def test_published_figures_are_printed_beside(capsys: pytest.CaptureFixture[str]
         (["--space", "picasso_local:69"], "variant '69': choose from: 106, 19, 29, 68, 98"),
         (["--space", SPACE, "--convention", "macs"], "convention 'macs': did you mean 'mac'"),
         (["--space", SPACE, "--grouping", "none.json"], "none.json: cannot be read: No such file"),
-        (["--space", SPACE, "--grouping", SPACE], "three_parts.yaml: is not JSON"),
+        (["--space", SPACE, "--grouping", SPACE], "three_parts.yaml:1: is not JSON"),
     ],
 )
 def test_wrong_input(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
