@@ -15,7 +15,8 @@ from groupnas.schema import Settings
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number
 
-Share = Annotated[float, Field(gt=0)]
+LARGEST_SHARE = 10_000.0  # of what even groups cost; sizes are found channel by channel
+Share = Annotated[float, Field(gt=0, le=LARGEST_SHARE)]
 Sizes = Mapping[str, Mapping[str, float]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import errno
 import fcntl
@@ -13,7 +14,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,7 +25,7 @@ from groupnas.values import path as path_of
 
 LARGEST = 2**30  # bytes of a file that is read at once; such files have some megabytes
 
-_TEMPORARY = ".groupnas-"
+_TEMPORARY = ".groupnas-tmp-"  # no name that anybody gives
 # What file systems answer that know no permissions, no locks, or no way to the disk.
 _NOT_OFFERED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
@@ -37,9 +38,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     never a part of it, whatever is killed and whenever. What killed processes left in that folder
     is removed.
 
-    What is there stays what it is: a link is written through; a file keeps its permissions and its
-    owner, though not its hard links. What cannot be replaced (a device, a pipe, ``/dev/fd/N``, a
-    file in a folder that is not to be written) gets the contents once they are whole. A named pipe
+    What is there stays what it is: a link is written through; a file keeps its permissions, its
+    attributes, its owner and its group, where the system lets them be given, though not its hard
+    links. What cannot be replaced (a device, a pipe, ``/dev/fd/N``, a file in a folder that is not
+    to be written, or where only owners rename) gets the contents once they are whole. A named pipe
     waits for its reader.
 
     Raises:
@@ -49,7 +51,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     named = Path(path_of("path", path))
     try:
         there = _status(named)
-        replaceable = there is None or (stat.S_ISREG(there.st_mode) and _opened(named) is None)
+        replaceable = there is None or (stat.S_ISREG(there.st_mode) and opened(named) is None)
         target = Path(os.path.realpath(named)) if replaceable else named
         if there is not None and replaceable and not os.access(target, os.W_OK):
             raise _error(errno.EACCES)  # a rename would not ask
@@ -57,11 +59,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             replaceable = False
         if replaceable:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.parent)
+        folder = target.parent if replaceable else Path(tempfile.gettempdir())
+        _sweep(folder)
         # The suffix stays: image writers choose their format by it.
-        with _temporary(named.suffix, target.parent if replaceable else None) as temporary:
+        with _temporary_file(named.suffix, folder) as temporary:
             yield temporary
-            _settle(temporary, there)
+            _settle(temporary, target, there)
             if not (replaceable and _replaced(temporary, target)):
                 _pour(temporary, target)
     except OSError as error:
@@ -77,6 +80,17 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
         for name in os.listdir(folder):
             if name.startswith(_TEMPORARY):
                 _remove_unlocked(os.path.join(folder, name))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for files that a library reads or writes by name; removed at the end.
+
+    Where this process is killed, the next that writes a temporary file there removes it.
+    """
+    _sweep(Path(tempfile.gettempdir()))
+    with _temporary(_temporary_folder) as folder:
+        yield folder
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -103,7 +117,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = LARGEST) -> bytes:
             status = os.fstat(file.fileno())
             if stat.S_ISDIR(status.st_mode):
                 raise _error(errno.EISDIR)
-            if not stat.S_ISREG(status.st_mode) and _opened(Path(path)) is None:
+            if not stat.S_ISREG(status.st_mode) and opened(Path(path)) is None:
                 raise InputError(f"{os.fspath(path)}: is not a regular file")
             os.set_blocking(file.fileno(), True)
             content = file.read(limit + 1) if status.st_size <= limit else b""
@@ -121,8 +135,11 @@ def read_text(path: str | os.PathLike[str], limit: int = LARGEST) -> str:
     Raises:
         InputError: as :func:`read_bytes`, or it is not text.
     """
+    content = read_bytes(path, limit)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: is text in UTF-16; save it as UTF-8")
     try:
-        text = read_bytes(path, limit).decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file (byte {error.start})") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -182,6 +199,21 @@ def split_choice(kind: str, name: str) -> tuple[str, str | None]:
     return stem, choice
 
 
+def split_text(kind: str, name: str) -> tuple[str, str | None]:
+    """``name=text`` in its two parts; the second is ``None`` where a file is called all of it.
+
+    Folders may have a ``=`` in their names, too: the first part is one that there is.
+    """
+    ends = [place for place, letter in enumerate(name) if letter == "="]
+    for end in (len(name), *ends):
+        stem, choice = split_choice(kind, name[:end])
+        known = os.path.isfile(stem) or _shipped(kind, stem)
+        if known and "=" not in (choice or ""):
+            return name[:end], name[end + 1 :] if end < len(name) else None
+    stem, sign, text = name.partition("=")
+    return (stem, text) if sign and os.sep not in stem else (name, None)
+
+
 def _shipped(kind: str, name: str) -> Path | None:
     files = (folder / f"{name}.yaml" for folder in _folders(kind))
     return next((file for file in files if os.path.isfile(file)), None)
@@ -209,7 +241,7 @@ def _status(path: Path) -> os.stat_result | None:
     return found
 
 
-def _opened(path: Path) -> int | None:
+def opened(path: Path) -> int | None:
     """N where a path means this process's open file N: ``/dev/fd/N``, ``/dev/stdout`` ..."""
     own = os.path.realpath("/dev/fd")
     for _ in range(40):  # as many links as the system follows
@@ -221,12 +253,21 @@ def _opened(path: Path) -> int | None:
     return None
 
 
-@contextmanager
-def _temporary(suffix: str, folder: Path | None) -> Iterator[Path]:
-    """A new file, locked until this process ends, however it ends; removed if it is still there."""
+def _temporary_file(suffix: str, folder: Path) -> AbstractContextManager[Path]:
     suffix = suffix if len(os.fsencode(suffix)) <= 32 else ""
+    return _temporary(lambda: tempfile.mkstemp(dir=folder, prefix=_TEMPORARY, suffix=suffix))
+
+
+def _temporary_folder() -> tuple[int, str]:
+    name = tempfile.mkdtemp(prefix=_TEMPORARY)
+    return os.open(name, os.O_RDONLY), name
+
+
+@contextmanager
+def _temporary(make: Callable[[], tuple[int, str]]) -> Iterator[Path]:
+    """What is made, locked until this process ends, however it ends; removed if still there."""
     while True:
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY, suffix=suffix)
+        descriptor, name = make()
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.path.exists(name):  # not taken for a leftover before it was locked
@@ -235,9 +276,16 @@ def _temporary(suffix: str, folder: Path | None) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
+        _remove(name)
+        os.close(descriptor)
+
+
+def _remove(name: str) -> None:
+    if os.path.isdir(name):
+        shutil.rmtree(name, ignore_errors=True)
+    else:
         with suppress(OSError):
             os.unlink(name)
-        os.close(descriptor)
 
 
 @cache  # once in the life of a process
@@ -250,12 +298,12 @@ def _remove_unlocked(file: str) -> None:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(file)
+            _remove(file)
         finally:
             os.close(descriptor)
 
 
-def _settle(temporary: Path, there: os.stat_result | None) -> None:
+def _settle(temporary: Path, target: Path, there: os.stat_result | None) -> None:
     """Have the contents on the disk, with the owner and permissions that the file has, if any."""
     with open(temporary, "rb+") as written:
         _if_offered(os.fsync, written.fileno())
@@ -263,17 +311,34 @@ def _settle(temporary: Path, there: os.stat_result | None) -> None:
         _if_offered(os.chmod, temporary, 0o666 & ~_umask())
     elif stat.S_ISREG(there.st_mode):
         own = os.stat(temporary)
-        if (own.st_uid, own.st_gid) != (there.st_uid, there.st_gid):
-            _if_offered(os.chown, temporary, there.st_uid, there.st_gid)
+        if own.st_uid != there.st_uid:
+            _if_offered(os.chown, temporary, there.st_uid, -1)
+        if own.st_gid != there.st_gid:  # this, a member may give
+            _if_offered(os.chown, temporary, -1, there.st_gid)
         _if_offered(os.chmod, temporary, stat.S_IMODE(there.st_mode))
+        _if_offered(_copy_attributes, target, temporary)
+
+
+def _copy_attributes(source: Path, to: Path) -> None:
+    """Access lists among them: without, those of them lose a file, and its group gains it."""
+    for name in os.listxattr(source) if hasattr(os, "listxattr") else ():
+        _if_offered(_copy_attribute, source, to, name)
+
+
+def _copy_attribute(source: Path, to: Path, name: str) -> None:
+    os.setxattr(to, name, os.getxattr(source, name))
 
 
 def _replaced(temporary: Path, target: Path) -> bool:
-    """Rename; false where the target is mounted by itself, as containers do with single files."""
+    """Rename; false where what is there must be written to instead.
+
+    That is a file that is mounted by itself, as containers do with single files, one of somebody
+    else in a folder such as ``/tmp``, or any where the file system does not replace.
+    """
     try:
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno != errno.EBUSY:
+        if error.errno not in {errno.EBUSY, errno.EXDEV, *_NOT_OFFERED}:
             raise
         return False
     return True
@@ -281,9 +346,9 @@ def _replaced(temporary: Path, target: Path) -> bool:
 
 def _pour(temporary: Path, target: Path) -> None:
     """Write into what is there; into an open file behind what it holds so far."""
-    number = _opened(target)
+    number = opened(target)
     if number is None:
-        descriptor = os.open(target, os.O_WRONLY | os.O_TRUNC)
+        descriptor = os.open(target, os.O_WRONLY | os.O_TRUNC | os.O_CREAT, 0o666)
     else:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groupnas.errors import InputError
+from groupnas.files import opened
 
 MODEL = (".onnx",)
 TABLE = (".json",)
@@ -32,7 +33,7 @@ def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], what: st
     """The lower-case suffix of a file that is to be written; the first one where it has none.
 
     Args:
-        path: Its name. A device or a pipe may be called anything.
+        path: Its name. A device, a pipe and ``/dev/stdout`` may be called anything.
         suffixes: Those that say what will be in it, in lower case; the empty one is none at all.
         what: Will be in it, e.g. ``"an ONNX file"``.
 
@@ -45,7 +46,7 @@ def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], what: st
         raise InputError(f"{path}: is a folder; expected the name of {what}")
     if suffix in suffixes:
         return suffix
-    if os.path.exists(path) and not os.path.isfile(path):
+    if opened(path) is not None or (os.path.exists(path) and not os.path.isfile(path)):
         return suffixes[0]
     named = ", ".join(filter(None, suffixes))
     raise InputError(f"{path}: the name of {what} must end in {named}")

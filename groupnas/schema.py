@@ -113,6 +113,9 @@ def _settings(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     presets = data.pop("presets", {})
     if not isinstance(presets, dict) or not all(isinstance(p, dict) for p in presets.values()):
         raise InputError(f"{path}: presets: expected a mapping from names to settings")
+    for name in presets:
+        if not isinstance(name, str):  # `on:` and `1:` are none
+            raise InputError(f"{path}: presets: {shown(name)} is no name; put it in quotes")
     return data, presets
 
 

@@ -103,6 +103,7 @@ def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
     ("data", "message"),
     [
         ({"total": None}, "total: missing; give it, or parts"),
+        ({"total": 1e300}, "total: input should be less than or equal to 10000, got 1e\\+300"),
         ({"total": 0}, "total: input should be greater than 0, got 0"),
         ({"parts": {"nose": -1}}, "parts.nose: input should be greater than 0"),
         ({"tolerance": 1}, "tolerance: input should be less than 1"),

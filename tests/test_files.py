@@ -23,6 +23,8 @@ from groupnas.files import (
     read_text,
     remove_leftovers,
     split_choice,
+    split_text,
+    temporary_folder,
     write_text,
 )
 
@@ -161,8 +163,11 @@ def test_target_that_is_a_folder(tmp_path: Path) -> None:
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     binary = tmp_path / "picture.png"
     binary.write_bytes(b"ok\xff\x00")
+    wide = tmp_path / "of a Windows shell.yaml"
+    wide.write_text("format: 1", "utf-16")
     for path, reason in [
         (binary, "is not a text file (byte 2)"),
+        (wide, "is text in UTF-16; save it as UTF-8"),
         (tmp_path / "none.json", "cannot be read: No such file or directory"),
         (tmp_path, "cannot be read: Is a directory"),
     ]:
@@ -186,6 +191,38 @@ def test_a_file_keeps_its_owner(old: Path) -> None:
     os.chown(old, 12345, 23456)
     write_text(old, "new")
     assert (old.stat().st_uid, old.stat().st_gid) == (12345, 23456)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_a_group_stays_the_groups(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(old, 12345, 23456)
+    chown = os.chown
+
+    def of_a_member(path: Path, user: int, group: int) -> None:
+        if user != -1:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        chown(path, user, group)
+
+    monkeypatch.setattr(os, "chown", of_a_member)
+    write_text(old, "new")
+    assert (old.stat().st_uid, old.stat().st_gid) == (os.geteuid(), 23456)
+
+
+@pytest.mark.skipif(not hasattr(os, "listxattr"), reason="the system has no attributes")
+def test_a_file_keeps_its_access_list(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, given = ["security.selinux", "system.posix_acl_access"], {}
+
+    def give(path: Path, name: str, value: bytes) -> None:
+        if name == names[0]:  # not everybody may
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        given[Path(path), name] = value
+
+    monkeypatch.setattr(os, "listxattr", lambda path: names)
+    monkeypatch.setattr(os, "getxattr", lambda path, name: f"{name} of {path}".encode())
+    monkeypatch.setattr(os, "setxattr", give)
+    with atomic_path(old) as temporary:
+        temporary.write_text("new")
+    assert given == {(temporary, names[1]): f"{names[1]} of {old}".encode()}
 
 
 def test_a_file_that_must_not_be_written_is_not_replaced(
@@ -278,17 +315,20 @@ def test_standard_output_as_a_file(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "out").read_text() == "before\ntext\nbehind\n"
 
 
-@pytest.mark.parametrize("refused", ["replace", "folder"])
+@pytest.mark.parametrize("refused", [errno.EBUSY, errno.EPERM, errno.EXDEV, None])
 def test_a_file_that_cannot_be_replaced_is_written(
-    old: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+    old: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
 ) -> None:
-    """As a file that a container mounts by itself, or one in a folder of somebody else."""
-    if refused == "replace":
+    """As a file that a container mounts by itself, somebody's in /tmp, or one in their folder."""
+    if refused is not None:
 
-        def busy(*_: object) -> None:
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        def refuse(*_: object) -> None:
+            raise OSError(refused, os.strerror(refused))
 
-        monkeypatch.setattr(os, "replace", busy)
+        monkeypatch.setattr(os, "replace", refuse)
+        write_text(old.parent / "none yet", "text")
+        assert (old.parent / "none yet").read_text() == "text"
+        (old.parent / "none yet").unlink()
     else:
         monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == old)
     number = old.stat().st_ino
@@ -328,8 +368,33 @@ def test_leftovers_of_any_file_are_removed_by_the_next_writer(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [tmp_path / "other.json"] and not left.exists()
 
 
+def test_leftovers_among_the_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    folder = (
+        "import os; from groupnas.files import temporary_folder\n"
+        "with temporary_folder() as path:\n"
+        "    (path / 'file').write_text('half'); os._exit(9)"
+    )
+    assert run(KILLED, os.devnull).returncode == 9 and len(list(tmp_path.iterdir())) == 1
+    assert run(folder).returncode == 9  # what was there is gone, one more is left
+    (left,) = tmp_path.iterdir()
+    assert (left / "file").read_text() == "half"
+    code = "import os; from groupnas.files import write_text; write_text(os.devnull, 'text')"
+    assert run(code).returncode == 0 and not list(tmp_path.iterdir())
+
+
+def test_a_temporary_folder_is_removed_at_the_end_and_not_before() -> None:
+    with temporary_folder() as folder:
+        (folder / "file").write_text("text")
+        remove_leftovers(folder.parent)
+        assert (folder / "file").read_text() == "text"
+    assert not folder.exists()
+
+
 def test_leftovers_are_removed_and_those_of_living_writers_are_not(tmp_path: Path) -> None:
-    (tmp_path / ".groupnas-not-a-file").mkdir()
+    (tmp_path / ".groupnas-settings").mkdir()
     (tmp_path / ".hidden").write_text("somebody's")
     with atomic_path(tmp_path / "a.png") as temporary:
         assert run(KILLED, tmp_path / "b.png").returncode == 9
@@ -340,7 +405,7 @@ def test_leftovers_are_removed_and_those_of_living_writers_are_not(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == {
         "a.png",
         ".hidden",
-        ".groupnas-not-a-file",
+        ".groupnas-settings",
     }
     remove_leftovers(tmp_path / "no such folder")
 
@@ -411,6 +476,19 @@ def test_a_name_may_have_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert split_choice("kind", "kind/a:b.yaml") == ("kind/a:b.yaml", None)
     assert split_choice("kind", "kind/a:b.yaml:c") == ("kind/a:b.yaml", "c")
     assert find_shipped("kind", "a:b") == tmp_path / "kind/a:b.yaml"
+
+
+def test_a_name_may_have_an_equal_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("kind", "run=3"):
+        (tmp_path / folder).mkdir()
+    for file in ("kind/a.yaml", "kind/b=c.yaml", "run=3/a.yaml"):
+        (tmp_path / file).write_text("")
+    for whole in ("a", "a:x", "b=c", "b=c:x", "run=3/a.yaml", "run=3/a.yaml:x", "./no=3/a.yaml"):
+        assert split_text("kind", whole) == (whole, None)
+    for stem in ("a", "a:x", "b=c", "run=3/a.yaml", "run=3/a.yaml:x", "unknown"):
+        for text in ("g.json", "nose:0.8,mouth:1", "run=3/g.json", ""):
+            assert split_text("kind", f"{stem}={text}") == (stem, text)
 
 
 def test_names_are_found_where_the_working_folder_was_removed(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ def test_no_suffix_where_none_is_as_good() -> None:
 
 def test_devices_and_pipes_have_any_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path(os.devnull)):
-        assert check_suffix(path, MODEL, "an ONNX file") == ".onnx"
+    with open(tmp_path / "file", "w") as file:  # as `-o /dev/stdout > file` is one
+        for path in (tmp_path / "pipe", Path(os.devnull), Path(f"/dev/fd/{file.fileno()}")):
+            assert check_suffix(path, MODEL, "an ONNX file") == ".onnx"
 
 
 def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:

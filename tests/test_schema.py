@@ -70,7 +70,7 @@ def test_plain_values_are_read(tmp_path: Path, text: str, data: Any) -> None:
         ("a: 0x_", ": is not YAML: a value cannot be read: "),
         ("a: " + "[" * 5000, ": is not YAML: maximum recursion depth exceeded"),
         ("a: \x01", ": is not YAML: unacceptable character #x0001"),
-        (b"\xff\xfe\x00", ": is not a text file (byte 0)"),
+        (b"\xff\x00", ": is not a text file (byte 0)"),
     ],
 )
 def test_what_is_not_yaml_is_named(tmp_path: Path, contents: str | bytes, message: str) -> None:
@@ -165,12 +165,14 @@ def test_a_path_may_have_a_colon(kinds: Path) -> None:
         ("mine:shrt", "mine.yaml: preset 'shrt': did you mean 'short'. choose from: other, short"),
         ("mien", "'mien' is not among the inner; did you mean 'mine'"),
         ("list.yaml", "list.yaml: expected a mapping of settings, got .1."),
+        ("named.yaml", "named.yaml: presets: True is no name; put it in quotes"),
         ("wrong.yaml", "wrong.yaml: presets: expected a mapping from names to settings"),
     ],
 )
 def test_wrong_names_and_files(kinds: Path, name: str, message: str) -> None:
     (kinds / "list.yaml").write_text("[1]")
     (kinds / "wrong.yaml").write_text("presets: {a: 1}")
+    (kinds / "named.yaml").write_text("presets: {on: {a: 1}}")
     with pytest.raises(InputError, match=message) as error:
         read_preset("kind/inner", name)
     assert "\n" not in str(error.value)

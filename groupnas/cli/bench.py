@@ -126,7 +126,7 @@ def _show(found: Bench, json_file: Path | None) -> None:
         _print(found)
         return
     write_text(json_file, text + "\n")
-    with courtesy("the table was not printed"):
+    with courtesy("the table was not printed", json_file):
         _print(found)
 
 
@@ -155,7 +155,7 @@ def _measure(
     with _watched() as progress:
         measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=progress)
     measured.save(table)
-    with courtesy("the table's name was not printed"):
+    with courtesy("the table's name was not printed", table):
         print(table)
 
 

@@ -20,11 +20,13 @@ from groupnas.cli.options import (
     Track,
     anchored,
     resolved,
+    resolved_strategy,
     whole_number,
 )
-from groupnas.cli.output import courtesy
+from groupnas.cli.output import beside, courtesy
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
+from groupnas.files import nearest
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
@@ -162,11 +164,13 @@ def compare(
             cascade,
             test,
             track or (),
+            baseline,
         )
-        with courtesy("what came out was not shown"):
+        with courtesy("what came out was not shown", figure):
             _show([folder], baseline, figure or folder / "comparison.png", as_json)
         return
-    _show(folders, baseline, figure, as_json)
+    with beside(figure):
+        _show(folders, baseline, figure, as_json)
 
 
 def _compare(
@@ -180,6 +184,7 @@ def _compare(
     cascade: Path | None,
     test: bool,
     track: Sequence[str],
+    baseline: str | None,
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
@@ -190,9 +195,12 @@ def _compare(
         RunFolder(folder).check_free()
         if not names:
             raise InputError("compare needs --strategies; `groupnas strategies` lists them")
-    found = labelled([resolved(name) for name in names], arguments["search_epochs"])
+    found = labelled([resolved_strategy(name) for name in names], arguments["search_epochs"])
     chosen = {label: anchored(strategy) for label, strategy in found.items()}
     before = _plan(folder) if resume else None
+    strategies = {**(before.strategies if before else {}), **chosen}
+    if baseline is not None and baseline not in strategies:
+        raise InputError(f"--baseline {baseline}: {nearest(baseline, strategies)}")
 
     from groupnas.comparison.compare import compare as run
     from groupnas.engine.search import recorded_space
@@ -216,7 +224,7 @@ def _compare(
         run(
             recorded_space(RunFolder(folder)) if resume else data.space(arguments["space"]),
             data,
-            {**(before.strategies if before else {}), **chosen},
+            strategies,
             folder,
             training=recipe.local_stage.training,
             seeds=range(seeds) if seeds else (before.seeds if before else range(_SEEDS)),

@@ -90,7 +90,7 @@ def preview(
     entry = find_dataset(data)
     figure = entry.preview(root=require_root(entry, data_root), allow_partial=allow_partial)
     save(figure, output)
-    with courtesy("the picture's name was not printed"):
+    with courtesy("the picture's name was not printed", output):
         print(output)
 
 

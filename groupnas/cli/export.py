@@ -149,7 +149,7 @@ def export(
             network = _network(model, stage, space, grouping)
             network = network if parts is None else network.only(parts)
             plans = _export_network(network, stage or str(space), out, planner, batch)
-    with courtesy("how it is laid out was not printed"):
+    with courtesy("how it is laid out was not printed", out):
         for name, made in plans.items():
             _tell(name, made, plan)
         print(out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from groupnas.files import split_text
 from groupnas.machine import cores
 
 if TYPE_CHECKING:
@@ -77,17 +78,21 @@ def use_threads(asked: int | None) -> int:
 
 
 def resolved(name: str) -> str:
-    """A path, with its ``:variant`` or behind ``=``, that means the same wherever a run resumes.
+    """A path, with its ``:variant``, that means the same wherever a run resumes.
 
     Names of what is shipped stay as they are.
     """
     path, colon, variant = name, "", ""
-    if "=" in name and not os.path.exists(name):  # manual=grouping.json
-        return "=".join(map(resolved, name.split("=", 1)))
     if not os.path.exists(name):
         path, colon, variant = name.rpartition(":") if ":" in name else (name, "", "")
     is_path = os.sep in path or path.lower().endswith((".yaml", ".yml", ".json"))
     return os.path.abspath(path) + colon + variant if is_path else name
+
+
+def resolved_strategy(name: str) -> str:
+    """As :func:`resolved`, also what stands behind ``=``: ``manual=grouping.json``."""
+    stem, text = split_text("strategies", name)
+    return resolved(stem) if text is None else f"{resolved(stem)}={resolved(text)}"
 
 
 def anchored(strategy: Strategy) -> Strategy:

@@ -8,10 +8,18 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+    suppress,
+)
+from pathlib import Path
 from typing import Any, TextIO
 
 from groupnas.errors import InputError
+from groupnas.files import opened
 
 _NARROW = 40  # columns; narrower terminals are taken to be as wide
 
@@ -35,8 +43,11 @@ def standard_streams() -> Iterator[None]:
     Standard output raises :class:`OutputLost`, once. Standard error is for words that a person may
     miss: that they cannot be written stops nothing.
     """
-    told = os.environ.get("COLUMNS", "")
-    if (told.isdigit() and int(told) < _NARROW) or shutil.get_terminal_size().columns < _NARROW:
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "0").isdecimal():
+            del os.environ[name]  # rich takes `²` for a number
+    told = int(os.environ.get("COLUMNS", _NARROW))
+    if min(told, shutil.get_terminal_size().columns) < _NARROW:
         os.environ["COLUMNS"] = str(_NARROW)  # where nothing fits, wrapping has no end
     names = ("stdin", "stdout", "stderr")
     for number, name in enumerate(names):
@@ -62,20 +73,28 @@ def tell(line: str) -> None:
 
 
 @contextmanager
-def courtesy(what: str) -> Iterator[None]:
+def courtesy(what: str, file: Path | None = None) -> Iterator[None]:
     """What a command does besides, its work being done: if it cannot be had, that is told.
 
     Args:
         what: Was not done then, e.g. ``"the plot was not drawn"``.
+        file: That was written; see :func:`beside`.
     """
     try:
-        yield
-        sys.stdout.flush()
+        with beside(file):
+            yield
+            sys.stdout.flush()
     except InputError as error:
         tell(f"{what}: {error}")
     except OutputLost as lost:
         if not lost.unread:
             tell(f"{what}: {lost}")
+
+
+def beside(file: Path | None) -> AbstractContextManager[Any]:
+    """Print to standard error where a file that is written is standard output: it stays whole."""
+    alone = file is not None and opened(file) == 1
+    return redirect_stdout(sys.stderr) if alone else nullcontext()
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def plot(
     else:
         panels, since = _panels(paths)
         plot_tetris(panels, output, since)
-    with courtesy("the picture's name was not printed"):
+    with courtesy("the picture's name was not printed", output):
         print(output)
 
 

@@ -59,7 +59,7 @@ def _paper(
         if output is None:
             raise InputError(f"{name}: expected --output, a .pdf, .svg or .png file")
         render_figure(name, runs, output)
-        with courtesy("the picture's name was not printed"):
+        with courtesy("the picture's name was not printed", output):
             print(output)
         return
     text = render(name, runs, _format(format, output), searched=searched)
@@ -67,7 +67,7 @@ def _paper(
         print(text, end="" if text.endswith("\n") else "\n")
     else:
         write_text(output, text)
-        with courtesy("the file's name was not printed"):
+        with courtesy("the file's name was not printed", output):
             print(output)
 
 

@@ -45,6 +45,7 @@ _RECORDED: dict[str, type | UnionType] = {
     "device": str,
 }
 
+_DEFAULT = "gumbel"  # strategy
 _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plot": "history.png"}
 
 
@@ -118,7 +119,7 @@ def search(
     for name in ("space", "data"):
         if arguments[name] is None:
             raise InputError(f"search needs --{name} (only --resume knows it already)")
-    folder = out or _default_folder(arguments, strategy or "gumbel")
+    folder = out or _default_folder(arguments, _DEFAULT if strategy is None else strategy)
     if measure is not None:
         measure = resolved(measure)
     options = {"total": budget, "measure": measure, "multiple": multiple}
@@ -145,7 +146,7 @@ def _settings(strategy: str | None, options: Mapping[str, object], resume: bool)
             name = "budget" if "total" in given else next(iter(given))
             raise InputError(f"--{name}: a resumed run keeps its own; leave it out")
         return None
-    settings = anchored(load_strategy(strategy or "gumbel"))
+    settings = anchored(load_strategy(_DEFAULT if strategy is None else strategy))
     if given:
         own = (settings.budget or Budget()).model_dump()
         budget = validate(Budget, {**own, **given}, "--budget, --measure, --multiple")

@@ -20,6 +20,7 @@ from groupnas.cli.options import (
     Threads,
     Track,
     resolved,
+    resolved_strategy,
     use_threads,
     whole_number,
 )
@@ -81,7 +82,7 @@ def train(
     """
     given = {
         "recipe": None if recipe is None else resolved(recipe),
-        "grouping": None if grouping is None else resolved(grouping),
+        "grouping": None if grouping is None else resolved_strategy(grouping),
         "epochs": epochs,
         "global_from": None if global_from is None else str(global_from.resolve()),
         "data_root": None if data_root is None else str(data_root.resolve()),

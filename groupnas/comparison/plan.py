@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from groupnas.budget import Budget
+from groupnas.budget import LARGEST_SHARE, Budget
 from groupnas.engine.records import Count, Finite
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
@@ -111,7 +111,8 @@ class Plan:
             "strategies": _strategies(self.strategies),
             "seeds": tuple(seed_of("seeds", seed) for seed in listed("seeds", self.seeds)),
             "budgets": tuple(
-                number("budgets", b, above=0) for b in listed("budgets", self.budgets)
+                number("budgets", budget, most=LARGEST_SHARE, above=0)
+                for budget in listed("budgets", self.budgets)
             ),
             "measure": text("measure", self.measure),
             "tolerance": number("tolerance", self.tolerance, above=0, below=1),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.saturation import PRODUCTS, output_axis, weight_ranges
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
+from groupnas.files import atomic_path, temporary_folder
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 
@@ -57,10 +55,10 @@ def quantise_onnx(
     ports = session.get_inputs()
     if len(ports) != 1 or ports[0].type != "tensor(float)":
         raise InputError(f"{os.fspath(source)}: expected a network of one float32 input")
-    with _silence(), tempfile.TemporaryDirectory() as folder:
+    with _silence(), temporary_folder() as folder:
         # Imported here: the library greets with warnings
         quantization = import_module("onnxruntime.quantization")
-        prepared = Path(folder) / "prepared.onnx"
+        prepared = folder / "prepared.onnx"
         quantization.quant_pre_process(os.fspath(source), str(prepared), skip_symbolic_shape=True)
         graph = onnx.load(prepared).graph
         _check(graph, os.fspath(source))

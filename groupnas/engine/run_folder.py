@@ -56,7 +56,7 @@ _DAMAGE = (
 )
 
 # What file systems without locks answer, some shares over a network among them.
-_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _log = logging.getLogger(__name__)
 
 
@@ -96,9 +96,9 @@ class RunFolder:
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
+        lock = FileLock(self / ".lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self / ".lock", timeout=0)
             lock.acquire()
         except Timeout as error:
             raise InputError(f"{self.path}: another run is writing to this folder") from error

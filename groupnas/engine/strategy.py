@@ -19,7 +19,7 @@ from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
-from groupnas.files import nearest
+from groupnas.files import nearest, split_text
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
 from groupnas.values import path as path_of
@@ -153,9 +153,7 @@ def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
         InputError: no such strategy, preset or algorithm, or a file that is wrong (names the key
             at fault).
     """
-    name, text = path_of("strategy", strategy), None
-    if "=" in name and not os.path.exists(name):
-        name, text = name.split("=", 1)
+    name, text = split_text("strategies", path_of("strategy", strategy))
     data, path = read_preset("strategies", name)
     found = strategy_from(data, str(path))
     return found if text is None else found.with_text(text)

@@ -7,14 +7,13 @@ of their own, which are no longer in the cache: as in a network.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from groupnas.files import temporary_folder
 from groupnas.latency.graphs import BLOCKED, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
@@ -125,9 +124,9 @@ def block_size() -> int:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     kernel = Kernel(plain_layer("conv", 1, 1, 4, kernel=1), 1, 1, 1)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # Weights are padded to whole blocks when the graph is optimised
-        options.optimized_model_filepath = os.path.join(folder, "probe.onnx")
+        options.optimized_model_filepath = str(folder / "probe.onnx")
         model = kernel_model(kernel, "plain", 1, 1)
         runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         graph = onnx.load(options.optimized_model_filepath).graph

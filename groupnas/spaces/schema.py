@@ -155,7 +155,10 @@ class SpaceFile(Settings):
     def _variant_names(cls, data: Any) -> Any:
         # `68:` is a number to YAML and a name to us
         if isinstance(data, dict) and isinstance(data.get("variants"), dict):
-            variants = {str(key): value for key, value in data["variants"].items()}
+            variants = {
+                str(key) if type(key) is int else key: value
+                for key, value in data["variants"].items()
+            }
             if len(variants) < len(data["variants"]):
                 raise ValueError("variants: a name stands twice")
             return {**data, "variants": variants}
@@ -165,6 +168,8 @@ class SpaceFile(Settings):
     def _names(self) -> SpaceFile:
         if len(set(self.groups)) != len(self.groups):
             raise ValueError("groups: a name stands twice")
+        if "mean" in self.groups:
+            raise ValueError("groups: mean is what the mean of all is called; take another name")
         names = [row.name for row in self.layers]
         for index, name in enumerate(names):
             if name in names[:index]:

@@ -104,6 +104,8 @@ class Manual(Control):
         weights = {}
         for entry in text.split(","):
             group, colon, number = entry.strip().partition(":")
+            if group in weights:
+                raise InputError(f"manual: {group} stands twice")
             try:
                 weights[group] = float(number)
             except ValueError as error:

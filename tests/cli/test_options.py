@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from groupnas.budget import Budget
-from groupnas.cli.options import anchored, resolved
+from groupnas.cli.options import anchored, resolved, resolved_strategy
 from groupnas.engine.strategy import load_strategy
 
 
@@ -28,13 +28,21 @@ def test_paths_become_absolute_and_names_stay(
     name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert resolved(name) == expected.format(here=tmp_path)
+    assert resolved_strategy(name) == expected.format(here=tmp_path)
 
 
 def test_a_file_whose_name_looks_like_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b:c.yaml").touch()
     assert resolved("a=b:c.yaml") == str(tmp_path / "a=b:c.yaml")
+    (tmp_path / "run=3").mkdir()
+    (tmp_path / "run=3/own.yaml").touch()
+    for name in ("run=3/own.yaml:quick", "run=3/own.yaml=nose:0.8"):
+        assert resolved_strategy(name) == f"{tmp_path}/{name}"
+    assert resolved("run=3/own.yaml:98") == f"{tmp_path}/run=3/own.yaml:98"
+    assert resolved_strategy("manual=run=3/g_{seed}.json") == (
+        f"manual={tmp_path}/run=3/g_{{seed}}.json"
+    )
 
 
 def test_files_of_a_strategy_are_the_same_from_any_folder(

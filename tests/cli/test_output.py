@@ -15,6 +15,8 @@ import pytest
 from groupnas.cli import main
 from groupnas.cli.output import OutputLost, courtesy, standard_streams
 from groupnas.errors import InputError
+from groupnas.grouping import Grouping
+from groupnas.spaces import load_space
 
 ROOT = Path(__file__).parents[2]
 FLOPS = '"$PYTHON" -m groupnas flops --space picasso_local'
@@ -34,7 +36,7 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
         (f"{FLOPS} >&- 2>&- <&-", 0, ""),
         (f"{FLOPS} 2>/dev/full >/dev/null", 0, ""),
         (f"set -o pipefail; {FLOPS} | true", 0, ""),
-        ('COLUMNS=0 "$PYTHON" -m groupnas --help', 0, ""),
+        ('COLUMNS=² LINES=x "$PYTHON" -m groupnas --help', 0, ""),
         ('COLUMNS=1 "$PYTHON" -m groupnas compare --help', 0, ""),
         (f"{FLOPS} >/dev/full", 2, "No space left on device"),
         ('"$PYTHON" -m groupnas --help >/dev/full', 2, "No space left on device"),
@@ -103,6 +105,24 @@ def test_a_courtesy_that_cannot_be_had(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == told
     with pytest.raises(ZeroDivisionError), courtesy("the plot was not drawn"):
         1 / 0  # noqa: B018 - a bug stays one
+
+
+def test_where_a_file_is_standard_output_nothing_else_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (Path("/dev/stdout"), Path("/dev/fd/1"), tmp_path / "x.png"):
+        with courtesy("no name", file):
+            print(file)
+    told = capsys.readouterr()
+    assert told.err == "/dev/stdout\n/dev/fd/1\n" and told.out == f"{tmp_path / 'x.png'}\n"
+
+
+def test_a_picture_on_standard_output_is_whole(tmp_path: Path) -> None:
+    Grouping.even(load_space("picasso_local")).save(tmp_path / "G")
+    line = 'cd "$FOLDER"; "$PYTHON" -m groupnas plot G -o /dev/stdout > a'
+    assert shell(line, FOLDER=str(tmp_path)).returncode == 0
+    content = (tmp_path / "a").read_bytes()
+    assert content.startswith(b"\x89PNG") and content.endswith(b"IEND\xaeB`\x82")
 
 
 def test_standard_error_may_fail_and_output_says_so_once(

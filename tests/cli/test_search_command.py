@@ -122,6 +122,7 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         ("--threads 0", 'Invalid value "0" for --threads. Must be >= 1.'),
         ("--limit 1", 'Invalid value "1" for --limit. Must be >= 2.'),
         ("", "search needs --space"),
+        ("--space tiny.yaml --data synthetic --strategy=", "strategy: expected a name or a path"),
         ("--space tiny.yaml", "search needs --data"),
         ("--space tiny.yaml --data sinthetic", "did you mean 'synthetic'"),
         ("--space tiny.yml --data synthetic", "tiny.yml: no such file"),

@@ -105,7 +105,9 @@ def test_by_hand_from_text_and_from_a_file(space: Any, tmp_path: Path) -> None:
         Manual(title="t", file=path).start(space, Nothing(space))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["nose", "nose:", "nose:x", "nose:0", "nose:-1", "nose:inf", ""])
+@pytest.mark.parametrize(
+    "text", ["nose", "nose:", "nose:x", "nose:0", "nose:-1", "nose:inf", "nose:1,nose:2", ""]
+)
 def test_by_hand_what_is_no_weight(text: str) -> None:
     with pytest.raises(InputError, match="manual: "):
         load_strategy(f"manual={text}")

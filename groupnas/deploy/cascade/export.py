@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from groupnas.deploy.cascade.resample import cut_squares, plan_sampling
 from groupnas.deploy.cascade.runtime import FORMAT, KIND
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
-from groupnas.files import atomic_path
+from groupnas.files import atomic_path, temporary_folder
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
@@ -173,8 +171,8 @@ def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
 
 def _exported(network: Network, planner: Planner | None, crops: Crops | None) -> Any:
     module = network.module
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.onnx"
+    with temporary_folder() as folder:
+        file = folder / "network.onnx"
         export_onnx(module if planner is None else planner(module), file, batch=1)
         if crops is not None:
             quantise_onnx(file, file, crops)

@@ -14,11 +14,12 @@ from typing import Any
 from groupnas.engine.run_folder import CONFIG, RunFolder
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, read_bytes
+from groupnas.files import atomic_path, read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
+from groupnas.strategies.controls import Control
 from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import Network, check_network, load_networks
@@ -68,28 +69,35 @@ class Given:
         return self
 
 
-def gather(recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None) -> Given:
+def gather(
+    recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None, seed: int
+) -> Given:
     """What a recipe names, as it is now.
 
     Args:
         recipe: How the cascade is trained.
         markup: The landmarks; it picks the spaces' variants.
         global_from: A saved cascade whose global network is taken; ``None`` where it is trained.
+        seed: Of everything random.
 
     Raises:
         InputError: something that is named is not there, wrong, or does not fit.
     """
     whole, named = whole_face(markup), recipe.local_stage.grouping
-    file = named.endswith(".json")
-    return Given(
+    file = named.endswith(".json") and split_text("strategies", named)[1] is None
+    strategy = None if file or named == "even" else load_strategy(named)
+    found = Given(
         taken=None if global_from is None else _lent(global_from, markup),
         spaces={
             "global": _space(recipe.global_stage, whole),
             "local": _space(recipe.local_stage, markup),
         },
         grouping=Grouping.load(named) if file else None,
-        strategy=None if file or named == "even" else load_strategy(named),
+        strategy=strategy,
     ).checked(recipe, markup)
+    if isinstance(strategy, Control):  # else the global network would be trained before it is told
+        strategy.choose(found.spaces["local"], seed)
+    return found
 
 
 def keep_model(global_from: str | os.PathLike[str], folder: RunFolder) -> None:

@@ -128,7 +128,7 @@ def train_cascade(
     checked_device(device)
     faces = face_set(recipe.data)
     if recorded is None:
-        given = gather(recipe, faces.markup, global_from)
+        given = gather(recipe, faces.markup, global_from, seed)
     else:
         given = recorded_given(folder, recorded, recipe, faces.markup)
     data_root = None if root is None else Path(root)

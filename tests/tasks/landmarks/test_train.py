@@ -22,6 +22,7 @@ from groupnas.tasks.landmarks import train as module
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
+from groupnas.tasks.landmarks.markup import MARKUPS
 from groupnas.tasks.landmarks.model import load_cascade, load_networks
 from groupnas.tasks.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.tasks.landmarks.recipe import load_recipe
@@ -379,3 +380,18 @@ def test_the_callers_draws_are_left_alone(small: Path) -> None:
     before = torch.get_rng_state()
     run("run", limit=20)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_grouping_is_a_file_or_a_strategy_with_a_file(tmp_path: Path) -> None:
+    (tmp_path / "run=3").mkdir()
+    file = tmp_path / "run=3/g.json"
+    Grouping.even(load_space("picasso_local")).save(file)
+    recipe, markup = load_recipe("synthetic"), MARKUPS[68]
+    found = given.gather(recipe.with_grouping(str(file)), markup, None, 0)
+    assert found.grouping == Grouping.load(file) and found.strategy is None
+    found = given.gather(recipe.with_grouping(f"manual={file}"), markup, None, 0)
+    assert found.grouping is None and found.strategy is not None
+    assert found.strategy.model_dump()["file"] == str(file)
+    for wrong, told in (("manual=none.json", "none.json: cannot"), ("manual=noes:2", "'noes'")):
+        with pytest.raises(InputError, match=told):
+            given.gather(recipe.with_grouping(wrong), markup, None, 0)
