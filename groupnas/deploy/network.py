@@ -57,19 +57,18 @@ class DeployedNetwork(nn.Module):
 @torch.no_grad()
 def _folded(layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...]]) -> list[Piece]:
     """What each group owns of a layer, with the BatchNorm behind it in weight and bias."""
-    pieces = read_pieces(module, sizes[layer.out_unit])
-    norm = next((part for part in module if isinstance(part, nn.BatchNorm2d)), None)
-    return pieces if norm is None else [_fold(piece, norm.eps) for piece in pieces]
+    pieces = read_pieces(layer, module, sizes[layer.out_unit])
+    return [_fold(piece) for piece in pieces] if layer.norm else pieces
 
 
-def _fold(piece: Piece, eps: float) -> Piece:
+def _fold(piece: Piece) -> Piece:
     """In double precision: what is lost, is lost once, by rounding the result."""
     norm = {name: value.double() for name, value in piece.norm.items()}
     assert piece.weight is not None
-    scale = norm["weight"] / (norm["running_var"] + eps).sqrt()
+    scale = norm.get("weight", 1.0) / (norm["running_var"] + piece.settings["eps"]).sqrt()
     weight = piece.weight.double() * scale.view(-1, *[1] * (piece.weight.dim() - 1))
     bias = 0.0 if piece.bias is None else piece.bias.double()
-    bias = norm["bias"] + (bias - norm["running_mean"]) * scale
+    bias = norm.get("bias", 0.0) + (bias - norm["running_mean"]) * scale
     return Piece(weight.to(piece.weight.dtype), bias.to(piece.weight.dtype))
 
 

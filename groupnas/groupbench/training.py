@@ -110,7 +110,7 @@ def build_seeded(
             for group in space.groups
         ]
     for (_, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
-        owned = [read_pieces(module, [layer.out_channels])[0] for layer, module in sources]
+        owned = [read_pieces(layer, module, [layer.out_channels])[0] for layer, module in sources]
         write_pieces(target, [Piece(piece.weight) for piece in owned])  # biases start together
     return network
 

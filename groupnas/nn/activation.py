@@ -17,7 +17,7 @@ class ReLU6(nn.ReLU6):
     it, so that the output says as much as the input. Twice differentiable.
 
     As with ``nn.ReLU6(inplace=True)``, the input must be a tensor that nobody else reads, e.g.
-    BatchNorm's output. Compiled and exported, it is ``nn.ReLU6``; under the transforms of
+    BatchNorm's output. Compiled, traced and exported, it is ``nn.ReLU6``; under the transforms of
     ``torch.func`` that, too, and not in place.
     """
 
@@ -25,7 +25,9 @@ class ReLU6(nn.ReLU6):
         """Clip any tensor to [0, 6]."""
         if torch._C._are_functorch_transforms_active():
             return F.relu6(input)
-        if not self.inplace or torch.compiler.is_compiling() or not input.requires_grad:
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+        recorded = torch.compiler.is_compiling() or tracing
+        if not self.inplace or recorded or not input.requires_grad:
             return super().forward(input)
         return _Clip.apply(input)
 

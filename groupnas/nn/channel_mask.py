@@ -16,6 +16,7 @@ from groupnas.grouping import best_valid
 from groupnas.nn.indices import KeepsIndices, check_readable
 from groupnas.nn.reading import best_valid_groups
 from groupnas.nn.relaxation import RELAXATIONS
+from groupnas.nn.window import check_channels
 
 MaskInit = Literal["ones", "normal", "even"]
 
@@ -41,7 +42,8 @@ class ChannelMask(KeepsIndices):
         confidence: With an even division, the probability in (1 / G, 1) of a channel's own group.
 
     Raises:
-        InputError: more groups than channels, or an unknown relaxation or init.
+        InputError: numbers that are none or below 1, more groups than channels, or an unknown
+            relaxation or init.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class ChannelMask(KeepsIndices):
         confidence: float = 0.9,
     ) -> None:
         super().__init__()
-        if not 1 <= groups <= channels:
+        check_channels(channels=channels, groups=groups)
+        if groups > channels:
             raise InputError(f"{channels} channels cannot hold {groups} groups")
         if relaxation not in RELAXATIONS:
             raise InputError(f"relaxation {relaxation!r}: {nearest(relaxation, RELAXATIONS)}")
@@ -152,7 +155,10 @@ class ChannelMask(KeepsIndices):
         """
         given = assignment
         if not isinstance(given, Tensor):
-            given = torch.tensor(given, device="cpu")
+            try:
+                given = torch.tensor(given, device="cpu")
+            except (TypeError, ValueError, RuntimeError):
+                raise InputError(f"assignment: expected integers, got {given!r:.60}") from None
         channels = len(self.logits)
         if given.shape != (channels,):
             raise InputError(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from numbers import Integral
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
@@ -31,8 +33,8 @@ class GatheredGroupConv2d(KeepsIndices):
 
     Raises:
         InputError: not as many lists of outputs as of inputs, a channel that does not exist, an
-            output in two groups, or no group with inputs and outputs at all; a window that is no
-            ``nn.Conv2d``'s.
+            input twice in one group, an output in two groups, or no group with inputs and outputs
+            at all; a window that is no ``nn.Conv2d``'s.
     """
 
     def __init__(
@@ -77,11 +79,11 @@ class GatheredGroupConv2d(KeepsIndices):
         self.keep("out_order", (places[channel] for channel in range(out_channels)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
-        y = self.conv(x[:, self.kept("in_order", x.device)] if self._moves_inputs else x)
+        """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``, or either without N."""
+        y = self.conv(x[..., self.kept("in_order", x.device), :, :] if self._moves_inputs else x)
         if self.cut_off:
-            y = torch.cat([y, y.new_zeros(len(y), self.cut_off, *y.shape[2:])], dim=1)
-        y = y[:, self.kept("out_order", y.device)] if self._moves_outputs else y
+            y = F.pad(y, (0, 0, 0, 0, 0, self.cut_off))
+        y = y[..., self.kept("out_order", y.device), :, :] if self._moves_outputs else y
         return y if self.bias is None else y + self.bias[:, None, None]
 
     @torch.no_grad()
@@ -121,8 +123,12 @@ def _check(
         ("output", outputs, out_channels),
     ):
         for channel in chain.from_iterable(groups):
-            if not 0 <= channel < channels:
+            if not isinstance(channel, Integral) or not 0 <= channel < channels:
                 raise InputError(f"{what} channel {channel}: must be in 0..{channels - 1}")
+    for group in inputs:
+        if len(set(group)) < len(group):  # the weights of a dense convolution would count twice
+            twice = next(channel for channel in group if list(group).count(channel) > 1)
+            raise InputError(f"input channel {twice}: is in a group more than once")
     written = list(chain.from_iterable(outputs))
     if len(set(written)) < len(written):
         twice = next(channel for channel in written if written.count(channel) > 1)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
-from groupnas.nn.window import Padding, Size, Window
+from groupnas.nn.window import Padding, Size, Window, check_channels
 
 # What a group's own operators cost in a training step, beside its arithmetic, in multiply-adds of
 # one dense convolution at each output position. Measured on a CPU with AVX-512, one thread, batch
@@ -71,15 +71,15 @@ class UnevenGroupConv2d(nn.Module):
         self.dense = zeros < slice_cost * len(self.in_sizes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``(N, sum(in_sizes), H, W)`` to ``(N, sum(out_sizes), H', W')``."""
+        """Convolve ``(N, sum(in_sizes), H, W)`` to ``(N, sum(out_sizes), H', W')``, N or not."""
         if self.training and self.dense:
             weight, bias = self._block_diagonal()
             return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)
-        if self.training and self.pointwise:
+        if self.training and self.pointwise and x.dim() == 4:
             return self._products(x)
-        pieces = x.split(self.in_sizes, dim=1)
+        pieces = x.split(self.in_sizes, dim=-3)
         return torch.cat(
-            [part(piece) for part, piece in zip(self.parts, pieces, strict=True)], dim=1
+            [part(piece) for part, piece in zip(self.parts, pieces, strict=True)], dim=-3
         )
 
     def _block_diagonal(self) -> tuple[Tensor, Tensor | None]:
@@ -145,5 +145,4 @@ def _check_sizes(in_sizes: Sequence[int], out_sizes: Sequence[int]) -> None:
         )
     for what, sizes in (("input", in_sizes), ("output", out_sizes)):
         for group, size in enumerate(sizes):
-            if size < 1:
-                raise InputError(f"{what} size of group {group}: expected at least 1, got {size}")
+            check_channels(**{f"{what} size of group {group}": size})

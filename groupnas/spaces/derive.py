@@ -15,12 +15,15 @@ from groupnas.grouping import Grouping
 from groupnas.nn import MaskedConv2d, MaskedLinear
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import init_plain, module_name, run_blocks
-from groupnas.spaces.pieces import Piece, plain_layer, read_pieces, write_pieces
+from groupnas.spaces.pieces import Piece, plain_layer, read_norm, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 from groupnas.values import instance, names
 
 Network = TypeVar("Network", bound=nn.Module)
+
+# What a convolution or a pooling does, beside its weights
+_WINDOW = ("kernel_size", "stride", "padding", "dilation", "padding_mode", "ceil_mode")
 
 
 class GroupedNetwork(nn.Module):
@@ -106,7 +109,7 @@ class GroupedNetwork(nn.Module):
             network = _assemble(self.plan, [self.groups[index] for index in kept], sizes)
         network.to(weight.dtype).train(self.training)
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
-            pieces = read_pieces(source, self.sizes[layer.out_unit])
+            pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
             write_pieces(target, [pieces[index] for index in kept])
         return network
 
@@ -182,12 +185,18 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     # The fresh weights are overwritten; nobody's draws should shift
     with torch.random.fork_rng(), device:
         network = build(net.space, grouping).to(weight.dtype)
+        with torch.device("meta"):
+            untouched = Supernet(net.space)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()
     }
-    sources = [module for _, modules in net.layers_by_block() for module in modules]
-    for source, (layer, target) in zip(sources, network.layers(), strict=True):
+    sources, made = (
+        [module for _, modules in one.layers_by_block() for module in modules]
+        for one in (net, untouched)
+    )
+    for source, own, (layer, target) in zip(sources, made, network.layers(), strict=True):
+        _check_operator(layer, source.op, own.op)
         write_pieces(target, _pieces(layer, source, members))
     return network.train(net.training)
 
@@ -230,11 +239,21 @@ def _members(space: SearchSpace, grouping: Grouping) -> dict[str, list[list[int]
     }
 
 
+def _check_operator(layer: Layer, found: nn.Module, made: nn.Module) -> None:
+    """Raise :class:`InputError` where a layer has another operator than the space gave it."""
+    same = [getattr(found, name, None) == getattr(made, name, None) for name in _WINDOW]
+    same.append((getattr(found, "bias", None) is None) == (getattr(made, "bias", None) is None))
+    if not isinstance(found, type(made)) or not all(same):
+        raise InputError(
+            f"{layer.name}: the space has {made}, the network {found}, which cannot be carried "
+            "over; change the space instead"
+        )
+
+
 def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]) -> list[Piece]:
     """What each group owns of a masked layer: its rows of its columns."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
-    norm = next((part for part in source.tail if isinstance(part, nn.BatchNorm2d)), None)
-    state = norm.state_dict() if norm is not None else {}
+    state, settings = read_norm(layer, source.tail)
     pieces = []
     for rows, columns in zip(outputs, inputs, strict=True):
         weight = bias = None
@@ -249,5 +268,5 @@ def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]])
             if source.op.bias is not None:
                 bias = source.op.bias[rows]
         norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
-        pieces.append(Piece(weight, bias, norms))
+        pieces.append(Piece(weight, bias, norms, settings))
     return pieces

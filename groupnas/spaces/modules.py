@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
+from groupnas.errors import InputError
 from groupnas.nn.activation import ReLU6
 from groupnas.spaces.layer import INPUT, Block, Layer
 
@@ -14,7 +17,7 @@ _ACTIVATIONS = {
     "relu6": ReLU6,
     "hardswish": nn.Hardswish,
 }
-
+_SAME = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hardswish": nn.Hardswish}  # whoever made it
 
 # Names that no part of a container can have; found by asking, since PyTorch adds methods.
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
@@ -73,6 +76,42 @@ def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
     # Fresh outputs of the layer before it: nobody else reads them
     return [] if layer.act == "none" else [_ACTIVATIONS[layer.act](inplace=True)]
+
+
+def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> _BatchNorm | None:
+    """The BatchNorm behind a layer, if it has one; ``nn.SyncBatchNorm`` is one, too.
+
+    Args:
+        layer: What the space says.
+        parts: The modules behind the operator, which somebody may have replaced.
+
+    Raises:
+        InputError: they compute something else than the space says, so that what is made of the
+            layer would, too.
+    """
+    found = [part for part in parts if not isinstance(part, (nn.Identity, _DropoutNd))]
+    kinds = ([_BatchNorm] if layer.norm else []) + (
+        [_SAME[layer.act]] if layer.act in _SAME else []
+    )
+    if len(found) != len(kinds) or not all(map(isinstance, found, kinds)):
+        wanted, got = (
+            " and ".join(names) or "nothing"
+            for names in (
+                [kind.__name__.strip("_") for kind in kinds],
+                [type(part).__name__ for part in found],
+            )
+        )
+        raise InputError(
+            f"{layer.name}: the space has {wanted} behind it, the network {got}, which cannot be "
+            "carried over; change the space instead"
+        )
+    norm = found[0] if layer.norm else None
+    if norm is not None and norm.running_mean is None:
+        raise InputError(
+            f"{layer.name}: its BatchNorm keeps no running statistics; expected "
+            "track_running_stats=True"
+        )
+    return norm  # type: ignore[return-value]
 
 
 def init_plain(module: nn.Module) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from groupnas.errors import InputError
 from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
 from groupnas.spaces.layer import Layer
-from groupnas.spaces.modules import channelwise, tail
+from groupnas.spaces.modules import channelwise, norm_behind, tail
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class Piece:
             ``(b, a P)`` of a linear layer that sees P positions; ``None`` of a pooling.
         bias: ``(b,)``, if there is one.
         norm: What is known of the BatchNorm behind it, by its state's names, ``(b,)`` each.
+        settings: Likewise, its ``eps`` and ``momentum``.
     """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
     norm: dict[str, Tensor] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> nn.Sequential:
@@ -54,14 +58,31 @@ def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> 
     return nn.Sequential(conv, *tail(layer))
 
 
-def read_pieces(module: nn.Sequential, outputs: Sequence[int]) -> list[Piece]:
+def read_norm(layer: Layer, parts: Iterable[nn.Module]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State and settings of the BatchNorm behind a layer, both empty where there is none.
+
+    Raises:
+        InputError: as :func:`groupnas.spaces.modules.norm_behind`.
+    """
+    norm = norm_behind(layer, parts)
+    if norm is None:
+        return {}, {}
+    return norm.state_dict(), {"eps": norm.eps, "momentum": norm.momentum}
+
+
+def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[Piece]:
     """What each group owns of a module that :func:`plain_layer` made; views, no copies.
 
     Args:
+        layer: Its shape.
         module: Of the layer.
         outputs: Output channels of each group.
+
+    Raises:
+        InputError: somebody replaced a part of it by something else.
     """
-    operator, norm = _operator_and_norm(module)
+    operator, *behind = _parts(module)
+    state, settings = read_norm(layer, behind)
     count = len(outputs)
     weights: Sequence[Tensor | None] = [None] * count
     biases: Sequence[Tensor | None] = [None] * count
@@ -72,19 +93,21 @@ def read_pieces(module: nn.Sequential, outputs: Sequence[int]) -> list[Piece]:
         weights = operator.weight.split(list(outputs))
         if operator.bias is not None:
             biases = operator.bias.split(list(outputs))
+    elif layer.op not in ("avgpool", "maxpool"):
+        raise InputError(f"{layer.name}: weights of a {type(operator).__name__} cannot be read")
     norms: list[dict[str, Tensor]] = [{} for _ in outputs]
-    if norm is not None:
-        for name, value in norm.state_dict().items():
-            values = value.split(list(outputs)) if value.dim() else [value] * count
-            for state, own in zip(norms, values, strict=True):
-                state[name] = own
-    return [Piece(*piece) for piece in zip(weights, biases, norms, strict=True)]
+    for name, value in state.items():
+        values = value.split(list(outputs)) if value.dim() else [value] * count
+        for norm, own in zip(norms, values, strict=True):
+            norm[name] = own
+    return [Piece(*piece, settings) for piece in zip(weights, biases, norms, strict=True)]
 
 
 @torch.no_grad()
 def write_pieces(module: nn.Sequential, pieces: Sequence[Piece]) -> None:
     """Copy what each group owns into a module that :func:`plain_layer` made."""
-    operator, norm = _operator_and_norm(module)
+    operator, *behind = _parts(module)
+    norm = next((part for part in behind if isinstance(part, nn.BatchNorm2d)), None)
     parts = [operator]
     if isinstance(operator, (UnevenGroupConv2d, UnevenGroupLinear)):
         parts = list(operator.parts)
@@ -98,11 +121,12 @@ def write_pieces(module: nn.Sequential, pieces: Sequence[Piece]) -> None:
         for name in pieces[0].norm:
             owned = [piece.norm[name] for piece in pieces]
             _fill([state[name]], owned if state[name].dim() else owned[:1])
+        vars(norm).update(pieces[0].settings)
 
 
-def _operator_and_norm(module: nn.Sequential) -> tuple[nn.Module, nn.BatchNorm2d | None]:
-    operator, *behind = (part for part in module if not isinstance(part, nn.Flatten))
-    return operator, next((part for part in behind if isinstance(part, nn.BatchNorm2d)), None)
+def _parts(module: nn.Sequential) -> list[nn.Module]:
+    """The operator, and what is behind it."""
+    return [part for part in module if not isinstance(part, nn.Flatten)]
 
 
 def _fill(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -66,7 +66,7 @@ class Supernet(KeepsIndices):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, part after part in the groups' order."""
-        masks = self._draw()
+        masks = self._draw(x)
 
         def compute(block: Block, x: Tensor) -> Tensor:
             modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
@@ -126,9 +126,9 @@ class Supernet(KeepsIndices):
         """The masks' logits."""
         return self.masks.parameters()
 
-    def _draw(self) -> Mapping[str, Tensor]:
+    def _draw(self, x: Tensor) -> Mapping[str, Tensor]:
         masks = {unit: mask() for unit, mask in self.channel_masks().items()}
-        like = next(self.parameters())
+        like = next(iter(masks.values()), x)  # replicas of nn.DataParallel have no parameters
         for unit in self.space.fixed:
             owners = self.kept(_fixed(unit), like.device)
             masks[unit] = one_hot(owners, len(self.space.groups), like.dtype)

@@ -63,6 +63,7 @@ def test_it_works_without_gradients_and_under_the_tools() -> None:
         copy.deepcopy(net),
         torch.compile(net, backend="aot_eager", fullgraph=True),
         torch.export.export(net, (x,)).module(),
+        torch.jit.trace(net, x),
     )
     for other in others:
         torch.testing.assert_close(other(x), expected)

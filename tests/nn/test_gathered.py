@@ -71,11 +71,21 @@ def test_equal_groups_are_one_convolution() -> None:
         ([[0]], [[-1]], r"output channel -1: must be in 0..5"),
         ([[0], [1]], [[2], [2]], "output channel 2: is in more than one group"),
         ([[0], []], [[], [1]], "no group has both"),
+        ([[0.5]], [[0]], r"input channel 0.5: must be in 0..4"),
+        ([[2, 0, 2]], [[0]], "input channel 2: is in a group more than once"),
     ],
 )
 def test_wrong_groups(inputs: Any, outputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         GatheredGroupConv2d(inputs, outputs, IN, OUT, 1)
+
+
+@pytest.mark.parametrize("outputs", [[[1], [3, 0]], [[1, 2], [3, 0]]])
+def test_a_sample_without_a_batch_is_that_of_a_batch(outputs: list[list[int]]) -> None:
+    """nn.Conv2d takes both; rows are never taken for channels."""
+    layer = GatheredGroupConv2d([[3, 0], [2, 1]], outputs, 4, 5, 3, padding=1)
+    x = torch.randn(4, 6, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), layer(x[None])[0])
 
 
 def test_weights_of_something_else_are_not_taken() -> None:

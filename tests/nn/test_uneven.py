@@ -128,10 +128,23 @@ def test_only_what_is_needed_is_stored() -> None:
     assert sum(p.numel() for p in layer.parameters()) == 9 * (1 * 3 + 4 * 1 + 2 * 5) + 9
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_sample_without_a_batch_is_that_of_a_batch(
+    kernel: int, training: bool, dense: bool
+) -> None:
+    layer = UnevenGroupConv2d(INS, OUTS, kernel).train(training)
+    layer.dense = dense
+    torch.testing.assert_close(layer(X[0].float()), layer(X[:1].float())[0])
+
+
 @pytest.mark.parametrize("make", [lambda i, o: UnevenGroupConv2d(i, o, 1), UnevenGroupLinear])
 def test_as_many_inputs_as_outputs(make: Any) -> None:
     with pytest.raises(InputError, match="3 groups of inputs, 2 of outputs; give as many"):
         make([1, 2, 3], [4, 5])
+    with pytest.raises(InputError, match="input size of group 1: expected an integer, got 2.5"):
+        make([1, 2.5], [4, 5])
 
 
 @pytest.mark.parametrize(

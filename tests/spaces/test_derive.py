@@ -17,12 +17,13 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.checkpoint import checkpoint
 
 from groupnas.accountant import flops
+from groupnas.deploy.planner import LayoutPlanner
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.nn import UnevenGroupConv2d
+from groupnas.nn import MaskedConv2d, UnevenGroupConv2d
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.derive import build, derive
-from groupnas.spaces.supernet import Supernet
+from groupnas.spaces.supernet import MaskedLayer, Supernet
 
 SMALL = Path(__file__).parent / "small"
 PLAIN = {
@@ -263,3 +264,108 @@ def test_a_derived_network_trains_distributed_and_under_checkpointing(
         gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
     for other in gradients[1:]:
         assert difference(other, gradients[0]) < 1e-5
+
+
+def _replace(net: nn.Module, kind: Any, make: Callable[[Any], nn.Module]) -> None:
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, kind):
+                setattr(module, name, make(child))
+
+
+def _synchronised(net: nn.Module) -> None:
+    nn.SyncBatchNorm.convert_sync_batchnorm(net)
+
+
+def _large_eps(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = 0.5, 0.03
+
+
+def _not_affine(net: nn.Module) -> None:
+    def plain(norm: nn.BatchNorm2d) -> nn.Module:
+        made = nn.BatchNorm2d(norm.num_features, affine=False)
+        made.load_state_dict(
+            {k: v for k, v in norm.state_dict().items() if k not in ("weight", "bias")}
+        )
+        return made
+
+    _replace(net, nn.BatchNorm2d, plain)
+
+
+def _with_dropout(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, MaskedLayer):
+            module.tail.append(nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("change", [_synchronised, _large_eps, _not_affine, _with_dropout])
+def test_whatever_batchnorm_became_is_carried_over(
+    change: Callable[[nn.Module], None], randomised: Fill
+) -> None:
+    space = load_space(SMALL / "ties.yaml")
+    net = randomised(Supernet(space)).eval()
+    x = some_input(space)
+    before = net(x)
+    change(net.eval())
+    net.eval()
+    derived = derive(net)
+    assert difference(derived(x), net(x)) < 1e-5
+    assert (difference(before, net(x)) > 1e-3) == (change in (_large_eps, _not_affine))
+    if change is _large_eps:
+        norms = [m for m in derived.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert norms and {(norm.eps, norm.momentum) for norm in norms} == {(0.5, 0.03)}
+    if change is not _with_dropout:
+        change(derived)
+    group, inputs = space.groups[0], space.inputs[space.groups[0]]
+    alone = derived.eval().only([group])(x[:, :inputs])
+    assert difference(alone, net(x)[:, : space.outputs[group]]) < 1e-5
+    assert difference(LayoutPlanner()(derived)(x), net(x)) < 1e-4
+
+
+def _dilate(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, MaskedConv2d):
+            module.padding = module.dilation = (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda net: _replace(
+                net, nn.BatchNorm2d, lambda norm: nn.GroupNorm(1, norm.num_features)
+            ),
+            "the space has BatchNorm",
+        ),
+        (
+            lambda net: _replace(
+                net,
+                nn.BatchNorm2d,
+                lambda norm: nn.BatchNorm2d(norm.num_features, track_running_stats=False),
+            ),
+            "keeps no running statistics",
+        ),
+        (
+            lambda net: _replace(net, (nn.ReLU, nn.ReLU6, nn.Hardswish), lambda _: nn.GELU()),
+            "the network .*GELU, which cannot be carried over",
+        ),
+        (_dilate, "the space has MaskedConv2d.* which cannot be carried over"),
+    ],
+    ids=["norm", "statistics", "activation", "window"],
+)
+def test_what_the_space_does_not_say_is_not_dropped_in_silence(
+    change: Callable[[nn.Module], None], message: str
+) -> None:
+    space = load_space(SMALL / "ties.yaml")
+    net = Supernet(space).eval()
+    derived = derive(net)
+    change(net)
+    with pytest.raises(InputError, match=message):
+        derive(net)
+    if change is not _dilate:
+        change(derived)
+        for read in (lambda: derived.only(space.groups[:1]), lambda: LayoutPlanner()(derived)):
+            with pytest.raises(InputError, match=message):
+                read()

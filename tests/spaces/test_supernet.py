@@ -316,3 +316,18 @@ def test_names_of_modules_are_never_those_of_their_container() -> None:
         "pop-",
     ]
     assert all(isinstance(mask, ChannelMask) for mask in net.masks.values())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_replicas_of_dataparallel_compute_the_same(training: bool) -> None:
+    """They have tensors where the module has parameters."""
+    net = small(relaxation="softmax_hard").train(training)
+    x = some_input(net.space)
+    replica = copy.deepcopy(net)
+    expected = net(x)
+    for module in replica.modules():
+        for name, value in list(module._parameters.items()):
+            module._parameters.pop(name)
+            setattr(module, name, None if value is None else value.clone())
+    assert not list(replica.parameters())
+    torch.testing.assert_close(replica(x), expected)
