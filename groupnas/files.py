@@ -158,7 +158,7 @@ def parse_json(text: str, origin: str) -> Any:
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The end of an error message about an unknown ``name``: the nearest choice and all of them."""
     known = sorted(choices)
-    close = difflib.get_close_matches(name[:80], known, n=1)
+    close = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}choose from: {', '.join(known) or '(none)'}"
 

@@ -37,8 +37,9 @@ def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any
         InputError: a file that ONNX Runtime cannot read or run, or no ONNX Runtime.
     """
     runtime = import_runtime()
-    if not isinstance(model, bytes) and os.path.exists(model) and not os.path.isfile(model):
-        raise InputError(f"{os.fspath(model)}: is not a regular file")
+    if not isinstance(model, bytes) and not os.path.isfile(model):
+        what = "is not a regular file" if os.path.exists(model) else "no such file"
+        raise InputError(f"{os.fspath(model)}: {what}")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors: warnings are about the optimiser's own choices

@@ -506,4 +506,5 @@ def test_nearest_suggests_and_lists() -> None:
     listed = "choose from: bee, picasso_global, picasso_local"
     assert nearest("picaso_local", spaces) == f"did you mean 'picasso_local'? {listed}"
     assert nearest("zzz", spaces) == listed
+    assert nearest("nope", ["even", "ungrouped"]) == "choose from: even, ungrouped"
     assert nearest("zzz", []) == "choose from: (none)"

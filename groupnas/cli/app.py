@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from groupnas._version import __version__
 from groupnas.cli.bench import bench
@@ -79,4 +79,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _message(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"Unexpected argument: {shlex.join(error.unused_tokens)}."
+    if isinstance(error, MissingArgumentError) and error.keyword is None and error.argument:
+        given = error.unused_tokens and f"; unexpected: {shlex.join(error.unused_tokens)}"
+        return f"{error.argument.name} is missing{given or ''}."
     return " ".join(str(error).split())

@@ -36,7 +36,8 @@ def evaluate(
         ),
     ] = None,
     threshold: Annotated[
-        float | None, Parameter(help="What is a failure: 0.1; of 106 points 0.08.")
+        float | None,
+        Parameter(help="What is a failure, a fraction: 0.1, of 106 points 0.08."),
     ] = None,
     device: Annotated[str, Parameter(help="A torch device.")] = "cpu",
     out: Annotated[

@@ -104,8 +104,10 @@ def export(
     times; BatchNorm goes into the weights. --stage or --space write one network alone. --int8 is
     faster on processors with int8 instructions, and a little less exact; it uses no groups.
     """
-    if (model is None) == (space is None):
+    if model is None and space is None:
         raise InputError("export needs a model, or else --space")
+    if space is not None:
+        _refuse("does not go with --space", {"a model": model, "--stage": stage})
     if plain and (plan or table is not None):
         raise InputError("--plain: nothing is laid out then; leave out --plan and --table")
     whole = space is None and stage is None

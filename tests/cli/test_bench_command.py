@@ -99,7 +99,7 @@ def test_a_table_of_kernels(
     ("options", "message"),
     [
         ([], "bench needs ONNX files"),
-        (["none.onnx"], "none.onnx: ONNX Runtime cannot run it"),
+        (["none.onnx"], "none.onnx: no such file"),
         ([SPACE], "three_parts.yaml: ONNX Runtime cannot run it"),
         (["MODEL", "--shape", "x=3"], "relu: --shape x=3 does not fit its (?x3)"),
         (["MODEL", "--shape", "z=1x3"], "no model has an input 'z'; choose from: x"),

@@ -134,7 +134,8 @@ def test_int8_of_a_stage_as_trained(model: str, local: Network, tmp_path: Path) 
     ("line", "message"),
     [
         ("", "export needs a model, or else --space"),
-        ("MODEL --space SPACE", "export needs a model, or else --space"),
+        ("MODEL --space SPACE", "a model does not go with --space"),
+        ("--space SPACE --stage local", "--stage does not go with --space"),
         ("MODEL --plain --plan", "--plain: nothing is laid out then"),
         ("MODEL --parts mouth", "--parts goes with --stage or --space"),
         ("MODEL --batch 1", "--batch goes with --stage or --space"),

@@ -197,8 +197,8 @@ def evaluate_faces(
             f"{data.name} has {data.markup.points} landmarks, the model finds "
             f"{cascade.markup.points}; evaluate it on data of its own markup"
         )
-    if threshold is not None and not 0 < threshold < np.inf:
-        raise InputError(f"threshold: expected a fraction above 0, got {threshold}")
+    if threshold is not None and not 0 < threshold <= 1:
+        raise InputError(f"threshold: expected a fraction, above 0 and up to 1, got {threshold}")
     kind = kind or data.normaliser
     faces = tuple(check_marked(faces))
     truth = np.stack([face.points for face in faces])

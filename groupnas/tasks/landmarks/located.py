@@ -29,6 +29,12 @@ class Located:
     initial: Points
 
 
+def far_outside(boxes: Points, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """``(F,)``: which boxes reach beyond an ``(H, W)`` image by more than its longer side."""
+    longer = max(shape[:2])
+    return np.any((boxes < -longer) | (boxes > 2 * longer), axis=1)
+
+
 def check_faces(image: NDArray[np.uint8], boxes: Points) -> None:
     """Check that boxes can be faces of an image.
 
@@ -47,6 +53,5 @@ def check_faces(image: NDArray[np.uint8], boxes: Points) -> None:
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         raise InputError("boxes: expected x0 < x1 and y0 < y1 in each")
     height, width = image.shape[:2]
-    longer = max(height, width)
-    if (boxes < -longer).any() or (boxes > 2 * longer).any():
+    if far_outside(boxes, (height, width)).any():
         raise InputError(f"boxes: one lies far outside the image of {width} x {height} pixels")

@@ -176,9 +176,11 @@ def test_what_does_not_fit(cascade: Fake, data: FaceSet, split: str, message: st
         evaluate(cascade, data, None, split)
 
 
-def test_a_threshold_is_above_0() -> None:
-    with pytest.raises(InputError, match="threshold: expected a fraction above 0, got 0"):
-        evaluate(Fake(), FACES, None, threshold=0)
+@pytest.mark.parametrize("threshold", [0, 8])  # 8 % is 0.08
+def test_a_threshold_is_a_fraction(threshold: float) -> None:
+    told = f"threshold: expected a fraction, above 0 and up to 1, got {threshold}"
+    with pytest.raises(InputError, match=told):
+        evaluate(Fake(), FACES, None, threshold=threshold)
 
 
 def test_a_face_that_lacks_points_is_named() -> None:

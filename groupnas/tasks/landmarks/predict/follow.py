@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.located import ASTRAY
+from groupnas.tasks.landmarks.located import ASTRAY, far_outside
 from groupnas.tasks.landmarks.predict.detect import Boxes, Detector, Photo, distinct
 from groupnas.tasks.landmarks.predict.smooth import OneEuroFilter
 
@@ -59,13 +59,14 @@ def locate_faces(cascade: Locator, image: Photo, boxes: Boxes, passes: int) -> l
         image: ``(H, W, 3)`` uint8 RGB.
         boxes: ``(F, 4)``, as the cascade needs them.
         passes: How often to look; each pass but the first takes as boxes the extent of what the
-            last one found, which is a better box than a detector's.
+            last one found, which is a better box than a detector's. Where that is no box of a
+            face, as of a network that has hardly learned, it looks at the same one again.
     """
     if not len(boxes):
         return []
     points = _points(cascade, image, boxes)
     for _ in range(passes - 1):
-        boxes = _extents(points, boxes)
+        boxes = _extents(points, boxes, image.shape)
         points = _points(cascade, image, boxes)
     return [FoundFace(box, face) for box, face in zip(boxes, points, strict=True)]
 
@@ -101,7 +102,7 @@ class Follower:
         if self.detector is None:
             new = self.start if number == 0 else self.start[:0]
         elif self._look or number % self.every == 0:
-            new = self._confirm(self.detector(image))
+            new = self._confirm(self.detector(image), image.shape)
         else:
             new = np.zeros((0, 4))
         fresh = locate_faces(self.cascade, image, new, self.passes)
@@ -114,9 +115,9 @@ class Follower:
             self._count += 1
         return [track.face(time if self.smooth else None) for track in self._tracks]
 
-    def _confirm(self, boxes: Boxes) -> Boxes:
+    def _confirm(self, boxes: Boxes, shape: tuple[int, ...]) -> Boxes:
         """Drop the tracks that no detection confirms; returns the detections of new faces."""
-        same = _overlaps(self._boxes(), boxes) >= SAME
+        same = _overlaps(self._boxes(shape), boxes) >= SAME
         for track, row in zip(self._tracks, same, strict=True):
             track.unseen = 0 if row.any() else track.unseen + 1
         self._tracks = [track for track in self._tracks if track.unseen < UNSEEN]
@@ -126,9 +127,9 @@ class Follower:
         """The tracks that go on in this frame."""
         if not self._tracks:
             return []
-        before = self._boxes()
+        before = self._boxes(image.shape)
         points = _points(self.cascade, image, before)
-        after = _extents(points, before)
+        after = _extents(points, before, image.shape)
         # Two tracks that have run into each other are one face, the older one's.
         separate = distinct(after, np.arange(len(after), 0, -1, dtype=np.float64))
         going = _plausible(before, after, image.shape[:2])
@@ -136,8 +137,10 @@ class Follower:
             track.box, track.points = box, face
         return [self._tracks[place] for place in sorted(separate) if going[place]]
 
-    def _boxes(self) -> Boxes:
-        return _stacked(_extents(track.points[None], track.box[None])[0] for track in self._tracks)
+    def _boxes(self, shape: tuple[int, ...]) -> Boxes:
+        return _stacked(
+            _extents(track.points[None], track.box[None], shape)[0] for track in self._tracks
+        )
 
 
 @dataclass
@@ -160,11 +163,13 @@ def _points(cascade: Locator, image: Photo, boxes: Boxes) -> Points:
     return points
 
 
-def _extents(points: Points, otherwise: Boxes) -> Boxes:
-    """Boxes around the landmarks; where these fall together, the box that they were found in."""
+def _extents(points: Points, otherwise: Boxes, shape: tuple[int, ...]) -> Boxes:
+    """Boxes around the landmarks; the box that they were found in where they fall together, or lie
+    where nobody may look in an image of that shape.
+    """
     boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
-    flat = (boxes[:, 2:] - boxes[:, :2] < 1).any(axis=1, keepdims=True)
-    return np.where(flat, otherwise, boxes)
+    flat = (boxes[:, 2:] - boxes[:, :2] < 1).any(axis=1)
+    return np.where((flat | far_outside(boxes, shape))[:, None], otherwise, boxes)
 
 
 def _overlaps(one: Boxes, other: Boxes) -> NDArray[np.float64]:

@@ -64,6 +64,17 @@ def test_landmarks_that_fall_together_keep_the_box() -> None:
     assert face.box.tolist() == rough[0].tolist()
 
 
+def test_landmarks_far_outside_keep_the_box() -> None:
+    """Those of a network that has hardly learned: 601 is beyond twice the longer side."""
+    world = World(np.array([100.0, 100, 601, 140]))
+    rough = np.array([at(100, 100)])
+    (face,) = locate_faces(world, PICTURE, rough, passes=2)
+    assert face.box.tolist() == rough[0].tolist() and face.points[1].tolist() == [601, 100]
+    follower = Follower(world, None, 5, 2, start=rough)
+    assert [len(follower(PICTURE, number, number / 25)) for number in (0, 1)] == [1, 1]
+    assert all(boxes.tolist() == rough.tolist() for boxes in world.boxes)
+
+
 def test_faces_are_followed_between_detections() -> None:
     world = World(at(100, 100), at(200, 100))
     follow = world.follower(every=5)
