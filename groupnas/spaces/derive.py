@@ -17,7 +17,7 @@ from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import init_plain, module_name, run_blocks
 from groupnas.spaces.pieces import Piece, plain_layer, read_norm, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
-from groupnas.spaces.supernet import MaskedLayer, Supernet
+from groupnas.spaces.supernet import MaskedLayer, Supernet, masked_operator
 from groupnas.values import instance, names
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -185,18 +185,13 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     # The fresh weights are overwritten; nobody's draws should shift
     with torch.random.fork_rng(), device:
         network = build(net.space, grouping).to(weight.dtype)
-        with torch.device("meta"):
-            untouched = Supernet(net.space)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()
     }
-    sources, made = (
-        [module for _, modules in one.layers_by_block() for module in modules]
-        for one in (net, untouched)
-    )
-    for source, own, (layer, target) in zip(sources, made, network.layers(), strict=True):
-        _check_operator(layer, source.op, own.op)
+    sources = [module for _, modules in net.layers_by_block() for module in modules]
+    for source, (layer, target) in zip(sources, network.layers(), strict=True):
+        _check_operator(layer, source.op, len(net.space.groups))
         write_pieces(target, _pieces(layer, source, members))
     return network.train(net.training)
 
@@ -239,8 +234,10 @@ def _members(space: SearchSpace, grouping: Grouping) -> dict[str, list[list[int]
     }
 
 
-def _check_operator(layer: Layer, found: nn.Module, made: nn.Module) -> None:
+def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
     """Raise :class:`InputError` where a layer has another operator than the space gave it."""
+    with torch.device("meta"):
+        made = masked_operator(layer, groups)
     same = [getattr(found, name, None) == getattr(made, name, None) for name in _WINDOW]
     same.append((getattr(found, "bias", None) is None) == (getattr(made, "bias", None) is None))
     if not isinstance(found, type(made)) or not all(same):

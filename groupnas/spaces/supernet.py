@@ -141,7 +141,7 @@ class MaskedLayer(nn.Module):
     def __init__(self, layer: Layer, groups: int) -> None:
         super().__init__()
         self.mixes = layer.mixes_channels
-        self.op = _operator(layer, groups)
+        self.op = masked_operator(layer, groups)
         self.tail = nn.Sequential(*tail(layer))
 
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
@@ -154,7 +154,8 @@ def _fixed(unit: str) -> str:
     return f"fixed_{unit}"
 
 
-def _operator(layer: Layer, groups: int) -> nn.Module:
+def masked_operator(layer: Layer, groups: int) -> nn.Module:
+    """The module that computes a layer, without what is behind it."""
     if layer.op == "conv":
         return MaskedConv2d(
             layer.in_channels,
