@@ -89,6 +89,8 @@ class Grouping:
         Raises:
             InputError: an unknown group, or a weight that is not positive and finite.
         """
+        if not hasattr(space, "free_units"):  # the name of one, more often than not
+            raise InputError(f"space: expected a SearchSpace, got a {type(space).__name__}")
         given = {}
         for group, weight in _table("weights", weights):
             if group not in space.groups:

@@ -72,7 +72,9 @@ class Task(Protocol):
         ...
 
     def errors(self, predicted: Tensor, target: Any) -> Tensor:
-        """Error of every sample and group, ``(B, G)`` floats from 0 on, in :attr:`error_unit`.
+        """Error of every sample and group, ``(B, G)`` numbers from 0 on, in :attr:`error_unit`.
+
+        Booleans do as well: whether a class is wrong.
 
         NaN where a sample does not show a group, whatever is predicted; finite elsewhere, for
         finite predictions. Infinity counts as a network that diverged.
@@ -102,18 +104,23 @@ class TaskSubset:
     def __init__(self, task: Task, indices: Tensor) -> None:
         import torch
 
-        chosen = indices.tolist() if isinstance(indices, torch.Tensor) else indices
-        count = len(task.sources)
+        sources = task.sources  # may be made anew whenever it is asked for
+        chosen = (
+            # As many as there are: no list that could have no end.
+            indices.flatten().tolist()
+            if isinstance(indices, torch.Tensor)
+            else listed("indices", indices)
+        )
         self._task = task
         self._indices = torch.tensor(
-            [whole("indices", index, 0, count - 1) for index in listed("indices", chosen)],
+            [whole("indices", index, 0, len(sources) - 1) for index in chosen],
             dtype=torch.long,
         )
         self.name = task.name
         self.inputs = task.inputs
         self.outputs = task.outputs
         self.error_unit = task.error_unit
-        self.sources: Sequence[str] = [task.sources[i] for i in self._indices.tolist()]
+        self.sources: Sequence[str] = [sources[i] for i in self._indices.tolist()]
 
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None

@@ -487,3 +487,9 @@ def test_from_dict_never_fails_otherwise(value: Any) -> None:
         except InputError:
             continue
         assert Counter(map(type, grouping.assignments["stem"])) == {int: 3}
+
+
+@pytest.mark.parametrize("space", ["picasso_global", None])
+def test_what_is_no_space(space: Any) -> None:
+    with pytest.raises(InputError, match="^space: expected a SearchSpace, got a "):
+        Grouping.even(space)

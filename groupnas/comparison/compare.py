@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from groupnas import values
@@ -20,6 +21,7 @@ from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
 from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.costs import measure as find_measure
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
 from groupnas.engine.kinds import COMPARISON
 from groupnas.engine.parts import check_parts
@@ -75,6 +77,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+@torch.inference_mode(False)  # whatever the caller computes in
 def compare(
     space: SearchSpace,
     load: Callable[[], Task],
@@ -152,7 +155,7 @@ def compare(
         strategies = labelled(strategies)
     jobs = None if jobs is None else values.whole("jobs", jobs, 1)
     makers = _makers(load, more, sampling, on_progress)
-    told = values.plain("arguments", arguments or {})
+    told = values.plain("arguments", {} if arguments is None else arguments)
     tell = _teller(quiet, on_progress)
     plan = Plan(
         strategies=strategies,
@@ -163,6 +166,7 @@ def compare(
         training=training,
         validation=validation,
     )
+    find_measure(plan.measure)  # before searches are done that no training could follow
     checked_device(device)
     track = values.names("track", track)
     trackers(track)  # what is not installed or reached is told before anything runs

@@ -188,7 +188,8 @@ def _by_photo(
     difference: Array, known: NDArray[np.bool_], sources: Sequence[str]
 ) -> tuple[Array, Array]:
     """Sums ``(S, P, K)`` over the samples of each photo, and how many ``(P, K)`` those are."""
-    _, photo = np.unique(np.asarray(sources), return_inverse=True)
+    places = {name: place for place, name in enumerate(sorted(set(sources), key=str))}
+    photo = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
     order = np.argsort(photo, kind="stable")
     starts = np.flatnonzero(np.diff(photo[order], prepend=-1))
     values = np.where(known, difference, 0.0)[:, order]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from groupnas.errors import InputError, shown
+from groupnas.values import listed
+
 if TYPE_CHECKING:
     from groupnas.engine.job import Job
     from groupnas.engine.run_folder import RunFolder
@@ -26,3 +29,12 @@ class Observer:
 
     def closed(self) -> None:
         """Nothing more will be told: the job is finished, was stopped, or failed."""
+
+
+def observers_from(given: Any) -> tuple[Observer, ...]:
+    """The observers of a list; an :class:`InputError` where one is none."""
+    found = listed("observers", given)
+    for one in found:
+        if isinstance(one, type) or not hasattr(one, "epoch_ended"):
+            raise InputError(f"observers: expected instances of Observer, got {shown(one)}")
+    return found

@@ -27,6 +27,8 @@ def part_errors(task: Task, predicted: Tensor, target: Any) -> Tensor:
     NaN where a sample does not show a part, infinite where the prediction is at fault.
     """
     errors = task.errors(predicted, target)
+    if not errors.is_floating_point():
+        return errors.to(predicted.dtype)
     finite = errors.isfinite()
     if bool(finite.all()):
         return errors
@@ -87,7 +89,7 @@ def _count(
     for batch in indices.split(batch_size):
         # The training side as training sees it: augmentation may mirror one part to another.
         drawn = torch.Generator().manual_seed(0) if enough else None
-        _, target = task.batch(batch, drawn)
+        target = task.to(task.batch(batch, drawn)[1], torch.device("cpu"))
         zeros = torch.zeros(len(batch), sum(task.outputs.values()))
         shown = _shown(task, zeros, target)
         if bool(shown.any(dim=0).all()) and not bool(shown.all()):

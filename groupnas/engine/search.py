@@ -23,7 +23,7 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.kinds import SEARCH
-from groupnas.engine.observer import Observer
+from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
 from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
@@ -66,6 +66,7 @@ class Run:
         return self.job.network()
 
 
+@torch.inference_mode(False)  # whatever the caller computes in
 def search(
     space: SearchSpace,
     task: Task,
@@ -110,8 +111,9 @@ def search(
     """
     values.instance("space", space, SearchSpace)
     seed = None if seed is None else values.seed("seed", seed)
-    resume, told = values.flag("resume", resume), values.plain("arguments", arguments or {})
-    told_of = [*progress("searching", quiet), *values.listed("observers", observers)]
+    resume = values.flag("resume", resume)
+    told = values.plain("arguments", {} if arguments is None else arguments)
+    told_of = [*progress("searching", quiet), *observers_from(observers)]
     if len(space.groups) == 1:
         raise InputError(
             f"{space.name}: has one group ({space.groups[0]}), so that there is nothing to search; "

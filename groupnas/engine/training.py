@@ -27,7 +27,7 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.kinds import TRAINING
-from groupnas.engine.observer import Observer
+from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import Precision, forward
@@ -256,6 +256,7 @@ class Trained:
     result: Mapping[str, Any]
 
 
+@torch.inference_mode(False)  # whatever the caller computes in
 def train(
     network: nn.Module,
     task: Task,
@@ -303,8 +304,9 @@ def train(
     values.instance("network", network, nn.Module)
     values.instance("settings", settings, Training)
     values.instance("split", split, Split)
-    seed, told = values.seed("seed", seed), values.plain("arguments", arguments or {})
-    told_of = [*progress("training", quiet), *values.listed("observers", observers)]
+    seed = values.seed("seed", seed)
+    told = values.plain("arguments", {} if arguments is None else arguments)
+    told_of = [*progress("training", quiet), *observers_from(observers)]
     folder = RunFolder(out)
     recorded = folder.read_config(TRAINING) if values.flag("resume", resume) else None
     if recorded is None:

@@ -251,3 +251,10 @@ def test_seeds_that_are_copies_count_once() -> None:
     copies = one(np.repeat(values, 5, axis=0))
     assert copies.seeds == 1 and copies.seeds_low is None and not copies.significant
     assert copies.photos_low == one(values).photos_low
+
+
+def test_sources_that_numpy_would_take_for_the_same() -> None:
+    names = ["", "\0", "a", "a\0", *(f"p{i}" for i in range(8))]
+    errors = np.arange(12.0)[None, :, None]
+    (found,) = paired_differences(errors, errors - 1, names, draws=10)
+    assert found is not None and found.photos == 12

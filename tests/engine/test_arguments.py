@@ -226,3 +226,9 @@ def test_settings_take_numbers_of_arrays() -> None:
     assert (weights.lr, weights.momentum) == (0.5, 0.25)
     strategy = groupnas.load_strategy("gumbel").with_epochs(np.int32(3))  # type: ignore[arg-type]
     assert strategy.model_dump(mode="json")["epochs"] == 3
+
+
+@pytest.mark.parametrize("given", [[1], [None], [groupnas.engine.observer.Observer]])
+def test_what_is_no_observer(given: Any) -> None:
+    with pytest.raises(InputError, match="^observers: expected instances of Observer, got "):
+        groupnas.engine.observer.observers_from(given)

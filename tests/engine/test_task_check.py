@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 import groupnas
 from groupnas.engine.strategy import Optimizer
@@ -156,10 +159,175 @@ class TargetIsNone(Toy):
         return predicted[:, :2].abs()
 
 
-@pytest.mark.parametrize("task", [Toy, Float64Error, Endless, NumpyTyped, TwoSamples, TargetIsNone])
+class Loaded(Toy):
+    """Batches as torch's DataLoader gives them: lists."""
+
+    gaps = 0
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        rows = [(self.pixels[index], self.truth[index]) for index in indices]
+        return next(iter(DataLoader(rows, batch_size=len(rows))))  # type: ignore[arg-type]
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        return (predicted - target).square().mean()
+
+    def errors(self, predicted: Any, target: Any) -> Any:
+        return (predicted - target)[:, 1:].abs()
+
+    def to(self, target: Any, device: Any) -> Any:
+        return target.to(device)
+
+
+class Classes(Loaded):
+    """Whether classes are wrong: True or False."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truth = self.truth.round()
+
+    def errors(self, predicted: Any, target: Any) -> Any:
+        return (predicted > 0.5)[:, 1:] != target[:, 1:].bool()
+
+
+class Counts(Classes):
+    def errors(self, predicted: Any, target: Any) -> Any:
+        return super().errors(predicted, target).to(torch.uint8)
+
+
+class Rows:
+    """A data set that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.known: dict[int, int] = {}
+
+
+class Referring(Toy):
+    """Targets refer to the task and to its data set, which change with every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = Rows()
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        self.calls += 1
+        self.rows.asked += 1
+        self.rows.known.update(dict.fromkeys(indices.tolist(), self.calls))
+        x, target = super().batch(indices)
+        return x, Target(target.truth, {"task": self, "rows": self.rows})
+
+
+class OddTargets(Toy):
+    """What cannot be compared, or only in another way, beside the truth."""
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        x, target = super().batch(indices, generator)
+        uneven = np.empty(len(indices), object)
+        for row, index in enumerate(indices.tolist()):
+            uneven[row] = np.arange(index + 1)
+        picture = io.BytesIO()
+        Image.new("L", (4, 4)).save(picture, "png")
+        target.notes |= {
+            "sparse": target.truth.nan_to_num().to_sparse(),
+            "uneven": uneven,
+            "unknown": np.array(["NaT"], "datetime64[s]"),
+            "nan": np.float32(np.nan),
+            "picture": Image.open(picture),
+            "read": lambda: indices,
+        }
+        return x, target
+
+
+class Seeded(Toy):
+    """Samples that are drawn by an old seed, which has an end."""
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        draws = [np.random.RandomState(1000 * index).randn(2, 8, 8) for index in indices.tolist()]
+        x = torch.tensor(np.stack(draws), dtype=torch.float32)
+        return x, Target(x.flatten(1)[:, :3].clone(), {})
+
+
+class Tolerant(Toy):
+    """A loss that tolerates more than predictions are off where training starts."""
+
+    def mean_output(self) -> Any:
+        return self.truth.nanmean(dim=0)
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        known = target.truth.isfinite()
+        return ((predicted - target.truth)[known].abs() - 5).clamp(min=0).mean()
+
+
+class WorstAlone(Toy):
+    """A loss of the largest errors, all of which are part a's."""
+
+    gaps = 0
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        truth = target.truth + torch.tensor([90, 90, 0])
+        return (predicted - truth).abs().flatten().topk(len(truth)).values.mean()
+
+
+class Unpacking(Loaded):
+    """Moves what the loss needs alone."""
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        return self.pixels[indices], {"truth": self.truth[indices], "indices": indices}
+
+    def to(self, target: Any, device: Any) -> Any:
+        return target["truth"].to(device)
+
+
+RIGHT: list[Callable[[], Any]] = [
+    Toy,
+    Float64Error,
+    Endless,
+    NumpyTyped,
+    TwoSamples,
+    TargetIsNone,
+    Loaded,
+    Classes,
+    Counts,
+    Referring,
+    OddTargets,
+    Seeded,
+    Tolerant,
+    WorstAlone,
+    Unpacking,
+]
+
+
+@pytest.mark.parametrize("task", RIGHT)
 def test_what_is_right_passes(task: Callable[[], Any]) -> None:
     check_task(SPACE, task())
     check_task(None, task())
+
+
+@pytest.mark.parametrize("task", [Classes, Counts, Unpacking])
+def test_what_passes_is_searched(task: Callable[[], Any], tmp_path: Path) -> None:
+    run = groupnas.search(
+        SPACE, task(), groupnas.load_strategy("gumbel").with_epochs(1), tmp_path / "run"
+    )
+    told = run.result["validation_errors"]["derived"]
+    assert all(0 <= error < 100 for error in told.values())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_caller_that_computes_no_gradients(mode: Callable[[], Any], tmp_path: Path) -> None:
+    strategy = groupnas.load_strategy("gumbel").with_epochs(1)
+    settings = groupnas.Training(epochs=1, batch_size=4, weights=Optimizer(lr=0.01))
+    with mode():
+        check_task(SPACE, Toy())
+        run = groupnas.search(SPACE, Toy(), strategy, tmp_path / "run")
+        split = groupnas.engine.split.split_by_source(Toy().sources, 0.3, 0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128, 3))
+        if mode is torch.no_grad:
+            groupnas.train(network, Toy(), settings, tmp_path / "trained", split=split)
+        compared = groupnas.compare(
+            SPACE, Toy, ["even"], tmp_path / "c", training=settings, seeds=[0], jobs=1
+        )
+        assert not torch.is_grad_enabled()
+    assert len(run.history) > 0 and len(compared.cells) == 1
 
 
 def test_a_program_that_computes_in_float64() -> None:
@@ -196,7 +364,9 @@ def test_nobodys_random_state_is_touched() -> None:
 
 
 INPUTS = "batch(indices): expected inputs (8, 2, 8, 8) float32, of 8 indices; got a"
-ERRORS = "errors(predicted, target): expected (8, 2) floats, of every sample and part; got a tensor"
+ERRORS = (
+    "errors(predicted, target): expected (8, 2) numbers, of every sample and part; got a tensor"
+)
 
 # -- mistakes -----------------------------------------------------------------------------------
 
@@ -256,6 +426,21 @@ attribute(
     "sources: names 25 samples, but batch has none at 24 (IndexError); expected one name",
     sources=[f"photo {i}" for i in range(25)],
 )
+
+
+@mistake("sources: raised FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/list'")
+class SourcesUnreadable(Toy):
+    sources: Any = property(
+        lambda self: Path("/nowhere/list").read_text(), lambda self, value: None
+    )
+
+
+@mistake("sources: raised AttributeError: 'SourcesOfNothing' object has no attribute 'files'")
+class SourcesOfNothing(Toy):
+    sources: Any = property(lambda self: self.files, lambda self, value: None)
+
+
+attribute("SourcesAreScalar", "sources: expected a list of names", sources=np.array("x"))
 
 
 class _Batch(Toy):
@@ -418,6 +603,16 @@ class RareNoise(_Augments):
         return float(random.random() < 1 / 3)
 
 
+@mistake(
+    "batch(indices, generator): draws from a global random state; expected its generator alone"
+)
+class CoinOfTorch(_Augments):
+    """Of a transform that draws once for a batch."""
+
+    def noise(self) -> float:
+        return float(torch.rand(1) < 0.5)
+
+
 @mistake("batch(indices, generator): the same indices and generator state give another batch each")
 class FreshNoise(_Augments):
     def noise(self) -> float:
@@ -466,6 +661,41 @@ class MovesInPlace(Toy):
         target.truth = target.truth.to(device)
 
 
+class _Drawn(Toy):
+    """What augmentation makes of targets is not as it was."""
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        x, target = super().batch(indices)
+        return x, target if generator is None else Target(self.drawn(target.truth), {})
+
+    def drawn(self, truth: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@mistake("loss(predicted, target) of an augmented batch: raised RuntimeError: The size of tensor a")
+class DrawnTargetShorter(_Drawn):
+    def drawn(self, truth: Tensor) -> Tensor:
+        return truth[:, :2]
+
+
+@mistake("loss(predicted, target) of an augmented batch: nan for finite predictions")
+class DrawnTargetOdd(_Drawn):
+    gaps = 0
+
+    def drawn(self, truth: Tensor) -> Tensor:
+        return truth * torch.inf
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        return (predicted - target.truth).mul(0.5).sin().square().mean()
+
+
+@mistake("batch(indices): inputs are made in inference mode, of which nothing can learn")
+class Inference(Toy):
+    @torch.inference_mode()
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        return super().batch(indices, generator)
+
+
 @mistake("mean_output(): expected (3,) floats or None, got a tensor of shape (4,), float32")
 class OtherMean(Toy):
     def mean_output(self) -> Any:
@@ -485,7 +715,7 @@ class MeanOfGaps(Toy):
 
 
 class _Loss(Toy):
-    gaps = 0
+    gaps: int = 0
 
     def loss(self, predicted: Any, target: Any) -> Any:
         return self.of(predicted - target.truth)
@@ -545,6 +775,15 @@ class LossForgetsB(_Loss):
         return far[:, :2].square().mean()
 
 
+@mistake("loss(predicted, target): does not depend on what is predicted of b")
+class LossDetachesB(_Loss):
+    """Its value depends on them, but nothing learns from that."""
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        far = predicted - target.truth
+        return far[:, :2].square().mean() + far[:, 2].detach().square().mean()
+
+
 @mistake("loss(predicted, target): changes what it is given")
 class LossInPlace(_Loss):
     def loss(self, predicted: Any, target: Any) -> Any:
@@ -578,10 +817,16 @@ class ErrorsOfParts(_Errors):
         return errors.nanmean(dim=0)
 
 
-@mistake(f"{ERRORS} of shape (8, 2), int64")
-class ErrorsAreCounts(_Errors):
+@mistake(f"{ERRORS} of shape (8, 2), complex64")
+class ErrorsAreComplex(_Errors):
     def of(self, errors: Any) -> Any:
-        return (errors > 1).long()
+        return errors.to(torch.complex64)
+
+
+@mistake("errors(predicted, target): NaN for some predictions and not for others")
+class ErrorsOfRoots(Toy):
+    def errors(self, predicted: Any, target: Any) -> Any:
+        return super().errors(predicted.sqrt(), target)
 
 
 @mistake("errors(predicted, target): expected errors from 0 on, got -")
@@ -685,6 +930,10 @@ def test_what_was_raised_is_the_cause() -> None:
     assert complaint(Damaged()) == "photo.png: is damaged"
 
 
+def test_a_class_is_no_task() -> None:
+    assert complaint(Toy) == "task toy: is a class; expected a task of it: Toy(...)"
+
+
 def test_arguments_in_the_wrong_order() -> None:
     with pytest.raises(InputError, match="^space: expected a SearchSpace, got a Toy$"):
         check_task(Toy(), SPACE)  # type: ignore[arg-type]
@@ -728,3 +977,13 @@ def test_a_comparison_checks_its_task(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="^task toy: mean_output"):
         groupnas.compare(SPACE, OtherMean, ["even"], tmp_path / "c", training=settings, jobs=1)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_subset_of_more_samples_than_a_list_may_have() -> None:
+    class Many(Toy):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sources = [f"photo {i}" for i in range(100_002)]
+
+    subset = TaskSubset(Many(), torch.arange(1, 100_002))
+    assert len(subset.sources) == 100_001 and subset.sources[-1] == "photo 100001"

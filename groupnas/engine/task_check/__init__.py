@@ -6,6 +6,8 @@ not at all, in a search that learned from noise. So the protocol is tried out, o
 
 from __future__ import annotations
 
+import torch
+
 from groupnas.engine.task_check.answers import check_answers
 from groupnas.engine.task_check.batches import check_batches
 from groupnas.engine.task_check.declared import check_declared
@@ -17,6 +19,7 @@ from groupnas.task import Task
 from groupnas.values import instance
 
 
+@torch.inference_mode(False)  # whatever the caller computes in
 def check_task(space: SearchSpace | None, task: Task) -> None:
     """Try out what :class:`groupnas.task.Task` asks of a task, on a few of its samples.
 

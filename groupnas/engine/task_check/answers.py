@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from groupnas.engine.task_check.batches import PLAIN, Samples
-from groupnas.engine.task_check.findings import Findings, is_finite, kind
+from groupnas.engine.task_check.findings import Findings, Stopped, is_finite, kind
 from groupnas.engine.task_check.randomness import close, copied, same
 from groupnas.task import Task
 
 _SPREADS = (0.1, 0.3, 1.0)  # of predictions around where training starts
+_FAR = (10.0, -10.0, 100.0, -100.0, 1e4, -1e4)  # where losses that tolerate something do not
+_LOSS, _ERRORS = "loss(predicted, target)", "errors(predicted, target)"
 _CPU = torch.device("cpu")
 
 
@@ -26,8 +28,10 @@ def check_answers(found: Findings, task: Task, samples: Samples) -> None:
     target = _moved(found, task, samples.target)
     draw = torch.Generator().manual_seed(0)
     noise = torch.randn(len(samples.indices), len(start), generator=draw)
-    missing = _check_errors(found, task, samples, target, start + noise)
+    missing = _check_errors(found, task, samples, target, start, noise)
     _check_loss(found, task, target, start.expand_as(noise), missing)
+    if not found.mistakes:
+        _check_drawn(found, task, samples.drawn, start + noise)
 
 
 def _check_start(found: Findings, task: Task) -> Tensor:
@@ -60,59 +64,63 @@ def _moved(found: Findings, task: Task, target: Any) -> Any:
 
 
 def _check_errors(
-    found: Findings, task: Task, samples: Samples, target: Any, predicted: Tensor
+    found: Findings, task: Task, samples: Samples, target: Any, start: Tensor, noise: Tensor
 ) -> list[bool]:
     """Of every sample and part; says which parts no sample has that was looked at."""
     parts = list(task.outputs)
     nothing = [False] * len(parts)
+    predicted = start + noise
     with torch.no_grad():
-        before = copied(target)
+        before = copied(target, task)
         given = predicted.clone()
-        errors = found.call("errors(predicted, target)", task.errors, given, target)
-        shape = (len(predicted), len(parts))
-        if (
-            not isinstance(errors, Tensor)
-            or tuple(errors.shape) != shape
-            or not errors.dtype.is_floating_point
-        ):
-            found.add(
-                f"errors(predicted, target): expected {shape} floats, of every sample and part; "
-                f"got {kind(errors)}"
-            )
+        errors = _errors(found, _ERRORS, task, given, target)
+        if errors is None:
             return nothing
         errors = errors.clone()
         _check_values(found, errors)
         if not (same(given, predicted) and same(before, target)):
-            found.add("errors(predicted, target): changes what it is given")
+            found.add(f"{_ERRORS}: changes what it is given")
             return nothing
+        elsewhere = _errors(found, _ERRORS, task, start - noise, target)
+        if elsewhere is not None and not torch.equal(elsewhere.isnan(), errors.isnan()):
+            found.add(
+                f"{_ERRORS}: NaN for some predictions and not for others; expected it where a "
+                "sample does not show a part, whatever is predicted"
+            )
         backward = _moved(found, task, samples.backward)
-        turned = found.call("errors(predicted, target)", task.errors, predicted.flip(0), backward)
+        turned = found.call(_ERRORS, task.errors, predicted.flip(0), backward)
         single = _moved(found, task, samples.single)
-        alone = found.call("errors(predicted, target)", task.errors, predicted[:1], single)
+        alone = found.call(_ERRORS, task.errors, predicted[:1], single)
         if not close(turned.flip(0), errors):
             found.add(f"{PLAIN}: targets do not follow the order of indices, or errors do not")
         elif not isinstance(alone, Tensor) or not close(alone, errors[:1]):
-            found.add(
-                "errors(predicted, target): a sample's errors change with the others of its batch"
-            )
+            found.add(f"{_ERRORS}: a sample's errors change with the others of its batch")
     unknown: list[bool] = errors.isnan().all(dim=0).tolist()
     everything = len(task.sources) <= samples.count
     for part, is_unknown in zip(parts, unknown, strict=True):
         if is_unknown and (everything or all(unknown)):
-            found.add(f"errors(predicted, target): NaN for part {part} of every sample looked at")
+            found.add(f"{_ERRORS}: NaN for part {part} of every sample looked at")
     return unknown
+
+
+def _errors(
+    found: Findings, what: str, task: Task, predicted: Tensor, target: Any
+) -> Tensor | None:
+    """Errors of the right shape; whole numbers and booleans, of classes, do as well."""
+    errors = found.call(what, task.errors, predicted, target)
+    shape = (len(predicted), len(task.outputs))
+    if not isinstance(errors, Tensor) or tuple(errors.shape) != shape or errors.dtype.is_complex:
+        found.add(f"{what}: expected {shape} numbers, of every sample and part; got {kind(errors)}")
+        return None
+    return errors
 
 
 def _check_values(found: Findings, errors: Tensor) -> None:
     if bool((errors < 0).any()):
         least = errors[errors < 0].min().item()
-        found.add(f"errors(predicted, target): expected errors from 0 on, got {least:g}")
+        found.add(f"{_ERRORS}: expected errors from 0 on, got {least:g}")
     if bool(errors.isinf().any()):
-        found.add("errors(predicted, target): infinite for finite predictions")
-
-
-def _gradient(loss: Tensor, leaf: Tensor) -> tuple[Tensor | None, ...]:
-    return torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+        found.add(f"{_ERRORS}: infinite for finite predictions")
 
 
 def _check_loss(
@@ -121,35 +129,84 @@ def _check_loss(
     """A scalar that every part's predictions can descend."""
     draw = torch.Generator().manual_seed(1)
     reached = torch.zeros(start.shape[1], dtype=torch.bool)
-    what = "loss(predicted, target)"
     for spread in _SPREADS:
-        leaf = (start + spread * torch.randn(start.shape, generator=draw)).requires_grad_()
-        given, before = leaf * 1, copied(target)
-        with torch.enable_grad():
-            loss = found.call(what, task.loss, given, target)
-        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
-            found.add(f"{what}: expected a scalar float, got {kind(loss)}")
+        predicted = start + spread * torch.randn(start.shape, generator=draw)
+        before = copied(target, task)
+        loss, leaf, given = _loss(found, _LOSS, task, predicted, target)
+        if loss is None:
             return
-        if not is_finite(loss):
-            found.add(f"{what}: {loss.item()} for finite predictions")
-            return
-        if not (same(given.detach(), leaf.detach()) and same(before, target)):
-            found.add(f"{what}: changes what it is given")
+        if not (same(given.detach(), predicted) and same(before, target)):
+            found.add(f"{_LOSS}: changes what it is given")
             return
         if not loss.requires_grad:
-            found.add(f"{what}: has no gradient; compute it with torch, without detach or no_grad")
+            found.add(f"{_LOSS}: has no gradient; compute it with torch, without detach or no_grad")
             return
-        (gradient,) = found.call(f"{what}: its gradient", _gradient, loss, leaf)
-        if gradient is None:
-            break
+        gradient = found.call(f"{_LOSS}: its gradient", _gradient, loss, leaf)
         if not is_finite(gradient):
-            found.add(f"{what}: its gradient is not finite for finite predictions")
+            found.add(f"{_LOSS}: its gradient is not finite for finite predictions")
             return
         reached |= (gradient != 0).any(dim=0)
-    if not bool(reached.any()):
-        found.add(f"{what}: does not depend on the predictions")
+    sizes = list(task.outputs.values())
+    columns = torch.arange(len(reached)).split(sizes)
+    parts = zip(task.outputs, columns, missing, strict=True)
+    shown = {part: where for part, where, is_missing in parts if not is_missing}
+    silent = [
+        part
+        for part, where in shown.items()
+        if not bool(reached[where].any()) and not _is_reached_far(task, target, start, where)
+    ]
+    if len(silent) == len(shown) and not bool(reached.any()):
+        found.add(f"{_LOSS}: does not depend on the predictions")
         return
-    pieces = reached.split(list(task.outputs.values()))
-    for part, piece, is_missing in zip(task.outputs, pieces, missing, strict=True):
-        if not is_missing and not bool(piece.any()):
-            found.add(f"{what}: does not depend on what is predicted of {part}")
+    for part in silent:
+        found.add(f"{_LOSS}: does not depend on what is predicted of {part}")
+
+
+def _loss(
+    found: Findings, what: str, task: Task, predicted: Tensor, target: Any
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """The loss, if it is one; the leaf that it is computed from, and what the task was given."""
+    leaf = predicted.clone().requires_grad_()
+    with torch.enable_grad():
+        given = leaf * 1
+        loss = found.call(what, task.loss, given, target)
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        found.add(f"{what}: expected a scalar float, got {kind(loss)}")
+    elif not is_finite(loss):
+        found.add(f"{what}: {loss.item()} for finite predictions")
+    else:
+        return loss, leaf, given
+    return None, leaf, given
+
+
+def _gradient(loss: Tensor, leaf: Tensor) -> Tensor:
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+    return torch.zeros_like(leaf) if gradient is None else gradient
+
+
+def _is_reached_far(task: Task, target: Any, start: Tensor, where: Tensor) -> bool:
+    """Whether a part's predictions have a gradient where they are far off.
+
+    Near by, a loss may tolerate what is wrong, or look at the worst alone.
+    """
+    for far in _FAR:
+        predicted = start.clone()
+        predicted[:, where] += far
+        unsaid = Findings()
+        try:
+            loss, leaf, _ = _loss(unsaid, _LOSS, task, predicted, target)
+            if loss is None:
+                return True  # so far that it is no number: it depends on them
+            if loss.requires_grad and bool((_gradient(loss, leaf)[:, where] != 0).any()):
+                return True
+        except (Stopped, RuntimeError):
+            return True
+    return False
+
+
+def _check_drawn(found: Findings, task: Task, target: Any, predicted: Tensor) -> None:
+    """Training computes its loss of augmented samples, and errors too."""
+    moved, said = _moved(found, task, target), "of an augmented batch"
+    _loss(found, f"{_LOSS} {said}", task, predicted, moved)
+    _errors(found, f"{_ERRORS} {said}", task, predicted, moved)

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from groupnas.engine.task_check.findings import Findings, Stopped, is_finite, kind
-from groupnas.engine.task_check.randomness import close, copied, same
+from groupnas.engine.task_check.randomness import HIGH, LOW, close, copied, same
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 
 _SAMPLES = 6
 _DRAWS = 3  # of an augmentation, which may be rare
-_NOWHERE = 2**40  # an index that no data has
 
 # Batches, as messages call them.
 PLAIN, DRAWN = "batch(indices)", "batch(indices, generator)"
@@ -33,6 +32,7 @@ class Samples:
         indices: ``(B,)``, out of order and some twice.
         x: Their pixels.
         target: Their target.
+        drawn: A target of the same indices, augmented.
         backward: The target of the same indices, the last first.
         single: The target of the first index alone.
     """
@@ -41,6 +41,7 @@ class Samples:
     indices: Tensor
     x: Tensor
     target: Any
+    drawn: Any
     backward: Any
     single: Any
 
@@ -59,19 +60,19 @@ def check_batches(
     indices = torch.tensor(order)
     form = _Form(found, space, task)
 
-    reseed(1)
+    reseed(LOW)
     x, target = form.checked(PLAIN, _first(found, task, indices, total), len(indices))
-    kept = copied((x, target))
+    kept = copied((x, target), task)
     after = torch.get_rng_state()
     steady = _check_repetition(found, task, indices, kept, after, reseed)
-    _check_drawing(found, task, indices, form, reseed)
-    reseed(1)
+    drawn = _check_drawing(found, task, indices, form, reseed)
+    reseed(LOW)
     if steady and not same(kept, _batch(found, task, PLAIN, indices, None)):
         found.add(f"{DRAWN}: changes the samples that later batches are made of; draw on copies")
-    samples = _check_order(found, task, indices, kept, form, len(chosen))
+    backward, single = _check_order(found, task, indices, x=kept[0], form=form)
     if x.device.type == "cpu":  # elsewhere a wrong index may end the process
         _check_count(found, task, total)
-    return samples
+    return Samples(len(chosen), indices, kept[0], kept[1], drawn, backward, single)
 
 
 class _Form:
@@ -85,7 +86,7 @@ class _Form:
 
     def checked(self, what: str, batch: Any, count: int) -> tuple[Tensor, Any]:
         """The batch's inputs and target; raises :class:`Stopped` where nothing fits them."""
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        if not isinstance(batch, tuple) or len(batch) != 2:
             raise self.found.stop(f"{what}: expected inputs and a target, got {kind(batch)}")
         x, target = batch
         size = self.size or ("H", "W")
@@ -99,6 +100,11 @@ class _Form:
             self._once(f"{what}: expected inputs {wanted}; got {kind(x)}")
         if len(x) != count:
             raise Stopped
+        if x.is_inference() and not torch.is_inference_mode_enabled():
+            self._once(
+                f"{what}: inputs are made in inference mode, of which nothing can learn; use "
+                "torch.no_grad"
+            )
         if x.dtype.is_floating_point and not is_finite(x):
             self._once(f"{what}: expected finite pixels, got {_odd(x)}")
         return x, target
@@ -117,7 +123,8 @@ def _odd(x: Tensor) -> str:
 def _batch(
     found: Findings, task: Task, what: str, indices: Tensor, generator: torch.Generator | None
 ) -> Any:
-    return found.call(what, task.batch, indices.clone(), generator)
+    batch = found.call(what, task.batch, indices.clone(), generator)
+    return tuple(batch) if isinstance(batch, list) else batch  # as a DataLoader gives it
 
 
 def _first(found: Findings, task: Task, indices: Tensor, total: int) -> Any:
@@ -145,14 +152,14 @@ def _check_repetition(
     found: Findings, task: Task, indices: Tensor, kept: Any, after: Tensor, reseed: Reseed
 ) -> bool:
     """Without a generator nothing is random; whether that is so."""
-    reseed(1)
+    reseed(LOW)
     if not same(kept, _batch(found, task, PLAIN, indices, None)):
         found.add(
             f"{PLAIN}: the same indices give another batch each time; without a generator nothing "
             "must be random, and no batch must change the samples"
         )
         return False
-    reseed(2)
+    reseed(HIGH)
     if not same(kept, _batch(found, task, PLAIN, indices, None)):
         found.add(
             f"{PLAIN}: draws from a global random state; without a generator nothing must be random"
@@ -165,33 +172,38 @@ def _check_repetition(
 
 def _check_drawing(
     found: Findings, task: Task, indices: Tensor, form: _Form, reseed: Reseed
-) -> None:
-    """The same indices and generator state give the same batch, bit for bit."""
+) -> Any:
+    """The same indices and generator state give the same batch, bit for bit; a target of those."""
 
     def draw(number: int, state: int) -> Any:
         reseed(state)
         batch = _batch(found, task, DRAWN, indices, torch.Generator().manual_seed(number))
-        return copied(form.checked(DRAWN, batch, len(indices)))
+        return copied(form.checked(DRAWN, batch, len(indices)), task)
 
+    first: Any = None
     for number in range(_DRAWS):
-        first = draw(number, 1)
-        if same(first, draw(number, 2)):
+        first = draw(number, LOW)
+        if same(first, draw(number, HIGH)):
             continue
-        if same(first, draw(number, 1)):
+        if same(first, draw(number, LOW)):
             found.add(f"{DRAWN}: draws from a global random state; expected its generator alone")
         else:
             found.add(
                 f"{DRAWN}: the same indices and generator state give another batch each time; all "
                 "that is random must come from the generator"
             )
-        return
+        break
+    return first[1]
 
 
 def _check_order(
-    found: Findings, task: Task, indices: Tensor, kept: Any, form: _Form, count: int
-) -> Samples:
-    """Rows follow the indices, repeated ones too, whatever else is in the batch."""
-    x, target = kept
+    found: Findings, task: Task, indices: Tensor, *, x: Tensor, form: _Form
+) -> tuple[Any, Any]:
+    """Rows follow the indices, repeated ones too, whatever else is in the batch.
+
+    Returns:
+        Targets, for what is computed from them: of the last index first, and of the first alone.
+    """
     reversed_batch = _batch(found, task, PLAIN, indices.flip(0), None)
     backward, reversed_target = form.checked(PLAIN, reversed_batch, len(indices))
     single = _batch(found, task, PLAIN, indices[:1], None)
@@ -200,12 +212,16 @@ def _check_order(
         found.add(f"{PLAIN}: expected the samples in the order of indices; it does not follow it")
     elif not close(one[0], x[0]):
         found.add(f"{PLAIN}: a sample's inputs change with the other indices")
-    return Samples(count, indices, x, target, reversed_target, single_target)
+    return reversed_target, single_target
 
 
 def _check_count(found: Findings, task: Task, total: int) -> None:
-    """No sample lies behind the last source; unless samples are made for whatever index."""
-    if _has(task, total) and not _has(task, _NOWHERE):
+    """No sample lies behind the last source; unless samples are made for whatever index.
+
+    Such may have an end, too: what is drawn from ``np.random.seed(1000 * index)`` has none from
+    2**32 on.
+    """
+    if _has(task, total) and not _has(task, 10 * total + 100_000):
         found.add(
             f"sources: names {total:,} samples, but batch has one at {total:,}, too; expected one "
             "name for every sample"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from groupnas.engine.task_check.findings import Findings, Stopped, kind
+from groupnas.engine.task_check.findings import Findings, Stopped, kind, told
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 from groupnas.values import as_whole
@@ -21,7 +21,10 @@ def check_declared(found: Findings, space: SearchSpace | None, task: Task) -> No
     Raises:
         Stopped: so that no batch can be asked for.
     """
-    missing = [name for name in (*TEXTS, *SIZES, "sources", *METHODS) if not hasattr(task, name)]
+    if isinstance(task, type):
+        raise found.stop(f"is a class; expected a task of it: {task.__name__}(...)")
+    members = (*TEXTS, *SIZES, "sources", *METHODS)
+    missing = [name for name in members if not _has(found, task, name)]
     if missing:
         raise found.stop(f"has no {', '.join(missing)}; see groupnas.task.Task")
     for name in METHODS:
@@ -36,6 +39,17 @@ def check_declared(found: Findings, space: SearchSpace | None, task: Task) -> No
     if found.mistakes:
         raise Stopped
     _check_fingerprint(found, task)
+
+
+def _has(found: Findings, task: Task, name: str) -> bool:
+    """Whether there is such a member; raises :class:`Stopped` where it is a property that fails."""
+    try:
+        getattr(task, name)
+    except Exception as error:
+        if isinstance(error, AttributeError) and not hasattr(type(task), name):
+            return False
+        raise found.stop(f"{name}: raised {told(error)}") from error
+    return True
 
 
 def check_parts(found: Findings, space: SearchSpace | None, task: Task) -> None:
@@ -95,4 +109,8 @@ def _check_fingerprint(found: Findings, task: Task) -> None:
 
 
 def _is_sequence(value: Any) -> bool:
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    try:
+        len(value)
+    except TypeError:  # an array without a dimension among them
+        return False
+    return hasattr(value, "__getitem__")

@@ -12,6 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groupnas.task import Task
+
+# Seeds whose first draws in [0, 1), of torch, numpy and Python alike, are below 0.04 or above 0.96:
+# what happens at random, with a probability between those, happens with one of both.
+LOW, HIGH = 9024, 8861
 _DEPTH = 8  # of nested targets; what lies deeper counts as equal
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -38,23 +43,39 @@ def own_randomness() -> Iterator[Callable[[int], None]]:
             torch.cuda.set_rng_state_all(devices)
 
 
-def copied(value: Any) -> Any:
-    """A copy that later changes do not reach, where that can be had."""
+def copied(value: Any, task: Task) -> Any:
+    """A copy that later changes do not reach, where that can be had.
+
+    A target may refer to its task, or to a data set of that: such are no part of a batch, may be
+    large, and may count their calls.
+    """
+    own = [task, *(held for held in vars(task).values() if _is_opaque(held))]
     try:
-        return copy.deepcopy(value)
+        return copy.deepcopy(value, {id(held): held for held in own})
     except Exception:  # whatever a target's class raises; it is then compared with itself
         return value
 
 
+def _is_opaque(value: Any) -> bool:
+    return hasattr(value, "__dict__") and not isinstance(
+        value, (Tensor, np.ndarray, Mapping, list, tuple)
+    )
+
+
 def same(one: Any, other: Any, depth: int = 0) -> bool:
     """Whether two batches or targets are the same, bit for bit; what cannot be compared is."""
+    if one is other:
+        return True
     if type(one) is not type(other):
         return False
     if isinstance(one, Tensor):
         return one.shape == other.shape and one.dtype == other.dtype and _equal(one, other)
-    if isinstance(one, np.ndarray):
-        numbers = one.dtype.kind in "fc"
-        return bool(np.array_equal(one, other, equal_nan=numbers))
+    if isinstance(one, (np.ndarray, np.generic)):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        if one.dtype.hasobject:
+            return depth > _DEPTH or same(one.tolist(), other.tolist(), depth + 1)
+        return one.tobytes() == other.tobytes()
     if isinstance(one, _PLAIN):
         return bool(one == other or (one != one and other != other))
     if depth > _DEPTH:
@@ -68,13 +89,24 @@ def same(one: Any, other: Any, depth: int = 0) -> bool:
             same(a, b, depth + 1) for a, b in zip(one, other, strict=True)
         )
     if hasattr(one, "__dict__"):
-        return same(vars(one), vars(other), depth + 1)
+        return _says_equal(one, other) or same(vars(one), vars(other), depth + 1)
     return True
+
+
+def _says_equal(one: Any, other: Any) -> bool:
+    """What the class says, as of pictures that are loaded when they are looked at."""
+    try:
+        return (one == other) is True
+    except Exception:  # dataclasses of tensors raise
+        return False
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     other = other.to(one.device)
-    return bool(((one == other) | ((one != one) & (other != other))).all())
+    try:
+        return bool(((one == other) | ((one != one) & (other != other))).all())
+    except RuntimeError:  # sparse or nested ones cannot be compared
+        return True
 
 
 def close(one: Tensor, other: Tensor) -> bool:
