@@ -201,6 +201,10 @@ class Grouping:
             InputError: it cannot be read, is not JSON, or is not a valid grouping; the message
                 names the file, the key, the unit and the channel.
         """
+        if os.path.isdir(path):
+            raise InputError(
+                f"{os.fspath(path)}: is a folder; expected a file, such as a search's grouping.json"
+            )
         data = parse_saved(read_text(path), os.fspath(path))
         try:
             return cls.from_dict(data)

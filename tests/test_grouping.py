@@ -475,7 +475,7 @@ def test_file_that_is_no_grouping(tmp_path: Path, content: bytes, expected: str)
 
 
 def test_file_that_is_no_file(tmp_path: Path) -> None:
-    assert message(tmp_path) == "cannot be read: Is a directory"
+    assert message(tmp_path) == "is a folder; expected a file, such as a search's grouping.json"
     assert message(tmp_path / "none.json") == "cannot be read: No such file or directory"
 
 

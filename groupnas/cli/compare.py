@@ -188,7 +188,7 @@ def _compare(
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
-    from groupnas.engine.run_folder import CONFIG, RunFolder
+    from groupnas.engine.run_folder import CONFIG, RunFolder, check_recorded
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
@@ -208,8 +208,12 @@ def _compare(
     from groupnas.tasks.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded = RunFolder(folder).read_config()["arguments"].get(_SETTINGS)
-        recipe = recipe_from(recorded, f"{folder / CONFIG}: arguments.{_SETTINGS}")
+        recorded, origin = (
+            RunFolder(folder).read_config()["arguments"],
+            f"{folder / CONFIG}: arguments",
+        )
+        check_recorded(recorded, [_SETTINGS], origin)
+        recipe = recipe_from(recorded[_SETTINGS], f"{origin}.{_SETTINGS}")
     else:
         recipe = load_recipe(arguments["recipe"]).with_epochs(arguments["epochs"])
     root = require_root(find_dataset(recipe.data), arguments["data_root"])

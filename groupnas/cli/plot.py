@@ -110,7 +110,7 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
             panels.append((str(path.with_suffix("")), Grouping.load(path)))
             since.append(0 if len(panels) > 1 else None)
             continue
-        found = Grouping.load(_member(path, FOUND, "its search has not begun"))
+        found = Grouping.load(_member(path, FOUND, "expected a search that has begun"))
         start = Grouping.load(_member(path, INITIAL, f"give {path / FOUND} to draw that alone"))
         name = f"{path}: " if runs > 1 else ""
         if start not in starts:

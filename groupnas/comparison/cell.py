@@ -24,6 +24,7 @@ from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.design import Design
 from groupnas.engine.evaluate import sample_errors
 from groupnas.engine.job import go_on
+from groupnas.engine.kinds import SEARCH
 from groupnas.engine.run_folder import FOUND, RESULT, RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
@@ -180,6 +181,7 @@ class _Bench:
             job = self.plan.strategy(piece).start(
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
+            folder.identify(folder.read_config(SEARCH))
             go_on(folder, job)
         if len(job.history) < job.total_epochs:
             raise InputError(

@@ -20,6 +20,9 @@ Name = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it na
 class CellFile(Saved):
     """``cell.json``: what is said of a trained network."""
 
+    strategy: str
+    seed: int
+    budget: float
     costs: dict[str, Costs]
     flops: dict[str, dict[str, Finite]] = {}
     steps: Annotated[int, Field(ge=1)]

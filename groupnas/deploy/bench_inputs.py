@@ -89,6 +89,8 @@ def parse_input(text: str) -> tuple[str, NDArray[Any]]:
         found = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
     except (InputError, *DAMAGE) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
+        if "pickle" in reason:  # numpy's idea of any other file, and what to do about it
+            reason = "it holds something else, or Python objects"
         raise InputError(f"--input {name}: {path} is no .npy file: {reason}") from error
     if not isinstance(found, np.ndarray):
         raise InputError(f"--input {name}: {path} holds several arrays; save one with np.save")

@@ -144,7 +144,8 @@ def go_on(folder: RunFolder, job: Job) -> None:
         InputError: it is missing, damaged, or of another job; says where it differs from one of
             this job.
     """
-    state = {key: value for key, value in folder.load_checkpoint().items() if key != "format"}
+    about = ("format", "run")
+    state = {key: value for key, value in folder.load_checkpoint().items() if key not in about}
     try:
         check_like(state, job.state_dict())
         if "history" in state:

@@ -65,6 +65,8 @@ def told_kind(path: str | os.PathLike[str]) -> str:
         return f"is the folder of {_article(kind)}; {_USES[kind]}"
     try:
         entries = list(islice(Path(path).iterdir(), _LOOKED_AT))
+    except NotADirectoryError:
+        return "is a file"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     inside = sorted(entry.name for entry in entries if entry.is_dir() and folder_kind(entry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import logging
@@ -11,7 +12,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ TIMINGS = "timings.jsonl"
 CHECKPOINT = "checkpoint.pt"
 RESULT = "result.json"
 
+# What tells one run from another, and what of a strategy does not.
+_IDENTITY = ("space", "task", "seed", "strategy", "training")
+_WORDS = {"title", "source"}
+
 # What torch, pickle and zipfile were seen to raise for bytes that are not, or no longer, theirs.
 _DAMAGE = (
     AssertionError,
@@ -60,6 +65,19 @@ _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 _log = logging.getLogger(__name__)
 
 
+def check_recorded(recorded: Mapping[str, Any], names: Sequence[str], origin: str) -> None:
+    """Raise :class:`InputError` where a run does not say what it would have to, to be gone on with.
+
+    Older versions did not record all of it.
+    """
+    for name in names:
+        if name not in recorded:
+            raise InputError(
+                f"{origin}: {name} is missing, as where another version of groupnas began the run; "
+                "start again in a new folder, or use the groupnas that began it"
+            )
+
+
 class RunFolder:
     """Names and formats of what a run leaves behind.
 
@@ -78,6 +96,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(values.path("the run folder", path))
+        self._identity: str | None = None
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -155,6 +174,17 @@ class RunFolder:
             check_kind(self.path, kind, config)
         return config
 
+    def identify(self, config: Mapping[str, Any]) -> None:
+        """Say which run this is by its ``config.yaml``: a checkpoint is of no other from here on.
+
+        One of another seed would fit, and go on as a run that nobody described.
+        """
+        found = {key: config[key] for key in _IDENTITY if key in config}
+        if isinstance(strategy := found.get("strategy"), Mapping):
+            found["strategy"] = {key: strategy[key] for key in strategy.keys() - _WORDS}
+        text = json.dumps(found, sort_keys=True, default=str)
+        self._identity = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
     def write_json(self, name: str, value: Any) -> None:
         """Write one JSON file."""
         write_text(self / name, json.dumps(value, indent=2) + "\n")
@@ -177,7 +207,8 @@ class RunFolder:
 
         # By way of memory: of a full disk torch says "unexpected pos 64 vs 0".
         buffer = io.BytesIO()
-        torch.save({"format": CHECKPOINT_FORMAT, **state}, buffer)
+        told = {"format": CHECKPOINT_FORMAT, "run": self._identity}
+        torch.save({**told, **state}, buffer)
         with atomic_path(self / CHECKPOINT) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
@@ -185,7 +216,8 @@ class RunFolder:
         """The last saved state; never executes what is in the file.
 
         Raises:
-            InputError: it is missing, damaged, of another format, or holds more than tensors.
+            InputError: it is missing, damaged, of another format or another run, or holds more than
+                tensors.
         """
         import torch
 
@@ -213,5 +245,10 @@ class RunFolder:
             raise InputError(
                 f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
                 "new folder, or use the groupnas that wrote it"
+            )
+        if self._identity is not None and state.get("run") not in (None, self._identity):
+            raise InputError(
+                f"{path}: is of another run than {CONFIG} describes: of another seed, other "
+                "settings or other data; start again in a new folder"
             )
         return dict(state)

@@ -133,6 +133,7 @@ def search(
         job.design()  # a budget that cannot be met is refused here
         counts = check_parts(task, job.split, job.batch_size) if job.total_epochs else {}
         config = _config(job, seed, str(device), told)
+        folder.identify(config)
         if recorded is not None:
             check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
         with folder.locked():

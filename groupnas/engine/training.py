@@ -324,6 +324,7 @@ def train(
         "versions": versions(),
         "training": settings.model_dump(mode="json"),
     }
+    folder.identify(config)
     if recorded is not None:
         check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
         _check_split(folder, split, task)

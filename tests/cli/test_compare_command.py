@@ -139,6 +139,12 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {(row["strategy"], row["samples"]) for row in rows} == {
         (label, name) for label in ("even", "separate") for name in ("validation", "cascade")
     }
+    config = folder / "b/config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("recipe_settings:", "others:"))  # as the first version left it
+    assert call("--resume --out b --jobs 1") == 2
+    assert "recipe_settings is missing, as where another version" in capsys.readouterr().err
+    config.write_text(text)
     card = folder / "model/model.json"
     card.write_text(card.read_text().replace('"weights": "', '"weights": "0'))
     assert call("--resume --out b --jobs 1") == 2

@@ -39,7 +39,7 @@ def write(folder: Path, levels: dict[str, float], task: str = "300w") -> Path:
     for label, level in levels.items():
         for seed in (0, 1):
             _write_search(folder / Piece(label, seed).folder, label)
-            _write_training(folder / Piece(label, seed, 1.0).folder, label, level + 0.2 * seed)
+            _write_training(folder, Piece(label, seed, 1.0), level + 0.2 * seed)
     return folder
 
 
@@ -54,7 +54,8 @@ def _write_search(folder: Path, label: str) -> None:
     (folder / "timings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in times))
 
 
-def _write_training(folder: Path, label: str, level: float) -> None:
+def _write_training(out: Path, piece: Piece, level: float) -> None:
+    folder, label = out / piece.folder, piece.strategy
     folder.mkdir(parents=True)
     hard = np.array([False, True, True, False] * 5)
     errors = level * np.where(hard, 2.0, 1.0)[:, None] * np.array([[0.5, 1.5]])
@@ -73,6 +74,7 @@ def _write_training(folder: Path, label: str, level: float) -> None:
         "found": {"eye": 2_000_000 / share, "mouth": 2_100_000 * share},
     }
     told = {
+        **vars(piece),
         "costs": {"mac": {"eye": 1.5e6, "mouth": 2.5e6}},
         "flops": {} if label == "ungrouped" else {**flops, "trained": flops["found"]},
         "seconds": 80.0,
@@ -283,3 +285,23 @@ def test_equal_strategies_have_no_star(tmp_path: Path) -> None:
     for of in rows["own"].differences.values():
         assert (of.mean, of.low, of.high) == (0.0, 0.0, 0.0) and not of.significant
     assert remarks([rows["own"]]) == []
+
+
+def test_files_of_another_network_are_told(tmp_path: Path) -> None:
+    """Copied from one folder to the other, they would be read as what they are not."""
+    folder = write(tmp_path / "c", LEVELS)
+    other, own = (folder / f"train/{name}-s0-b1" for name in ("even", "own"))
+    for name, problem in (
+        ("cell.json", "cell.json: is of train even-s0-b1, not of train own-s0-b1; remove it"),
+        ("errors-validation.npz", "errors-validation.npz: its means are not those of cell.json"),
+    ):
+        cell = own / "cell.json"
+        told = json.loads(cell.read_text())
+        told["errors"]["validation"] = SampleErrors.load(own / "errors-validation.npz").means()
+        cell.write_text(json.dumps(told))
+        assert not read_comparison(folder, draws=10).missing
+        kept = (own / name).read_bytes()
+        (own / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(InputError, match=problem):
+            read_comparison(folder, draws=10)
+        (own / name).write_bytes(kept)

@@ -157,7 +157,10 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
         ("x", "--input x: expected NAME=FILE.npy"),
         ("x=none.npy", "none.npy is no .npy file: .*No such file"),
         (f"x={tmp_path / 'empty.npy'}", "empty.npy is no .npy file"),
-        (f"x={tmp_path / 'objects.npy'}", "objects.npy is no .npy file"),
+        (
+            f"x={tmp_path / 'objects.npy'}",
+            "objects.npy is no .npy file: it holds something else, or Python",
+        ),
         (f"x={tmp_path / 'several.npz'}", "several.npz holds several arrays"),
     ]:
         with pytest.raises(InputError, match=message):

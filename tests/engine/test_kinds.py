@@ -58,3 +58,5 @@ def test_a_folder_of_runs_names_some(tmp_path: Path) -> None:
         make(tmp_path / name, ["scores.json"])
     assert told_kind(tmp_path) == "is no run's folder, but has some in it: a, b, c ..."
     assert told_kind(tmp_path / "none") == "cannot be read: No such file or directory"
+    (tmp_path / "file").touch()
+    assert told_kind(tmp_path / "file") == "is a file"

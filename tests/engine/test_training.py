@@ -456,6 +456,17 @@ def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
             go(resume=True)
 
 
+def test_a_checkpoint_of_another_seed(go: Any, tmp_path: Path) -> None:
+    """It fits, and would go on as a run that no file describes."""
+    go()
+    go(out=tmp_path / "other", seed=2)
+    (tmp_path / "run/checkpoint.pt").write_bytes((tmp_path / "other/checkpoint.pt").read_bytes())
+    before = files(tmp_path / "run")
+    with pytest.raises(InputError, match="checkpoint.pt: is of another run than config.yaml"):
+        go(resume=True)
+    assert files(tmp_path / "run") == before
+
+
 @pytest.mark.parametrize("resume", [False, True])
 def test_two_processes_on_one_folder(go: Any, tmp_path: Path, resume: bool) -> None:
     if resume:

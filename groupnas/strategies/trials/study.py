@@ -184,9 +184,11 @@ def in_journal(
         try:
             with locks.whole():
                 journal = JournalStorage(JournalFileBackend(str(path), lock_obj=locks))  # type: ignore[arg-type]
+            return SharedStudy(journal, locks, name, objectives, identity, str(path))
+        except InputError:
+            raise
         except (ValueError, LookupError, TypeError, AssertionError) as error:
             raise InputError(f"{path}: is damaged: {error}; start again in a new file") from error
-        return SharedStudy(journal, locks, name, objectives, identity, str(path))
 
 
 def _check_journal(path: Path) -> None:

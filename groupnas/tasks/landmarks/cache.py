@@ -57,6 +57,8 @@ def cached_patches(
     if patches is None:
         patches = build()
         try:
+            if os.path.exists(path) and not path.is_file():  # a pipe would wait for its reader
+                raise InputError(f"{path}: is no regular file")
             save_patches(path, patches)
         except InputError as error:
             _tell_once(str(error))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groupnas.engine.run_folder import CONFIG, RunFolder
+from groupnas.engine.run_folder import CONFIG, RunFolder, check_recorded
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.files import atomic_path, read_bytes, split_text
@@ -113,9 +113,10 @@ def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: 
     """What :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged, or was begun by a groupnas that recorded less.
     """
     origin = f"{folder / CONFIG}"
+    check_recorded(config, ("spaces", "grouping", "search"), origin)
     try:
         spaces, grouping, search = config["spaces"], config["grouping"], config["search"]
         found = Given(

@@ -108,7 +108,8 @@ def comparison(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> Pat
     ).save(folder / "train/even-s0-b1/errors-validation.npz")
     costs = {"mac": dict.fromkeys(shapes_space.groups, 5)}
     cell = {"costs": costs, "errors": {"validation": {}}, "steps": 3, "seconds": 1.0}
-    write(folder / "train/even-s0-b1/cell.json", {"strategy": "even", **cell})
+    cell |= {"strategy": "even", "seed": 0, "budget": 1.0}
+    write(folder / "train/even-s0-b1/cell.json", cell)
     return folder
 
 
@@ -137,6 +138,8 @@ def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
 )
 def test_a_damaged_network_leaves_the_others(comparison: Path, damage: str) -> None:
     shutil.copytree(comparison / "train/even-s0-b1", comparison / "train/own-s0-b1")
+    cell = comparison / "train/own-s0-b1/cell.json"
+    cell.write_text(cell.read_text().replace('"even"', '"own"'))
     assert not read(comparison).notes
     (comparison / "train/own-s0-b1/cell.json").write_text(damage)
     run = read(comparison)

@@ -51,13 +51,12 @@ def write_comparison(folder: Path, task: str = "300w", *, test: bool = True) -> 
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     for label, (_, level) in STRATEGIES.items():
         for seed in (0, 1):
-            _write_training(
-                folder / Piece(label, seed, 1.0).folder, label, level + 0.2 * seed, test
-            )
+            _write_training(folder, Piece(label, seed, 1.0), level + 0.2 * seed, test)
     return folder
 
 
-def _write_training(folder: Path, label: str, level: float, test: bool) -> None:
+def _write_training(out: Path, piece: Piece, level: float, test: bool) -> None:
+    folder, label = out / piece.folder, piece.strategy
     folder.mkdir(parents=True)
     hard = np.array([False, True, True, False])
     errors = level * np.array([1.0, 2.0, 2.0, 1.0])[:, None] * np.ones((1, 4))
@@ -74,6 +73,7 @@ def _write_training(folder: Path, label: str, level: float, test: bool) -> None:
     moved = {**start, "nose": 1_900_000, "mouth": 2_600_000} if label == "quick" else start
     flops = {} if label == "ungrouped" else {"initial": start, "found": moved, "trained": moved}
     told = {
+        **vars(piece),
         "costs": {"mac": dict.fromkeys(GROUPS, 1e6)},
         "flops": flops,
         "seconds": 80.0,

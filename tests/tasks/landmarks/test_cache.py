@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,18 @@ def test_an_unwritable_folder_is_told_once(
     assert_same(setup(), setup.patches)
     (line,) = told()
     assert "cannot be written" in line and line.endswith("(set GROUPNAS_CACHE)")
+
+
+def test_a_pipe_in_the_caches_place_is_not_waited_for(
+    setup: Setup, told: Callable[[], list[str]]
+) -> None:
+    setup()
+    (file,) = (setup.root / "cache").glob("*.npz")
+    file.unlink()
+    os.mkfifo(file)
+    assert_same(setup(), setup.patches)
+    (line,) = told()
+    assert line.startswith(f"{file}: is no regular file; the crops will be cut again")
 
 
 def nobody(_: object) -> NoReturn:

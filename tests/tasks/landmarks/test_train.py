@@ -223,8 +223,13 @@ def test_a_run_goes_on_elsewhere_without_what_it_was_started_with(
     assert model("moved") == model("../whole")
 
     config = Path("moved/config.yaml")
-    config.write_text(config.read_text().replace("spaces:", "spaces: 3\nothers:"))
+    text = config.read_text()
+    config.write_text(text.replace("spaces:", "spaces: 3\nothers:"))
     with pytest.raises(InputError, match="config.yaml: is damaged, or not of a cascade"):
+        go_on("moved", resume=True)
+    # as the first version left it
+    config.write_text(text.replace("spaces:", "others:"))
+    with pytest.raises(InputError, match="spaces is missing, as where another version of groupnas"):
         go_on("moved", resume=True)
 
 

@@ -108,7 +108,8 @@ def _range(image: Image.Image) -> tuple[str | None, int | None]:
 
 def _shallow(image: Image.Image, top: int) -> Image.Image:
     """Deep grey pixels, 0 to ``top``, rounded to 8 bits."""
-    grey = np.asarray(image).astype(np.uint32)
+    # The copy has the size of the pixels; that of a TIFF file to be turned is what comes of it.
+    grey = np.asarray(image.copy()).astype(np.uint32)
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow leaves it so
         grey = top - grey
     return Image.fromarray(((grey * 510 + top) // (2 * top)).astype(np.uint8)).convert("RGB")

@@ -195,8 +195,8 @@ def _blank(root: Path, image: Path) -> Face:
 
 def points_file(image: Path) -> Path:
     """The ``.pts`` file beside an image; its suffix may be in capitals."""
-    lower = image.with_suffix(".pts")
-    return lower if lower.is_file() else image.with_suffix(".PTS")
+    capitals = image.with_suffix(".PTS")
+    return capitals if capitals.is_file() else image.with_suffix(".pts")
 
 
 def check(root: str | os.PathLike[str]) -> DataReport:

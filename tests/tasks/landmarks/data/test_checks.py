@@ -55,6 +55,8 @@ def test_faces_that_cannot_be_used_300w(copy_300w: Callable[[], Path]) -> None:
     Image.new("RGB", (9, 9)).save(root / "afw/alone.png")
     (root / "afw/alone.png").write_bytes(b"x")
     (root / "helen/trainset/alone.pts").write_text("nan nan")
+    (root / "helen/testset/31_1.pts").unlink()
+    (root / "helen/testset/31_1.pts").mkdir()
     wrong = {
         "ibug/image_003_1.pts:1": "expected x and y",
         "helen/trainset/alone.pts:1": "expected finite numbers",
@@ -62,6 +64,7 @@ def test_faces_that_cannot_be_used_300w(copy_300w: Callable[[], Path]) -> None:
         "afw/11_2.jpg (afw/11_2)": "the points of mouth lie within one pixel",
         "afw/12_1.JPG (afw/12_1)": "landmarks lie far outside the image of 160 x 160 pixels",
         "afw/alone.png": "damaged or not an image",
+        "helen/testset/31_1.pts": "cannot be read: Is a directory",
     }
     found = [line.removeprefix(f"{root}/") for line in w300.FACES.check(root.parent).damaged]
     assert len(found) == len(wrong)

@@ -90,6 +90,19 @@ def test_deep_tiffs(tmp_path: Path, order: str) -> None:
     assert read_rgb(path)[..., 0].tolist() == [[0, 1], [100, 255]]
 
 
+@pytest.mark.parametrize(
+    ("turn", "upright"),
+    [(1, [[0, 1, 2], [3, 4, 5]]), (3, [[5, 4, 3], [2, 1, 0]]), (6, [[3, 0], [4, 1], [5, 2]])]
+    + [(5, [[0, 3], [1, 4], [2, 5]]), (8, [[2, 5], [1, 4], [0, 3]])],
+)
+def test_deep_tiffs_are_turned(tmp_path: Path, turn: int, upright: list[list[int]]) -> None:
+    """Pillow gives them the size of what comes of it before it is."""
+    data = struct.pack("<6H", *(257 * value for value in range(6)))
+    (tmp_path / "a.tif").write_bytes(tiff("<", data, 16, (3, 2), t274=turn))
+    assert read_rgb(tmp_path / "a.tif")[..., 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_rgb(tmp_path / "a.tif", upright=True)[..., 0].tolist() == upright
+
+
 def test_12_bits_have_their_own_range(tmp_path: Path) -> None:
     """0 and 4,095; 2,048 and 16, whose nearest of 255 steps are 128 and 1."""
     data = bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x10])
