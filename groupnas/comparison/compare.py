@@ -15,7 +15,7 @@ from torch import Tensor
 
 from groupnas import values
 from groupnas.comparison.cell import SPLIT_SEED, Work
-from groupnas.comparison.plan import Piece, Plan, labelled, what_counts
+from groupnas.comparison.plan import Piece, Plan, labelled
 from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
@@ -28,7 +28,7 @@ from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
 from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.strategy import Strategy
+from groupnas.engine.strategy import Strategy, what_counts
 from groupnas.engine.task_check import check_task
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from groupnas.engine.training import Training
 
 _LABEL = re.compile(r"^[\w.+=,-]+$")
-_UNIMPORTANT = ("title", "source")  # settings that change nothing
 
 
 @dataclass(frozen=True)
@@ -229,11 +228,6 @@ def _strategies(given: Any) -> dict[str, Strategy]:
         known = isinstance(strategy, Strategy)
         found[label] = strategy if known else load_strategy(strategy)
     return found
-
-
-def what_counts(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a strategy that its search depends on."""
-    return {key: value for key, value in strategy.items() if key not in _UNIMPORTANT}
 
 
 def labelled(names: Sequence[str], epochs: int | None = None) -> dict[str, Strategy]:

@@ -17,6 +17,7 @@ from groupnas.engine.records import Epoch
 from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, RESULT, TIMINGS, RunFolder
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
+from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
 from groupnas.task import Task
 
@@ -179,7 +180,10 @@ def check_same(
 ) -> None:
     """Raise :class:`InputError` where a resumed run's config differs from the recorded one."""
     for key in keys:
-        difference = _first_difference(recorded.get(key), now[key], key)
+        was, is_now = recorded.get(key), now[key]
+        if key == "strategy":
+            was, is_now = what_counts(was), what_counts(is_now)
+        difference = _first_difference(was, is_now, key)
         if difference:
             path, was, is_now = difference
             raise InputError(
@@ -191,8 +195,6 @@ def check_same(
 def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**now, **was}:
-            if f"{path}.{key}" in ("strategy.title", "strategy.source"):  # change nothing
-                continue
             found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
             if found:
                 return found

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from groupnas import values
 from groupnas.engine.kinds import check_kind, folder_kind, told_kind
+from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
 from groupnas.files import atomic_path, read_bytes, remove_leftovers, write_text
 from groupnas.formats import check_folder
@@ -40,9 +41,8 @@ TIMINGS = "timings.jsonl"
 CHECKPOINT = "checkpoint.pt"
 RESULT = "result.json"
 
-# What tells one run from another, and what of a strategy does not.
+# What tells one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
-_WORDS = {"title", "source"}
 
 # What torch, pickle and zipfile were seen to raise for bytes that are not, or no longer, theirs.
 _DAMAGE = (
@@ -180,8 +180,7 @@ class RunFolder:
         One of another seed would fit, and go on as a run that nobody described.
         """
         found = {key: config[key] for key in _IDENTITY if key in config}
-        if isinstance(strategy := found.get("strategy"), Mapping):
-            found["strategy"] = {key: strategy[key] for key in strategy.keys() - _WORDS}
+        found["strategy"] = what_counts(found.get("strategy"))
         text = json.dumps(found, sort_keys=True, default=str)
         self._identity = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
@@ -246,7 +245,7 @@ class RunFolder:
                 f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
                 "new folder, or use the groupnas that wrote it"
             )
-        if self._identity is not None and state.get("run") not in (None, self._identity):
+        if self._identity is not None and state.get("run") != self._identity:
             raise InputError(
                 f"{path}: is of another run than {CONFIG} describes: of another seed, other "
                 "settings or other data; start again in a new folder"

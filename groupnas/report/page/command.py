@@ -15,12 +15,11 @@ from groupnas.report.page.reading import mapping
 from groupnas.schema import preset_names
 
 if TYPE_CHECKING:
-    from groupnas.engine.strategy import Strategy
+    pass
 
 Words = tuple[str, ...]
 Files = dict[str, str]
 
-_UNIMPORTANT = ("title", "source")  # as for a resumed run
 _SEARCH = ("space", "data", "data_root", "allow_partial", "limit", "seed", "threads", "device")
 _TRAIN = (
     "recipe",
@@ -135,10 +134,10 @@ def _shipped(settings: Mapping[str, Any], epochs: int | None = None, label: str 
         epochs: Replaces the shipped one's.
         label: What a comparison calls it: that is tried first.
     """
-    from groupnas.engine.strategy import load_strategy, strategy_from
+    from groupnas.engine.strategy import load_strategy, strategy_from, what_counts
 
     try:
-        wanted = _what_counts(strategy_from(settings, "strategy"))
+        wanted = what_counts(strategy_from(settings, "strategy").model_dump(mode="json"))
     except InputError:
         return ""
     stems = sorted(shipped_names("strategies"), key=lambda stem: not label.startswith(stem))
@@ -149,7 +148,7 @@ def _shipped(settings: Mapping[str, Any], epochs: int | None = None, label: str 
                 strategy = load_strategy(choice)
                 if epochs is not None and "epochs" in type(strategy).model_fields:
                     strategy = strategy.with_epochs(epochs)
-                if _what_counts(strategy) == wanted:
+                if what_counts(strategy.model_dump(mode="json")) == wanted:
                     return choice
         except InputError:  # a file of the user's own folder, or of a library that is not here
             continue
@@ -160,8 +159,3 @@ def _file(settings: Mapping[str, Any], name: str) -> tuple[str, str]:
     """Name and text of a strategy file with these settings."""
     stem = re.sub(r"[^\w.+=,-]+", "_", name)
     return f"{stem}-strategy.yaml", yaml.safe_dump(dict(settings), sort_keys=False)
-
-
-def _what_counts(strategy: Strategy) -> dict[str, Any]:
-    settings = strategy.model_dump(mode="json")
-    return {key: value for key, value in settings.items() if key not in _UNIMPORTANT}
