@@ -22,7 +22,7 @@ from peers import PEERS, export  # beside this file
 
 from groupnas.cli.tables import print_table
 from groupnas.deploy.bench import Bench, Row, bench
-from groupnas.files import write_text
+from groupnas.writing import write_text
 
 PAPER = {"ResNet-50": 6.18, "HRNet-W18": 10.25, "hourglass": 19.96}  # PicassoNet, Section IV-C
 ROUNDS = (5, 200)  # least and most

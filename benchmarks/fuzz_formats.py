@@ -29,7 +29,6 @@ from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
 from groupnas.engine.training import Training, train
-from groupnas.files import write_text
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
 from groupnas.latency.table import LatencyTable
@@ -46,6 +45,7 @@ from groupnas.tasks.landmarks.cache import load_patches, save_patches
 from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, Patches
 from groupnas.tasks.landmarks.markup import MARKUPS
 from groupnas.tasks.landmarks.model import Network, load_cascade, save_cascade
+from groupnas.writing import write_text
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests/tasks/landmarks/small"

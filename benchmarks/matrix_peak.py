@@ -26,8 +26,8 @@ import numpy as np
 from groupnas.cli.tables import print_table
 from groupnas.deploy.bench import bench, named
 from groupnas.deploy.bench_inputs import Given, draw_feed, read_ports
-from groupnas.files import write_text
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
+from groupnas.writing import write_text
 
 SIZES = (256, 512, 1024)  # of square matrices
 CONVOLUTIONS = {  # channels in, out, kernel, groups, side

@@ -33,7 +33,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from groupnas.cli.tables import print_table
-from groupnas.files import atomic_path
+from groupnas.writing import atomic_path
 
 POINTS = 68
 

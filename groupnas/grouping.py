@@ -16,10 +16,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from groupnas.errors import InputError, shown
-from groupnas.files import read_text, write_text
+from groupnas.files import read_text
 from groupnas.saved import parse_saved
 from groupnas.values import as_number, as_whole, listed, names, number, text, whole
 from groupnas.values import seed as seed_of
+from groupnas.writing import write_text
 
 if TYPE_CHECKING:
     import torch

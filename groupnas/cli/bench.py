@@ -116,7 +116,7 @@ def bench(
 
 
 def _show(found: Bench, json_file: Path | None) -> None:
-    from groupnas.files import write_text
+    from groupnas.writing import write_text
 
     text = json.dumps(found.to_dict(), indent=2)
     if json_file == Path("-"):

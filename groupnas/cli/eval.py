@@ -61,9 +61,9 @@ def evaluate(
         check_normaliser(normaliser, faces.markup)
     root = _root(data, data_root)
 
-    from groupnas.files import write_text
     from groupnas.tasks.landmarks.evaluation import evaluate
     from groupnas.tasks.landmarks.model import load_cascade
+    from groupnas.writing import write_text
 
     found = evaluate(
         load_cascade(model, device),

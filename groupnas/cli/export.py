@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from groupnas.cli.options import AllowPartial, DataRoot, whole_number
 from groupnas.cli.output import courtesy, tell, working
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
 from groupnas.formats import MODEL, check_suffix
+from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
     from groupnas.deploy.cascade.calibration import FacePair

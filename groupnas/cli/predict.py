@@ -13,9 +13,9 @@ from cyclopts import Parameter
 
 from groupnas.cli.options import whole_number
 from groupnas.errors import InputError, printable
-from groupnas.files import atomic_path
 from groupnas.formats import LINES, check_folder, check_suffix
 from groupnas.machine import cores
+from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
     from groupnas.tasks.landmarks.predict.prediction import Model

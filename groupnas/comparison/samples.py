@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from groupnas.arrays import fault, read_arrays
 from groupnas.engine.missing import known_counts, known_means, with_mean
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
+from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
     from torch import nn

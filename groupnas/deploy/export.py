@@ -14,12 +14,12 @@ from torch import nn
 
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_exporter, import_onnx
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.values import path as path_of
 from groupnas.values import whole
+from groupnas.writing import atomic_path
 
 OPSET = 18  # the oldest that has all operators; runtimes on phones lag behind
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from groupnas.deploy.saturation import PRODUCTS, output_axis, weight_ranges
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, temporary_folder
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
+from groupnas.writing import atomic_path, temporary_folder
 
 Batch = NDArray[np.float32]
 

@@ -24,10 +24,11 @@ from groupnas import values
 from groupnas.engine.kinds import check_kind, folder_kind, told_kind
 from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
-from groupnas.files import atomic_path, read_bytes, remove_leftovers, write_text
+from groupnas.files import read_bytes
 from groupnas.formats import check_folder
 from groupnas.saved import check_plain
 from groupnas.schema import read_yaml
+from groupnas.writing import atomic_path, remove_leftovers, write_text
 
 CHECKPOINT_FORMAT = 2
 

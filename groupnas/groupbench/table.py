@@ -14,9 +14,9 @@ from pydantic import Field
 
 from groupnas.arrays import fault, read_arrays
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
 from groupnas.saved import Saved, parse_saved
 from groupnas.schema import validate
+from groupnas.writing import atomic_path
 
 FORMAT = 1
 

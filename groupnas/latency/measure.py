@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.files import temporary_folder
 from groupnas.latency.graphs import BLOCKED, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
@@ -24,6 +23,7 @@ from groupnas.machine import machine
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import whole
+from groupnas.writing import temporary_folder
 
 
 def measure_table(

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from groupnas.errors import InputError
-from groupnas.files import read_text, write_text
+from groupnas.files import read_text
 from groupnas.formats import TABLE, check_suffix
 from groupnas.latency.kernel import Format, Kernel, kernel_format
 from groupnas.latency.regimes import WORK, Fit, regime_of, smooth_work, work_of
@@ -27,6 +27,7 @@ from groupnas.machine import lacks_avx512, machine
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
+from groupnas.writing import write_text
 
 SHIPPED = "x86_avx512"
 _AVX512_BLOCK = 16  # channels; others have 8 at most

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from groupnas.files import atomic_path
 from groupnas.formats import check_suffix as check_any_suffix
 from groupnas.matplotlib_tools import style
 from groupnas.palette import INK, MUTED, PALE
+from groupnas.writing import atomic_path
 
 # File suffix to the metadata that would otherwise name the moment and the program's version.
 _ANONYMOUS: dict[str, dict[str, None]] = {

@@ -12,13 +12,14 @@ from types import MappingProxyType
 import yaml
 
 from groupnas.errors import InputError
-from groupnas.files import find_shipped, nearest, split_choice, write_text
+from groupnas.files import find_shipped, nearest, split_choice
 from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.schema import Published, SpaceFile, read_space_file
 from groupnas.values import as_whole, instance, names, text, whole
 from groupnas.values import path as path_of
+from groupnas.writing import write_text
 
 
 @dataclass(frozen=True, kw_only=True)

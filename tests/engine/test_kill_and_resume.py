@@ -22,7 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 DRIVER = """
 import importlib.util, os, sys
 from pathlib import Path
-import groupnas, groupnas.files
+import groupnas, groupnas.writing
 from groupnas.engine.run_folder import RunFolder
 spec = importlib.util.spec_from_file_location("own_parts", sys.argv[1])
 own_parts = importlib.util.module_from_spec(spec)
@@ -44,7 +44,7 @@ def child(out, dies_at=None, before=True):
         replace(source, target)
         if count == dies_at:
             os._exit(9)
-    groupnas.files.os.replace = dying
+    groupnas.writing.os.replace = dying
     try:
         resume = RunFolder(out).exists
         groupnas.search(space, task, None if resume else strategy, out, resume=resume)

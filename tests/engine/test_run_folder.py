@@ -20,7 +20,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import groupnas.files
+import groupnas.writing
 from groupnas.engine.run_folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
 
@@ -96,7 +96,7 @@ def test_the_lock_is_released_by_an_error_too(folder: RunFolder) -> None:
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(
     folder: RunFolder, name: str
 ) -> None:
-    with groupnas.files.atomic_path(folder / name) as temporary:
+    with groupnas.writing.atomic_path(folder / name) as temporary:
         kept = temporary
     kept.touch()  # as if killed before the rename
     others = [".hidden", ".checkpoint-mine.pt", name]
@@ -188,7 +188,7 @@ def test_files_stay_whole_when_the_disk_is_full(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(groupnas.files.os, "fsync", full)
+    monkeypatch.setattr(groupnas.writing.os, "fsync", full)
     for write in (
         lambda: folder.save_checkpoint({"weights": torch.zeros(9)}),
         lambda: folder.write_lines("history.jsonl", [1, 2]),

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 import groupnas
-import groupnas.files
+import groupnas.writing
 from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.search import Run
 from groupnas.errors import InputError
@@ -183,7 +183,8 @@ def test_one_group_leaves_nothing_to_search(go: Any, tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
     go()
     folder = RunFolder(tmp_path / "run")
-    for state in ({}, {**folder.load_checkpoint(), "supernet": {}}):
+    saved = folder.load_checkpoint()
+    for state in ({"run": saved["run"]}, {**saved, "supernet": {}}):
         folder.save_checkpoint(state)
         with pytest.raises(InputError, match="checkpoint.pt: is damaged, or not of the run that"):
             go(resume=True)
@@ -236,7 +237,7 @@ def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.M
             replace_file(source, target)
 
         out = tmp_path / str(number)
-        monkeypatch.setattr(groupnas.files.os, "replace", failing)
+        monkeypatch.setattr(groupnas.writing.os, "replace", failing)
         try:
             go(out=out)
             break

@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-import groupnas.files
+import groupnas.writing
 from groupnas.engine import training
 from groupnas.engine.observer import Observer
 from groupnas.engine.run_folder import RunFolder
@@ -378,7 +378,7 @@ def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.M
             replace_file(source, target)
 
         out = tmp_path / str(number)
-        monkeypatch.setattr(groupnas.files.os, "replace", failing)
+        monkeypatch.setattr(groupnas.writing.os, "replace", failing)
         try:
             go(out=out)
             break
@@ -450,7 +450,8 @@ def test_another_split_is_refused(go: Any, split: Split, tmp_path: Path) -> None
 def test_a_checkpoint_of_another_run(go: Any, tmp_path: Path) -> None:
     go()
     folder = RunFolder(tmp_path / "run")
-    for state in ({}, {**folder.load_checkpoint(), "network": {}}):
+    saved = folder.load_checkpoint()
+    for state in ({"run": saved["run"]}, {**saved, "network": {}}):
         folder.save_checkpoint(state)
         with pytest.raises(InputError, match="checkpoint.pt: is damaged, or not of the run that"):
             go(resume=True)

@@ -18,7 +18,6 @@ from groupnas.deploy.cascade.resample import cut_squares, plan_sampling
 from groupnas.deploy.cascade.runtime import FORMAT, KIND
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
-from groupnas.files import atomic_path, temporary_folder
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.derive import GroupedNetwork
@@ -31,6 +30,7 @@ from groupnas.tasks.landmarks.model import (
     load_cascade,
     load_networks,
 )
+from groupnas.writing import atomic_path, temporary_folder
 
 Planner = Callable[[GroupedNetwork], Any]
 

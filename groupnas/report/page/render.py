@@ -18,12 +18,12 @@ from groupnas.comparison.summary import Comparison
 from groupnas.comparison.tables import NOTE, search_table
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
-from groupnas.files import write_text
 from groupnas.palette import COLOURS, look
 from groupnas.report.page.charts import Spec, distribution, epoch_chart
 from groupnas.report.page.collect import collect
 from groupnas.report.page.differences import panels
 from groupnas.report.page.model import Chart, Curve, Network, Note, Run
+from groupnas.writing import write_text
 
 PAGE = "index.html"
 _PICTURE_ROOM = 3_400_000  # characters that pictures may take, of the page's 5 MB

@@ -20,9 +20,9 @@ import numpy as np
 
 from groupnas.arrays import fault, read_arrays
 from groupnas.errors import InputError
-from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.crops import CropSettings, Patches
 from groupnas.tasks.landmarks.markup import Markup
+from groupnas.writing import atomic_path
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 from groupnas.engine.run_folder import CONFIG, RunFolder, check_recorded
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, read_bytes, split_text
+from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
@@ -24,6 +24,7 @@ from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.model import Network, check_network, load_networks
 from groupnas.tasks.landmarks.recipe import Recipe, Stage
+from groupnas.writing import atomic_path
 
 KEPT = "given"  # the stem of the files of a model whose global network is taken
 

@@ -24,7 +24,7 @@ from groupnas._version import __version__
 from groupnas.engine.kinds import CASCADE, folder_kind, told_kind
 from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError
-from groupnas.files import atomic_path, read_bytes, read_text, write_text
+from groupnas.files import read_bytes, read_text
 from groupnas.grouping import Grouping
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
@@ -35,6 +35,7 @@ from groupnas.tasks.landmarks.cascade import Cascade, Stage, Trust
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
 from groupnas.tasks.landmarks.data.face import BoxPolicy
 from groupnas.tasks.landmarks.markup import MARKUPS, Markup
+from groupnas.writing import atomic_path, write_text
 
 
 class StageCard(Settings):

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
-from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.data.images import read_rgb
+from groupnas.writing import atomic_path
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TextIO
 from PIL import Image
 
 from groupnas.errors import InputError, printable
-from groupnas.files import atomic_path
 from groupnas.tasks.landmarks.markup import Markup
 from groupnas.tasks.landmarks.predict.detect import Boxes, Detector
 from groupnas.tasks.landmarks.predict.follow import Follower, FoundFace, Locator, locate_faces
@@ -27,6 +26,7 @@ from groupnas.tasks.landmarks.predict.frames import (
     write_video,
 )
 from groupnas.tasks.landmarks.predict.overlay import draw_faces
+from groupnas.writing import atomic_path
 
 _STEM = 200  # bytes of a photo's name that a drawing's begins with
 UNITS = "pixels right and down; (0, 0) is the centre of the top left pixel of the upright picture"
