@@ -19,6 +19,7 @@ from groupnas.errors import InputError, shown
 from groupnas.files import read_text
 from groupnas.saved import parse_saved
 from groupnas.values import as_number, as_whole, listed, names, number, text, whole
+from groupnas.values import path as path_of
 from groupnas.values import seed as seed_of
 from groupnas.writing import write_text
 
@@ -202,11 +203,12 @@ class Grouping:
             InputError: it cannot be read, is not JSON, or is not a valid grouping; the message
                 names the file, the key, the unit and the channel.
         """
+        path = path_of("path", path)
         if os.path.isdir(path):
             raise InputError(
-                f"{os.fspath(path)}: is a folder; expected a file, such as a search's grouping.json"
+                f"{path}: is a folder; expected a file, such as a search's grouping.json"
             )
-        data = parse_saved(read_text(path), os.fspath(path))
+        data = parse_saved(read_text(path), path)
         try:
             return cls.from_dict(data)
         except InputError as error:

@@ -66,10 +66,13 @@ def number(
     if inside and found is not None:
         inside = (above is None or found > above) and (below is None or found < below)
     if not inside or found is None:
-        limits = _range(least, most)
-        limits += "" if above is None else f" above {above:g}"
-        limits += "" if below is None else f"{' and' if above is not None else ''} below {below:g}"
-        raise InputError(f"{name}: expected a number{limits}, got {shown(value)}")
+        limits = [
+            "" if above is None else f" above {above:g}",
+            "" if below is None else f" below {below:g}",
+            _range(least, most),
+        ]
+        told = " and".join(filter(None, limits))
+        raise InputError(f"{name}: expected a number{told}, got {shown(value)}")
     return found
 
 
@@ -205,4 +208,4 @@ def _range(least: float | None, most: float | None) -> str:
         return f" from {least} to {'2**63 - 1' if most == LARGEST_SEED else most}"
     if least is not None:
         return f" from {least} on"
-    return "" if most is None else f" up to {most}"
+    return "" if most is None else f" up to {most:g}"

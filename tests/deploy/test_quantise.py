@@ -219,7 +219,7 @@ def test_what_is_no_network(tmp_path: Path) -> None:
     )
     for source, message in (
         (tmp_path / "text.onnx", "text.onnx: ONNX Runtime cannot run it"),
-        (tmp_path / "none.onnx", "none.onnx: ONNX Runtime cannot run it"),
+        (tmp_path / "none.onnx", "none.onnx: no such file"),
         (two, "two.onnx: expected a network of one float32 input"),
         (half, "half.onnx: expected a network of one float32 input"),
         (nan, "nan.onnx: w: expected finite weights"),

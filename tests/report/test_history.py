@@ -85,7 +85,7 @@ def test_empty_missing_and_binary_files(tmp_path: Path) -> None:
         read_history(write(tmp_path / "empty.jsonl"))
     with pytest.raises(InputError, match="cannot be read"):
         read_history(tmp_path / "none.jsonl")
-    (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary.jsonl").write_bytes(b"\xfe\x00")
     with pytest.raises(InputError, match="not a text file"):
         read_history(tmp_path / "binary.jsonl")
 
