@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from groupnas.cli.options import AsJson, Space
+from groupnas.errors import InputError
 
 
 def flops(
@@ -24,6 +25,8 @@ def flops(
     as_json: AsJson = False,
 ) -> None:
     """Count operations and parameters of every layer and group, per image."""
+    if markdown and as_json:
+        raise InputError("--json, --markdown: give one of them")
     from groupnas.accountant import flops as count
     from groupnas.cli.tables import print_table
     from groupnas.grouping import Grouping

@@ -93,19 +93,23 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
     axes.set_ylim(max(places) + 0.8, -0.7)
     axes.grid(visible=False, axis="y")
     axes.set_title(f"Difference to {baseline}, {samples}")
-    few = "" if mean.photos >= LEAST_PHOTOS else ": too few for intervals"
+    sure = mean.photos >= LEAST_PHOTOS
+    few = "" if sure else ": too few for intervals"
     axes.set_xlabel(f"{rows[0].unit}; left of 0 is better than {baseline}\n{counted(rows[0])}{few}")
-    axes.legend(handles=_legend(groups), loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(handles=_legend(groups, sure), loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _legend(groups: Sequence[str]) -> list[Line2D]:
-    """What the marks of the forest plot mean."""
+def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
+    """What the marks of the forest plot mean; ``sure``: whether there are intervals."""
     dot: dict[str, Any] = {"marker": "o", "ms": 4.5, "mec": INK, "mew": 0.9, "lw": 0}
-    return [
+    intervals = [
         Line2D([], [], color=INK, lw=_THICK, label="95 %, photos"),
         Line2D([], [], color=INK, lw=_THIN, label="95 %, photos and seeds"),
         Line2D([], [], mfc=INK, label="mean, significant", **dot),
         Line2D([], [], mfc=PAPER, label="mean, not significant", **dot),
+    ]
+    return [
+        *(intervals if sure else [Line2D([], [], mfc=PAPER, label="mean", **dot)]),
         *(
             Line2D([], [], color=look(index).colour, label=group.replace("_", " "), lw=0, **_TICK)
             for index, group in enumerate(groups)

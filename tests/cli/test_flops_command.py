@@ -56,6 +56,7 @@ def test_published_figures_are_printed_beside(capsys: pytest.CaptureFixture[str]
         (["--space", SPACE, "--convention", "macs"], "convention 'macs': did you mean 'mac'"),
         (["--space", SPACE, "--grouping", "none.json"], "none.json: cannot be read: No such file"),
         (["--space", SPACE, "--grouping", SPACE], "three_parts.yaml:1: is not JSON"),
+        (["--space", SPACE, "--json", "--markdown"], "--json, --markdown: give one of them"),
     ],
 )
 def test_wrong_input(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
