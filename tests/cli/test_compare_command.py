@@ -165,7 +165,7 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--recipe 300w --strategies even", "300w: no data root"),
         (
             "--recipe small --strategies even --budgets 0 --limit 20",
-            "expected a number up to 10000",
+            "expected a number above 0 and up to 10000",
         ),
         ("--recipe small --strategies even --seeds 0", 'Invalid value "0" for --seeds'),
         ("--recipe small --strategies even --jobs 0", 'Invalid value "0" for --jobs'),
