@@ -15,7 +15,7 @@ class InputError(ValueError):
     itself must never be raised as this class.
 
     Args:
-        message: Made one printable line of at most :data:`LONGEST` characters: line breaks become
+        message: Made one printable line of at most 900 characters: line breaks become
             spaces, what cannot be printed is escaped, and what is too long loses its middle.
     """
 

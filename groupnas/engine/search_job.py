@@ -28,7 +28,7 @@ class SearchJob(ABC):
     """A :class:`groupnas.engine.job.Job` that ends with a grouping.
 
     A checkpoint is compared with the :meth:`state_dict` of the job before it began, and its history
-    with :attr:`record`; see :mod:`groupnas.engine.state`.
+    with ``record``; ``groupnas.engine.state`` has what loads its pieces.
 
     An epoch is the algorithm's unit of progress: a pass over the data, a trial, or whatever else
     is worth a checkpoint. A job may have none, if it has nothing to learn.

@@ -163,7 +163,7 @@ class KroneckerConv2d(nn.Module):
 
     @property
     def chosen(self) -> tuple[int, ...]:
-        """The gates as they are now, 0 or 1 for each of :attr:`KroneckerFactors.gated`.
+        """The gates as they are now, 0 or 1 for each of ``KroneckerFactors.gated``.
 
         Raises:
             InputError: a logit is NaN, or on the meta device.
@@ -215,7 +215,7 @@ def grouped_convolution(
         in_channels: C_in.
         out_channels: C_out.
         kernel_size: As of ``nn.Conv2d``.
-        gates: 0 or 1 for each of :attr:`KroneckerFactors.gated`.
+        gates: 0 or 1 for each of ``KroneckerFactors.gated``.
         window: Stride, padding, dilation, bias, as of ``nn.Conv2d``.
     """
     factors = kronecker_factors(out_channels, in_channels)

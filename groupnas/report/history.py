@@ -41,7 +41,7 @@ def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: as :func:`groupnas.engine.records.read_epochs`, of a mask search.
+        InputError: as ``groupnas.engine.records.read_epochs``, of a mask search.
     """
     return read_epochs(path, MaskEpoch)
 

@@ -26,7 +26,7 @@ def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a training's ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: as :func:`groupnas.engine.records.read_epochs`, of a training; or the parts that
+        InputError: as ``groupnas.engine.records.read_epochs``, of a training; or the parts that
             have errors are not the same in all epochs.
     """
     records = read_epochs(path, TrainingEpoch)
