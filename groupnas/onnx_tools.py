@@ -43,18 +43,29 @@ def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors: warnings are about the optimiser's own choices
+    name = "the model" if isinstance(model, bytes) else os.fspath(model)
     try:
-        return runtime.InferenceSession(
-            model if isinstance(model, bytes) else _readable(os.fspath(model)),
+        session = runtime.InferenceSession(
+            model if isinstance(model, bytes) else _readable(name),
             options,
             providers=["CPUExecutionProvider"],
         )
+        _read_texts(session)
+        return session
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: is damaged: a text in it is not UTF-8") from error
     except Exception as error:  # onnxruntime's exceptions have no common base but this
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        name = "the model" if isinstance(model, bytes) else os.fspath(model)
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{name}: ONNX Runtime cannot run it: {reason}") from error
+
+
+def _read_texts(session: Any) -> None:
+    """Read what is asked for later: ONNX Runtime finds out only then that it is damaged."""
+    for port in (*session.get_inputs(), *session.get_outputs()):
+        _ = port.name, port.shape
+    _ = session.get_modelmeta().custom_metadata_map
 
 
 def _readable(path: str) -> str | bytes:
