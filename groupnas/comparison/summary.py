@@ -265,23 +265,7 @@ def _read_cell(out: Path, piece: Piece, measure: str, groups: Sequence[str]) -> 
                 f"{folder / errors_file(name)}: has errors of {', '.join(found.groups)}, the "
                 f"comparison is of {', '.join(groups)}; remove it and resume"
             )
-        if not _same(told["errors"][name], found.means()):
-            raise InputError(
-                f"{folder / errors_file(name)}: its means are not those of {CELL}, as of another "
-                "network; remove both and resume"
-            )
     return Cell(piece=piece, told=told, errors=errors)
-
-
-def _same(told: Mapping[str, float | None], means: Mapping[str, float]) -> bool:
-    """Whether what is told of errors is so; ``None`` is told of those that are not finite."""
-    pairs = [
-        (math.nan if was is None else was, means.get(name, math.nan)) for name, was in told.items()
-    ]
-    return all(
-        math.isclose(was, now, rel_tol=1e-6) or not (math.isfinite(was) or math.isfinite(now))
-        for was, now in pairs
-    )
 
 
 def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int) -> Iterator[Row]:
