@@ -9,9 +9,7 @@ import json
 import logging
 import os
 import pickle
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from groupnas import values
+from groupnas.arrays import DAMAGE
 from groupnas.engine.kinds import check_kind, folder_kind, told_kind
 from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
@@ -45,21 +44,8 @@ RESULT = "result.json"
 # What tells one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
 
-# What torch, pickle and zipfile were seen to raise for bytes that are not, or no longer, theirs.
-_DAMAGE = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# What torch and pickle raise beside that for bytes that are not, or no longer, theirs.
+_DAMAGE = (*DAMAGE, AssertionError, pickle.UnpicklingError)
 
 # What file systems without locks answer, some shares over a network among them.
 _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)

@@ -18,14 +18,14 @@ from groupnas.comparison.cell import SPLIT_SEED
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
 from groupnas.errors import InputError
-from groupnas.spaces.space import SearchSpace, load_space, variant_names
+from groupnas.spaces.space import SearchSpace
 from groupnas.tasks.landmarks.cascade import Cascade, Stage
 from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.data.face import Face, FaceSet
 from groupnas.tasks.landmarks.data.face_sets import face_set
 from groupnas.tasks.landmarks.evaluation import evaluate_faces
 from groupnas.tasks.landmarks.load import load_faces, load_landmarks
-from groupnas.tasks.landmarks.model import check_network, load_networks
+from groupnas.tasks.landmarks.model import check_network, load_networks, markup_space
 from groupnas.tasks.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.tasks.landmarks.recipe import Recipe
 from groupnas.tasks.landmarks.task import LandmarkTask
@@ -71,9 +71,7 @@ class FaceData:
             InputError: no such space, or not one of this markup's parts and these crops.
         """
         stage, markup = self.recipe.local_stage, self.faces.markup
-        name = name or stage.space
-        named = ":" in name and not Path(name).exists()
-        space = load_space(name, None if named or not variant_names(name) else str(markup.points))
+        space = markup_space(name or stage.space, markup)
         check_network(space, stage.crops, markup)
         return space
 

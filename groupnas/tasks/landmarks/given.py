@@ -18,11 +18,11 @@ from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
-from groupnas.spaces.space import SearchSpace, load_space, variant_names
+from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.controls import Control
 from groupnas.tasks.landmarks.crops import whole_face
 from groupnas.tasks.landmarks.markup import Markup
-from groupnas.tasks.landmarks.model import Network, check_network, load_networks
+from groupnas.tasks.landmarks.model import Network, check_network, load_networks, markup_space
 from groupnas.tasks.landmarks.recipe import Recipe, Stage
 from groupnas.writing import atomic_path
 
@@ -90,8 +90,8 @@ def gather(
     found = Given(
         taken=None if global_from is None else _lent(global_from, markup),
         spaces={
-            "global": _space(recipe.global_stage, whole),
-            "local": _space(recipe.local_stage, markup),
+            "global": markup_space(recipe.global_stage.space, whole),
+            "local": markup_space(recipe.local_stage.space, markup),
         },
         grouping=Grouping.load(named) if file else None,
         strategy=strategy,
@@ -142,13 +142,6 @@ def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
     except InputError as error:
         raise InputError(f"{os.fspath(model)}: {error}") from error
     return network
-
-
-def _space(stage: Stage, markup: Markup) -> SearchSpace:
-    """The stage's space; the markup picks the variant, where there are any and none is named."""
-    name = stage.space
-    named = ":" in name and not os.path.exists(name)
-    return load_space(name, str(markup.points) if not named and variant_names(name) else None)
 
 
 def _space_dict(space: SearchSpace) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from groupnas._version import __version__
 from groupnas.engine.kinds import CASCADE, folder_kind, told_kind
 from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError
-from groupnas.files import read_bytes, read_text
+from groupnas.files import read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.schema import SpaceFile
-from groupnas.spaces.space import SearchSpace
+from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.tasks.landmarks.cascade import Cascade, Stage, Trust
 from groupnas.tasks.landmarks.crops import CropSettings, whole_face
 from groupnas.tasks.landmarks.data.face import BoxPolicy
@@ -247,6 +247,17 @@ def make_cascade(
         trust,
         card,
     )
+
+
+def markup_space(name: str, markup: Markup) -> SearchSpace:
+    """The space of a name; the markup picks the variant, where there are any and none is named.
+
+    Raises:
+        InputError: no such space, or a file that is wrong.
+    """
+    stem, variant = split_choice("search_spaces", name)
+    picks = variant is None and variant_names(stem)
+    return load_space(name, str(markup.points) if picks else None)
 
 
 def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> None:

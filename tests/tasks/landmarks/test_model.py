@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from groupnas.errors import InputError
+from groupnas.files import find_shipped
 from groupnas.grouping import Grouping
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
@@ -25,6 +26,7 @@ from groupnas.tasks.landmarks.model import (
     load_cascade,
     load_networks,
     make_cascade,
+    markup_space,
     save_cascade,
 )
 
@@ -294,3 +296,16 @@ def test_a_folder_that_cannot_be_written_is_named(small: Path) -> None:
     (small / "file").write_text("")
     with pytest.raises(InputError, match="file/model.* cannot be written"):
         save(small / "file/model.json")
+
+
+def test_the_markup_picks_a_variant_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces/a:b.yaml").write_text(
+        find_shipped("search_spaces", "picasso_local").read_text()
+    )
+    for name in ("picasso_local", "a:b"):
+        assert markup_space(name, MARKUPS[98]).variant == "98"
+        assert markup_space(f"{name}:68", MARKUPS[98]).variant == "68"
