@@ -19,7 +19,6 @@ import yaml
 from filelock import FileLock, Timeout
 
 from groupnas import values
-from groupnas.arrays import DAMAGE
 from groupnas.engine.kinds import check_kind, folder_kind, told_kind
 from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
@@ -43,9 +42,6 @@ RESULT = "result.json"
 
 # What tells one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
-
-# What torch and pickle raise beside that for bytes that are not, or no longer, theirs.
-_DAMAGE = (*DAMAGE, AssertionError, pickle.UnpicklingError)
 
 # What file systems without locks answer, some shares over a network among them.
 _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
@@ -207,6 +203,8 @@ class RunFolder:
         """
         import torch
 
+        from groupnas.arrays import DAMAGE
+
         path = self / CHECKPOINT
         if not os.path.lexists(path):
             raise InputError(f"{path}: is missing; start again in a new folder")
@@ -222,7 +220,8 @@ class RunFolder:
                 state = torch.load(file, map_location="cpu", weights_only=True)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except _DAMAGE as error:
+        # What torch and pickle raise beside NumPy for bytes that are not, or no longer, theirs.
+        except (*DAMAGE, AssertionError, pickle.UnpicklingError) as error:
             raise InputError(
                 f"{path}: is damaged or not a checkpoint; start again in a new folder"
             ) from error
