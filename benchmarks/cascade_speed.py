@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from groupnas.cli.tables import print_table
-from groupnas.tasks.landmarks.boxes import face_box
-from groupnas.tasks.landmarks.cascade import Cascade
-from groupnas.tasks.landmarks.crops import extents
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import load_faces
-from groupnas.tasks.landmarks.model import load_cascade
+from groupnas.landmarks.boxes import face_box
+from groupnas.landmarks.cascade import Cascade
+from groupnas.landmarks.crops import extents
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.model import load_cascade
 
 STEPS = ("global crop", "global network", "part crops", "local network", "the rest")
 

@@ -20,18 +20,18 @@ import torch
 
 from groupnas import Grouping, load_space
 from groupnas.cli.tables import print_table
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import split_by_source
 from groupnas.engine.training import train
+from groupnas.landmarks.cascade import Stage
+from groupnas.landmarks.crops import whole_face
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.located import Located
+from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.train import SPLIT_SEED
+from groupnas.runs.folder import RunFolder
 from groupnas.spaces.derive import build
-from groupnas.tasks.landmarks.cascade import Stage
-from groupnas.tasks.landmarks.crops import whole_face
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.evaluation import evaluate_faces
-from groupnas.tasks.landmarks.load import load_faces, load_landmarks
-from groupnas.tasks.landmarks.located import Located
-from groupnas.tasks.landmarks.recipe import load_recipe
-from groupnas.tasks.landmarks.train import SPLIT_SEED
 
 
 class GlobalStage:

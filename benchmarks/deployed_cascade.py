@@ -23,18 +23,18 @@ from typing import Any
 import numpy as np
 
 from groupnas.cli.tables import print_table
-from groupnas.deploy.cascade.export import Planner, join
-from groupnas.deploy.cascade.graph import FLOAT, Graph
-from groupnas.deploy.cascade.runtime import OnnxCascade
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
+from groupnas.landmarks.boxes import face_box
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.deploy.export import Planner, join
+from groupnas.landmarks.deploy.graph import FLOAT, Graph
+from groupnas.landmarks.deploy.runtime import OnnxCascade
+from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.metrics import normaliser
+from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.latency.timing import time_side_by_side
 from groupnas.onnx_tools import import_onnx, open_session
-from groupnas.tasks.landmarks.boxes import face_box
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import load_faces
-from groupnas.tasks.landmarks.metrics import normaliser
-from groupnas.tasks.landmarks.model import load_cascade, load_networks
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 

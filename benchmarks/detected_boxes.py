@@ -17,14 +17,14 @@ import torch
 
 from groupnas.cli.tables import print_table
 from groupnas.engine.split import split_by_source
-from groupnas.tasks.landmarks.boxes import face_box, normalisers
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import load_faces
-from groupnas.tasks.landmarks.metrics import measure
-from groupnas.tasks.landmarks.model import load_cascade
-from groupnas.tasks.landmarks.predict.detect import load_detector
-from groupnas.tasks.landmarks.predict.follow import locate_faces
-from groupnas.tasks.landmarks.train import SPLIT_SEED
+from groupnas.landmarks.boxes import face_box, normalisers
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.metrics import measure
+from groupnas.landmarks.model import load_cascade
+from groupnas.landmarks.predict.detect import load_detector
+from groupnas.landmarks.predict.follow import locate_faces
+from groupnas.landmarks.train import SPLIT_SEED
 
 
 def main() -> None:

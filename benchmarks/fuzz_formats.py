@@ -25,30 +25,30 @@ from groupnas.comparison import read_comparison
 from groupnas.comparison.compare import compare
 from groupnas.comparison.plan import Plan
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
 from groupnas.engine.training import Training, train
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
+from groupnas.landmarks.cache import load_patches, save_patches
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, Patches
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.model import Network, load_cascade, save_cascade
+from groupnas.landmarks.paper import render as render_table
+from groupnas.landmarks.paper.runs import read_runs
+from groupnas.landmarks.saved import read_faces
 from groupnas.latency.table import LatencyTable
 from groupnas.report import read_curves, read_history, read_training
 from groupnas.report.history import history_figure
 from groupnas.report.page.collect import collect
 from groupnas.report.page.render import render
-from groupnas.report.paper import render as render_table
-from groupnas.report.paper.runs import read_runs
-from groupnas.report.saved import read_faces
+from groupnas.runs.folder import RunFolder
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace, load_space
-from groupnas.tasks.landmarks.cache import load_patches, save_patches
-from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS, Patches
-from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.model import Network, load_cascade, save_cascade
 from groupnas.writing import write_text
 
 ROOT = Path(__file__).parents[1]
-SMALL = ROOT / "tests/tasks/landmarks/small"
+SMALL = ROOT / "tests/landmarks/small"
 _FEW: dict[str, Any] = {"batch_size": 16, "validation": 0.3}
 _BRIEF: dict[str, dict[str, Any]] = {
     "gumbel": {"warmup_epochs": 1, "epochs": 1, **_FEW},
@@ -277,7 +277,7 @@ def _read_patches(folder: Path) -> None:
 
 
 def _exported(place: Path) -> Path:
-    from groupnas.deploy.cascade.export import export_cascade
+    from groupnas.landmarks.deploy.export import export_cascade
 
     (place / "exported").mkdir()
     export_cascade(cascade(place), place / "exported/cascade.onnx")
@@ -285,7 +285,7 @@ def _exported(place: Path) -> Path:
 
 
 def _run_exported(folder: Path) -> None:
-    from groupnas.deploy.cascade.runtime import OnnxCascade
+    from groupnas.landmarks.deploy.runtime import OnnxCascade
 
     found = OnnxCascade.load(folder / "cascade.onnx")
     assert found.markup.points == 68

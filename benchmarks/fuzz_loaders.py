@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks.data import aflw, cofw, cofw68, images, pts, wflw
+from groupnas.landmarks.data import aflw, cofw, cofw68, images, pts, wflw
 
 Reader = Callable[[Path], Any]
 _WORDS = ("nan", "inf", "-1e999", "", "x", "1.5.2", "-", "{", "}", "\0", "é", "../up.jpg", "1e308")

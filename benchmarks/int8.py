@@ -28,22 +28,22 @@ from groupnas.cli.tables import print_table
 from groupnas.comparison.statistics import paired_differences
 from groupnas.deploy import quantise
 from groupnas.deploy.bench import bench
-from groupnas.deploy.cascade.calibration import Crops, crops_shown, training_faces
-from groupnas.deploy.cascade.export import export_cascade
-from groupnas.deploy.cascade.runtime import OnnxCascade
 from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
+from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
+from groupnas.landmarks.deploy.export import export_cascade
+from groupnas.landmarks.deploy.runtime import OnnxCascade
+from groupnas.landmarks.evaluation import STAGES, Pair, evaluate_faces
+from groupnas.landmarks.load import face_box, load_faces, spread
+from groupnas.landmarks.located import Located
+from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.onnx_tools import import_runtime, open_session
 from groupnas.spaces.derive import GroupedNetwork
-from groupnas.tasks.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.evaluation import STAGES, Pair, evaluate_faces
-from groupnas.tasks.landmarks.load import face_box, load_faces, spread
-from groupnas.tasks.landmarks.located import Located
-from groupnas.tasks.landmarks.markup import Markup
-from groupnas.tasks.landmarks.model import load_cascade, load_networks
 
 Files = dict[str, dict[str, Path]]  # of a model: by its name, then that of the export
 DIFFERENCES = 100  # faces that networks are shown alone

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import groupnas as gn
-from groupnas.engine.run_folder import RunFolder
+from groupnas.runs.folder import RunFolder
 from groupnas.schema import read_yaml
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import run_blocks

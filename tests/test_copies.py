@@ -19,14 +19,14 @@ from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.design import GroupingDesign
 from groupnas.engine.split import split_by_source
 from groupnas.groupbench import load_groupbench
+from groupnas.landmarks.comparing import FaceData
+from groupnas.landmarks.data.face_sets import MODULES, face_set
+from groupnas.landmarks.data.synthetic import FACES
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.recipe import load_recipe
 from groupnas.spaces.derive import build
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks import DATASETS, load_task
-from groupnas.tasks.landmarks.comparing import FaceData
-from groupnas.tasks.landmarks.data.face_sets import MODULES, face_set
-from groupnas.tasks.landmarks.data.synthetic import FACES
-from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.recipe import load_recipe
 
 COPIES: dict[str, Callable[[Any], Any]] = {
     "pickle": lambda one: pickle.loads(pickle.dumps(one)),

@@ -23,9 +23,9 @@ import groupnas.nn
 from groupnas.cli.app import app
 from groupnas.engine.strategy import algorithms, load_strategy
 from groupnas.engine.training import Training
-from groupnas.report.paper.definition import load_definition
+from groupnas.landmarks.paper.definition import load_definition
+from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
-from groupnas.tasks.landmarks.recipe import load_recipe
 
 if sys.version_info >= (3, 11):
     import tomllib

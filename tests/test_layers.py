@@ -32,12 +32,14 @@ FLOORS = (
     ("latency",),
     ("costs",),
     ("budget",),
+    ("runs",),
     ("engine",),
     ("strategies",),
     ("comparison",),
+    ("report", "deploy"),
+    ("landmarks",),
     ("tasks",),
     ("groupbench",),
-    ("report", "deploy"),
     ("cli",),
     ("__init__", "__main__", "testing"),
 )
@@ -74,7 +76,7 @@ def breaches(source: str, module: str, package: str) -> list[str]:
             other = room(name) if room(name) in FLOOR else "__init__"
             if other != home and FLOOR[other] >= FLOOR[home]:
                 found.append(f"line {line}: {home} imports {name}, which is not below it")
-        if FLOOR[home] < FLOOR["tasks"] and FACES.search(name):
+        if FLOOR[home] < FLOOR["landmarks"] and FACES.search(name):
             found.append(f"line {line}: {home} imports {name}, but only tasks know faces")
     return found
 

@@ -31,7 +31,7 @@ from groupnas.files import nearest
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
     from groupnas.comparison.plan import Plan
-    from groupnas.tasks.landmarks.comparing import FaceData, InCascade
+    from groupnas.landmarks.comparing import FaceData, InCascade
 
 # What a comparison must be started with and a resumed one takes from its config.yaml.
 _RECORDED: dict[str, type | UnionType] = {
@@ -188,7 +188,7 @@ def _compare(
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
-    from groupnas.engine.run_folder import CONFIG, RunFolder, check_recorded
+    from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
@@ -204,8 +204,8 @@ def _compare(
 
     from groupnas.comparison.compare import compare as run
     from groupnas.engine.search import recorded_space
-    from groupnas.tasks.landmarks.comparing import FaceData
-    from groupnas.tasks.landmarks.recipe import load_recipe, recipe_from
+    from groupnas.landmarks.comparing import FaceData
+    from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
         recorded, origin = (
@@ -250,7 +250,7 @@ def _compare(
 def _plan(folder: Path) -> Plan:
     """What a comparison that is resumed has run so far."""
     from groupnas.comparison.plan import Plan
-    from groupnas.engine.run_folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG, RunFolder
 
     return Plan.from_dict(RunFolder(folder).read_config(), str(folder / CONFIG))
 
@@ -259,8 +259,8 @@ def _scorers(
     folder: Path, data: FaceData, cascade: Path | None, test: bool, resume: bool, device: str
 ) -> tuple[dict[str, Any], dict[str, InCascade]]:
     """What is recorded of the cascade, and the further scores that it gives."""
-    from groupnas.engine.run_folder import RunFolder
-    from groupnas.tasks.landmarks.comparing import InCascade
+    from groupnas.landmarks.comparing import InCascade
+    from groupnas.runs.folder import RunFolder
 
     recorded = RunFolder(folder).read_config()["arguments"] if resume else {}
     for name, kind in {"cascade": str, "cascade_weights": str, "test": bool}.items():

@@ -14,9 +14,9 @@ from groupnas.cli.output import courtesy
 from groupnas.formats import check_folder
 
 if TYPE_CHECKING:
-    from groupnas.report.faces import Panel
-    from groupnas.tasks.landmarks.data.face import Face, FaceSet
-    from groupnas.tasks.landmarks.evaluation import Evaluation
+    from groupnas.landmarks.data.face import Face, FaceSet
+    from groupnas.landmarks.evaluation import Evaluation
+    from groupnas.landmarks.faces_sheet import Panel
 
 _SHOWN = 12  # faces on a sheet
 
@@ -51,8 +51,8 @@ def evaluate(
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
     distribution (AUC) of every subset, the error of each part, and the error by head pose.
     """
-    from groupnas.tasks.landmarks.data.face_sets import face_set
-    from groupnas.tasks.landmarks.metrics import check_normaliser
+    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.metrics import check_normaliser
 
     if out is not None:
         check_folder(out, "the scores")
@@ -61,8 +61,8 @@ def evaluate(
         check_normaliser(normaliser, faces.markup)
     root = _root(data, data_root)
 
-    from groupnas.tasks.landmarks.evaluation import evaluate
-    from groupnas.tasks.landmarks.model import load_cascade
+    from groupnas.landmarks.evaluation import evaluate
+    from groupnas.landmarks.model import load_cascade
     from groupnas.writing import write_text
 
     found = evaluate(
@@ -90,7 +90,7 @@ def evaluate(
 
 def _print(found: Evaluation, scores: object, as_json: bool) -> None:
     from groupnas.cli.tables import print_table
-    from groupnas.tasks.landmarks import evaluation as evaluating
+    from groupnas.landmarks import evaluation as evaluating
 
     if as_json:
         print(json.dumps(scores, indent=2))
@@ -120,14 +120,14 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
     ranked = found.ranked()
     for name, numbers in (("worst", ranked[:_SHOWN]), ("best", ranked[::-1][:_SHOWN])):
         with courtesy(f"the {name} faces were not drawn"):
-            from groupnas.report.faces import plot_faces
+            from groupnas.landmarks.faces_sheet import plot_faces
 
             written.append(plot_faces(_panels(found, faces, numbers), out / f"{name}.png"))
     return written
 
 
 def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[Panel]:
-    from groupnas.report.faces import Panel
+    from groupnas.landmarks.faces_sheet import Panel
 
     curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
     return [

@@ -17,10 +17,10 @@ from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.deploy.cascade.calibration import FacePair
     from groupnas.deploy.planner import LayoutPlanner, Plan
+    from groupnas.landmarks.data.face import BoxPolicy
+    from groupnas.landmarks.deploy.calibration import FacePair
     from groupnas.spaces.derive import GroupedNetwork
-    from groupnas.tasks.landmarks.data.face import BoxPolicy
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class _Calibration:
     limit: int | None
 
     def faces(self, box: BoxPolicy) -> Iterable[FacePair]:
-        from groupnas.deploy.cascade.calibration import FACES, training_faces
+        from groupnas.landmarks.data.face_sets import face_set
+        from groupnas.landmarks.deploy.calibration import FACES, training_faces
         from groupnas.tasks import find_dataset, require_root
-        from groupnas.tasks.landmarks.data.face_sets import face_set
 
         data = face_set(self.data)
         root = require_root(find_dataset(self.data), self.root)
@@ -191,12 +191,12 @@ def _export_int8(
     plain: bool,
     batch: int | None,
 ) -> None:
-    from groupnas.deploy.cascade.calibration import batched, crops_shown
-    from groupnas.deploy.cascade.export import export_cascade
     from groupnas.deploy.dense import DensePlanner
     from groupnas.deploy.export import export_onnx
     from groupnas.deploy.quantise import quantise_onnx
-    from groupnas.tasks.landmarks.model import load_cascade
+    from groupnas.landmarks.deploy.calibration import batched, crops_shown
+    from groupnas.landmarks.deploy.export import export_cascade
+    from groupnas.landmarks.model import load_cascade
 
     cascade = load_cascade(model)
     faces = calibration.faces(cascade.box)
@@ -213,7 +213,7 @@ def _export_int8(
 
 
 def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, Plan]:
-    from groupnas.deploy.cascade.export import export_cascade
+    from groupnas.landmarks.deploy.export import export_cascade
 
     plans: list[Plan] = []
 
@@ -233,7 +233,7 @@ def _network(
 ) -> GroupedNetwork:
     """A trained stage, or a fresh network; in evaluation mode."""
     if model is not None:
-        from groupnas.tasks.landmarks.model import load_networks
+        from groupnas.landmarks.model import load_networks
 
         _, whole, local = load_networks(model)
         return (whole if stage == "global" else local).module.eval()

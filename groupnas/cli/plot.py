@@ -35,7 +35,6 @@ def plot(
     started alike share the first. What changed is told against the run's own start, and for
     grouping files against the first panel.
     """
-    from groupnas.engine.run_folder import HISTORY, RESULT
     from groupnas.report import (
         plot_curves,
         plot_history,
@@ -46,6 +45,7 @@ def plot(
         read_training,
     )
     from groupnas.report.figure import check_suffix
+    from groupnas.runs.folder import HISTORY, RESULT
 
     check_suffix(output)
     if kind == "history":
@@ -66,7 +66,7 @@ def plot(
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
     """The file itself, or the one of that name in a search's folder."""
-    from groupnas.engine.kinds import SEARCH, check_kind
+    from groupnas.runs.kinds import SEARCH, check_kind
 
     if len(paths) != 1:
         raise InputError(f"--kind {kind} draws one run, got {len(paths)}: {_listed(paths)}")
@@ -78,8 +78,8 @@ def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:
     """Title and history of every training; a cascade's folder holds two."""
-    from groupnas.engine.kinds import SEARCH, folder_kind, told_kind
-    from groupnas.engine.run_folder import HISTORY
+    from groupnas.runs.folder import HISTORY
+    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
 
     found: dict[str, Path] = {}
     for path in paths:
@@ -96,8 +96,8 @@ def _training_files(paths: list[Path]) -> dict[str, Path]:
 
 def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:
     """Title and grouping of each panel, and the panel that each is compared with."""
-    from groupnas.engine.run_folder import FOUND, INITIAL
     from groupnas.grouping import Grouping
+    from groupnas.runs.folder import FOUND, INITIAL
 
     panels: list[tuple[str, Grouping]] = []
     since: list[int | None] = []
@@ -126,7 +126,7 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
 
 
 def _member(folder: Path, name: str, otherwise: str) -> Path:
-    from groupnas.engine.kinds import SEARCH, folder_kind, told_kind
+    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
 
     path = folder / name
     if os.path.lexists(path):

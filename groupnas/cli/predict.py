@@ -18,7 +18,7 @@ from groupnas.machine import cores
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.tasks.landmarks.predict.prediction import Model
+    from groupnas.landmarks.predict.prediction import Model
 
 NO_FACE = 1  # exit code
 Runtime = Literal["torch", "onnx"]
@@ -91,9 +91,9 @@ def predict(
 
     import numpy as np
 
-    from groupnas.tasks.landmarks.predict.detect import load_detector
-    from groupnas.tasks.landmarks.predict.frames import find_sources
-    from groupnas.tasks.landmarks.predict.prediction import DrawingNames, Prediction
+    from groupnas.landmarks.predict.detect import load_detector
+    from groupnas.landmarks.predict.frames import find_sources
+    from groupnas.landmarks.predict.prediction import DrawingNames, Prediction
 
     paths = find_sources(sources or [])
     if given and (len(paths) != 1 or paths != sources):
@@ -140,10 +140,10 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
 
 def _load(model: Path, runtime: Runtime) -> Model:
     if runtime == "onnx":
-        from groupnas.deploy.cascade.runtime import OnnxCascade
+        from groupnas.landmarks.deploy.runtime import OnnxCascade
 
         return OnnxCascade.load(model, threads=min(cores(), 4))  # no use for more
-    from groupnas.tasks.landmarks.model import load_cascade  # torch: only when all else is well
+    from groupnas.landmarks.model import load_cascade  # torch: only when all else is well
 
     return load_cascade(model)
 

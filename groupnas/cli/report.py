@@ -52,7 +52,7 @@ def report(
 def _paper(
     name: str, runs: list[Path], output: Path | None, format: str | None, searched: str | None
 ) -> None:
-    from groupnas.report.paper import is_figure, render, render_figure
+    from groupnas.landmarks.paper import is_figure, render, render_figure
     from groupnas.writing import write_text
 
     if is_figure(name):

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from groupnas.engine.kinds import CASCADE, COMPARISON, SEARCH
-from groupnas.engine.run_folder import CONFIG, RunFolder
 from groupnas.errors import InputError, shown
+from groupnas.runs.folder import CONFIG, RunFolder
+from groupnas.runs.kinds import CASCADE, COMPARISON, SEARCH
 
 # What kind of run each command starts, and the least that its whole numbers can be.
 _KINDS = {"search": SEARCH, "train": CASCADE, "compare": COMPARISON}

@@ -168,7 +168,7 @@ def _search(
     track: Sequence[str],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.runs.folder import RunFolder
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
 
@@ -236,7 +236,7 @@ def _draw(run: Run) -> None:
 
 def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.cli.tables import print_table
-    from groupnas.engine.run_folder import FOUND
+    from groupnas.runs.folder import FOUND
 
     result = run.result
     print_table(_rows(result, space), numbers=True)

@@ -106,12 +106,12 @@ def train(
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.engine.run_folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG, RunFolder
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
         RunFolder(folder).check_free()
-    from groupnas.tasks.landmarks.recipe import load_recipe, recipe_from
+    from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
         recorded = RunFolder(folder).read_config().get("recipe")
@@ -122,7 +122,7 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
     root = require_root(find_dataset(settings.data), arguments["data_root"])
 
     from groupnas.engine.tracking import trackers
-    from groupnas.tasks.landmarks.train import train_cascade
+    from groupnas.landmarks.train import train_cascade
 
     threads = use_threads(arguments["threads"])
     sinks = trackers(track)
@@ -149,8 +149,8 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
 
 
 def _draw(card: Path) -> None:
-    from groupnas.engine.run_folder import HISTORY
     from groupnas.report import plot_training, read_training
+    from groupnas.runs.folder import HISTORY
 
     files = {stage: card.parent / stage / HISTORY for stage in ("global", "local")}
     histories = {stage: read_training(file) for stage, file in files.items() if file.is_file()}
@@ -183,6 +183,6 @@ def _summary(card: Path) -> None:
 
 def _recipes() -> str:
     from groupnas.files import shipped_names
-    from groupnas.tasks.landmarks.recipe import KIND
+    from groupnas.landmarks.recipe import KIND
 
     return f"choose from: {', '.join(shipped_names(KIND))}"

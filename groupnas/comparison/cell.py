@@ -24,14 +24,14 @@ from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.design import Design
 from groupnas.engine.evaluate import sample_errors
 from groupnas.engine.job import go_on
-from groupnas.engine.kinds import SEARCH
-from groupnas.engine.run_folder import FOUND, RESULT, RunFolder
 from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Trained, Trainer, train
 from groupnas.errors import InputError
+from groupnas.runs.folder import FOUND, RESULT, RunFolder
+from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 

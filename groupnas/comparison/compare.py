@@ -23,17 +23,17 @@ from groupnas.comparison.statistics import LEAST_PHOTOS
 from groupnas.comparison.summary import Comparison, read_comparison
 from groupnas.costs import measure as find_measure
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
-from groupnas.engine.kinds import COMPARISON
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
-from groupnas.engine.run_folder import CONFIG, SPACE, RunFolder
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.strategy import Strategy, what_counts
+from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check import check_task
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
 from groupnas.machine import cores
+from groupnas.runs.folder import CONFIG, SPACE, RunFolder, what_counts
+from groupnas.runs.kinds import COMPARISON
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from groupnas.budget import LARGEST_SHARE, Budget
-from groupnas.engine.records import Count, Finite
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
+from groupnas.runs.records import Count, Finite
 from groupnas.saved import Saved
 from groupnas.schema import validate
 from groupnas.values import instance, listed, number, text

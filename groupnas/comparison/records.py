@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from groupnas.engine.records import Costs, Epoch, Finite, SearchEpoch, Timing
-from groupnas.engine.run_folder import HISTORY, TIMINGS, RunFolder
+from groupnas.runs.folder import HISTORY, TIMINGS, RunFolder
+from groupnas.runs.records import Costs, Epoch, Finite, SearchEpoch, Timing
 from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file

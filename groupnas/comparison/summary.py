@@ -17,11 +17,11 @@ from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_cell
 from groupnas.comparison.records import steps as count_steps
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference, paired_differences, spread
-from groupnas.engine.kinds import COMPARISON, told_kind
 from groupnas.engine.missing import known_counts, known_means
-from groupnas.engine.run_folder import CONFIG, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.runs.folder import CONFIG, RESULT, RunFolder
+from groupnas.runs.kinds import COMPARISON, told_kind
 from groupnas.schema import validate
 from groupnas.values import whole
 

@@ -13,12 +13,19 @@ from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.engine.observer import Observer
-from groupnas.engine.records import Epoch
-from groupnas.engine.run_folder import CHECKPOINT, CONFIG, HISTORY, RESULT, TIMINGS, RunFolder
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
-from groupnas.engine.strategy import what_counts
 from groupnas.errors import InputError, shown
+from groupnas.runs.folder import (
+    CHECKPOINT,
+    CONFIG,
+    HISTORY,
+    RESULT,
+    TIMINGS,
+    RunFolder,
+    what_counts,
+)
+from groupnas.runs.records import Epoch
 from groupnas.task import Task
 
 Record = dict[str, Any]

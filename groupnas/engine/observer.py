@@ -9,7 +9,7 @@ from groupnas.values import listed
 
 if TYPE_CHECKING:
     from groupnas.engine.job import Job
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.runs.folder import RunFolder
 
 
 class Observer:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from groupnas.engine.job import Job
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.runs.folder import RunFolder
 
 
 # What the columns of learned masks are.

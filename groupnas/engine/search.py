@@ -22,16 +22,16 @@ from groupnas.engine.job import (
     run_job,
     versions,
 )
-from groupnas.engine.kinds import SEARCH
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
-from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
+from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.task import Task
 

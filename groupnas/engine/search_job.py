@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from groupnas.budget import Budget, fit
 from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
-from groupnas.engine.records import Epoch, SearchEpoch
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check.declared import check_parts
 from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.records import Epoch, SearchEpoch
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 

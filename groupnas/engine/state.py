@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groupnas.engine.records import Epoch
 from groupnas.errors import InputError, shown
 from groupnas.grouping import Grouping
+from groupnas.runs.records import Epoch
 from groupnas.saved import check_plain
 from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -158,13 +157,6 @@ def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     data, path = read_preset("strategies", name)
     found = strategy_from(data, str(path))
     return found if text is None else found.with_text(text)
-
-
-def what_counts(settings: Any) -> Any:
-    """The settings of a strategy, as files hold them, without those that change nothing."""
-    if not isinstance(settings, Mapping):  # of a damaged file
-        return settings
-    return {key: value for key, value in settings.items() if key not in ("title", "source")}
 
 
 def strategy_from(data: Any, origin: str) -> Strategy:

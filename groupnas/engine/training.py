@@ -26,14 +26,11 @@ from groupnas.engine.job import (
     run_job,
     versions,
 )
-from groupnas.engine.kinds import TRAINING
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import Precision, forward
 from groupnas.engine.progress import progress
-from groupnas.engine.records import Epoch, Sides, TrainingEpoch
-from groupnas.engine.run_folder import SPLIT, RunFolder
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.state import (
     StateError,
@@ -45,6 +42,9 @@ from groupnas.engine.state import (
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
+from groupnas.runs.folder import SPLIT, RunFolder
+from groupnas.runs.kinds import TRAINING
+from groupnas.runs.records import Epoch, Sides, TrainingEpoch
 from groupnas.saved import read_saved
 from groupnas.schema import Settings
 from groupnas.task import Task

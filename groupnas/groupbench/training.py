@@ -23,14 +23,14 @@ from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer, Training
 from groupnas.grouping import Grouping
+from groupnas.landmarks.crops import CropSettings
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.load import load_landmarks
+from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
-from groupnas.tasks.landmarks.crops import CropSettings
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.load import load_landmarks
-from groupnas.tasks.landmarks.losses import LandmarkLoss
 
 PARTS = ("left_eye", "nose", "mouth")
 CROPS = CropSettings(margin=1.3, size=16, colour=False)

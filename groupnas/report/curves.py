@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from pydantic import Field
 
-from groupnas.engine.records import Costs, Finite
 from groupnas.errors import InputError
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.figure import check_suffix, save, styled
+from groupnas.runs.records import Costs, Finite
 from groupnas.saved import Saved, read_saved
 
 Result = Mapping[str, Any]

@@ -14,11 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from groupnas.engine.records import MaskEpoch, read_epochs
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.palette import COLOURS, INK, MUTED, WARNING, WASH, look
 from groupnas.report.figure import check_suffix, save, shorten, styled, text_width
+from groupnas.runs.records import MaskEpoch, read_epochs
 
 Record = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: as ``groupnas.engine.records.read_epochs``, of a mask search.
+        InputError: as ``groupnas.runs.records.read_epochs``, of a mask search.
     """
     return read_epochs(path, MaskEpoch)
 

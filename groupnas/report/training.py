@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
-from groupnas.engine.records import TrainingEpoch, read_epochs
 from groupnas.errors import InputError
 from groupnas.palette import INK, look
 from groupnas.report.figure import check_suffix, save, styled
+from groupnas.runs.records import TrainingEpoch, read_epochs
 
 Record = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a training's ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: as ``groupnas.engine.records.read_epochs``, of a training; or the parts that
+        InputError: as ``groupnas.runs.records.read_epochs``, of a training; or the parts that
             have errors are not the same in all epochs.
     """
     records = read_epochs(path, TrainingEpoch)

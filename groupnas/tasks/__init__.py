@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.task import Task
-from groupnas.tasks.dataset import DataReport, DataSet
-from groupnas.tasks.landmarks.data.sources import (
+from groupnas.landmarks.data.sources import (
     OBTAINED_300W,
     OBTAINED_AFLW,
     OBTAINED_COFW,
     OBTAINED_COFW68,
     OBTAINED_WFLW,
 )
+from groupnas.task import Task
+from groupnas.tasks.dataset import DataReport, DataSet
 from groupnas.values import path as path_of
 from groupnas.values import text, whole
 
@@ -47,7 +47,7 @@ def load_task(
         allow_partial: Go on with an incomplete copy.
         limit: Take this many samples only, evenly spread.
         cache: Whether prepared samples may be kept on disk (see
-            :mod:`groupnas.tasks.landmarks.cache`).
+            :mod:`groupnas.landmarks.cache`).
 
     Raises:
         InputError: an unknown name, no data root, missing or damaged files, or a limit below 1.
@@ -91,8 +91,8 @@ def require_root(entry: DataSet, data_root: str | os.PathLike[str] | None = None
 def _load_faces(
     name: str, *, root: Path | None, allow_partial: bool, limit: int | None, cache: bool
 ) -> Task:
-    from groupnas.tasks.landmarks.data.face_sets import face_set
-    from groupnas.tasks.landmarks.load import load_landmarks
+    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.load import load_landmarks
 
     return load_landmarks(
         face_set(name), root, allow_partial=allow_partial, limit=limit, cache=cache
@@ -100,14 +100,14 @@ def _load_faces(
 
 
 def _preview_faces(name: str, *, root: Path | None, allow_partial: bool) -> Figure:
-    from groupnas.tasks.landmarks.data.face_sets import face_set
-    from groupnas.tasks.landmarks.preview import preview
+    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.preview import preview
 
     return preview(face_set(name), root, allow_partial)
 
 
 def _check_faces(name: str, root: Path) -> DataReport:
-    from groupnas.tasks.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.data.face_sets import face_set
 
     return face_set(name).check(root)
 

@@ -17,7 +17,7 @@ import pytest
 from groupnas.cli import main
 
 ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).parents[1] / "tasks/landmarks/small"
+SMALL = Path(__file__).parents[1] / "landmarks/small"
 # The small space has few channels: its costs go in large steps.
 GIVEN = "--recipe small:once --limit 40 --strategies even random --tolerance 0.2"
 

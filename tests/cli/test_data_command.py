@@ -14,9 +14,9 @@ from PIL import Image
 from groupnas.cli import main
 from groupnas.cli.data import app
 from groupnas.errors import InputError
+from groupnas.landmarks.data import w300
+from groupnas.landmarks.data.synthetic import draw_face
 from groupnas.tasks import DATASETS
-from groupnas.tasks.landmarks.data import w300
-from groupnas.tasks.landmarks.data.synthetic import draw_face
 
 
 def run(*arguments: object) -> None:

@@ -13,11 +13,11 @@ from cyclopts import App
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import model
-from groupnas.tasks.landmarks.data import face_sets
-from groupnas.tasks.landmarks.data.synthetic import FACES
-from groupnas.tasks.landmarks.located import Located
-from groupnas.tasks.landmarks.markup import MARKUPS
+from groupnas.landmarks import model
+from groupnas.landmarks.data import face_sets
+from groupnas.landmarks.data.synthetic import FACES
+from groupnas.landmarks.located import Located
+from groupnas.landmarks.markup import MARKUPS
 
 COUNT = 14
 

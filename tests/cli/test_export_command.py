@@ -11,14 +11,14 @@ import torch
 
 import groupnas as gn
 from groupnas.cli import main
-from groupnas.deploy.cascade.calibration import crops_shown, training_faces
 from groupnas.grouping import Grouping
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.model import Network, load_cascade, save_cascade
 from groupnas.onnx_tools import open_session
 from groupnas.spaces.derive import build
-from groupnas.tasks.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.tasks.landmarks.data.face_sets import face_set
-from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.model import Network, load_cascade, save_cascade
 
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
 

@@ -18,15 +18,15 @@ from cyclopts import App
 from PIL import Image
 
 from groupnas.cli.predict import predict
-from groupnas.deploy.cascade.graph import Graph
-from groupnas.deploy.cascade.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.errors import InputError
-from groupnas.tasks.landmarks import model
-from groupnas.tasks.landmarks.located import check_faces
-from groupnas.tasks.landmarks.markup import MARKUPS
-from groupnas.tasks.landmarks.predict import detect, frames, prediction
-from groupnas.tasks.landmarks.predict.frames import Frame, read_video, write_video
-from groupnas.tasks.landmarks.predict.prediction import DrawingNames, until_stopped
+from groupnas.landmarks import model
+from groupnas.landmarks.deploy.graph import Graph
+from groupnas.landmarks.deploy.runtime import FORMAT, KIND, OnnxCascade
+from groupnas.landmarks.located import check_faces
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.predict import detect, frames, prediction
+from groupnas.landmarks.predict.frames import Frame, read_video, write_video
+from groupnas.landmarks.predict.prediction import DrawingNames, until_stopped
 
 GREY = np.full((100, 160, 3), 128, np.uint8)
 WHITE = np.full((100, 160, 3), 255, np.uint8)

@@ -74,7 +74,7 @@ def test_table_of_the_paper(
         f"{name} {[run.name for run in runs]} {format} {searched}\n"
     )
     paper.render_figure = lambda name, runs, path: path  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "groupnas.report.paper", paper)
+    monkeypatch.setitem(sys.modules, "groupnas.landmarks.paper", paper)
     call("a", "b", "--paper", "table7")
     assert capsys.readouterr().out == "table7 ['a', 'b'] markdown None\n"
     call("--paper", "table1", "--format", "csv", "--searched", "own", "-o", tmp_path / "t.csv")

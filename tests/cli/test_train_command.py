@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from groupnas.cli import main
-from groupnas.tasks.landmarks import train as training
+from groupnas.landmarks import train as training
 
-SMALL = Path(__file__).parents[1] / "tasks/landmarks/small"
+SMALL = Path(__file__).parents[1] / "landmarks/small"
 GIVEN = ["--recipe", "small:once", "--limit", "20"]
 
 

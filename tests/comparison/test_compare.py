@@ -349,7 +349,7 @@ def test_parts_that_some_samples_lack(tmp_path: Path, run: Run, own_parts: Any) 
 
 
 def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:
-    from groupnas.engine.run_folder import RunFolder
+    from groupnas.runs.folder import RunFolder
 
     run(tmp_path / "c", seeds=(0,))
     with (

@@ -26,10 +26,10 @@ from groupnas.engine.job import (
     versions,
 )
 from groupnas.engine.observer import Observer
-from groupnas.engine.records import Epoch
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
+from groupnas.runs.folder import RunFolder
+from groupnas.runs.records import Epoch
 
 
 class Counting:

@@ -23,7 +23,7 @@ DRIVER = """
 import importlib.util, os, sys
 from pathlib import Path
 import groupnas, groupnas.writing
-from groupnas.engine.run_folder import RunFolder
+from groupnas.runs.folder import RunFolder
 spec = importlib.util.spec_from_file_location("own_parts", sys.argv[1])
 own_parts = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(own_parts)

@@ -13,7 +13,7 @@ import pytest
 
 import groupnas
 from groupnas.engine.progress import ConsoleProgress, is_shown
-from groupnas.engine.run_folder import RunFolder
+from groupnas.runs.folder import RunFolder
 
 
 class Stub:

@@ -16,9 +16,9 @@ import yaml
 
 import groupnas
 import groupnas.writing
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.search import Run
 from groupnas.errors import InputError
+from groupnas.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from groupnas.engine.optimizer import make_optimizer
-from groupnas.engine.records import Epoch
 from groupnas.engine.state import (
     StateError,
     check_history,
@@ -21,6 +20,7 @@ from groupnas.engine.state import (
     load_optimizer,
 )
 from groupnas.engine.strategy import Optimizer
+from groupnas.runs.records import Epoch
 
 FRESH = {
     "net": {"weight": torch.zeros(2, 3), "count": torch.tensor(0)},

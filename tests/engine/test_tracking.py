@@ -13,10 +13,10 @@ import pytest
 
 import groupnas
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.tracking import MLflow, TensorBoard, Tracker, trackers
 from groupnas.engine.tracking.tracker import leaves
 from groupnas.errors import InputError
+from groupnas.runs.folder import RunFolder
 
 
 class Memory(Tracker):

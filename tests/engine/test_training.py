@@ -22,18 +22,18 @@ from torch import Tensor, nn
 import groupnas.writing
 from groupnas.engine import training
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import RunFolder
 from groupnas.engine.split import Split, Stream, split_by_source
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trained, Trainer, Training, train
 from groupnas.errors import InputError
+from groupnas.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 ADAM = Optimizer(lr=0.01, schedule="cosine")
 SETTINGS = Training(epochs=3, batch_size=20, weights=ADAM, average=0.9)
 HOLDER = """
 import sys, time
-from groupnas.engine.run_folder import RunFolder
+from groupnas.runs.folder import RunFolder
 with RunFolder(sys.argv[1]).locked():
     print("locked", flush=True)
     time.sleep(60)

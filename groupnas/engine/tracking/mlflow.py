@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from groupnas.engine.run_folder import CONFIG, FOUND, INITIAL, RESULT, RunFolder
 from groupnas.engine.tracking.tracker import Tracker, leaves, one_line
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
+from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RESULT, RunFolder
 from groupnas.saved import Saved, read_saved
 
 if TYPE_CHECKING:

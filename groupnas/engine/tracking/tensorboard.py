@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from groupnas.engine.run_folder import CONFIG, RunFolder
 from groupnas.engine.tracking.tracker import Tracker
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
 from groupnas.files import read_text
+from groupnas.runs.folder import CONFIG, RunFolder
 
 FOLDER = "tensorboard"
 

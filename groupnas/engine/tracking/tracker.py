@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from groupnas.engine.observer import Observer
-from groupnas.engine.run_folder import RunFolder
+from groupnas.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from groupnas.engine.job import Job

@@ -6,7 +6,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from groupnas.engine.kinds import (
+from groupnas.errors import InputError
+from groupnas.landmarks.page.cascades import collect_cascade
+from groupnas.landmarks.page.evaluations import collect_evaluation
+from groupnas.report.page.comparisons import collect_comparison
+from groupnas.report.page.model import Run
+from groupnas.report.page.reading import Reader
+from groupnas.report.page.runs import collect_search, collect_training
+from groupnas.runs.kinds import (
     CASCADE,
     COMPARISON,
     EVALUATION,
@@ -15,13 +22,6 @@ from groupnas.engine.kinds import (
     folder_kind,
     told_kind,
 )
-from groupnas.errors import InputError
-from groupnas.report.page.cascades import collect_cascade
-from groupnas.report.page.comparisons import collect_comparison
-from groupnas.report.page.evaluations import collect_evaluation
-from groupnas.report.page.model import Run
-from groupnas.report.page.reading import Reader
-from groupnas.report.page.runs import collect_search, collect_training
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:

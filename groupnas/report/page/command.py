@@ -134,7 +134,8 @@ def _shipped(settings: Mapping[str, Any], epochs: int | None = None, label: str 
         epochs: Replaces the shipped one's.
         label: What a comparison calls it: that is tried first.
     """
-    from groupnas.engine.strategy import load_strategy, strategy_from, what_counts
+    from groupnas.engine.strategy import load_strategy, strategy_from
+    from groupnas.runs.folder import what_counts
 
     try:
         wanted = what_counts(strategy_from(settings, "strategy").model_dump(mode="json"))

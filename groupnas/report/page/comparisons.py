@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from groupnas.comparison.summary import Comparison, read_comparison
-from groupnas.engine.run_folder import FOUND, INITIAL
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.command import compare_command
@@ -17,6 +16,7 @@ from groupnas.report.page.model import Cost, Curve, Run
 from groupnas.report.page.networks import find_space, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.report.page.runs import described
+from groupnas.runs.folder import FOUND, INITIAL
 
 
 def collect_comparison(reader: Reader, name: str) -> Run:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupnas.accountant import count_operations, flops
-from groupnas.engine.run_folder import SPACE
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
 from groupnas.report.page.reading import Reader, called, mapping
+from groupnas.runs.folder import SPACE
 from groupnas.spaces.space import SearchSpace, load_space
 
 

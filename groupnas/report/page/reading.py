@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groupnas.engine.records import Epoch, check_follows
-from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, RESULT, RunFolder
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Note
+from groupnas.runs.folder import CONFIG, FOUND, HISTORY, RESULT, RunFolder
+from groupnas.runs.records import Epoch, check_follows
 from groupnas.saved import Saved, parse_records, read_saved
 
 # What writes a damaged file anew: a checkpoint has all that these say.

@@ -10,7 +10,6 @@ import numpy as np
 
 from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
-from groupnas.engine.run_folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
 from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
 from groupnas.report.page.command import search_command
@@ -18,6 +17,7 @@ from groupnas.report.page.epochs import charts, health
 from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
+from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
 from groupnas.spaces.space import SearchSpace
 
 _SURROUNDINGS = ("versions", "device", "threads")

@@ -13,11 +13,11 @@ from pydantic import Field
 from groupnas.budget import Budget, fit
 from groupnas.costs import part_cost
 from groupnas.engine.design import GroupingDesign
-from groupnas.engine.records import Finite
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.records import Finite
 from groupnas.saved import Saved
 from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace

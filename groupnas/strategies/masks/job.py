@@ -20,12 +20,12 @@ from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
-from groupnas.engine.records import Epoch, MaskEpoch, SearchEpoch
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.engine.state import check_table, load_generator, load_grouping, load_optimizer
 from groupnas.grouping import Grouping
 from groupnas.nn import Temperature
+from groupnas.runs.records import Epoch, MaskEpoch, SearchEpoch
 from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet

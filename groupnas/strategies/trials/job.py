@@ -13,12 +13,12 @@ from pydantic import Field
 from groupnas.budget import Budget, fit
 from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
-from groupnas.engine.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
 from groupnas.engine.training import Training
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.saved import Saved
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding, usage

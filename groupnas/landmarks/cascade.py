@@ -1,0 +1,148 @@
+"""The cascade: a global estimate of all landmarks, then each facial part again at close sight.
+
+Source: Wen et al., PicassoNet, section III-A and Fig. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from groupnas.errors import InputError
+from groupnas.landmarks.crops import CropSettings, Square, cut_square, extents, square
+from groupnas.landmarks.data.face import BoxPolicy
+from groupnas.landmarks.located import Located, Points, check_faces
+from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.task import standardise
+
+Trust = Annotated[float, Field(gt=0, le=1)]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network with what it must be shown: crops of regions in, their landmarks out.
+
+    Attributes:
+        network: Maps ``(B, P D, C, C)`` float32 to ``(B, 2 K)`` in box units; in evaluation mode.
+        markup: Whose parts are the regions.
+        crops: How regions are cut.
+    """
+
+    network: nn.Module
+    markup: Markup
+    crops: CropSettings
+
+    @torch.inference_mode()
+    def locate(self, faces: Iterable[tuple[Image, Points]]) -> Points:
+        """Landmarks ``(B, K, 2)``, in the order of ``markup.part_points``.
+
+        Args:
+            faces: For each face its image and the boxes ``(P, 4)`` of its regions.
+        """
+        crops, (centres, sides) = self.see(faces)
+        points = self.network(crops)
+        in_box = points.double().cpu().numpy().reshape(len(crops), -1, 2)
+        owners = list(self.markup.owners)
+        return centres[:, owners] + in_box * sides[:, owners, None] / 2
+
+    def see(self, faces: Iterable[tuple[Image, Points]]) -> tuple[Tensor, Square]:
+        """What the network is shown ``(B, P D, C, C)``, and the squares that were cut out.
+
+        Args:
+            faces: As of :meth:`locate`.
+        """
+        pairs, settings = list(faces), self.crops
+        centres, sides = square(np.stack([boxes for _, boxes in pairs]), settings.margin)
+        sides = np.maximum(sides, 1.0)  # a box may have collapsed
+        pixels = [
+            cut_square(image, centre, side, settings.size, settings.colour)
+            for (image, _), *squares in zip(pairs, centres, sides, strict=True)
+            for centre, side in zip(*squares, strict=True)
+        ]
+        stacked = np.stack(pixels).reshape(*sides.shape, *pixels[0].shape)
+        weight = next(self.network.parameters())
+        crops = standardise(torch.from_numpy(stacked).to(weight.device).float()).to(weight.dtype)
+        return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The global stage, and the local stage that looks again at each part.
+
+    Contour points are the global stage's; all others are the local stage's, or between both.
+
+    Attributes:
+        markup: The landmarks.
+        global_stage: The global stage; one region, the whole face.
+        local_stage: The local stage; its regions are the markup's parts.
+        box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
+        trust: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
+            is the global estimate's. 1 is the paper's cascade.
+        card: What a person should know of it; see :mod:`groupnas.landmarks.model`.
+    """
+
+    markup: Markup
+    global_stage: Stage
+    local_stage: Stage
+    box: BoxPolicy
+    trust: Trust
+    card: Mapping[str, Any]
+
+    def locate(self, image: Image, boxes: Points) -> Located:
+        """The landmarks of all faces of one image, in one batch.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes: ``(F, 4)``: x0, y0, x1, y1 of each face in pixel-centre coordinates, as
+                :attr:`box` says; squared and enlarged here.
+
+        Raises:
+            InputError: shapes, dtype or values that no face can have.
+        """
+        boxes = np.asarray(boxes, dtype=np.float64)
+        check_faces(image, boxes)
+        return self._locate([(image, box) for box in boxes])
+
+    def locate_many(self, faces: Iterable[tuple[Image, Points]], batch: int = 32) -> Located:
+        """The landmarks of faces from many images, each with its box ``(4,)``."""
+        if batch < 1:
+            raise InputError(f"batch: expected at least 1, got {batch}")
+        source, found = iter(faces), []
+        while group := list(islice(source, batch)):
+            found.append(self._locate(group))
+        if not found:
+            return self._locate([])
+        return Located(
+            np.concatenate([one.points for one in found]),
+            np.concatenate([one.initial for one in found]),
+        )
+
+    def _locate(self, faces: list[tuple[Image, Points]]) -> Located:
+        if not faces:
+            nothing = np.zeros((0, self.markup.points, 2))
+            return Located(nothing, nothing)
+        initial = self.global_stage.locate((image, box[None]) for image, box in faces)
+        points = initial.copy()
+        # An estimate gone wild must not ask for a crop of a million pixels, nor one that is no
+        # number for none at all: whoever asked sees it, and can say of which face.
+        centres, sides = square(
+            np.stack([box for _, box in faces]), 2 * self.global_stage.crops.margin
+        )
+        reach = sides[:, None] / 2
+        known = np.where(np.isfinite(initial), initial, centres[:, None])
+        sane = known.clip((centres - reach)[:, None], (centres + reach)[:, None])
+        boxes = extents(sane, self.markup)
+        pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
+        members = list(self.markup.part_points)
+        closer = self.local_stage.locate(pairs)
+        points[:, members] += self.trust * (closer - points[:, members])
+        return Located(points, initial)

@@ -1,0 +1,166 @@
+"""Comparisons on faces: the local network's task, and its errors inside a cascade.
+
+Everything here can be sent to another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from groupnas.comparison.cell import SPLIT_SEED
+from groupnas.comparison.samples import SampleErrors, Scorer
+from groupnas.engine.split import Split, split_by_source
+from groupnas.errors import InputError
+from groupnas.landmarks.cascade import Cascade, Stage
+from groupnas.landmarks.crops import whole_face
+from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.model import check_network, load_networks, markup_space
+from groupnas.landmarks.pose import balanced_weights, pose_coefficients
+from groupnas.landmarks.recipe import Recipe
+from groupnas.landmarks.task import LandmarkTask
+from groupnas.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceData:
+    """The faces of a recipe and how its local network is shown them; called, it is the task.
+
+    Attributes:
+        recipe: Its local stage says crops, augmentation, loss and whether poses are balanced.
+        root: The folder that holds the data set's folder; ``None`` where it needs no files.
+        allow_partial: Go on with the faces that are there, if not all are.
+        limit: Take this many training faces only.
+    """
+
+    recipe: Recipe
+    root: Path | None
+    allow_partial: bool = False
+    limit: int | None = None
+
+    @property
+    def faces(self) -> FaceSet:
+        """The data set."""
+        return face_set(self.recipe.data)
+
+    def __call__(self) -> LandmarkTask:
+        stage = self.recipe.local_stage
+        return load_landmarks(
+            self.faces,
+            self.root,
+            stage.crops,
+            augmentation=stage.augmentation,
+            loss=stage.loss.of(self.faces.markup),
+            allow_partial=self.allow_partial,
+            limit=self.limit,
+        )
+
+    def space(self, name: str | None = None) -> SearchSpace:
+        """The search space of a name, by default the recipe's; the markup picks its variant.
+
+        Raises:
+            InputError: no such space, or not one of this markup's parts and these crops.
+        """
+        stage, markup = self.recipe.local_stage, self.faces.markup
+        space = markup_space(name or stage.space, markup)
+        check_network(space, stage.crops, markup)
+        return space
+
+    def sampling(self, split: Split) -> Tensor | None:
+        """How often each training face is drawn; ``None``, equally, where the recipe says so."""
+        if not self.recipe.local_stage.balance_poses:
+            return None
+        chosen = self._split_faces("train", split)
+        coefficients = pose_coefficients(np.stack([face.points for face in chosen]))
+        return torch.from_numpy(balanced_weights(coefficients))
+
+    def held_out(self) -> Sequence[Face]:
+        """The training faces that no search and no training of a comparison sees."""
+        return self._split_faces("validation")
+
+    def test_faces(self) -> Sequence[Face]:
+        """The faces of the test split."""
+        found = load_faces(self.faces, self.root, "test", allow_partial=self.allow_partial)
+        if not found:
+            raise InputError(f"{self.faces.name}: the split 'test' has no faces here")
+        return found
+
+    def _split_faces(
+        self, side: Literal["train", "validation"], split: Split | None = None
+    ) -> Sequence[Face]:
+        every = load_faces(
+            self.faces, self.root, allow_partial=self.allow_partial, limit=self.limit
+        )
+        if split is None:
+            sources = [face.source for face in every]
+            split = split_by_source(sources, self.recipe.validation, SPLIT_SEED)
+        return [every[index] for index in getattr(split, side).tolist()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InCascade:
+    """Errors of local networks inside a cascade whose global network is a saved model's.
+
+    Called, it is a scorer: of each face, the normalised mean error in % over the points of each
+    part as the cascade finds them, at the recipe's trust in its local stage. Their mean over
+    points is what Tables IX and X of the PicassoNet paper report. The contour is the global
+    network's alone, the same for all, and left out.
+
+    Attributes:
+        model: A model card or its folder.
+        data: The faces.
+        split: ``"validation"``, the held-out training faces, or ``"test"``.
+        device: A torch device.
+    """
+
+    model: Path
+    data: FaceData
+    split: Literal["validation", "test"]
+    device: str = "cpu"
+
+    def __call__(self) -> Scorer:
+        """
+        Raises:
+            InputError: no such model, or one of other points; faces that are missing.
+        """
+        data, markup = self.data, self.data.faces.markup
+        stage = data.recipe.local_stage
+        network = load_networks(self.model)[1]
+        try:
+            check_network(network.space, network.crops, whole_face(markup))
+        except InputError as error:
+            raise InputError(f"{self.model}: {error}") from error
+        whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)
+        faces = data.held_out() if self.split == "validation" else data.test_faces()
+
+        def score(local: nn.Module) -> SampleErrors:
+            parts = Stage(local, markup, stage.crops)
+            cascade = Cascade(markup, whole, parts, data.faces.box, stage.trust, {})
+            found = evaluate_faces(cascade, data.faces, faces, self.split)
+            errors = found.errors["cascade"].parts
+            return SampleErrors(
+                errors=100 * np.stack([errors[part] for part in markup.parts], axis=1),
+                groups=tuple(markup.parts),
+                weights=np.array([len(points) for points in markup.parts.values()], float),
+                sources=np.array([face.source for face in faces], dtype=np.str_),
+                unit=f"NME %, {found.normaliser}",
+                subsets={
+                    subset: np.array([subset in face.subsets for face in faces])
+                    for subset in found.subsets
+                },
+            )
+
+        return score
+
+    def weights(self) -> str:
+        """SHA-256 of the model's weights: which model it is."""
+        return load_networks(self.model)[0].weights

@@ -1,0 +1,155 @@
+"""AFLW: 19 landmarks and a face box for each of 24,386 faces in every pose.
+
+``<root>/aflw`` holds ``AFLWinfo_release.mat`` and the images' folders ``0``, ``2`` and ``3``,
+either right there or as they are unpacked, in ``data/flickr`` or ``flickr``. The file has a row
+for each face: ``nameList``, the image; ``bbox``, left, right, top and bottom; ``data``, 19 x, then
+19 y; ``mask_new``, 1 where a point is seen. ``ra`` puts the rows, counted from 1, into an order:
+the first 20,000 train, the others test, and those of them whose points are all seen are frontal.
+Every point counts, seen or not. Coordinates are taken as written, counted from 0.
+
+Errors are divided by the box. The field means its width (PicassoNet, Section IV-A), its longer
+side, or the root of its area: all one where boxes are square, as AFLW's are.
+
+Source: Koestinger et al., Annotated Facial Landmarks in the Wild, 2011; the 19 points and the
+split: Zhu et al., Unconstrained Face Alignment via Cascaded Compositional Learning, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError, printable
+from groupnas.landmarks.data import listed
+from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.images import read_picture
+from groupnas.landmarks.data.listed import Listed
+from groupnas.landmarks.data.matlab import as_numbers, read_mat
+from groupnas.landmarks.data.sources import OBTAINED_AFLW
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.tasks.dataset import DataReport
+
+FOLDER = "aflw"
+SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the order of `ra`
+_FILE = "AFLWinfo_release.mat"
+_IMAGES = ("data/flickr", "flickr", ".")  # the first of them that is there
+_POINTS = 19
+
+
+def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
+    """The faces of a split in the order of ``ra``; see :attr:`FaceSet.faces`.
+
+    A face is called by its photo and its row in the file, from 1. Rectangles are listed.
+
+    Raises:
+        InputError: the file is missing or damaged, or images are missing (and that is not
+            allowed).
+    """
+    return read_split(root, split).require(allow_partial)
+
+
+def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
+    """The one file of all annotations; see :attr:`FaceSet.files`."""
+    listed.require_split("AFLW", split, SPLITS)
+    return [root / FOLDER / _FILE]
+
+
+def read_split(root: Path, split: str) -> Listed:
+    """What the file says of a split, and which images are there; raises as :func:`faces`."""
+    folder = root / FOLDER
+    listed.require_split("AFLW", split, SPLITS)
+    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
+    everyone = read_info(folder / _FILE, _images_in(folder))
+    first = SPLITS["train"]
+    mine = everyone[:first] if split == "train" else everyone[first:]
+    missing = listed.absent(face.path for face in mine)
+    return Listed("AFLW", split, folder, OBTAINED_AFLW, SPLITS[split], tuple(mine), missing)
+
+
+def read_info(file: Path, images: Path) -> list[Face]:
+    """All faces of ``AFLWinfo_release.mat`` in the order of ``ra``; does not look at the images.
+
+    Raises:
+        InputError: the file cannot be read or is damaged; names variable and row.
+    """
+    listed.require_file(file, "AFLW's 19 landmarks", OBTAINED_AFLW)
+    total = sum(SPLITS.values())
+    found = read_mat(
+        file,
+        {
+            "nameList": (total, 1),
+            "bbox": (total, 4),
+            "data": (total, 2 * _POINTS),
+            "mask_new": (total, _POINTS),
+            "ra": (None, None),  # a row or a column
+        },
+    )
+    names = _names(file, found["nameList"])
+    boxes = as_numbers(file, "bbox", found["bbox"])[:, [0, 2, 1, 3]]
+    for row in np.flatnonzero((boxes[:, :2] >= boxes[:, 2:]).any(axis=1)):
+        raise InputError(f"{file}: bbox row {row + 1}: expected left, right, top and bottom")
+    points = as_numbers(file, "data", found["data"]).reshape(total, 2, _POINTS).transpose(0, 2, 1)
+    visible = as_numbers(file, "mask_new", found["mask_new"]) == 1
+    order = as_numbers(file, "ra", found["ra"].reshape(-1))
+    if not np.array_equal(np.sort(order), np.arange(1, total + 1)):
+        raise InputError(f"{file}: ra must hold every row's number, 1 to {total:,}, once")
+    test = set(order[SPLITS["train"] :])
+    return [
+        Face(
+            name=f"{printable(str(PurePosixPath(names[row]).with_suffix('')))}_{row + 1:05}",
+            source=printable(names[row]),
+            path=images / names[row],
+            points=points[row],
+            box=boxes[row],
+            subsets=frozenset({"frontal"} if visible[row].all() and row + 1 in test else ()),
+            visible=visible[row],
+        )
+        for row in (order - 1).astype(int)
+    ]
+
+
+def check(root: Path) -> DataReport:
+    """Account for the file and the images that it names.
+
+    Raises:
+        InputError: ``root`` has no folder ``aflw``.
+    """
+    folder = Path(root) / FOLDER
+    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
+    lists = {split: (folder / _FILE, expected) for split, expected in SPLITS.items()}
+    return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
+
+
+def _images_in(folder: Path) -> Path:
+    return next(folder / place for place in _IMAGES if (folder / place).is_dir())
+
+
+def _names(file: Path, cells: NDArray[Any]) -> list[str]:
+    """The image of every row."""
+    names = []
+    for row, cell in enumerate(cells[:, 0], 1):
+        if not isinstance(cell, str) or not _is_name(cell):
+            raise InputError(f"{file}: nameList row {row}: expected the name of an image")
+        names.append(cell)
+    return names
+
+
+def _is_name(text: str) -> bool:
+    path = PurePosixPath(text)
+    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+FACES = FaceSet(
+    name="aflw",
+    markup=MARKUPS[19],
+    box="listed",
+    normaliser="box_width",
+    subsets={"train": (), "test": ("frontal",)},
+    faces=faces,
+    files=files,
+    read=read_picture,
+    check=check,
+)

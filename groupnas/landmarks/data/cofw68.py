@@ -1,0 +1,161 @@
+"""COFW's test faces with the 68 landmarks of 300W, for networks that were trained on 300W.
+
+``<root>/cofw/cofw68`` holds ``cofw68_test_bboxes.mat`` and ``test_annotations/N_points.mat`` for
+each of the 507 faces, N from 1: ``Points``, x and y of 68 points, and ``Occ``, 1 where a point is
+occluded. The images are those of ``<root>/cofw/COFW_test_color.mat``. Matlab counts pixels from 1,
+so 1 is subtracted. The boxes are left, top, width and height.
+
+Source: Ghiasi and Fowlkes, Occlusion Coherence, 2015 (arXiv:1506.08347).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+from groupnas.landmarks.data import cofw, listed
+from groupnas.landmarks.data.checks import damage
+from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.listed import Listed
+from groupnas.landmarks.data.matlab import as_numbers, read_mat
+from groupnas.landmarks.data.sources import OBTAINED_COFW68
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.tasks.dataset import DataReport, SubsetReport
+
+FOLDER = cofw.FOLDER
+_OWN = Path("cofw68")
+_BOXES = _OWN / "cofw68_test_bboxes.mat"
+_POINTS = 68
+SPLITS = {"test": 507}  # official number of faces
+
+
+def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
+    """The test faces in order; see :attr:`FaceSet.faces`. They are called as :mod:`.cofw` does.
+
+    Raises:
+        InputError: a file is damaged, or some are missing (and that is not allowed).
+    """
+    listed.require_split("COFW68", split, SPLITS)
+    folder = _require(root)
+    boxes = read_boxes(folder / _BOXES)
+    found = [_face(folder, number, boxes) for number in _there(folder)]
+    return _listed(folder, found).require(allow_partial)
+
+
+def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
+    """The boxes, and the landmarks of every face; see :attr:`FaceSet.files`."""
+    listed.require_split("COFW68", split, SPLITS)
+    folder = _require(root)
+    return [folder / _BOXES, *(_points_of(folder, number) for number in _there(folder))]
+
+
+def read_boxes(file: Path) -> NDArray[np.float64]:
+    """Left, top, right and bottom of every face ``(507, 4)``, counted from 0.
+
+    Raises:
+        InputError: the file is missing or damaged; names variable and row.
+    """
+    listed.require_file(file, "COFW68's face boxes", OBTAINED_COFW68)
+    found = read_mat(file, {"bboxes": (SPLITS["test"], 4)})
+    boxes = as_numbers(file, "bboxes", found["bboxes"])
+    for row in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
+        raise InputError(f"{file}: bboxes row {row + 1}: expected x, y, width and height")
+    return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) - 1
+
+
+def read_points(file: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """One face's landmarks ``(68, 2)``, counted from 0, and which of them are seen ``(68,)``.
+
+    Raises:
+        InputError: the file cannot be read or is damaged; names variable and row.
+    """
+    found = read_mat(file, {"Points": (_POINTS, 2), "Occ": (1, _POINTS)})
+    points = as_numbers(file, "Points", found["Points"]) - 1
+    return points, as_numbers(file, "Occ", found["Occ"])[0] == 0
+
+
+def check(root: Path) -> DataReport:
+    """Account for the boxes, every face's landmarks, and the images.
+
+    Raises:
+        InputError: ``root`` has no folder ``cofw/cofw68``.
+    """
+    folder = _require(Path(root))
+    found = _there(folder)
+    damaged: list[str] = []
+    boxes = np.zeros((SPLITS["test"], 4))
+    try:
+        boxes = read_boxes(folder / _BOXES)
+    except InputError as error:
+        damaged.append(str(error))
+    faces = []
+    for number in found:
+        try:
+            faces.append(_face(folder, number, boxes))
+        except InputError as error:
+            damaged.append(str(error))
+    if (folder / cofw.TEST_FILE).is_file():
+        try:
+            cofw.read_split(Path(root), "test")
+        except InputError as error:
+            damaged.append(str(error))
+        else:
+            damaged += damage(FACES, {"test": faces})
+    account = _listed(folder, [_blank(folder, number) for number in found])
+    subset = SubsetReport(
+        _OWN.as_posix(), "test", SPLITS["test"], len(account.found), account.problems
+    )
+    return DataReport(folder / _OWN, (subset,), tuple(damaged), account.lacking)
+
+
+def _require(root: Path) -> Path:
+    """COFW's folder, which must hold ``cofw68``."""
+    listed.require_folder(
+        root / FOLDER / _OWN, "cofw68_test_bboxes.mat and test_annotations", OBTAINED_COFW68
+    )
+    return root / FOLDER
+
+
+def _points_of(folder: Path, number: int) -> Path:
+    return folder / _OWN / "test_annotations" / f"{number}_points.mat"
+
+
+def _there(folder: Path) -> list[int]:
+    """The faces that have landmarks, by number."""
+    numbers = range(1, SPLITS["test"] + 1)
+    return [number for number in numbers if _points_of(folder, number).is_file()]
+
+
+def _listed(folder: Path, found: list[Face]) -> Listed:
+    missing = listed.absent([folder / cofw.TEST_FILE])
+    return Listed("COFW68", "test", folder, OBTAINED_COFW68, SPLITS["test"], tuple(found), missing)
+
+
+def _face(folder: Path, number: int, boxes: NDArray[np.float64]) -> Face:
+    points, visible = read_points(_points_of(folder, number))
+    blank = _blank(folder, number)
+    return replace(blank, points=points, box=boxes[number - 1], visible=visible)
+
+
+def _blank(folder: Path, number: int) -> Face:
+    """A face whose landmarks are not read yet."""
+    name = f"test/{number:04}"
+    return Face(name, name, folder / cofw.TEST_FILE, np.empty((0, 2)), index=number - 1)
+
+
+# A network that was trained on 300W has learnt the boxes of its landmarks, so these too.
+FACES = FaceSet(
+    name="cofw68",
+    markup=MARKUPS[68],
+    box="landmarks",
+    normaliser="interocular",
+    subsets={"test": ()},
+    faces=faces,
+    files=files,
+    read=cofw.read_image,
+    check=check,
+)

@@ -1,0 +1,201 @@
+"""A whole cascade as one ONNX file: an image and a box in, landmarks out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from groupnas._version import __version__
+from groupnas.deploy.export import export_onnx
+from groupnas.deploy.quantise import quantise_onnx
+from groupnas.formats import MODEL, check_suffix
+from groupnas.landmarks.crops import CropSettings, whole_face
+from groupnas.landmarks.deploy.calibration import Crops, FacePair, crops_shown
+from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, Value
+from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
+from groupnas.landmarks.deploy.runtime import FORMAT, KIND
+from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.model import (
+    Card,
+    Network,
+    check_network,
+    load_cascade,
+    load_networks,
+)
+from groupnas.onnx_tools import import_onnx
+from groupnas.spaces.derive import GroupedNetwork
+from groupnas.writing import atomic_path, temporary_folder
+
+Planner = Callable[[GroupedNetwork], Any]
+
+
+def export_cascade(
+    model: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    planner: Planner | None = None,
+    calibration: Iterable[FacePair] | None = None,
+) -> None:
+    """Write a saved cascade as one ONNX file that needs nothing else.
+
+    Inputs: ``image`` ``(H, W, 3)`` uint8 RGB, ``box`` ``(4,)`` float32 x0, y0, x1, y1. Outputs:
+    ``points`` and ``initial``, ``(K, 2)`` float32. All are in pixel-centre coordinates, as of
+    :meth:`groupnas.landmarks.cascade.Cascade.locate`. The model card is in the metadata.
+
+    Args:
+        model: A model card, or the folder that holds ``model.json``.
+        path: Of the ONNX file.
+        planner: Lays each network out for speed, e.g.
+            :class:`groupnas.deploy.planner.LayoutPlanner`; as it was trained where ``None``.
+        calibration: Faces, each an image and a box as above, of the training photos: then both
+            networks become int8 (:func:`groupnas.deploy.quantise.quantise_onnx`), with ranges that
+            hold what they see of these faces. The planner for that is
+            :class:`groupnas.deploy.dense.DensePlanner`.
+
+    Raises:
+        InputError: the file's name does not end in ``.onnx``, the model cannot be read, ONNX is
+            not installed, the file cannot be written, or
+            there is no face to calibrate on.
+    """
+    check_suffix(path, MODEL, "an ONNX file")
+    import_onnx()
+    card, *networks = load_networks(model)
+    for network, markup in zip(networks, _markups(card), strict=True):
+        check_network(network.space, network.crops, markup)
+    seen: Sequence[Crops | None] = (None, None)
+    if calibration is not None:
+        seen = crops_shown(load_cascade(model), calibration)
+    models = [
+        _exported(network, planner, crops) for network, crops in zip(networks, seen, strict=True)
+    ]
+    joined = join(card, *models)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(joined.SerializeToString())
+
+
+def join(card: Card, global_model: Any, local_model: Any) -> Any:
+    """The cascade of a card as an ``onnx.ModelProto``.
+
+    Args:
+        card: What the networks are shown, and what their answers are.
+        global_model: ``onnx.ModelProto`` of the global network, batch 1, by :func:`export_onnx`.
+        local_model: Likewise of the local network.
+    """
+    graph = Graph()
+    image = graph.input("image", BYTE, ("height", "width", 3))
+    box = graph.input("box", FLOAT, (4,))
+    sides = graph.op("Shape", image, dtype=INT, start=0, end=2)
+    last = sides.take(np.array([1, 0]).reshape(2, 1, 1, 1)).cast(FLOAT) - 1
+    whole, markup = _markups(card)
+
+    look = _Look(image, last, whole, card.global_stage.crops, global_model, "global")
+    answer, centre, half = look.at(*graph.split(box.reshape(2, 2, 1, 1, 1), 2, axis=0))
+    initial = centre + answer * half
+    # An estimate gone wild must not ask for a crop of a million pixels.
+    sane = centre + answer.clip(-2, 2) * half
+
+    look = _Look(image, last, markup, card.local_stage.crops, local_model, "local")
+    answer, centre, half = look.at(*_extents(sane, markup))
+    owners, members = list(markup.owners), list(markup.part_points)
+    closer = centre.take(owners) + answer * half.take(owners)
+    if card.trust < 1:
+        before = initial.take(members)
+        closer = before + (closer - before) * card.trust
+    places = {point: markup.points + place for place, point in enumerate(members)}
+    order = [places.get(point, point) for point in range(markup.points)]
+    points = graph.op("Concat", initial, closer, axis=0).take(order)
+    for name, value in (("points", points), ("initial", initial)):
+        graph.output(name, value.reshape(markup.points, 2), (markup.points, 2))
+    return graph.model("cascade", _metadata(card, markup))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One stage of the cascade, as :class:`groupnas.landmarks.cascade.Stage`, for one face.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8.
+        last: ``(2, 1, 1, 1)`` float32, the image's last column and row.
+        markup: Whose parts are the regions.
+        crops: How they are cut.
+        model: The network.
+        name: Of the stage.
+    """
+
+    image: Value
+    last: Value
+    markup: Markup
+    crops: CropSettings
+    model: Any
+    name: str
+
+    def at(self, low: Value, high: Value) -> tuple[Value, Value, Value]:
+        """What the network says of regions, ``(K, 2, 1, 1, 1)`` in box units, and their squares.
+
+        Args:
+            low: ``(P, 2, 1, 1, 1)`` float32, the corners of their boxes.
+            high: Likewise.
+        """
+        graph, size, regions = low.graph, self.crops.size, len(self.markup.parts)
+        longer = (high - low).reduce("Max", 1, keep=True)
+        # A box may have collapsed.
+        half = graph.op("Max", longer * (self.crops.margin / 2), 0.5)
+        centre = (low + high) * 0.5
+        plan = plan_sampling(centre, half, regions, size, self.last)
+        crops = cut_squares(self.image, plan, size, self.crops.colour)
+        answer = graph.network(self.model, self._standardise(crops), self.name)
+        return answer.reshape(-1, 2, 1, 1, 1), centre, half
+
+    def _standardise(self, crops: Value) -> Value:
+        """``(1, P D, C, C)`` as :func:`groupnas.landmarks.task.standardise` makes it."""
+        size, depth, regions = self.crops.size, self.crops.channels, len(self.markup.parts)
+        ones, zeros = (crops.graph.constant(np.full(regions, value), FLOAT) for value in (1, 0))
+        flat = crops.reshape(1, regions, depth * size, size)
+        seen = crops.graph.op("InstanceNormalization", flat, ones, zeros, epsilon=1.0)
+        return seen.reshape(1, regions * depth, size, size) if depth > 1 else seen
+
+
+def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
+    """The corners ``(P, 2, 1, 1, 1)`` of the boxes that just hold each part's points."""
+    longest = max(map(len, markup.parts.values()))
+    members = [part + part[:1] * (longest - len(part)) for part in markup.parts.values()]
+    own = points.take(members)
+    return own.reduce("Min", 1), own.reduce("Max", 1)
+
+
+def _exported(network: Network, planner: Planner | None, crops: Crops | None) -> Any:
+    module = network.module
+    with temporary_folder() as folder:
+        file = folder / "network.onnx"
+        export_onnx(module if planner is None else planner(module), file, batch=1)
+        if crops is not None:
+            quantise_onnx(file, file, crops)
+        return import_onnx().load(file)
+
+
+def _markups(card: Card) -> tuple[Markup, Markup]:
+    """What the global and the local stage see of a face."""
+    markup = MARKUPS[card.points]
+    return whole_face(markup), markup
+
+
+def _metadata(card: Card, markup: Markup) -> dict[str, str]:
+    """What the runtime needs to know, and what a person should."""
+    text = json.dumps(card.model_dump(mode="json", by_alias=True))
+    about: Mapping[str, Any] = {
+        "kind": KIND,
+        "format": FORMAT,
+        "version": __version__,
+        "points": markup.points,
+        "parts": json.dumps({name: list(part) for name, part in markup.parts.items()}),
+        "box": card.box,
+        "card": text,
+        "card_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    return {f"groupnas.{key}": str(value) for key, value in about.items()}

@@ -1,0 +1,117 @@
+"""A cascade from one ONNX file, with NumPy and ONNX Runtime and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.errors import InputError
+from groupnas.files import parse_json
+from groupnas.landmarks.located import Located, Points, check_faces
+from groupnas.onnx_tools import open_session
+
+if TYPE_CHECKING:
+    from groupnas.landmarks.markup import Markup
+
+Image = NDArray[np.uint8]
+
+KIND, FORMAT = "cascade", 1
+_TOLD = ("card", "parts")  # in the metadata, as JSON
+
+
+@dataclass(frozen=True)
+class OnnxCascade:
+    """What :func:`groupnas.landmarks.deploy.export.export_cascade` wrote, ready to run.
+
+    Attributes:
+        session: The ``onnxruntime.InferenceSession``.
+        card: The model card; see :mod:`groupnas.landmarks.model`.
+        parts: Landmark indices of each facial part.
+    """
+
+    session: Any
+    card: Mapping[str, Any]
+    parts: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], threads: int = 1) -> OnnxCascade:
+        """Read a file.
+
+        Args:
+            path: Of the ONNX file.
+            threads: Of a single operator.
+
+        Raises:
+            InputError: ONNX Runtime is not installed, or the file cannot be read, is no cascade of
+                groupnas, or of a format that this version does not know.
+        """
+        session = open_session(path, threads)
+        about = session.get_modelmeta().custom_metadata_map
+        if about.get("groupnas.kind") != KIND:
+            raise InputError(f"{path}: is not a cascade that groupnas exported")
+        if about.get("groupnas.format") != str(FORMAT):
+            raise InputError(
+                f"{path}: format {about.get('groupnas.format')}: this version of groupnas reads "
+                f"format {FORMAT}; export the cascade again"
+            )
+        try:
+            card, parts = (parse_json(about.get(f"groupnas.{key}", ""), key) for key in _TOLD)
+        except InputError as error:
+            raise InputError(
+                f"{path}: its metadata are damaged: {error}; export it again"
+            ) from error
+        if not _is_card(card) or not _are_parts(parts, card["points"]):
+            raise InputError(f"{path}: its metadata are damaged; export it again")
+        return cls(session, card, {name: tuple(part) for name, part in parts.items()})
+
+    @cached_property
+    def markup(self) -> Markup:
+        """The landmarks."""
+        from groupnas.landmarks.markup import MARKUPS
+
+        return MARKUPS[self.card["points"]]
+
+    def locate(self, image: Image, boxes: Points) -> Located:
+        """The landmarks of all faces of one image, one after the other.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes: ``(F, 4)``: x0, y0, x1, y1 of each face in pixel-centre coordinates.
+
+        Raises:
+            InputError: shapes, dtype or values that no face can have.
+        """
+        boxes = np.asarray(boxes, dtype=np.float64)
+        check_faces(image, boxes)
+        picture = np.ascontiguousarray(image)
+        names = ["points", "initial"]
+        found = [
+            self.session.run(names, {"image": picture, "box": box.astype(np.float32)})
+            for box in boxes
+        ]
+        shape = (len(boxes), self.card["points"], 2)
+        points, initial = (
+            np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
+            for number in (0, 1)
+        )
+        return Located(points, initial)
+
+
+def _is_card(card: Any) -> bool:
+    from groupnas.landmarks.markup import MARKUPS
+
+    points = card.get("points") if isinstance(card, dict) else None
+    return type(points) is int and points in MARKUPS
+
+
+def _are_parts(parts: Any, points: int) -> bool:
+    return isinstance(parts, dict) and all(
+        isinstance(part, list) and all(type(i) is int and 0 <= i < points for i in part)
+        for part in parts.values()
+    )

@@ -1,0 +1,136 @@
+"""Data sets of faces as landmark tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.landmarks.augment import Augmentation
+from groupnas.landmarks.boxes import face_box, normalisers
+from groupnas.landmarks.cache import cached_patches
+from groupnas.landmarks.crops import (
+    PART_CROPS,
+    CropSettings,
+    FacePatches,
+    Patches,
+    cut_patches,
+    stack_patches,
+    whole_face,
+)
+from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.losses import LandmarkLoss
+from groupnas.landmarks.parallel import in_threads
+from groupnas.landmarks.task import LandmarkTask
+
+Item = TypeVar("Item")
+
+
+def load_landmarks(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    settings: CropSettings = PART_CROPS,
+    *,
+    whole: bool = False,
+    split: str = "train",
+    augmentation: Augmentation | None = None,
+    loss: LandmarkLoss | None = None,
+    allow_partial: bool = False,
+    limit: int | None = None,
+    cache: bool = True,
+) -> LandmarkTask:
+    """The faces of one split of a data set, cut into their parts or, ``whole``, into one region.
+
+    Only benchmarks ask for another split than ``"train"``: :func:`groupnas.tasks.load_task` trains
+    and searches on it and reaches nothing else.
+
+    Args:
+        faces: The data set.
+        root: The folder that holds the data set's folder; ``None`` where it needs no files.
+        settings: How regions are cut.
+        whole: One region that is the whole face, in the box that the data set's policy gives it.
+        split: A split of the data set.
+        augmentation: Of the task.
+        loss: Of the task.
+        allow_partial: Go on with the faces that are there, if not all are.
+        limit: Take this many faces only, evenly spread over the split.
+        cache: Whether patches may come from the disk and be kept there.
+
+    Raises:
+        InputError: faces are missing (and that is not allowed), or a file is damaged.
+    """
+    chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
+    markup = whole_face(faces.markup) if whole else faces.markup
+    distances = normalisers(chosen, faces)  # an instant: before images are read
+
+    def cut(face: Face) -> FacePatches:
+        box = face_box(face, faces) if whole else None
+        return cut_patches(
+            faces.read(face), face.points, markup, settings, box=box, name=face.place
+        )
+
+    def build() -> Patches:
+        cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
+        sources = [face.source for face in chosen]
+        return stack_patches(cuts, distances, sources, markup, settings)
+
+    name = faces.name if split == "train" else f"{faces.name}/{split}"
+    if cache:
+        files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
+        label = f"{name}/{len(chosen)}"
+        patches = cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
+    else:
+        patches = build()
+    return LandmarkTask(name, patches, augmentation, loss)
+
+
+def load_faces(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    split: str = "train",
+    *,
+    allow_partial: bool = False,
+    limit: int | None = None,
+) -> list[Face]:
+    """The annotated faces of one split; arguments and errors as of :func:`load_landmarks`."""
+    if split not in faces.subsets:
+        raise InputError(f"{faces.name} has no split {split!r}; {nearest(split, faces.subsets)}")
+    return check_marked(spread(faces.faces(_folder(root), split, allow_partial), limit))
+
+
+def check_marked(faces: Sequence[Face]) -> list[Face]:
+    """The faces; an :class:`InputError` names one that lacks a point.
+
+    A region is cut by its points, so that a face without one of them cannot be shown.
+    """
+    for face in faces:
+        lacking = np.flatnonzero(~np.isfinite(face.points).all(axis=1))
+        if len(lacking):
+            raise InputError(
+                f"{face.place}: point {lacking[0] + 1} of {len(face.points)} is not marked "
+                f"({len(lacking)} in all); a face must have all of its points, or be left out"
+            )
+    return list(faces)
+
+
+def _folder(root: str | os.PathLike[str] | None) -> Path:
+    return Path() if root is None else Path(root)  # drawn faces need none
+
+
+def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most ``limit`` items, evenly spread, so that every folder has its share."""
+    if limit is None or check_limit(limit) >= len(items):
+        return list(items)
+    return [items[number * len(items) // limit] for number in range(limit)]
+
+
+def check_limit(limit: int) -> int:
+    """``limit`` itself, or an :class:`InputError` if there cannot be that many faces."""
+    if limit < 1:
+        raise InputError(f"limit must be at least 1, got {limit}")
+    return limit

@@ -1,0 +1,310 @@
+"""Cascades on disk: a model card ``NAME.json`` and its weights ``NAME.safetensors`` beside it.
+
+The card holds everything but the numbers: both networks' spaces in full, the grouping, how crops
+are cut, what it was trained on by which version, and its scores. Reading executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import field_serializer, field_validator
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from groupnas._version import __version__
+from groupnas.engine.state import StateError, check_like
+from groupnas.errors import InputError
+from groupnas.files import read_bytes, read_text, split_choice
+from groupnas.grouping import Grouping
+from groupnas.landmarks.cascade import Cascade, Stage, Trust
+from groupnas.landmarks.crops import CropSettings, whole_face
+from groupnas.landmarks.data.face import BoxPolicy
+from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.runs.kinds import CASCADE, folder_kind, told_kind
+from groupnas.saved import parse_saved
+from groupnas.schema import Settings, validate
+from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.schema import SpaceFile
+from groupnas.spaces.space import SearchSpace, load_space, variant_names
+from groupnas.writing import atomic_path, write_text
+
+
+class StageCard(Settings):
+    """One network of a cascade.
+
+    Attributes:
+        name: Of its space, e.g. ``picasso_local``.
+        variant: Of its space.
+        space: The space file's content.
+        grouping: A grouping as in ``grouping.json``.
+        crops: What the network is shown.
+    """
+
+    name: str
+    variant: str | None
+    space: SpaceFile
+    grouping: dict[str, Any]
+    crops: CropSettings
+
+    @field_serializer("space")
+    def _as_written(self, space: SpaceFile) -> dict[str, Any]:
+        return space.to_dict()
+
+
+class Card(Settings):
+    """What a person, and a program, should know of a cascade.
+
+    Attributes:
+        format: 1.
+        kind: ``"cascade"``.
+        points: Of the markup.
+        box: What a face's box is; see :class:`Cascade`.
+        global_stage: The global network.
+        local_stage: The local network.
+        trust: In the local stage; see :class:`Cascade`.
+        version: Of groupnas, that trained it.
+        trained: Data set, samples, fingerprints, recipe: what the training left to say.
+        scores: Where it was tested and what came out.
+        weights: SHA-256 of the weights file.
+    """
+
+    format: Literal[1] = 1
+    kind: Literal["cascade"] = "cascade"
+    points: int
+    box: BoxPolicy
+    global_stage: StageCard
+    local_stage: StageCard
+    trust: Trust = 1.0
+    version: str = __version__
+    trained: dict[str, Any]
+    scores: dict[str, Any] = {}
+    weights: str
+
+    @field_validator("points")
+    @classmethod
+    def _known(cls, points: int) -> int:
+        if points not in MARKUPS:
+            known = ", ".join(map(str, sorted(MARKUPS)))
+            raise ValueError(f"no markup has {points} points; expected one of {known}")
+        return points
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and what it takes to build it again.
+
+    Attributes:
+        space: What it is of.
+        grouping: Its grouping.
+        crops: What it is shown.
+        module: With its weights, as :func:`groupnas.spaces.derive.build` makes it.
+    """
+
+    space: SearchSpace
+    grouping: Grouping
+    crops: CropSettings
+    module: GroupedNetwork
+
+
+def save_cascade(
+    path: str | os.PathLike[str],
+    global_stage: Network,
+    local_stage: Network,
+    *,
+    markup: Markup,
+    box: BoxPolicy,
+    trust: float,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any],
+) -> Path:
+    """Write a cascade; returns the card's path.
+
+    Args:
+        path: Of the card, ending in ``.json``.
+        global_stage: Sees the whole face.
+        local_stage: Sees its parts.
+        markup: The landmarks.
+        box: What a face's box is.
+        trust: In the local stage.
+        trained: See :class:`Card`; plain values.
+        scores: See :class:`Card`; plain values.
+
+    Raises:
+        InputError: the files cannot be written.
+    """
+    card = Path(path)
+    stages = {"global_stage": global_stage, "local_stage": local_stage}
+    tensors = {
+        f"{stage}.{name}": value.contiguous()
+        for stage, network in stages.items()
+        for name, value in network.module.state_dict().items()
+    }
+    content = save_tensors(tensors)
+    with atomic_path(card.with_suffix(".safetensors")) as temporary:
+        temporary.write_bytes(content)
+    model = Card(
+        points=markup.points,
+        box=box,
+        global_stage=_stage_card(global_stage),
+        local_stage=_stage_card(local_stage),
+        trust=trust,
+        trained=dict(trained),
+        scores=dict(scores),
+        weights=hashlib.sha256(content).hexdigest(),
+    )
+    write_text(card, model.model_dump_json(indent=2, by_alias=True) + "\n")
+    return card
+
+
+def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> Network:
+    """The network of one stage with its weights; raises :class:`InputError` as it fits."""
+    space = SearchSpace.from_file(card.space, card.name, card.variant)
+    grouping = Grouping.from_dict(card.grouping)
+    space = space.fitted(grouping)
+    prefix = f"{stage}."
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    with torch.device("meta"):  # before there is memory for whatever the card asks for
+        expected = build(space, grouping).float().state_dict()
+    try:
+        check_like(state, expected, stage)
+    except StateError as error:
+        raise InputError(f"the weights are not of this network: {error}") from error
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{prefix}{name}: a weight is not finite; train the model again")
+    module = build(space, grouping).float()  # as its crops, whatever torch's default dtype is
+    module.load_state_dict(state)
+    return Network(space, grouping, card.crops, module)
+
+
+def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
+    """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
+    file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+    if os.path.isdir(path) and not os.path.lexists(file):
+        raise InputError(f"{path}: has no {file.name}; {_instead(path)}")
+    card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
+    tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
+    try:
+        return (
+            card,
+            load_network(card.global_stage, tensors, "global_stage"),
+            load_network(card.local_stage, tensors, "local_stage"),
+        )
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Cascade:
+    """Read a cascade from its card, or from the folder that holds ``model.json``.
+
+    Raises:
+        InputError: a file is missing, damaged, or does not belong to the other.
+    """
+    card, global_stage, local_stage = load_networks(path)
+    markup = MARKUPS[card.points]
+    try:
+        return make_cascade(
+            markup,
+            card.box,
+            global_stage,
+            local_stage,
+            card.trust,
+            card.model_dump(mode="json", by_alias=True),
+            device,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def make_cascade(
+    markup: Markup,
+    box: BoxPolicy,
+    global_stage: Network,
+    local_stage: Network,
+    trust: float,
+    card: Mapping[str, Any],
+    device: str | torch.device = "cpu",
+) -> Cascade:
+    """A cascade of two networks, put into evaluation mode.
+
+    Raises:
+        InputError: a network's inputs or outputs are not those of the markup's regions.
+    """
+    return Cascade(
+        markup,
+        _stage(global_stage, whole_face(markup), device),
+        _stage(local_stage, markup, device),
+        box,
+        trust,
+        card,
+    )
+
+
+def markup_space(name: str, markup: Markup) -> SearchSpace:
+    """The space of a name; the markup picks the variant, where there are any and none is named.
+
+    Raises:
+        InputError: no such space, or a file that is wrong.
+    """
+    stem, variant = split_choice("search_spaces", name)
+    picks = variant is None and variant_names(stem)
+    return load_space(name, str(markup.points) if picks else None)
+
+
+def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> None:
+    """Check that a space's networks take the crops of a markup's regions and give their points.
+
+    Raises:
+        InputError: its inputs, its outputs or the size of its input are others.
+    """
+    outputs = {part: 2 * len(points) for part, points in markup.parts.items()}
+    for what, given, needed in (
+        ("inputs", dict(space.inputs), dict.fromkeys(markup.parts, crops.channels)),
+        ("outputs", dict(space.outputs), outputs),
+        ("input size", space.input_size, (crops.size, crops.size)),
+    ):
+        if given != needed:
+            raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")
+
+
+def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
+    check_network(network.space, network.crops, markup)
+    module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Stage(module.eval(), markup, network.crops)
+
+
+def _stage_card(network: Network) -> StageCard:
+    space = network.space
+    return StageCard(
+        name=space.name.removesuffix(f":{space.variant}"),
+        variant=space.variant,
+        space=space.file,
+        grouping=network.grouping.to_dict(),
+        crops=network.crops,
+    )
+
+
+def _instead(path: str | os.PathLike[str]) -> str:
+    """What a folder without a model is."""
+    if folder_kind(path) == CASCADE:
+        return f"its training has not ended, go on: groupnas train --resume --out {path}"
+    return f"expected the folder that groupnas train writes, and it {told_kind(path)}"
+
+
+def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:
+    content = read_bytes(file)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(f"{file}: is damaged, or not the weights that the card beside it is of")
+    try:
+        return load_tensors(content)
+    except (SafetensorError, ValueError, LookupError) as error:
+        raise InputError(f"{file}: is not a safetensors file: {error}") from error

@@ -1,0 +1,1 @@
+"""Cascades and evaluations on the page of a report."""

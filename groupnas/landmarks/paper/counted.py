@@ -1,0 +1,99 @@
+"""Figures that need no training: layers, operations and sizes of spaces; times of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from groupnas.accountant import flops
+from groupnas.grouping import Grouping
+from groupnas.landmarks.paper.runs import Runs
+from groupnas.landmarks.paper.values import Answer, Question, Row, Value
+from groupnas.spaces.layer import Layer
+from groupnas.spaces.schema import Row as LayerRow
+from groupnas.spaces.space import SearchSpace, load_space
+
+CONVENTION = "torchstat"  # the paper's tool
+_BYTES = 4  # of a weight
+
+
+def layers(_: Runs, question: Question) -> Answer:
+    """The layer table of a space, as Tables I and II print theirs."""
+    (name,) = question.measured.spaces
+    space = load_space(name)
+    names = question.measured.names
+    rows = space.file.layers
+    before = [None, *rows]
+    return Answer(
+        {row.name: _layer_row(space, row, b, names) for row, b in zip(rows, before, strict=False)}
+    )
+
+
+def operations(_: Runs, question: Question) -> Answer:
+    """Operations (G), parameters (M) and size (MB) of even groups: of all spaces, and the first."""
+    tables = [
+        flops(space, Grouping.even(space), CONVENTION)
+        for space in map(load_space, question.measured.spaces)
+    ]
+    note = (
+        "counted on our reading of Tables I and II, even groups, operations as torchstat counts "
+        "them; the paper's total holds to 1 %, not each of its parts",
+    )
+    answer = {}
+    for key, counted in (("global", tables[:1]), ("cascade", tables)):
+        parameters = sum(table.total_params for table in counted)
+        figures = {
+            "flops": sum(table.total for table in counted) / 1e9,
+            "parameters": parameters / 1e6,
+            "size": _BYTES * parameters / 1e6,
+        }
+        answer[key] = {column: Value(figure, notes=note) for column, figure in figures.items()}
+    return Answer({key: row for key, row in answer.items() if key in question.keys})
+
+
+def bench(runs: Runs, question: Question) -> Answer:
+    """Median milliseconds of models, one face on one thread, of the first timing that has them."""
+    answer = Answer()
+    for timed in runs.benches:
+        told = timed.told
+        for row in told["rows"]:
+            if (row["batch"], row["threads"]) != (1, 1):
+                continue
+            for key, model in question.measured.models.items():
+                if row["model"] == model and key not in answer.rows:
+                    note = f"on {told['machine']}, {told['runtime']}, one thread"
+                    answer.used[str(timed.path)] = None
+                    answer.rows[key] = {"latency": Value(row["timing"]["median"], notes=(note,))}
+    return answer
+
+
+def _layer_row(
+    space: SearchSpace, row: LayerRow, before: LayerRow | None, names: Mapping[str, str]
+) -> Row:
+    mine = [layer for layer in space.layers if layer.name.split(".")[0] == row.name]
+    first, last = mine[0], mine[-1]
+    convolves = row.kind in ("conv", "irb")
+    reads = [names.get(name, "") for name in row.reads or ([before.name] if before else [])]
+    kind = {"irb": "IRB", "conv": f"Conv{row.kernel}x{row.kernel}"}.get(row.kind)
+    called = f" ({names[row.name]})" if row.name in names else ""
+    figures = {
+        "input": ", ".join(reads) if reads and all(reads) else _shape(first, "in"),
+        "operator": kind or row.kind.capitalize(),
+        "t": str(row.t or "-"),
+        "c": str(last.out_channels) if convolves or last.op == "linear" else "-",
+        "n": str(row.n),
+        "s": str(row.s) if convolves else "-",
+        "g": str(len(space.groups)),
+        "output": _shape(last, "out") + called,
+    }
+    return {column: Value(text) for column, text in figures.items()}
+
+
+def _shape(layer: Layer, end: str) -> str:
+    """One side, squared, and channels; a linear layer has features alone."""
+    if layer.op == "linear":
+        features = layer.in_channels * layer.positions if end == "in" else layer.out_channels
+        return f"1 × {features}"
+    size, channels = (
+        (layer.in_size, layer.in_channels) if end == "in" else (layer.out_size, layer.out_channels)
+    )
+    return f"{size[0]}² × {channels}"

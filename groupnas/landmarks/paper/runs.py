@@ -1,0 +1,230 @@
+"""What runs say that a paper's tables ask for: comparisons, evaluations, timings, searches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groupnas.comparison import Comparison, read_comparison
+from groupnas.errors import InputError
+from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
+from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
+from groupnas.runs.kinds import told_kind
+from groupnas.saved import Saved, read_saved
+from groupnas.schema import validate
+
+MODEL = "model.json"  # of `groupnas train`
+SEARCHED, FLGC = "searched", "flgc"  # roles of strategies beside the controls' own names
+_CONTROLS = ("even", "random", "manual", "ungrouped", "separate")
+_DRAWS = 10  # of the bootstrap, whose intervals no paper's table shows
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy of a comparison.
+
+    Attributes:
+        label: Its name there.
+        role: What it is to the paper: :data:`SEARCHED`, :data:`FLGC`, a control's name, or
+            ``"other"``.
+        settings: Of its file.
+    """
+
+    label: str
+    role: str
+    settings: Mapping[str, Any]
+
+    @property
+    def epochs(self) -> int | None:
+        """Of a search like the paper's, warm-up included; others' are no measure of it."""
+        found = self.settings.get("epochs") if self.settings.get("algorithm") == "masks" else None
+        return None if found is None else found + self.settings.get("warmup_epochs", 0)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison, and the settings it was run with."""
+
+    path: Path
+    comparison: Comparison
+    config: Mapping[str, Any]
+
+    def strategies(self, searched: str | None = None) -> list[Strategy]:
+        """Those with finished networks; ``searched`` names the one in the paper's role.
+
+        Left out, that is the Gumbel search, or the only search that there is.
+        """
+        settings = self.config.get("strategies") or {}
+        found = [(label, settings.get(label) or {}) for label in self.comparison.strategies]
+        roles = {label: role_of(label, given) for label, given in found}
+        ours = (
+            searched
+            if searched in roles
+            else next(
+                (label for label, role in roles.items() if role == SEARCHED),
+                _only([label for label, role in roles.items() if role == "other"]),
+            )
+        )
+        for label, role in roles.items():
+            if role == SEARCHED or label == ours:
+                roles[label] = SEARCHED if label == ours else "other"
+        return [Strategy(label, roles[label], given) for label, given in found]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The scores of a cascade on one split, as ``groupnas eval`` writes them.
+
+    Attributes:
+        path: Where they were read.
+        told: ``data``, ``split``, ``faces``, ``box``, ``normaliser``, ``scores``, ``by_pose``.
+        trained: What the model's card says of its training; empty where the card is gone.
+        model: The model, where it still is.
+    """
+
+    path: Path
+    told: Mapping[str, Any]
+    trained: Mapping[str, Any]
+    model: Path | None
+
+    @property
+    def data(self) -> str:
+        """The data set."""
+        return str(self.told["data"])
+
+    @property
+    def split(self) -> str:
+        """Of the data set."""
+        return str(self.told["split"])
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What ``groupnas bench --json`` wrote, or one run of several in a file."""
+
+    path: Path
+    told: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All that was given, by kind."""
+
+    comparisons: tuple[Compared, ...] = ()
+    evaluations: tuple[Evaluated, ...] = ()
+    benches: tuple[Timed, ...] = ()
+    searches: tuple[Path, ...] = ()
+
+    def all_searches(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+        """Folder and settings of every search, those inside comparisons too."""
+        for path in self.searches:
+            yield path, _config(path).get("strategy") or {}
+        for one in self.comparisons:
+            settings = one.config.get("strategies") or {}
+            for path in sorted((one.path / "search").glob("*")):
+                if (path / INITIAL).is_file() and (path / FOUND).is_file():
+                    label = path.name.rpartition("-s")[0]
+                    yield path, settings.get(label) or {}
+
+
+def role_of(label: str, settings: Mapping[str, Any]) -> str:
+    """What a strategy is to the paper, by its algorithm; by its label where that is unknown."""
+    algorithm = settings.get("algorithm")
+    if algorithm == "masks":
+        relaxation = str((settings.get("masks") or {}).get("relaxation", ""))
+        return FLGC if relaxation == FLGC else SEARCHED if "gumbel" in relaxation else "other"
+    if algorithm == "manual" and settings.get("file"):
+        return "other"  # a grouping from elsewhere
+    if algorithm is not None:
+        return algorithm if algorithm in _CONTROLS else "other"
+    known = (*_CONTROLS, FLGC)
+    return next((kind for kind in known if label.startswith(kind)), SEARCHED)
+
+
+def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
+    """Read comparisons, evaluations, trained cascades, timings and searches.
+
+    A trained cascade counts as an evaluation on the faces held out of its training; evaluations
+    on other faces come before it.
+
+    Raises:
+        InputError: something else, or a damaged file.
+    """
+    comparisons: list[Compared] = []
+    evaluations: list[Evaluated] = []
+    models: list[Evaluated] = []
+    benches: list[Timed] = []
+    searches: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_file():
+            data = read_saved(path, Saved, said=_EXPECTED)
+            if "scores" in data and "data" in data:
+                evaluations.append(_evaluated(path, data))
+            elif "rows" in data or "runs" in data:
+                benches += _timed(path, data)
+            else:
+                raise InputError(f"{path}: {_EXPECTED}")
+        elif (path / SCORES).is_file():
+            evaluations.append(_evaluated(path / SCORES, read_saved(path / SCORES, Saved)))
+        elif (path / MODEL).is_file():
+            models += _held_out(path / MODEL)
+        elif "strategies" in (config := _config(path)):
+            comparison = read_comparison(path, draws=_DRAWS)
+            comparisons.append(Compared(path, comparison, config))
+        elif "strategy" in config:
+            searches.append(path)
+        elif "recipe" in config:
+            raise InputError(f"{path}: its training has not ended: {MODEL} is missing; resume it")
+        else:
+            raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
+    return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
+
+
+_EXPECTED = (
+    "expected a comparison, a search, a trained cascade (model.json), an output of `groupnas eval` "
+    "(scores.json) or of `groupnas bench --json`"
+)
+
+
+def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
+    every = data.get("runs") or [data]
+    for told in every if isinstance(every, list) else [every]:
+        try:
+            validate(TimingFile, told, f"{path}: is damaged")
+        except InputError as error:
+            raise InputError(f"{error}; time again") from error
+        yield Timed(path, told)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    folder = RunFolder(path)
+    if not folder.exists:
+        raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
+    config = folder.read_config()
+    validate(RunConfig, config, f"{folder / CONFIG}: is damaged")
+    return config
+
+
+def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
+    try:
+        validate(EvaluationFile, told, f"{path}: is damaged")
+    except InputError as error:
+        raise InputError(f"{error}; evaluate again") from error
+    model = Path(told.get("model", ""))
+    card = model / MODEL if os.path.isdir(model) else model
+    if not os.path.isfile(card):
+        return Evaluated(path, told, {}, None)
+    return Evaluated(path, told, read_saved(card, CardFile).get("trained") or {}, model)
+
+
+def _held_out(card: Path) -> Iterator[Evaluated]:
+    data = read_saved(card, CardFile)
+    for told in (data.get("scores") or {}).values():
+        yield Evaluated(card, told, data.get("trained") or {}, card.parent)
+
+
+def _only(labels: Sequence[str]) -> str | None:
+    return labels[0] if len(labels) == 1 else None

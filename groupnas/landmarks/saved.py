@@ -1,0 +1,190 @@
+"""What evaluations, timings and settings hold that tables are made of, format by format."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from groupnas.errors import InputError, shown
+from groupnas.files import read_text
+from groupnas.runs.records import Count, Finite
+from groupnas.saved import Saved
+
+SCORES, FACES = "scores.json", "faces.csv"  # of `groupnas eval`
+
+
+class StageScores(Saved):
+    """What a stage of a cascade scores on some faces."""
+
+    nme: float | None
+    failure_rate: float | None = None
+    auc: float | None = None
+    tangential: float | None = None
+    normal: float | None = None
+    faces: Count
+    parts: dict[str, float | None] = {}
+
+
+class PoseBin(Saved):
+    """The error at some head poses."""
+
+    low: float
+    nme: float | None
+
+
+class EvaluationFile(Saved):
+    """``scores.json``, and what a model's card holds of an evaluation."""
+
+    data: str
+    split: str
+    normaliser: str
+    box: Literal["landmarks", "listed"]
+    scores: dict[str, dict[str, StageScores]]
+    by_pose: dict[str, list[PoseBin]]
+    model: str = ""
+
+
+class LossSettings(Saved):
+    """Of a stage's recipe."""
+
+    name: str
+    alpha: Finite
+
+
+class EpochsSettings(Saved):
+    """Of a training."""
+
+    epochs: Count | None = None
+
+
+class StageSettings(Saved):
+    """Of a recipe."""
+
+    training: EpochsSettings | None = None
+    loss: LossSettings | None = None
+    balance_poses: bool = False
+    grouping: str | None = None
+    trust: float = 1.0
+
+
+class RecipeSettings(Saved):
+    """A recipe as a card records it."""
+
+    global_stage: StageSettings | None = None
+    local_stage: StageSettings | None = None
+
+
+class TrainedSettings(Saved):
+    """What a card says of a training."""
+
+    data: str | None = None
+    faces: Count | None = None
+    recipe: RecipeSettings | None = None
+
+
+class CardFile(Saved):
+    """A model's card, as far as it is reported."""
+
+    trained: TrainedSettings | None = None
+    scores: dict[str, EvaluationFile] | None = None
+
+
+class Median(Saved):
+    """Milliseconds."""
+
+    median: Annotated[Finite, Field(gt=0)]
+
+
+class TimedModel(Saved):
+    """A row of a timing."""
+
+    model: str
+    batch: Count
+    threads: Count
+    timing: Median
+
+
+class TimingFile(Saved):
+    """What ``groupnas bench --json`` wrote."""
+
+    rows: list[TimedModel]
+    machine: str
+    runtime: str
+
+
+class MaskSettings(Saved):
+    """Of a mask search."""
+
+    relaxation: str = ""
+
+
+class StrategySettings(Saved):
+    """What a paper's tables ask of a strategy, of this package or another."""
+
+    algorithm: str | None = None
+    epochs: Count | None = None
+    warmup_epochs: Count = 0
+    masks: MaskSettings | None = None
+    file: str | None = None
+    weights: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _shares(self) -> StrategySettings:
+        shares = (self.weights or {}).values() if self.algorithm == "manual" else ()
+        if not all(type(share) in (int, float) for share in shares):
+            raise ValueError("weights: expected numbers by group")
+        return self
+
+
+class Arguments(Saved):
+    """What a run was started with."""
+
+    recipe: str | None = None
+
+
+class RunConfig(Saved):
+    """``config.yaml`` of a search or a comparison, as far as tables ask for it."""
+
+    strategy: StrategySettings | None = None
+    strategies: dict[str, StrategySettings] | None = None
+    training: EpochsSettings | None = None
+    arguments: Arguments | None = None
+
+
+def read_faces(path: str | os.PathLike[str]) -> dict[str, list[Any]]:
+    """The columns of ``faces.csv``: names of faces as text, errors in % as numbers.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged; it lists at least one face.
+    """
+    origin = os.fspath(path)
+    try:
+        rows = list(csv.reader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise InputError(f"{origin}: is damaged: {error}; evaluate again") from error
+    header, body = (rows[0], rows[1:]) if rows else ([], [])
+    if "face" not in header or not body:
+        raise InputError(f"{origin}: is damaged: it lists no face; evaluate again")
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header):
+            raise InputError(
+                f"{origin}, line {number}: is damaged: expected {len(header)} values, got "
+                f"{len(row)}; evaluate again"
+            )
+    columns: dict[str, list[Any]] = {
+        name: [row[at] for row in body] for at, name in enumerate(header)
+    }
+    for name in columns:
+        if name.endswith("_nme"):
+            columns[name] = [_number(text, f"{origin}: {name}") for text in columns[name]]
+    return columns
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: is damaged: expected a number, got {shown(text)}") from error

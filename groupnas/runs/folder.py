@@ -1,0 +1,245 @@
+"""The run folder: one search's files, written whole or not at all, one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import logging
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from groupnas import values
+from groupnas.runs.kinds import check_kind, folder_kind, told_kind
+from groupnas.errors import InputError, shown
+from groupnas.files import read_bytes
+from groupnas.formats import check_folder
+from groupnas.saved import check_plain
+from groupnas.schema import read_yaml
+from groupnas.writing import atomic_path, remove_leftovers, write_text
+
+CHECKPOINT_FORMAT = 2
+
+CONFIG = "config.yaml"
+SPACE = "space.yaml"
+SPLIT = "split.json"
+INITIAL = "initial_grouping.json"
+FOUND = "grouping.json"
+HISTORY = "history.jsonl"
+TIMINGS = "timings.jsonl"
+CHECKPOINT = "checkpoint.pt"
+RESULT = "result.json"
+
+# What tells one run from another.
+_IDENTITY = ("space", "task", "seed", "strategy", "training")
+
+# What file systems without locks answer, some shares over a network among them.
+_LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+_log = logging.getLogger(__name__)
+
+
+def what_counts(settings: Any) -> Any:
+    """The settings of a strategy, as files hold them, without those that change nothing."""
+    if not isinstance(settings, Mapping):  # of a damaged file
+        return settings
+    return {key: value for key, value in settings.items() if key not in ("title", "source")}
+
+
+def check_recorded(recorded: Mapping[str, Any], names: Sequence[str], origin: str) -> None:
+    """Raise :class:`InputError` where a run does not say what it would have to, to be gone on with.
+
+    Older versions did not record all of it.
+    """
+    for name in names:
+        if name not in recorded:
+            raise InputError(
+                f"{origin}: {name} is missing, as where another version of groupnas began the run; "
+                "start again in a new folder, or use the groupnas that began it"
+            )
+
+
+class RunFolder:
+    """Names and formats of what a run leaves behind.
+
+    =========================  ===================================================================
+    ``config.yaml``            settings, versions and fingerprints: what a resumed run must match
+    ``space.yaml``             what is searched: whole, so that the folder can be read elsewhere
+    ``split.json``             photos on the training and validation side
+    ``initial_grouping.json``  the grouping before the search
+    ``grouping.json``          the grouping after the latest epoch
+    ``history.jsonl``          one record for each epoch; the same for the same seed, bit for bit
+    ``timings.jsonl``          seconds of each epoch, by the clock, of the CPU, and waiting for data
+    ``checkpoint.pt``          everything that the rest of the run depends on
+    ``result.json``            once finished: costs, health, validation errors
+    =========================  ===================================================================
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(values.path("the run folder", path))
+        self._identity: str | None = None
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; the lock ends with the process, however it ends.
+
+        What a process that was killed left half-written is removed.
+
+        Where the file system has no locks, that is told, and it is not held.
+
+        Raises:
+            InputError: another process holds it, or the folder cannot be made.
+        """
+        lock = FileLock(self / ".lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(f"{self.path}: another run is writing to this folder") from error
+        except (OSError, NotImplementedError) as error:
+            if getattr(error, "errno", errno.ENOSYS) not in _LOCKLESS:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(f"{self.path}: cannot be written: {reason}") from error
+            _log.warning("%s: no locks there: see that no other run writes to it", self.path)
+        try:
+            remove_leftovers(self.path)
+            self._check_files()
+            yield
+        finally:
+            lock.release()
+
+    def _check_files(self) -> None:
+        """Else a write would wait for whoever reads a pipe, for ever."""
+        for path in self.path.iterdir():
+            if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+                raise InputError(f"{path}: is no regular file; remove it")
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
+
+    def check_free(self) -> None:
+        """Raise :class:`InputError` if a run was started here, or what is named is no folder."""
+        check_folder(self.path, "a run")
+        if self.exists:
+            raise InputError(
+                f"{self.path}: holds a run already; --resume goes on, another --out begins"
+            )
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write ``config.yaml``."""
+        write_text(self / CONFIG, yaml.safe_dump(config, sort_keys=False))
+
+    def read_config(self, kind: str | None = None) -> dict[str, Any]:
+        """``config.yaml``, of a kind of run as in :mod:`groupnas.runs.kinds`, or of any.
+
+        Raises:
+            InputError: there is no run, one of another kind, or its settings are damaged.
+        """
+        if not self.exists:
+            text = f"{self.path}: no run to resume here ({CONFIG} is missing)"
+            kind = folder_kind(self.path)
+            raise InputError(f"{text}; it {told_kind(self.path)}" if kind else text)
+        config = read_yaml(self / CONFIG)
+        if not isinstance(config, dict):
+            raise InputError(f"{self / CONFIG}: is damaged: expected settings, got {shown(config)}")
+        check_plain(config, f"{self / CONFIG}: is damaged")
+        if kind is not None:
+            check_kind(self.path, kind, config)
+        return config
+
+    def identify(self, config: Mapping[str, Any]) -> None:
+        """Say which run this is by its ``config.yaml``: a checkpoint is of no other from here on.
+
+        One of another seed would fit, and go on as a run that nobody described.
+        """
+        found = {key: config[key] for key in _IDENTITY if key in config}
+        found["strategy"] = what_counts(found.get("strategy"))
+        text = json.dumps(found, sort_keys=True, default=str)
+        self._identity = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write one JSON file."""
+        write_text(self / name, json.dumps(value, indent=2) + "\n")
+
+    def write_lines(self, name: str, records: Sequence[Any]) -> None:
+        """Write one JSON record a line, all of them."""
+        write_text(self / name, "".join(json.dumps(record) + "\n" for record in records))
+
+    def append_line(self, name: str, record: Any) -> None:
+        """Add one JSON record to a log that nothing depends on, behind its last whole line."""
+        path = self / name
+        old = read_bytes(path) if os.path.exists(path) else b""
+        whole = old[: old.rfind(b"\n") + 1]
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(whole + json.dumps(record).encode() + b"\n")
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace ``checkpoint.pt`` by tensors and plain values."""
+        import torch
+
+        # By way of memory: of a full disk torch says "unexpected pos 64 vs 0".
+        buffer = io.BytesIO()
+        told = {"format": CHECKPOINT_FORMAT, "run": self._identity}
+        torch.save({**told, **state}, buffer)
+        with atomic_path(self / CHECKPOINT) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """The last saved state; never executes what is in the file.
+
+        Raises:
+            InputError: it is missing, damaged, of another format or another run, or holds more than
+                tensors.
+        """
+        import torch
+
+        from groupnas.arrays import DAMAGE
+
+        path = self / CHECKPOINT
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: is missing; start again in a new folder")
+        if not path.is_file():
+            raise InputError(f"{path}: is no regular file; start again in a new folder")
+        try:
+            with open(path, "rb") as file:
+                with zipfile.ZipFile(file) as archive:  # torch checks no checksums
+                    packed = any(member.compress_type for member in archive.infolist())
+                    if packed or archive.testzip() is not None:
+                        raise zipfile.BadZipFile
+                file.seek(0)
+                state = torch.load(file, map_location="cpu", weights_only=True)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        # What torch and pickle raise beside NumPy for bytes that are not, or no longer, theirs.
+        except (*DAMAGE, AssertionError, pickle.UnpicklingError) as error:
+            raise InputError(
+                f"{path}: is damaged or not a checkpoint; start again in a new folder"
+            ) from error
+        known = isinstance(state, dict) and state.get("format")
+        if type(known) is not int or known != CHECKPOINT_FORMAT:
+            raise InputError(
+                f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
+                "new folder, or use the groupnas that wrote it"
+            )
+        if self._identity is not None and state.get("run") != self._identity:
+            raise InputError(
+                f"{path}: is of another run than {CONFIG} describes: of another seed, other "
+                "settings or other data; start again in a new folder"
+            )
+        return dict(state)

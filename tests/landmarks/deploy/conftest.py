@@ -1,0 +1,54 @@
+"""A small cascade with weights that are nobody's default, as a model card and as one ONNX file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from groupnas.grouping import Grouping
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
+from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.model import Network, save_cascade
+from groupnas.spaces.derive import build
+from groupnas.spaces.space import load_space
+
+SMALL = Path(__file__).parents[2] / "landmarks/small"
+
+
+def network_of(name: str, crops: CropSettings, variant: str | None = None) -> Network:
+    """One that answers a face's shape, and that depends on what it sees."""
+    space = load_space(str(SMALL / f"{name}.yaml"), variant)
+    grouping = Grouping.random(space, 1)
+    torch.manual_seed(1)
+    start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
+    module = build(space, grouping, start)
+    return Network(space, grouping, crops, module.eval())
+
+
+@pytest.fixture(scope="session")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a cascade of 68 points."""
+    return save_cascade(
+        tmp_path_factory.mktemp("cascade") / "model.json",
+        network_of("small_global", replace(FACE_CROPS, size=24)),
+        network_of("small_local", replace(PART_CROPS, size=16), "68"),
+        markup=MARKUPS[68],
+        box="landmarks",
+        trust=0.75,
+        trained={"data": "drawn", "faces": 7},
+        scores={},
+    )
+
+
+@pytest.fixture(scope="session")
+def exported(card: Path) -> Path:
+    """The same cascade as an ONNX file."""
+    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+    from groupnas.landmarks.deploy.export import export_cascade
+
+    path = card.with_name("cascade.onnx")
+    export_cascade(card, path)
+    return path

@@ -1,0 +1,78 @@
+"""The contact sheet: every face, every box, every crop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groupnas.errors import InputError
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, extents, square, whole_face
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.preview import FACES, contact_sheet, preview
+from groupnas.report.figure import save
+
+SYNTHETIC = face_set("synthetic")
+
+
+def test_a_column_for_each_face(tmp_path: Path) -> None:
+    chosen = load_faces(SYNTHETIC, None, limit=3)
+    figure = contact_sheet(chosen, SYNTHETIC)
+    whole = figure.axes[::9]  # a face, then two crops for each of four parts
+    assert len(figure.axes) == 27
+    assert [axes.get_title() for axes in whole] == [face.name for face in chosen]
+    for axes, face in zip(whole, chosen, strict=True):
+        lines = np.concatenate([np.stack(line.get_data(), axis=-1) for line in axes.lines])
+        assert sorted(map(tuple, lines)) == sorted(map(tuple, face.points))
+        drawn = [(*patch.get_xy(), patch.get_width()) for patch in axes.patches]
+        markup = SYNTHETIC.markup
+        parts = square(extents(face.points, markup), PART_CROPS.margin)
+        every = square(extents(face.points, whole_face(markup)), FACE_CROPS.margin)
+        expected = [
+            (*(centre - side / 2), side)
+            for centres, sides in (parts, every)
+            for centre, side in zip(centres, sides, strict=True)
+        ]
+        np.testing.assert_allclose(drawn, expected)
+    for number, part in enumerate(SYNTHETIC.markup.parts):
+        assert figure.axes[1 + number].get_ylabel() == part.replace("_", " ")
+        assert len(figure.axes[1 + number].lines[0].get_xdata()) == len(
+            SYNTHETIC.markup.parts[part]
+        )
+
+
+def test_the_same_seed_augments_alike() -> None:
+    chosen = load_faces(SYNTHETIC, None, limit=1)
+
+    def crops(seed: int) -> list[np.ndarray]:
+        return [
+            np.asarray(a.images[0].get_array()) for a in contact_sheet(chosen, SYNTHETIC, seed).axes
+        ]
+
+    one, two, other = crops(0), crops(0), crops(1)
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    assert np.array_equal(one[1], other[1]) and not np.array_equal(one[5], other[5])
+
+
+def test_of_a_whole_set(copy_300w: Callable[[], Path], tmp_path: Path) -> None:
+    root = copy_300w()
+    figure = preview(face_set("300w"), root, False)
+    assert len(figure.axes) == 9 * FACES
+    assert save(figure, tmp_path / "sheet.png").stat().st_size > 50_000
+    (root / "300w/afw/11_1.pts").unlink()
+    with pytest.raises(InputError, match="--allow-partial"):
+        preview(face_set("300w"), root, False)
+    assert len(preview(face_set("300w"), root, True).axes) == 9 * FACES
+
+
+def test_real_faces(tmp_path: Path) -> None:
+    root = os.environ.get("GROUPNAS_DATA")
+    if not root or not (Path(root) / "300w").is_dir():
+        pytest.skip("GROUPNAS_DATA does not name a folder with 300w")
+    figure = preview(face_set("300w"), Path(root), True)
+    assert len(figure.axes) == 9 * FACES
+    assert save(figure, tmp_path / "sheet.png").stat().st_size > 100_000

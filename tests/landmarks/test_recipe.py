@@ -1,0 +1,122 @@
+"""Recipe files: the shipped ones fit their data and spaces, and mistakes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from groupnas.engine.strategy import load_strategy
+from groupnas.errors import InputError
+from groupnas.files import shipped_names
+from groupnas.landmarks.crops import whole_face
+from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.model import check_network
+from groupnas.landmarks.recipe import KIND, load_recipe
+from groupnas.schema import preset_names
+from groupnas.spaces.space import load_space
+from groupnas.tasks import DATASETS
+
+SHIPPED = shipped_names(KIND)
+NAMES = [
+    name
+    for recipe in SHIPPED
+    for name in (recipe, *(f"{recipe}:{preset}" for preset in preset_names(KIND, recipe)))
+]
+
+
+def test_there_is_one_for_each_set_that_can_be_trained_on() -> None:
+    assert {load_recipe(name).data for name in SHIPPED} >= set(DATASETS) - {"cofw68", "synthetic"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
+    recipe = load_recipe(name)
+    markup = face_set(recipe.data).markup
+    for stage, regions in (
+        (recipe.global_stage, whole_face(markup)),
+        (recipe.local_stage, markup),
+    ):
+        check_network(load_space(stage.space, str(markup.points)), stage.crops, regions)
+        loss = stage.loss.of(regions)
+        assert loss.neighbours is not None
+        assert len(loss.neighbours) == len(regions.part_points)
+        # the widest ranges that the paper states, and a little more
+        low, high = stage.augmentation.scale
+        assert 0.8 <= low <= 1 <= high <= 1.25
+        assert 0 <= stage.augmentation.rotation <= 30
+        assert stage.augmentation.translation * stage.crops.size <= 8
+    if recipe.local_stage.grouping != "even":
+        load_strategy(recipe.local_stage.grouping)
+    assert "\n" not in recipe.title
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_the_paper_states_stands_in_the_recipe(name: str) -> None:
+    """Section IV-A3: Adam at 0.005 for 150 epochs."""
+    recipe = load_recipe(name)
+    if recipe.data == "synthetic":
+        pytest.skip("the paper has no drawn faces")
+    for stage in (recipe.global_stage, recipe.local_stage):
+        assert stage.training.epochs == 150
+        assert stage.training.weights.name == "adam" and stage.training.weights.lr == 0.005
+    assert recipe.local_stage.grouping == "gumbel"
+
+
+def test_a_preset_replaces_single_settings(small: Path) -> None:
+    plain, once = load_recipe("small"), load_recipe("small:once")
+    assert plain.global_stage.training.epochs == 2
+    assert once.global_stage.training.epochs == once.local_stage.training.epochs == 1
+    assert once.with_epochs(2) == plain
+    assert load_recipe("strategies/recipes/small.yaml") == plain
+
+
+def test_options_replace_single_settings(small: Path) -> None:
+    plain = load_recipe("small")
+    assert plain.with_epochs(None) is plain and plain.with_grouping(None) is plain
+    changed = plain.with_epochs(7).with_grouping("gumbel:quick")
+    assert changed.global_stage.training.epochs == changed.local_stage.training.epochs == 7
+    assert changed.local_stage.grouping == "gumbel:quick"
+    assert changed.with_epochs(2).with_grouping("even") == plain
+    with pytest.raises(InputError, match="--epochs: global_stage.training.epochs: "):
+        plain.with_epochs(0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("validation:", "validaton:", "validation: missing; validaton: unknown key"),
+        ("validation: 0.25", "validation: 1", "validation: input should be less than 1, got 1"),
+        ("balance_poses", "balance", "global_stage.balance: unknown key"),
+        ("grouping: even", "grouping: 3", "local_stage.grouping: .*got 3"),
+        ("name: wing", "name: wings", "global_stage.loss.name: .*got 'wings'"),
+        ("alpha: 0.6", "alpha: 2.5", "global_stage.loss.alpha: .*got 2.5"),
+        ("margin: 1.15", "margins: 1.15", "global_stage.crops.margin"),
+        ("margin: 1.15", "margin: -1", "global_stage.crops.margin: .*got -1"),
+        ("size: 16", "size: 0", "local_stage.crops.size: .*got 0"),
+        ("cover: 1.4", "cover: 0.5", "local_stage.crops.cover: .*got 0.5"),
+        ("scale: [0.95, 1.05]", "scale: [0, 1]", "local_stage.augmentation.scale.0: .*got 0"),
+        ("scale: [0.95, 1.05]", "scale: 1", "local_stage.augmentation.scale: "),
+        ("flip: 0.5", "flip: 1.5", "global_stage.augmentation.flip: .*got 1.5"),
+        ("rotation: 6", "rotation: .nan", "local_stage.augmentation.rotation: .*got nan"),
+        ("batch_size: 8", "batch_size: 1", "global_stage.training.batch_size: .*got 1"),
+        ("epochs: 2", "epoch: 2", "global_stage.training.epochs: missing"),
+        ("format: 1", "format: 2", "format: .*got 2"),
+        ("title: Small", "- a", "is not YAML"),
+    ],
+)
+def test_mistakes_are_named(small: Path, old: str, new: str, message: str) -> None:
+    path = small / "mine.yaml"
+    text = (small / "strategies/recipes/small.yaml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=f"^{path}(:[0-9]+)?: .*{message}") as error:
+        load_recipe(path)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_names_get_a_hint() -> None:
+    with pytest.raises(InputError, match="'300' is not among the .*recipes; did you mean '300w'"):
+        load_recipe("300")
+    with pytest.raises(InputError, match="300w.yaml: .*'quik'.*did you mean 'quick'"):
+        load_recipe("300w:quik")
