@@ -30,7 +30,6 @@ FLOORS = (
     ("spaces",),
     ("accountant",),
     ("latency",),
-    ("costs",),
     ("budget",),
     ("runs",),
     ("engine",),

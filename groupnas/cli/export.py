@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, DataRoot, whole_number
-from groupnas.cli.output import courtesy, tell, working
+from groupnas.cli.output import courtesy, tell_caveat, working
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
@@ -141,9 +141,7 @@ def export(
             from groupnas.deploy.planner import LayoutPlanner
 
             planner = LayoutPlanner(table)
-            caveat = planner.table.caveat()
-            if caveat is not None:
-                tell(caveat)
+            tell_caveat(planner.table)
         if whole:
             assert model is not None
             plans = _export_cascade(model, out, planner)
@@ -238,14 +236,12 @@ def _network(
         _, whole, local = load_networks(model)
         return (whole if stage == "global" else local).module.eval()
 
-    from groupnas.grouping import Grouping
-    from groupnas.spaces import load_space
-    from groupnas.spaces.derive import build
+    from groupnas.spaces import Allocation, load_space
 
     assert space is not None
     found = load_space(space)
-    chosen = Grouping.even(found) if grouping is None else Grouping.load(grouping)
-    return build(found.fitted(chosen), chosen).eval()
+    chosen = Allocation.load(grouping, found) if grouping else Allocation.even(found)
+    return chosen.build().eval()
 
 
 def _tell(name: str, plan: Plan, everything: bool) -> None:

@@ -32,6 +32,7 @@ from groupnas.engine.training import Trained, Trainer, train
 from groupnas.errors import InputError
 from groupnas.runs.folder import FOUND, RESULT, RunFolder
 from groupnas.runs.kinds import SEARCH
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
@@ -122,9 +123,8 @@ class _Bench:
         job = self._finished_search(piece)
         with torch.random.fork_rng():
             design = job.design(self.plan.budget(piece))
-        cost = {
-            name: design.costs(name) for name in dict.fromkeys(("mac", "params", self.plan.measure))
-        }
+        names = dict.fromkeys(("mac", "params", self.plan.measure))
+        cost = {name: design.costs(name) for name in names}
         trained = self._trained(piece, design, cost)
         means: dict[str, dict[str, float]] = {}
         counts: dict[str, dict[str, int]] = {}
@@ -220,8 +220,9 @@ class _Bench:
         """
         if design.grouping is None:
             return {}
-        groupings = {"initial": job.initial, "found": job.grouping(), "trained": design.grouping}
+        space, found = self.work.space, job.allocation()
+        groupings = {"initial": job.initial, "found": found.grouping, "trained": design.grouping}
         return {
-            name: flops(self.work.space.fitted(grouping), grouping, _CONVENTION).per_group
+            name: flops(Allocation(space, grouping), _CONVENTION).per_group
             for name, grouping in groupings.items()
         }

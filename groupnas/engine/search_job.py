@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.budget import Budget, fit
-from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.design import Design
 from groupnas.engine.job import Record
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
@@ -20,6 +20,7 @@ from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.runs.records import Epoch, SearchEpoch
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 
@@ -96,25 +97,23 @@ class SearchJob(ABC):
         """
 
     @abstractmethod
-    def grouping(self) -> Grouping:
-        """The best so far; it fits ``space.fitted(...)``."""
+    def allocation(self) -> Allocation:
+        """The best so far."""
 
     def design(self, budget: Budget | None = None) -> Design:
         """What is found, at a budget; by default the strategy's, or as it is if that has none.
 
-        Here: the sizes of :meth:`grouping`, all multiplied by one factor. A strategy that knows
+        Here: the sizes of :meth:`allocation`, all multiplied by one factor. A strategy that knows
         better overrides it.
 
         Raises:
             InputError: the budget cannot be met.
         """
-        found, budget = self.grouping(), budget or self.strategy.budget
-        if budget is not None:
-            found = fit(self.space, found.counts(), budget)
-        return GroupingDesign(self.space.fitted(found), found)
+        found, budget = self.allocation(), budget or self.strategy.budget
+        return found if budget is None else fit(self.space, found.grouping.counts(), budget)
 
     def network(self) -> nn.Module | None:
-        """The network of :meth:`grouping` with the search's own weights, if it has such."""
+        """The network of :meth:`allocation` with the search's own weights, if it has such."""
         return None
 
     def outcome(self) -> dict[str, Any]:

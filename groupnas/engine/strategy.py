@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -19,6 +18,7 @@ from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
+from groupnas.extras import load_registered, registered
 from groupnas.files import nearest, split_text
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
@@ -175,25 +175,16 @@ def strategy_from(data: Any, origin: str) -> Strategy:
     if name not in algorithms():
         raise InputError(f"{origin}: algorithm {name!r}: {nearest(name, algorithms())}")
     try:
-        found = algorithms()[name].load()
-    except ImportError as error:
-        raise InputError(f"{origin}: algorithm {name!r} cannot be loaded: {error}") from error
+        found = load_registered(ENTRY_POINTS, "algorithm", name)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
     return validate(found, data, origin)
 
 
-@cache
 def algorithms() -> dict[str, EntryPoint]:
     """The installed algorithms by name: groupnas's own and those of other packages.
 
     Raises:
         InputError: two packages offer one name.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise InputError(
-                f"algorithm {entry.name!r} is offered twice: {other.value} and {entry.value}; "
-                "uninstall one of the packages"
-            )
-    return found
+    return registered(ENTRY_POINTS, "algorithm")

@@ -18,7 +18,7 @@ from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.state import load_generator, load_optimizer
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
@@ -139,7 +139,7 @@ class SlimmableJob(CurvesJob):
             "steps": 0,
             "points": len(self.curves[self.space.groups[0]].errors),
             "held_out": {g: model.held_out for g, model in self.solution().models.items()},
-            "sizes": self.grouping().sizes(),
+            "sizes": self.allocation().grouping.sizes(),
         }
 
     def _proposals(self, count: int) -> dict[str, Floats]:
@@ -159,12 +159,7 @@ class SlimmableJob(CurvesJob):
 
     def _plain(self, sizes: Mapping[str, Mapping[str, int]]) -> nn.Module:
         """The network of some sizes, with the search's weights and statistics of its own."""
-        units = self.space.free_units
-        counts = {unit: {group: sizes[group][unit] for group in sizes} for unit in units}
-        widths = {unit: sum(row.values()) for unit, row in counts.items()}
-        network: nn.Module = self.net.plain(
-            Grouping.from_counts(self.space.resized(widths), counts)
-        )
+        network: nn.Module = self.net.plain(Allocation.from_widths(self.space, sizes))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # The same crops for all of them, so that their differences are their own.
         recalibrate(self._bench, network, torch.Generator().manual_seed(self.seed))
@@ -181,7 +176,7 @@ class SlimmableJob(CurvesJob):
 
     def network(self) -> nn.Module | None:
         """The network found, with the slimmable one's weights; ``None`` if it is wider."""
-        counts, widest = self.grouping().counts(), self.family.widest()
+        counts, widest = self.allocation().grouping.counts(), self.family.widest()
         if any(max(row.values()) > widest[unit] for unit, row in counts.items()):
             return None
         return self._plain(

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.budget import Budget
-from groupnas.costs import measure
 from groupnas.engine.evaluate import recalibrate, validation_errors
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
@@ -19,9 +18,9 @@ from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
-from groupnas.grouping import Grouping
 from groupnas.nn import KroneckerConv2d
 from groupnas.nn.kronecker import budget_penalty, group_count
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.kronecker.design import (
@@ -62,7 +61,7 @@ class KroneckerSearch(SearchJob):
         super().__init__(space, task, strategy, seed, device, strategy.validation)
         self.strategy: Kronecker = strategy
         budget = strategy.budget or Budget()
-        self._limit, self._measure = cost_limit(space, budget), measure(budget.measure)
+        self._limit, self._measure = cost_limit(space, budget), budget.resolved_measure
         torch.manual_seed(seed)
         self._data_rng = torch.Generator().manual_seed(seed)
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
@@ -132,12 +131,12 @@ class KroneckerSearch(SearchJob):
     def _gates(self) -> dict[str, tuple[int, ...]]:
         return {name: layer.chosen for name, layer in self.layers.items()}
 
-    def grouping(self) -> Grouping:
+    def allocation(self) -> Allocation:
         """Even groups: the only ones of the space's kind that a Kronecker product can represent.
 
         What was learned is no grouping of the space; :meth:`design` holds it.
         """
-        return Grouping.even(self.space)
+        return Allocation.even(self.space)
 
     def design(self, budget: Budget | None = None) -> KroneckerDesign:
         """The learned numbers of groups, at a budget; see :func:`fitted`."""

@@ -22,10 +22,10 @@ from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
-from groupnas.engine.state import check_table, load_generator, load_grouping, load_optimizer
-from groupnas.grouping import Grouping
+from groupnas.engine.state import check_table, load_allocation, load_generator, load_optimizer
 from groupnas.nn import Temperature
 from groupnas.runs.records import Epoch, MaskEpoch, SearchEpoch
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
@@ -155,7 +155,7 @@ class BilevelSearch(SearchJob):
                 group: sum(sizes[group] for sizes in counts.values()) for group in self.space.groups
             },
             "sizes": after.sizes(),
-            "macs": flops(self.space, after).per_group,
+            "macs": flops(Allocation(self.space, after)).per_group,
         }
         record["health"] = diagnose([*self.history, record], self.strategy)
         self.history.append(record)
@@ -271,9 +271,9 @@ class BilevelSearch(SearchJob):
             progress = max(self._search_progress(epoch), 0.0)
             set_learning_rate(self._mask_optimizer, self.strategy.masks.optimizer, progress)
 
-    def grouping(self) -> Grouping:
+    def allocation(self) -> Allocation:
         """The masks' likeliest one."""
-        return self.net.grouping()
+        return Allocation(self.space, self.net.grouping())
 
     def network(self) -> nn.Module:
         """The derived network, with the supernet's weights."""
@@ -323,7 +323,7 @@ class BilevelSearch(SearchJob):
         load_generator(None, state["torch_rng"], "torch_rng")
         if self.device.type == "cuda" and len(state["cuda_rng"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.initial = load_grouping(state["initial"], self.space, "initial")
+        self.initial = load_allocation(state["initial"], self.space, "initial").grouping
         self.history = list(state["history"])
 
 

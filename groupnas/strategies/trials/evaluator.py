@@ -9,11 +9,10 @@ import torch
 
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.training import Trainer, Training
-from groupnas.grouping import Grouping
-from groupnas.spaces.derive import build
+from groupnas.spaces.allocation import Allocation
 
-# Grouping, training epochs, seed of the weights -> validation error of each group and "mean".
-Evaluate = Callable[[Grouping, int, int], Mapping[str, float]]
+# Allocation, training epochs, seed of the weights -> validation error of each group and "mean".
+Evaluate = Callable[[Allocation, int, int], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,16 @@ class Worth:
 
 def train_from_scratch(
     job: SearchJob,
-    grouping: Grouping,
+    allocation: Allocation,
     training: Training,
     seed: int,
     on_step: Callable[[int, int], None],
 ) -> Worth:
-    """Train the derived network of a grouping on the job's split; its best epoch's errors.
+    """Train the derived network of an allocation on the job's split; its best epoch's errors.
 
     Args:
         job: Space, task, split and device.
-        grouping: Need not have the space's widths.
+        allocation: Of the job's space, at any widths.
         training: How.
         seed: Of the weights, the order of the data and its augmentation.
         on_step: Told how many steps of all are over.
@@ -52,7 +51,7 @@ def train_from_scratch(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build(job.space.fitted(grouping), grouping, job.task.mean_output())
+        network = allocation.build(job.task.mean_output())
     trainer = Trainer(network, job.task, training, job.split, seed, job.device)
     for epoch in range(training.epochs):
         before = epoch * trainer.steps
