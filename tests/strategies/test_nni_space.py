@@ -54,10 +54,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _wants_ring(grouping: Grouping, epochs: int = 0, seed: int = 0) -> dict[str, float]:
+def _wants_ring(found: Allocation, epochs: int = 0, seed: int = 0) -> dict[str, float]:
     """Errors that fall with a group's channels, the ring's most of all."""
-    counts = grouping.counts()
-    sizes = {group: sum(row[group] for row in counts.values()) for group in grouping.groups}
+    counts = found.grouping.counts()
+    sizes = {group: sum(row[group] for row in counts.values()) for group in found.space.groups}
     errors = {group: (8 if group == "ring" else 1) / size for group, size in sizes.items()}
     return {**errors, "mean": sum(errors.values())}
 
@@ -137,7 +137,7 @@ def _run_by_nni(space: SearchSpace, exploration: str, trials: int) -> list[dict[
 
     def evaluate(model: GroupingModelSpace) -> None:
         samples.append(dict(nni.get_current_parameter().sample))
-        nni.report_final_result(-_wants_ring(model.grouping)["mean"])
+        nni.report_final_result(-_wants_ring(model.allocation)["mean"])
 
     engine = SequentialExecutionEngine(max_model_count=trials)
     model_space = GroupingModelSpace(space, levels=3)

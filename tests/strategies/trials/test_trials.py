@@ -37,7 +37,7 @@ def test_even_is_first_and_never_beaten_by_the_result(
     finish(job)
     first, best = job.history[0], job.best()
     assert best is not None
-    assert job.encoding.decode(first["point"]) == Grouping.even(job.space)
+    assert job.encoding.decode(first["point"]) == Allocation.even(job.space)
     assert first["cost"] == 1.0
     errors = job.outcome()["validation_errors"]
     assert errors["found"]["mean"] <= errors["even"]["mean"]
