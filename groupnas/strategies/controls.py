@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from groupnas.engine.design import Design
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.task import Task
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -28,12 +26,7 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Control(Strategy):
     """A strategy that learns nothing: its grouping is there at once."""
 
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.known import KnownGrouping
-
-        return KnownGrouping(space, task, self, seed, device, self.choose(space, seed))
+    job: ClassVar[str] = "groupnas.strategies.known:KnownGrouping"
 
     def choose(self, space: SearchSpace, seed: int) -> Grouping:
         """The grouping, before any budget."""
@@ -177,7 +170,7 @@ class _Separate:
 
     def build(self, start: Tensor | None = None) -> nn.Module:
         from groupnas.spaces.derive import build
-        from groupnas.strategies.known import SideBySide
+        from groupnas.strategies.side_by_side import SideBySide
 
         starts: Mapping[str, Tensor | None] = dict.fromkeys(self.space.groups)
         if start is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +12,6 @@ from groupnas.engine.training import Trainer, Training
 from groupnas.grouping import Grouping
 from groupnas.spaces.derive import build
 
-# Grouping, training epochs, seed of the weights -> validation error of each group and "mean".
-Evaluate = Callable[[Grouping, int, int], Mapping[str, float]]
-
 
 @dataclass(frozen=True)
 class Worth:
@@ -23,15 +20,13 @@ class Worth:
     Attributes:
         errors: Validation error of each group, and ``mean``.
         steps: Optimiser steps that it took.
-        data_seconds: Time spent waiting for data.
     """
 
     errors: dict[str, float]
     steps: int = 0
-    data_seconds: float = 0.0
 
 
-def train_from_scratch(
+def judge(
     job: SearchJob,
     grouping: Grouping,
     training: Training,
@@ -40,8 +35,10 @@ def train_from_scratch(
 ) -> Worth:
     """Train the derived network of a grouping on the job's split; its best epoch's errors.
 
+    Where the job has an ``evaluate``, that is asked instead.
+
     Args:
-        job: Space, task, split and device.
+        job: Space, task, split and device; the time spent waiting for data is added to its own.
         grouping: Need not have the space's widths.
         training: How.
         seed: Of the weights, the order of the data and its augmentation.
@@ -50,6 +47,9 @@ def train_from_scratch(
     Raises:
         InputError: the loss is no longer finite.
     """
+    if job.evaluate is not None:
+        errors = job.evaluate(grouping, training.epochs, seed)
+        return Worth({name: float(error) for name, error in errors.items()})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build(job.space.fitted(grouping), grouping, job.task.mean_output())
@@ -59,8 +59,8 @@ def train_from_scratch(
         trainer.run_epoch(
             lambda done, total, before=before: on_step(before + done, training.epochs * total)  # type: ignore[misc]
         )
+    job.data_seconds += trainer.data_seconds
     return Worth(
         errors=dict(trainer.history[trainer.best_epoch - 1]["validation"]),
         steps=training.epochs * trainer.steps,
-        data_seconds=trainer.data_seconds,
     )

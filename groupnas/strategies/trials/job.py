@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from groupnas.budget import Budget, fit
 from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
@@ -22,24 +22,12 @@ from groupnas.runs.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.saved import Saved
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding, usage
-from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.evaluator import Worth, judge
+from groupnas.strategies.trials.proposal import Proposal, Propose
 from groupnas.strategies.trials.settings import TrialSearch
 from groupnas.task import Task
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """What to try next: a point of the encoding, and for how many epochs to train it."""
-
-    point: dict[str, float]
-    epochs: int
-
-
 FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the trials before it
-
-# From the records of all trials so far; random only through their number, so that a resumed search
-# needs nothing but its history.
-Propose = Callable[[Sequence[Record]], Proposal]
 
 
 class Trial(Saved):
@@ -72,7 +60,7 @@ class TrialsJob(SearchJob):
         strategy: All settings.
         seed: Of the split and of what is tried.
         device: Where networks are trained.
-        evaluate: In place of training; must depend on its arguments alone.
+        evaluate: As of :class:`SearchJob`.
     """
 
     record: type[Epoch] = TrialEpoch
@@ -86,14 +74,13 @@ class TrialsJob(SearchJob):
         device: str | torch.device = "cpu",
         evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
         self.settings = strategy
         self.budget = strategy.budget or Budget()
         self.encoding = self._encoding()
         self.batch_size = min(strategy.batch_size, len(self.split.train))
         self.steps = strategy.epochs * (len(self.split.train) // self.batch_size)
         self.total_epochs = strategy.planned
-        self._evaluate = evaluate
         self._known: dict[tuple[Grouping, int], dict[str, float]] = {}
 
     def _encoding(self) -> Encoding:
@@ -117,8 +104,9 @@ class TrialsJob(SearchJob):
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """One trial."""
-        proposal = self.settings.proposer(self.encoding, self.seed)(self.history)
-        return self._append(self._judge(len(self.history), proposal, on_step))
+        settings = self.settings
+        propose: Propose = settings.resolve(settings.proposer)(self.encoding, settings, self.seed)
+        return self._append(self._judge(len(self.history), propose(self.history), on_step))
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -140,11 +128,8 @@ class TrialsJob(SearchJob):
         }
 
     def _worth(self, grouping: Grouping, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
-        seed = self.settings.weights_seed
         if (grouping, epochs) in self._known:  # trained again, it would come to the same
             return Worth(self._known[grouping, epochs])
-        if self._evaluate is not None:
-            return Worth({k: float(v) for k, v in self._evaluate(grouping, epochs, seed).items()})
         settings = self.settings
         training = Training(
             epochs=epochs,
@@ -152,9 +137,7 @@ class TrialsJob(SearchJob):
             weights=settings.weights,
             average=settings.average,
         )
-        worth = train_from_scratch(self, grouping, training, seed, on_step)
-        self.data_seconds += worth.data_seconds
-        return worth
+        return judge(self, grouping, training, settings.weights_seed, on_step)
 
     def _append(self, record: Record) -> Record:
         """Take a judged trial into the history."""

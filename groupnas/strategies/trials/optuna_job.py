@@ -15,14 +15,15 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
 from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
-from groupnas.strategies.trials.evaluator import Evaluate
-from groupnas.strategies.trials.job import FOLLOWS, Proposal, Trial, TrialsJob
+from groupnas.strategies.trials.job import FOLLOWS, Trial, TrialsJob
+from groupnas.strategies.trials.proposal import Proposal
 from groupnas.strategies.trials.settings import OptunaSearch
 from groupnas.strategies.trials.study import RESULT, SharedStudy, in_memory, open_study, quiet
 from groupnas.task import Task
