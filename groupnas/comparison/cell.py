@@ -195,18 +195,14 @@ class _Bench:
             if name not in self._scorers:
                 self._scorers[name] = self.work.more[name]()
             return self._scorers[name](trained.network)
-        held_out = self.split.validation
-        errors = sample_errors(
-            trained.network, self.task, held_out, self._batch_size, self.work.device
-        )
+        task, side, device = self.task, self.split.validation, self.work.device
+        errors = sample_errors(trained.network, task, side, self._batch_size, device)
         return SampleErrors(
             errors=errors.numpy(),
-            groups=tuple(self.task.outputs),
-            weights=torch.tensor(list(self.task.outputs.values())).double().numpy(),
-            sources=np.array(
-                [self.task.sources[index] for index in held_out.tolist()], dtype=np.str_
-            ),
-            unit=self.task.error_unit,
+            groups=tuple(task.outputs),
+            weights=torch.tensor(list(task.outputs.values())).double().numpy(),
+            sources=np.array([task.sources[index] for index in side.tolist()], dtype=np.str_),
+            unit=task.error_unit,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""How a network is laid out: what a planner decides, and a deployed network is built by."""
+"""The layout of a whole network, which a planner decides and a deployed network is built by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from groupnas.spaces.layer import Layer
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPlan:
-    """How one layer is computed.
+    """The way that one layer is computed.
 
     Attributes:
         layer: Its shape as it was derived.
@@ -31,7 +31,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is laid out.
+    """The layout of a network.
 
     Attributes:
         layers: Every layer, input to output.
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def ms(self) -> float:
-        """What the cost model expects the whole network to take, for one image, in milliseconds."""
+        """Milliseconds that the cost model expects the whole network to take, for one image."""
         return sum(layer.ms for layer in self.layers)
 
     def to_markdown(self) -> str:

@@ -1,4 +1,4 @@
-"""What a network is worth on some samples of a task, with BatchNorm statistics of its own."""
+"""Errors of a network on some samples of a task, and BatchNorm statistics of its own."""
 
 from __future__ import annotations
 
@@ -27,14 +27,9 @@ def load_batch(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Any]:
-    """A batch of a task on a device: inputs ``(N, C_in, H, W)`` and the task's own targets.
+    """A batch on a device, as of :meth:`groupnas.task.Task.batch`.
 
-    Args:
-        task: What it is of.
-        indices: Of its samples, ``(N,)``.
-        device: Where it goes.
-        generator: As of :meth:`groupnas.task.Task.batch`: augments, where it is given.
-        dtype: Of the inputs, whatever the task keeps them in; torch's default one by default.
+    Inputs are in ``dtype``, whatever the task keeps them in; in torch's default one by default.
     """
     x, target = task.batch(indices, generator)
     x = x.to(device, dtype or torch.get_default_dtype(), memory_format=torch.channels_last)
@@ -53,15 +48,8 @@ def recalibrate(
     """Replace BatchNorm's running statistics by the means over some samples.
 
     Those of a search are a mixture over draws of the masks: no network's own. BatchNorm is left in
-    evaluation mode.
-
-    Args:
-        network: Is on the device.
-        task: What is learned from.
-        indices: The samples, ``(N,)``; what fills no batch is left out.
-        batch_size: Samples of a batch.
-        device: A torch device.
-        generator: Augments, where it is given.
+    evaluation mode. Arguments are those of :func:`sample_errors`; what fills no batch is left out,
+    and a ``generator`` augments.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -115,6 +103,6 @@ def sample_errors(
 
 
 def _dtype(network: Network) -> torch.dtype | None:
-    """What a network computes in, as its parameters say."""
+    """The type of a network's parameters, if it has any."""
     parameters = network.parameters() if isinstance(network, nn.Module) else iter(())
     return next((parameter.dtype for parameter in parameters), None)

@@ -26,7 +26,7 @@ from groupnas.task import Task
 
 
 class StrategySettings(Protocol):
-    """What a job reads of its :class:`~groupnas.engine.strategy.Strategy`, whatever that is."""
+    """The part of a :class:`~groupnas.engine.strategy.Strategy` that every job reads."""
 
     @property
     def title(self) -> str: ...

@@ -98,7 +98,7 @@ class Strategy(Settings):
 
     @property
     def trains_candidates(self) -> bool:
-        """Whether groupings are judged one by one, so that something else may judge them."""
+        """True where groupings are judged one by one, so that something else may judge them."""
         return False
 
     def start(
@@ -136,11 +136,11 @@ class Strategy(Settings):
         return self.job_class()(space, task, self, seed=seed, device=device, **judged)
 
     def job_class(self) -> Callable[..., SearchJob]:
-        """The class at :attr:`job`; to be overridden where it depends on the settings."""
+        """Return the class at :attr:`job`; override it where that depends on the settings."""
         return self.resolve(self.job)
 
     def resolve(self, place: str) -> Any:
-        """What is at ``"package.module:Name"``, imported now: settings themselves load no torch.
+        """Return what is at ``"package.module:Name"``, imported now: settings load no torch.
 
         Raises:
             InputError: the module needs an extra that is not installed.

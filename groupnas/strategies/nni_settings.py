@@ -48,6 +48,6 @@ class Nni(TrialSearch):
         return self
 
     def job_class(self) -> Callable[..., SearchJob]:
-        """As that of all trials, but NNI is looked for before there is a run folder."""
+        """Return the class of all trials; NNI is looked for before there is a run folder."""
         self.resolve(self.proposer)
         return super().job_class()

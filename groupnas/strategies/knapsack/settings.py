@@ -71,9 +71,9 @@ class Knapsack(Strategy):
 
     @property
     def trains_candidates(self) -> bool:
-        """Only where curves are measured in trainings from scratch."""
+        """True where curves are measured in trainings from scratch."""
         return self.curves == "scratch"
 
     def job_class(self) -> Callable[..., SearchJob]:
-        """Each way to measure the curves has its own."""
+        """Return the class of the way that curves are measured."""
         return self.resolve(self.job if self.curves == "scratch" else self.slimmable_job)

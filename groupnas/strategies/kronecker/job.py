@@ -155,10 +155,9 @@ class KroneckerSearch(SearchJob):
 
     def outcome(self) -> dict[str, Any]:
         """The learned numbers of groups, their cost over the budget, and the network's errors."""
-        network, (train, validation) = self.network(), (self.split.train, self.split.validation)
-        given = self.batch_size, self.device
-        recalibrate(network, self.task, train, *given, torch.Generator().manual_seed(0))
-        errors = mean_errors(network.eval(), self.task, validation, *given)
+        network, split, how = self.network(), self.split, (self.batch_size, self.device)
+        recalibrate(network, self.task, split.train, *how, torch.Generator().manual_seed(0))
+        errors = mean_errors(network.eval(), self.task, split.validation, *how)
         return {
             "groups": {name: layer.groups for name, layer in self.layers.items()},
             "cost": float(self._cost().item() / self._limit),

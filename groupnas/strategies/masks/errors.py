@@ -1,4 +1,4 @@
-"""What a mask search is worth: validation errors of the supernet and of the derived network."""
+"""Validation errors of a mask search's supernet, and of the network derived from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a grouping is worth: a short training from scratch, or whatever takes its place."""
+"""The worth of a grouping: a short training from scratch, or whatever takes its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from groupnas.spaces.derive import build
 
 @dataclass(frozen=True)
 class Worth:
-    """What came of one evaluation.
+    """The outcome of one evaluation.
 
     Attributes:
         errors: Validation error of each group, and ``mean``.

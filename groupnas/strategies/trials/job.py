@@ -130,14 +130,11 @@ class TrialsJob(SearchJob):
     def _worth(self, grouping: Grouping, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
         if (grouping, epochs) in self._known:  # trained again, it would come to the same
             return Worth(self._known[grouping, epochs])
-        settings = self.settings
+        how = self.settings
         training = Training(
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            weights=settings.weights,
-            average=settings.average,
+            epochs=epochs, batch_size=how.batch_size, weights=how.weights, average=how.average
         )
-        return judge(self, grouping, training, settings.weights_seed, on_step)
+        return judge(self, grouping, training, how.weights_seed, on_step)
 
     def _append(self, record: Record) -> Record:
         """Take a judged trial into the history."""

@@ -6,6 +6,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,8 @@ class OptunaJob(TrialsJob):
         return 2 if self.settings.sampler == "nsga2" else 1
 
     def _encoding(self) -> Encoding:
-        settings = self.settings
-        return Encoding(
-            space=self.space,
-            budget=self.budget,
-            resolution=settings.resolution,
-            spread=settings.spread,
-            costs=settings.costs if settings.sampler == "nsga2" else None,
-        )
+        costs = self.settings.costs if self.settings.sampler == "nsga2" else None
+        return replace(super()._encoding(), costs=costs)
 
     def _values(self, record: Record) -> list[float]:
         return [record["errors"]["mean"], record["cost"]][: self._objectives]

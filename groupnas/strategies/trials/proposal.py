@@ -1,4 +1,4 @@
-"""What a black-box search tries next, and who says so."""
+"""The next trial of a black-box search, and the kind of function that proposes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to try next: a point of the encoding, and for how many epochs to train it."""
+    """The next trial: a point of the encoding, and for how many epochs to train it."""
 
     point: dict[str, float]
     epochs: int

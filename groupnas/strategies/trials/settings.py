@@ -13,7 +13,7 @@ Several = Annotated[int, Field(ge=2, strict=True)]
 
 
 class TrialSearch(Strategy):
-    """What every black-box search over group sizes has; inherit, and set ``proposer``.
+    """The settings of every black-box search over group sizes; inherit, and set ``proposer``.
 
     Without a budget, trials cost as much as even groups.
 
@@ -55,7 +55,7 @@ class TrialSearch(Strategy):
 
     @property
     def trains_candidates(self) -> bool:
-        """Every trial is a training of its own."""
+        """True: every trial is a training of its own."""
         return True
 
 
