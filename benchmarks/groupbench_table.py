@@ -20,10 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.job import versions
-from groupnas.engine.split import Split
-from groupnas.engine.training import Trainer
 from groupnas.groupbench import training
 from groupnas.groupbench.table import Table
 from groupnas.spaces import SearchSpace, load_space
@@ -77,17 +75,14 @@ def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
     }
 
 
-def constant_errors(space: SearchSpace) -> dict[str, float]:
+def constant_errors() -> dict[str, float]:
     """Test errors of the mean shape, which looks at nothing."""
     task = training.all_faces()
-    train, _, test = torch.arange(len(task.sources)).split(
-        (training.TRAIN, training.VALIDATION, training.TEST)
-    )
-    mean = task.mean_output()
+    mean, test = task.mean_output(), torch.arange(len(task.sources))[-training.TEST :]
     assert mean is not None
-    network = training.build_seeded(Allocation.even(space), 0)
-    job = Trainer(network, task, training.TRAINING, Split(train, test))
-    return validation_errors(job, lambda x: mean.expand(len(x), -1))
+    return mean_errors(
+        lambda x: mean.expand(len(x), -1), task, test, training.TRAINING.batch_size, "cpu"
+    )
 
 
 def main() -> None:
@@ -117,7 +112,7 @@ def main() -> None:
             "validation": training.VALIDATION,
             "test": training.TEST,
         },
-        "mean_shape": constant_errors(space),
+        "mean_shape": constant_errors(),
         "joint_training_differs_by": check(space, test, arguments.check),
         "cpu_seconds": round(seconds),
         "versions": versions(),

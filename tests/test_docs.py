@@ -179,6 +179,9 @@ def test_the_documented_strategy_is_seeded_and_resumes(
     assert resumed.history == list(whole.history)
     assert resumed.design().grouping == whole.grouping
 
+    told = strategy.start(shapes_space, shapes, evaluate=lambda *_: {"mean": 4.5})
+    assert told.run_epoch() == {"epoch": 1, "steps": 0, "error": 4.5, "best": 4.5}
+
 
 def test_install_explains_every_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

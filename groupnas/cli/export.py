@@ -17,7 +17,8 @@ from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.deploy.planner import LayoutPlanner, Plan
+    from groupnas.deploy.plan import Plan
+    from groupnas.deploy.planner import LayoutPlanner
     from groupnas.landmarks.data.face import BoxPolicy
     from groupnas.landmarks.deploy.calibration import FacePair
     from groupnas.spaces.derive import GroupedNetwork

@@ -20,7 +20,8 @@ from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
-from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown

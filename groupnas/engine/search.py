@@ -18,12 +18,12 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
+from groupnas.engine.running import run_job
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task

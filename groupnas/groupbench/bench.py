@@ -18,8 +18,6 @@ from groupnas.groupbench.table import Table
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import Measure, part_cost
 from groupnas.spaces.space import SearchSpace, load_space
-from groupnas.strategies.knapsack.settings import Knapsack
-from groupnas.strategies.trials.settings import TrialSearch
 from groupnas.values import instance, whole
 from groupnas.values import seed as seed_of
 
@@ -186,10 +184,8 @@ class GroupBench:
 
         strategy = strategy.with_budget(strategy.budget or FIT)
         with torch.random.fork_rng():
-            if isinstance(strategy, (TrialSearch, Knapsack)):
-                job = strategy.start(self.space(), self.task(), seed=seed, evaluate=look_up)
-            else:
-                job = strategy.start(self.space(), self.task(), seed=seed)
+            evaluate = look_up if strategy.trains_candidates else None
+            job = strategy.start(self.space(), self.task(), seed=seed, evaluate=evaluate)
             while len(job.history) < job.total_epochs:
                 job.run_epoch(lambda done, total: None)
         return job

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer, Training
@@ -87,8 +87,7 @@ def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> P
     for _ in range(settings.epochs):
         trainer.run_epoch()
     curves = {part: [row["validation"][part] for row in trainer.history] for part in PARTS}
-    trainer.split = Split(train, test)
-    at_end = validation_errors(trainer, trainer.averaged)
+    at_end = mean_errors(trainer.averaged, task, test, trainer.batch_size, trainer.device)
     return PartErrors(curves, {part: at_end[part] for part in PARTS})
 
 

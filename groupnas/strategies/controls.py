@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from groupnas.engine.design import Design
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.task import Task
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,12 +27,7 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Control(Strategy):
     """A strategy that learns nothing: its grouping is there at once."""
 
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.known import KnownGrouping
-
-        return KnownGrouping(space, task, self, seed, device, self.choose(space, seed))
+    job: ClassVar[str] = "groupnas.strategies.known:KnownGrouping"
 
     def choose(self, space: SearchSpace, seed: int) -> Allocation:
         """The allocation, before any budget."""
@@ -168,7 +161,7 @@ class _Separate:
         return self.inner.grouping
 
     def build(self, start: Tensor | None = None) -> nn.Module:
-        from groupnas.strategies.known import SideBySide
+        from groupnas.strategies.side_by_side import SideBySide
 
         space, counts = self.inner.space, self.grouping.counts()
         starts: Mapping[str, Tensor | None] = dict.fromkeys(space.groups)

@@ -1,12 +1,9 @@
-"""The job of a strategy that has nothing to learn, and the networks side by side."""
+"""The job of a strategy that has nothing to learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from groupnas.budget import Budget
 from groupnas.engine.design import Design
@@ -20,20 +17,18 @@ from groupnas.task import Task
 
 
 class KnownGrouping(SearchJob):
-    """A search that ends before it begins; arguments as of :class:`SearchJob`, and
-    the allocation."""
+    """A search that ends before it begins; arguments as of :class:`SearchJob`."""
 
     def __init__(
         self,
         space: SearchSpace,
         task: Task,
         strategy: Control,
-        seed: int,
-        device: str,
-        chosen: Allocation,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         super().__init__(space, task, strategy, seed, device)
-        self._control, self._chosen = strategy, chosen
+        self._control, self._chosen = strategy, strategy.choose(space, seed)
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """Never called: there is no epoch."""
@@ -54,22 +49,3 @@ class KnownGrouping(SearchJob):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the saved grouping: its file may be gone."""
         self._chosen = load_allocation(state["grouping"], self.space, "grouping")
-
-
-class SideBySide(nn.Module):
-    """Networks that share nothing: each sees its own input channels, outputs are concatenated.
-
-    Args:
-        channels: Input channels of each.
-        networks: Each maps ``(N, C_i, H, W)`` to ``(N, outputs_i)``.
-    """
-
-    def __init__(self, channels: Sequence[int], networks: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.channels = list(channels)
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, sum(channels), H, W)`` to ``(N, outputs)``."""
-        pieces = x.split(self.channels, dim=1)
-        return torch.cat([net(piece) for net, piece in zip(self.networks, pieces, strict=True)], 1)

@@ -17,7 +17,7 @@ import groupnas.strategies.nni_space  # noqa: F401  # before any module of NNI
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.known import SideBySide
+from groupnas.strategies.side_by_side import SideBySide
 
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace  # isort: skip
 

@@ -18,7 +18,8 @@ import groupnas
 from groupnas.comparison.compare import Progress, compare
 from groupnas.comparison.plan import labelled
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.strategy import Optimizer, Strategy
 from groupnas.engine.training import Training
 from groupnas.errors import InputError

@@ -17,6 +17,7 @@ pytest.importorskip("nni", reason="needs the extra nni")
 
 from groupnas.accountant import flops
 from groupnas.budget import Budget
+from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Optimizer
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
@@ -82,7 +83,8 @@ def _settings(exploration: str, **changes: Any) -> Nni:
     )
 
 
-def _finished(job: TrialsJob) -> TrialsJob:
+def _finished(job: SearchJob) -> TrialsJob:
+    assert isinstance(job, TrialsJob)
     while len(job.history) < job.total_epochs:
         job.run_epoch()
     return job
@@ -166,7 +168,7 @@ def test_trial_by_trial_is_what_nni_runs_in_one_go(
 def test_resumed_after_every_trial_ends_the_same(
     shapes_space: SearchSpace, shapes: Any, exploration: str
 ) -> None:
-    def start() -> TrialsJob:
+    def start() -> SearchJob:
         settings = _settings(exploration, trials=9)
         return settings.start(shapes_space, shapes, seed=SEED, evaluate=_wants_ring)
 

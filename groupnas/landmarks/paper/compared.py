@@ -11,7 +11,7 @@ import numpy as np
 from groupnas.accountant import flops
 from groupnas.comparison import Comparison
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.summary import Row as Scored
+from groupnas.comparison.rows import Row as Scored
 from groupnas.errors import InputError
 from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import Protocol

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from groupnas.budget import Budget, fit
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
@@ -48,6 +49,7 @@ class CurvesJob(SearchJob):
         strategy: All settings.
         seed: Of everything random. The global random state of torch is set from it.
         device: Where networks live.
+        evaluate: As of :class:`SearchJob`.
 
     Raises:
         InputError: task and space do not fit together, or too few photos to split.
@@ -62,8 +64,9 @@ class CurvesJob(SearchJob):
         strategy: Knapsack,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
         torch.manual_seed(seed)
         self._rng = torch.Generator().manual_seed(seed)
         ranges = {"tilt": strategy.tilt, "ratio": strategy.ratio}

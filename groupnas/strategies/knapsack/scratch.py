@@ -14,25 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.training import Training
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
-from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.evaluator import judge
 from groupnas.task import Task
 
 Floats = NDArray[np.float64]
 
 
 class ScratchJob(CurvesJob):
-    """The state of a knapsack search whose epochs are trials.
-
-    Args:
-        space: As of :class:`CurvesJob`, and so are the others.
-        evaluate: What takes the place of a training.
-    """
+    """A knapsack search whose epochs are trials; arguments as of :class:`CurvesJob`."""
 
     def __init__(
         self,
@@ -43,12 +39,11 @@ class ScratchJob(CurvesJob):
         device: str | torch.device = "cpu",
         evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device)
+        super().__init__(space, task, strategy, seed, device, evaluate)
         self.total_epochs = strategy.trials
         self.batch_size = strategy.batch_size
         steps = len(self.split.train) // min(strategy.batch_size, len(self.split.train))
         self.steps = strategy.epochs * steps
-        self._evaluate = evaluate
         self._training = Training(
             epochs=strategy.epochs, batch_size=strategy.batch_size, weights=strategy.weights
         )
@@ -73,8 +68,8 @@ class ScratchJob(CurvesJob):
         profiles = {group: rows[trial] for group, rows in self._plan.items()}
         widths = {group: self.family.widths(profile) for group, profile in profiles.items()}
         tried = Allocation.from_widths(self.space, widths)
-        worth = self._worth(tried, on_step)
-        self.data_seconds += worth.data_seconds
+        # The same seed for all, so that their differences are their sizes'.
+        worth = judge(self, tried, self._training, self.seed, on_step)
         self._add(profiles, worth.errors)
         cost = sum(tried.costs().values())
         self.history.append(
@@ -88,12 +83,6 @@ class ScratchJob(CurvesJob):
             }
         )
         return self.history[-1]
-
-    def _worth(self, tried: Allocation, on_step: Callable[[int, int], None]) -> Worth:
-        if self._evaluate is not None:
-            return Worth(dict(self._evaluate(tried, self.strategy.epochs, self.seed)))
-        # The same seed for all, so that their differences are their sizes'.
-        return train_from_scratch(self, tried, self._training, self.seed, on_step)
 
     def _spread(self, count: int) -> Floats:
         """Profiles ``(count, knobs)``, one in each of as many slices of every knob (Latin)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.budget import Budget
-from groupnas.engine.evaluate import recalibrate, validation_errors
+from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
@@ -108,9 +107,7 @@ class KroneckerSearch(SearchJob):
         return self.history[-1]
 
     def _step(self, sums: Means) -> None:
-        start = time.perf_counter()
         x, target = self.load(next(self.train_stream), self._data_rng)
-        self.data_seconds += time.perf_counter() - start
         predicted = self.net(x)
         loss = finite_loss(self.task, predicted, target, "training")
         penalty = self.strategy.penalty * budget_penalty(self._cost(), self._limit)
@@ -157,12 +154,13 @@ class KroneckerSearch(SearchJob):
 
     def outcome(self) -> dict[str, Any]:
         """The learned numbers of groups, their cost over the budget, and the network's errors."""
-        network = self.network()
-        recalibrate(self, network, torch.Generator().manual_seed(0))
+        network, split, how = self.network(), self.split, (self.batch_size, self.device)
+        recalibrate(network, self.task, split.train, *how, torch.Generator().manual_seed(0))
+        errors = mean_errors(network.eval(), self.task, split.validation, *how)
         return {
             "groups": {name: layer.groups for name, layer in self.layers.items()},
             "cost": float(self._cost().item() / self._limit),
-            "validation_errors": {"derived": validation_errors(self, network.eval())},
+            "validation_errors": {"derived": errors},
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ training loss together.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -256,10 +255,7 @@ class BilevelSearch(SearchJob):
         )
 
     def _next_batch(self, stream: Stream) -> Batch:
-        start = time.perf_counter()
-        batch = self.load(next(stream), self._data_rng)
-        self.data_seconds += time.perf_counter() - start
-        return batch
+        return self.load(next(stream), self._data_rng)
 
     def _search_progress(self, epoch: float) -> float:
         return (epoch - self.strategy.warmup_epochs) / self.strategy.epochs
@@ -281,7 +277,8 @@ class BilevelSearch(SearchJob):
 
     def outcome(self) -> dict[str, Any]:
         """How far the masks moved and decided, and what supernet and derived network are worth."""
-        found, errors = self.net.grouping(), final_errors(self)
+        found = self.net.grouping()
+        errors = final_errors(self.net, self.task, self.split, self.batch_size, self.device)
         last = self.history[-1]
         return {
             "moved": found.changed(self.initial),

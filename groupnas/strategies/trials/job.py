@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
 from groupnas.budget import Budget, fit
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
@@ -21,24 +21,12 @@ from groupnas.saved import Saved
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding, usage
-from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.evaluator import Worth, judge
+from groupnas.strategies.trials.proposal import Proposal, Propose
 from groupnas.strategies.trials.settings import TrialSearch
 from groupnas.task import Task
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """What to try next: a point of the encoding, and for how many epochs to train it."""
-
-    point: dict[str, float]
-    epochs: int
-
-
 FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the trials before it
-
-# From the records of all trials so far; random only through their number, so that a resumed search
-# needs nothing but its history.
-Propose = Callable[[Sequence[Record]], Proposal]
 
 
 class Trial(Saved):
@@ -71,7 +59,7 @@ class TrialsJob(SearchJob):
         strategy: All settings.
         seed: Of the split and of what is tried.
         device: Where networks are trained.
-        evaluate: In place of training; must depend on its arguments alone.
+        evaluate: As of :class:`SearchJob`.
     """
 
     record: type[Epoch] = TrialEpoch
@@ -85,14 +73,13 @@ class TrialsJob(SearchJob):
         device: str | torch.device = "cpu",
         evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
         self.settings = strategy
         self.budget = strategy.budget or Budget()
         self.encoding = self._encoding()
         self.batch_size = min(strategy.batch_size, len(self.split.train))
         self.steps = strategy.epochs * (len(self.split.train) // self.batch_size)
         self.total_epochs = strategy.planned
-        self._evaluate = evaluate
         self._known: dict[tuple[Allocation, int], dict[str, float]] = {}
 
     def _encoding(self) -> Encoding:
@@ -116,8 +103,9 @@ class TrialsJob(SearchJob):
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """One trial."""
-        proposal = self.settings.proposer(self.encoding, self.seed)(self.history)
-        return self._append(self._judge(len(self.history), proposal, on_step))
+        settings = self.settings
+        propose: Propose = settings.resolve(settings.proposer)(self.encoding, settings, self.seed)
+        return self._append(self._judge(len(self.history), propose(self.history), on_step))
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -139,21 +127,13 @@ class TrialsJob(SearchJob):
         }
 
     def _worth(self, found: Allocation, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
-        seed = self.settings.weights_seed
         if (found, epochs) in self._known:  # trained again, it would come to the same
             return Worth(self._known[found, epochs])
-        if self._evaluate is not None:
-            return Worth({k: float(v) for k, v in self._evaluate(found, epochs, seed).items()})
-        settings = self.settings
+        how = self.settings
         training = Training(
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            weights=settings.weights,
-            average=settings.average,
+            epochs=epochs, batch_size=how.batch_size, weights=how.weights, average=how.average
         )
-        worth = train_from_scratch(self, found, training, seed, on_step)
-        self.data_seconds += worth.data_seconds
-        return worth
+        return judge(self, found, training, how.weights_seed, on_step)
 
     def _append(self, record: Record) -> Record:
         """Take a judged trial into the history."""

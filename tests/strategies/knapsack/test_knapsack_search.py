@@ -14,7 +14,7 @@ import torch
 
 import groupnas
 from groupnas.budget import Budget
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.schema import validate
@@ -69,6 +69,10 @@ def run(job: SlimmableJob, epochs: int | None = None) -> SlimmableJob:
     return job
 
 
+def errors_of(job: SlimmableJob, network: torch.nn.Module) -> dict[str, float]:
+    return mean_errors(network, job.task, job.split.validation, job.batch_size, job.device)
+
+
 @pytest.mark.parametrize("stop", [1, 3])  # in the training, in the measurements
 def test_a_stopped_search_goes_on_bit_for_bit(
     make: Make, finished: SlimmableJob, stop: int, tmp_path: Path
@@ -120,7 +124,7 @@ def test_a_measured_error_is_the_plain_networks(finished: SlimmableJob) -> None:
     profile = np.array(finished.curves[group].profiles[-1])
     sizes = {other: finished.family.widths(finished.family.line(3)[0]) for other in others}
     network = finished._plain({group: finished.family.widths(profile), **sizes})
-    error = validation_errors(finished, network)[group]
+    error = errors_of(finished, network)[group]
     assert error == pytest.approx(finished.curves[group].errors[-1], rel=1e-3)
 
 
@@ -155,7 +159,7 @@ def test_what_a_network_is_taken_out_with(finished: SlimmableJob) -> None:
     network = finished.network()
     assert network is not None and not network.training
     outcome = finished.outcome()
-    assert outcome["validation_errors"]["derived"] == validation_errors(finished, network)
+    assert outcome["validation_errors"]["derived"] == errors_of(finished, network)
     assert json.loads(json.dumps(outcome)) == outcome
     assert sum(outcome["shares"].values()) == pytest.approx(1)
 

@@ -44,7 +44,7 @@ def make_job(shapes_space: Any, shapes: Any) -> Callable[..., TrialsJob]:
     def make(name: str, evaluate: Any = formula, seed: int = 0, **settings: Any) -> TrialsJob:
         shipped = load_strategy(name)
         strategy = type(shipped).model_validate({**shipped.model_dump(), **settings})
-        job = strategy.start(shapes_space, shapes, seed=seed, evaluate=evaluate)  # type: ignore[call-arg]
+        job = strategy.start(shapes_space, shapes, seed=seed, evaluate=evaluate)
         assert isinstance(job, TrialsJob)
         return job
 

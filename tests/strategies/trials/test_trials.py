@@ -69,7 +69,7 @@ def test_a_search_killed_in_any_trial_goes_on_as_if_never_stopped(
     fields = {*type(load_strategy(name)).model_fields, "seed"}
     settings = {key: value for key, value in settings.items() if key in fields}
     whole = finish(make_job(name, **settings))
-    formula = whole._evaluate
+    formula = whole.evaluate
     for end in (0, 1, 4):
         calls = 0
 
