@@ -37,7 +37,7 @@ TOY = Space("toy", ("a", "b"), {"stem": 3, "head": 2})
 G = Grouping("toy", ["a", "b"], {"stem": [0, 1, 0], "head": [1, 0]})
 WIDE = Space("wide", ("eye", "nose", "mouth"), {"trunk": 300})
 
-names = st.text(min_size=1, max_size=8)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
 
 @st.composite
