@@ -119,8 +119,8 @@ def names(name: str, values: Any) -> tuple[str, ...]:
 
 
 def text(name: str, value: Any) -> str:
-    """A text; an :class:`InputError` for all else."""
-    if not isinstance(value, str):
+    """A text; an :class:`InputError` for all else, and for a zero byte, which no file takes."""
+    if not isinstance(value, str) or "\0" in value:
         raise InputError(f"{name}: expected a text, got {shown(value)}")
     return str(value)  # numpy's texts are of a class that YAML does not know
 

@@ -73,7 +73,13 @@ def leaves(of: App = app, before: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 @pytest.mark.parametrize(("page", "line"), list(command_lines()))
 def test_command_line_parses(page: str, line: str) -> None:
     tokens = [token for token in shlex.split(line, comments=True)[1:] if token != "..."]
-    app.parse_args(tokens, exit_on_error=False, print_error=False)
+    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    options = [token for token in tokens if token.startswith("-")]
+    if tokens[0].startswith("-"):
+        assert (command.__name__, options) == ("version_print", ["--version"])
+    else:
+        assert command.__module__ == f"groupnas.cli.{tokens[0]}"
+        assert len(bound.arguments) >= len({*options} - {"--no-color"})
 
 
 @pytest.mark.parametrize("line", ["search --spcae a", "predict a.jpg", "serch --space a"])
@@ -143,15 +149,16 @@ def test_whole_file_loads(block: str, climb: ModuleType, tmp_path: Path) -> None
     data = read_yaml(file)
     if "layers" in data:
         for variant in data.get("variants", [None]):
-            groupnas.load_space(file, variant)
+            assert groupnas.load_space(file, variant).title == data["title"]
     elif "algorithm" in data:
-        for preset in data.get("presets", {}):
-            load_strategy(f"{file}:{preset}")
-        load_strategy(file)
+        for preset, changes in data.get("presets", {}).items():
+            changed = load_strategy(f"{file}:{preset}").model_dump(exclude_unset=True)
+            assert changes.items() <= changed.items()
+        assert load_strategy(file).title == data["title"]
     elif "local_stage" in data:
-        load_recipe(file)
+        assert load_recipe(file).title == data["title"]
     else:
-        load_definition(str(file))
+        assert load_definition(str(file)).title == data["title"]
 
 
 def test_there_are_whole_files() -> None:

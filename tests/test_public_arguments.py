@@ -52,6 +52,7 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: Grouping.from_scores(SPACE, {"stem": 1, "body": 2}), "stem: expected a list"),
         (lambda: Grouping("s", "ab", {"u": [0, 1]}), "groups: expected a list, got 'ab'"),
         (lambda: Grouping(5, ["a"], {"u": [0]}), "space: expected a text, got 5"),
+        (lambda: Grouping("s\0", ["a"], {"u": [0]}), "space: expected a text, got 's.x00'"),
         (lambda: Grouping("s", ["a"], {"u": "0"}), "u: expected a list"),
         (
             lambda: Grouping("s", ["a", "b"], {"u": [0, 1.0]}),
