@@ -1,4 +1,4 @@
-"""Settings of the strategy that leaves it to NNI what to try next."""
+"""The settings of algorithm ``nni``; they need no NNI."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Nni(TrialSearch):
 
     def proposer(self, encoding: Encoding, seed: int) -> Propose:
         """As :meth:`TrialSearch.proposer`."""
-        from groupnas.strategies.nni_proposer import NniProposer
+        from groupnas.strategies.nni.proposer import NniProposer
 
         return NniProposer(encoding, self, seed)
 
@@ -66,7 +66,7 @@ class Nni(TrialSearch):
     ) -> TrialsJob:
         """As :meth:`TrialSearch.start`; an :class:`InputError` where NNI is not installed."""
         try:
-            import groupnas.strategies.nni_space  # noqa: F401
+            import groupnas.strategies.nni.space  # noqa: F401
         except ImportError as error:
             raise InputError(
                 f"algorithm nni: {error}; install NNI 3.0 with: {install_hint('nni')}"

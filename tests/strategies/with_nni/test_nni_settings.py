@@ -9,7 +9,7 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.schema import validate
-from groupnas.strategies.nni_settings import Nni
+from groupnas.strategies.nni.settings import Nni
 
 SETTINGS = {
     "title": "test",
@@ -40,7 +40,7 @@ def test_without_nni_says_what_to_install(
     shapes_space: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nni", None)
-    monkeypatch.delitem(sys.modules, "groupnas.strategies.nni_space", raising=False)
+    monkeypatch.delitem(sys.modules, "groupnas.strategies.nni.space", raising=False)
     strategy = validate(Nni, SETTINGS, "mine.yaml")
     with pytest.raises(InputError, match=r"'groupnas\[nni\]'") as raised:
         strategy.start(shapes_space, shapes)

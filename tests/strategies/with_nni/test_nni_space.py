@@ -21,8 +21,8 @@ from groupnas.engine.strategy import Optimizer
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.derive import build
-from groupnas.strategies.nni_settings import Nni
-from groupnas.strategies.nni_space import GroupingModelSpace, profile
+from groupnas.strategies.nni.settings import Nni
+from groupnas.strategies.nni.space import GroupingModelSpace, profile
 from groupnas.strategies.trials.encoding import Encoding
 from groupnas.strategies.trials.job import TrialsJob
 
@@ -32,7 +32,7 @@ from nni.nas.execution import SequentialExecutionEngine  # isort: skip
 from nni.nas.space import SimplifiedModelSpace  # isort: skip
 from nni.nas.strategy import TPE, GridSearch, Random, RegularizedEvolution  # isort: skip
 
-SMALL = sorted((Path(__file__).parents[1] / "spaces" / "small").glob("*.yaml"))
+SMALL = sorted((Path(__file__).parents[2] / "spaces/small").glob("*.yaml"))
 SEED = 3
 
 # NNI's own strategies as the settings below have them.
