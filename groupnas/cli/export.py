@@ -19,7 +19,7 @@ from groupnas.writing import atomic_path
 if TYPE_CHECKING:
     from groupnas.deploy.planner import LayoutPlanner, Plan
     from groupnas.landmarks.data.face import BoxPolicy
-    from groupnas.landmarks.deploy.calibration import FacePair
+    from groupnas.landmarks.located import FacePair
     from groupnas.spaces.derive import GroupedNetwork
 
 

@@ -18,7 +18,7 @@ from groupnas.machine import cores
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.landmarks.predict.prediction import Model
+    from groupnas.landmarks.located import Locator
 
 NO_FACE = 1  # exit code
 Runtime = Literal["torch", "onnx"]
@@ -138,7 +138,7 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
     return "onnx" if exported else "torch"
 
 
-def _load(model: Path, runtime: Runtime) -> Model:
+def _load(model: Path, runtime: Runtime) -> Locator:
     if runtime == "onnx":
         from groupnas.landmarks.deploy.runtime import OnnxCascade
 

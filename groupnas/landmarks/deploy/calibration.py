@@ -16,9 +16,8 @@ from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.cascade import Cascade
 from groupnas.landmarks.data.face import BoxPolicy, FaceSet
 from groupnas.landmarks.load import load_faces
-from groupnas.landmarks.located import check_faces
+from groupnas.landmarks.located import FacePair, check_faces
 
-FacePair = tuple[NDArray[np.uint8], NDArray[np.float64]]  # an image and the box of a face in it
 Crops = list[NDArray[np.float32]]
 
 FACES = 200  # 20 and 100 did about as well, on training photos that they were not among
