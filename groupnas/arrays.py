@@ -1,4 +1,4 @@
-"""NumPy's archives at the edge: read whole, without executing anything, or refused."""
+"""NumPy's archives at the edge: written whole, read without executing anything, or refused."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.writing import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -58,6 +59,12 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
         if not isinstance(array, np.ndarray):
             raise InputError(f"{os.fspath(path)}: {name} is no array")
     return found
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Arrays, *, compress: bool = True) -> None:
+    """Write an ``.npz`` file of arrays by name; raises as :func:`groupnas.writing.atomic_path`."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        (np.savez_compressed if compress else np.savez)(stream, **arrays)
 
 
 def fault(arrays: Arrays, name: str, kind: str, shape: tuple[int | None, ...]) -> str:
