@@ -7,6 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,9 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
     return found
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Arrays, *, compress: bool = True) -> None:
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compress: bool = True
+) -> None:
     """Write an ``.npz`` file of arrays by name; raises as :func:`groupnas.writing.atomic_path`."""
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         (np.savez_compressed if compress else np.savez)(stream, **arrays)

@@ -109,7 +109,8 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
     for (name, kind), shape in zip(_ARRAYS.items(), shapes, strict=True):
         if fault(arrays, name, kind, shape):
             return None
-    return Patches(*(arrays[name] for name in _ARRAYS), sources, markup, settings)
+    found = {name: arrays[name] for name in _ARRAYS}
+    return Patches(**found, sources=sources, markup=markup, settings=settings)
 
 
 def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSettings) -> str:
