@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
+    Count,
     DataRoot,
     Device,
     Resume,
@@ -51,49 +52,20 @@ _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plo
 
 def search(
     *,
-    space: Annotated[
-        str | None, Parameter(help="A search space (`groupnas spaces`) or a file.")
-    ] = None,
-    data: Annotated[
-        str | None, Parameter(help="A data set; `groupnas data list` names them.")
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        Parameter(
-            help="What the network found may cost, relative to even groups; else as the strategy "
-            "says.",
-            validator=Number(gt=0),
-        ),
-    ] = None,
-    measure: Annotated[
-        str | None,
-        Parameter(
-            help="What the budget counts: mac, params, latency, or the .json file of a latency "
-            "table (`groupnas bench --table`); else as the strategy says."
-        ),
-    ] = None,
-    multiple: Annotated[
-        int | None,
-        Parameter(
-            help="Channels of every group are a multiple of this power of two, which kernels "
-            "compute in whole blocks: 16 with AVX-512, 8 on other CPUs."
-        ),
-    ] = None,
+    space: str | None = None,
+    data: str | None = None,
+    strategy: str | None = None,
+    budget: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    measure: str | None = None,
+    multiple: int | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Annotated[
-        int | None,
-        whole_number("Search epochs, instead of the strategy's; its warm-up comes on top.", 1),
-    ] = None,
+    epochs: Count = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
+    limit: Annotated[int | None, whole_number(2)] = None,
     resume: Resume = False,
     track: Track = None,
 ) -> None:
@@ -101,6 +73,18 @@ def search(
 
     Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it, and
     --resume goes on, as it does after a crash.
+
+    Args:
+        space: A search space (`groupnas spaces`) or a file.
+        data: A data set; `groupnas data list` names them.
+        strategy: How to search (`groupnas strategies`), or a file; gumbel by default.
+        budget: What the network found may cost, relative to even groups; else as the strategy says.
+        measure: What the budget counts: mac, params, latency, or the .json file of a latency table
+            (`groupnas bench --table`); else as the strategy says.
+        multiple: Channels of every group are a multiple of this power of two, which kernels compute
+            in whole blocks: 16 with AVX-512, 8 on other CPUs.
+        epochs: Search epochs, instead of the strategy's; its warm-up comes on top.
+        limit: Use this many samples only.
     """
     given = {
         "space": None if space is None else resolved(space),
