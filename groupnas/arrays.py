@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, reading
 from groupnas.writing import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
@@ -49,11 +49,14 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
         raise InputError(f"{os.fspath(path)}: cannot be read: is no regular file")
     try:
         # NumPy leaves a damaged file that it opened itself open.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with (
+            reading(os.fspath(path)),
+            open(path, "rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):
             found: Arrays = dict(archive)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{os.fspath(path)}: cannot be read: {reason}") from error
+    except InputError:  # a ValueError, too
+        raise
     except DAMAGE as error:
         raise InputError(f"{os.fspath(path)}: is damaged, or no archive of NumPy's") from error
     for name, array in found.items():

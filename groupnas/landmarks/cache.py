@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from groupnas.arrays import fault, read_arrays, write_arrays
-from groupnas.errors import InputError
+from groupnas.errors import InputError, reading
 from groupnas.landmarks.crops import CropSettings, Patches
 from groupnas.landmarks.markup import Markup
 
@@ -118,10 +118,8 @@ def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSett
     root = os.path.commonpath([file.parent for file in files])
     entries = []
     for file in files:
-        try:
+        with reading(file):
             status = file.stat()
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
         entries.append((file.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     regions = [markup.name, markup.part_points]
     content = [FORMAT, dataset, regions, asdict(settings), entries]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.cascade import Cascade
 from groupnas.landmarks.data.face import BoxPolicy, FaceSet
@@ -47,10 +47,8 @@ def training_faces(
     given = replace(data, box=box)
     for face in load_faces(data, root, "train", allow_partial=allow_partial, limit=limit):
         image, found = data.read(face), face_box(face, given)
-        try:
+        with naming(face.place):
             check_faces(image, found[None])
-        except InputError as error:
-            raise InputError(f"{face.place}: {error}") from error
         yield image, found
 
 
