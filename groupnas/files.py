@@ -70,7 +70,10 @@ def parse_json(text: str, origin: str) -> Any:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of an error message about an unknown ``name``: the nearest choice and all of them."""
+    """Return advice on an unknown name, which error messages end with.
+
+    ``did you mean 'even'? choose from: even, random``; no question where no choice is near.
+    """
     known = sorted(choices)
     close = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]!r}? " if close else ""
