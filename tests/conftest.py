@@ -20,6 +20,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 import torch
+from helpers import ROOT, SMALL_SPACES
 from hypothesis import settings
 from torch import Tensor, nn
 
@@ -31,8 +32,6 @@ from groupnas.spaces.schema import read_space_file
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
-ROOT = Path(__file__).parents[1]
-SMALL = sorted((ROOT / "tests/spaces/small").glob("*.yaml"))
 PICASSO = ROOT / "search_spaces/picasso_local.yaml"
 
 # A test goes red because of a change, never because of luck or of a busy machine.
@@ -93,7 +92,9 @@ def _reduced_picasso() -> SearchSpace:
     return SearchSpace.from_file(file, "picasso_local")
 
 
-@pytest.fixture(params=[*SMALL, None], ids=lambda path: path.stem if path else "picasso_local")
+@pytest.fixture(
+    params=[*SMALL_SPACES, None], ids=lambda path: path.stem if path else "picasso_local"
+)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     """Each of the small spaces in turn, and the reduced local network."""
     return load_space(request.param) if request.param else _reduced_picasso()

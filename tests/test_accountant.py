@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_SPACES
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,8 +37,7 @@ from groupnas.spaces.derive import build
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.supernet import Supernet
 
-SMALL = sorted((Path(__file__).parent / "spaces" / "small").glob("*.yaml"))
-SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL}
+SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL_SPACES}
 SPACES |= {name: name for name in ("picasso_local", "picasso_global")}
 SEVERAL_GROUPS = [name for name in SPACES if name != "picasso_global"]
 every_space = pytest.mark.parametrize("name", SPACES)

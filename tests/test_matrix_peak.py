@@ -7,12 +7,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers import ROOT
 
 import groupnas
 from groupnas.deploy.export import export_onnx
 from groupnas.spaces.derive import build
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

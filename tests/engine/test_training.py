@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from helpers import HOLDER, ROOT
 from torch import Tensor, nn
 
 import groupnas.writing
@@ -28,16 +29,8 @@ from groupnas.engine.training import Trained, Trainer, Training, train
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
 
-ROOT = Path(__file__).parents[2]
 ADAM = Optimizer(lr=0.01, schedule="cosine")
 SETTINGS = Training(epochs=3, batch_size=20, weights=ADAM, average=0.9)
-HOLDER = """
-import sys, time
-from groupnas.runs.folder import RunFolder
-with RunFolder(sys.argv[1]).locked():
-    print("locked", flush=True)
-    time.sleep(60)
-"""
 
 
 def small(seed: int = 0) -> nn.Sequential:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 import torch
+from helpers import SMALL_SPACES
 from torch import nn
 
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
 
-SMALL = sorted((Path(__file__).parents[2] / "spaces/small").glob("*.yaml"))
 WIDEST = 5
 
 
-@pytest.fixture(params=SMALL, ids=lambda path: path.stem)
+@pytest.fixture(params=SMALL_SPACES, ids=lambda path: path.stem)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     return load_space(request.param)
 

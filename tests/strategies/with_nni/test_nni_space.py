@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_SPACES
 
 pytest.importorskip("nni", reason="needs the extra nni")
 
@@ -32,7 +33,6 @@ from nni.nas.execution import SequentialExecutionEngine  # isort: skip
 from nni.nas.space import SimplifiedModelSpace  # isort: skip
 from nni.nas.strategy import TPE, GridSearch, Random, RegularizedEvolution  # isort: skip
 
-SMALL = sorted((Path(__file__).parents[2] / "spaces/small").glob("*.yaml"))
 SEED = 3
 
 # NNI's own strategies as the settings below have them.
@@ -217,7 +217,7 @@ def test_trains(shapes_space: SearchSpace, shapes: Any) -> None:
 # -- NNI's profiler -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SMALL_SPACES, ids=lambda path: path.stem)
 def test_nni_counts_what_the_accountant_counts(path: Path) -> None:
     space = load_space(path)
     for grouping in (Grouping.even(space), Grouping.random(space, 1)):
