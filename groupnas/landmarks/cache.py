@@ -41,12 +41,7 @@ def cached_patches(
 
     A damaged cache file is built again. A folder that cannot be written is warned of, once.
 
-    Args:
-        dataset: Begins the cache file's name.
-        files: Everything that ``build`` reads.
-        markup: The markup of the patches.
-        settings: The settings of the patches.
-        build: Cuts the patches.
+    ``dataset`` begins the cache file's name; ``build`` cuts the patches and reads nothing else.
     """
     key = _key(dataset, files, markup, settings)
     try:

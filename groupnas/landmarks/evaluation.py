@@ -127,9 +127,9 @@ class Evaluation:
         writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
 
-    def ranked(self, stage: str = "cascade") -> list[int]:
-        """The faces' numbers, the worst first."""
-        return [int(number) for number in np.argsort(-self.errors[stage].nme, kind="stable")]
+    def ranked(self) -> list[int]:
+        """The faces' numbers, by the cascade's error, the worst first."""
+        return [int(number) for number in np.argsort(-self.errors["cascade"].nme, kind="stable")]
 
 
 def evaluate(

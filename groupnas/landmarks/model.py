@@ -128,15 +128,7 @@ def save_cascade(
 ) -> Path:
     """Write a cascade; returns the card's path.
 
-    Args:
-        path: Of the card, ending in ``.json``.
-        global_stage: Sees the whole face.
-        local_stage: Sees its parts.
-        markup: The landmarks.
-        box: What a face's box is.
-        trust: In the local stage.
-        trained: See :class:`Card`; plain values.
-        scores: See :class:`Card`; plain values.
+    ``path`` is the card's and ends in ``.json``; the rest is what :class:`Card` holds.
 
     Raises:
         InputError: the files cannot be written.

@@ -199,12 +199,7 @@ def grouped_convolution(
 ) -> GatheredGroupConv2d:
     """The plain grouped convolution of gates, with fresh weights.
 
-    Args:
-        in_channels: C_in.
-        out_channels: C_out.
-        kernel_size: As of ``nn.Conv2d``.
-        gates: 0 or 1 for each of ``KroneckerFactors.gated``.
-        window: Stride, padding, dilation, bias, as of ``nn.Conv2d``.
+    ``gates`` are 0 or 1 for each of ``KroneckerFactors.gated``, the rest is as of ``nn.Conv2d``.
     """
     inputs, outputs = _division(kronecker_factors(out_channels, in_channels), gates)
     return GatheredGroupConv2d(inputs, outputs, in_channels, out_channels, kernel_size, **window)

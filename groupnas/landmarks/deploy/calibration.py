@@ -33,12 +33,8 @@ def training_faces(
 ) -> Iterator[FacePair]:
     """Faces of a data set's training split, evenly spread over it, one after the other.
 
-    Args:
-        data: The data set.
-        root: The folder that holds the data set's folder; ``None`` where it needs no files.
-        box: Of the cascade; the data set's own does not matter.
-        limit: So many at most; ``None`` for all.
-        allow_partial: Go on with the faces that are there, if not all are.
+    Boxes are the cascade's, not the data set's own; other arguments are those of
+    :func:`groupnas.landmarks.load.load_faces`.
 
     Raises:
         InputError: faces are missing (and that is not allowed), one lacks its box, or a file is
