@@ -6,7 +6,6 @@ works on networks, on the small spaces of tests/spaces/small and the reduced loc
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 import torch
-from helpers import ROOT, SMALL_SPACES
+from helpers import ROOT, SMALL_SPACES, load_script
 from hypothesis import settings
 from torch import Tensor, nn
 
@@ -42,11 +41,7 @@ settings.load_profile("groupnas")
 @pytest.fixture(scope="session")
 def own_parts() -> ModuleType:
     """examples/own_parts.py"""
-    spec = importlib.util.spec_from_file_location("own_parts", ROOT / "examples/own_parts.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "examples/own_parts.py")
 
 
 @pytest.fixture(scope="session")

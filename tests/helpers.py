@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import io
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pytest
@@ -12,8 +17,12 @@ import torch
 from cyclopts import App
 from torch import Tensor, nn
 
+import groupnas.writing
 from groupnas.cli import main
+from groupnas.errors import InputError
+from groupnas.schema import validate
 from groupnas.spaces import SearchSpace
+from groupnas.spaces.schema import SpaceFile
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -60,3 +69,64 @@ def through_state_dict(module: nn.Module, fresh: Module) -> Module:
     file.seek(0)
     fresh.load_state_dict(torch.load(file, weights_only=True))
     return fresh
+
+
+def space_file(*layers: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """The data of a space of two groups: 1 + 1 inputs of 8 x 8, 2 + 2 outputs, a last linear row.
+
+    Whatever a file has may be given by name instead.
+    """
+    return {
+        "format": 1,
+        "title": "Small",
+        "input": [8, 8],
+        "groups": ["a", "b"],
+        "inputs": {"a": 1, "b": 1},
+        "outputs": {"a": 2, "b": 2},
+        "layers": [*layers, {"name": "output", "op": "linear"}],
+        **settings,
+    }
+
+
+def space_of(*layers: dict[str, Any], **settings: Any) -> SearchSpace:
+    """The space of :func:`space_file`."""
+    data = space_file(*layers, **settings)
+    return SearchSpace.from_file(validate(SpaceFile, data, "test"), "test")
+
+
+def load_script(path: Path) -> ModuleType:
+    """A file of Python that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def full_disks(
+    run: Callable[[Path], Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Folders of runs that found the disk full at their 1st, 2nd, ... write, up to the last."""
+    replace_file = os.replace
+    for number in range(1, 100):
+        calls = 0
+
+        def failing(source: Any, target: Any, number: int = number) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace_file(source, target)
+
+        out = folder / str(number)
+        monkeypatch.setattr(groupnas.writing.os, "replace", failing)
+        try:
+            run(out)
+            return
+        except InputError as error:
+            assert str(error).endswith("cannot be written: No space left on device")
+        finally:
+            monkeypatch.undo()
+        assert not list(out.glob(".[!l]*"))  # nothing half-written is left
+        yield out
