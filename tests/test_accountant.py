@@ -383,8 +383,8 @@ def test_a_single_group_is_counted_once() -> None:
 def test_what_cannot_be_counted_is_named() -> None:
     with pytest.raises(InputError, match="convention 'macs': did you mean 'mac'?"):
         flops(HAND, BY_HAND, "macs")
-    with pytest.raises(InputError, match="units of the grouping for by_hand: missing"):
-        flops(HAND, Grouping("by_hand", ["a", "b"], {"stem": [0, 1, 0, 1, 0]}))
+    with pytest.raises(InputError, match="units of the grouping for test: missing"):
+        flops(HAND, Grouping("test", ["a", "b"], {"stem": [0, 1, 0, 1, 0]}))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
