@@ -37,9 +37,9 @@ from groupnas.landmarks.data.face_sets import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
-from groupnas.landmarks.evaluation import STAGES, Pair, evaluate_faces
+from groupnas.landmarks.evaluation import STAGES, evaluate_faces
 from groupnas.landmarks.load import face_box, load_faces, spread
-from groupnas.landmarks.located import Located
+from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.onnx_tools import import_runtime, open_session
@@ -65,7 +65,7 @@ class Deployed:
         box: BoxPolicy = self.cascade.card["box"]
         return box
 
-    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Located:
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         found = [self.cascade.locate(image, box[None]) for image, box in faces]
         return Located(
             np.concatenate([one.points for one in found]),
@@ -73,7 +73,9 @@ class Deployed:
         )
 
 
-def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool, ranges: bool) -> Files:
+def export_all(
+    model: str, seen: list[FacePair], folder: Path, layouts: bool, ranges: bool
+) -> Files:
     """Everything that is compared; the first export of each is what ratios are of."""
     fast, dense = LayoutPlanner(), DensePlanner()
     cascade = {name: folder / f"cascade-{name}.onnx" for name in ("float32", "int8")}

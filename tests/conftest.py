@@ -6,7 +6,6 @@ works on networks, on the small spaces of tests/spaces/small and the reduced loc
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 import torch
+from helpers import ROOT, SMALL_SPACES, load_script
 from hypothesis import settings
 from torch import Tensor, nn
 
@@ -31,8 +31,6 @@ from groupnas.spaces.schema import read_space_file
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
-ROOT = Path(__file__).parents[1]
-SMALL = sorted((ROOT / "tests/spaces/small").glob("*.yaml"))
 PICASSO = ROOT / "search_spaces/picasso_local.yaml"
 
 # A test goes red because of a change, never because of luck or of a busy machine.
@@ -43,11 +41,7 @@ settings.load_profile("groupnas")
 @pytest.fixture(scope="session")
 def own_parts() -> ModuleType:
     """examples/own_parts.py"""
-    spec = importlib.util.spec_from_file_location("own_parts", ROOT / "examples/own_parts.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "examples/own_parts.py")
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +87,9 @@ def _reduced_picasso() -> SearchSpace:
     return SearchSpace.from_file(file, "picasso_local")
 
 
-@pytest.fixture(params=[*SMALL, None], ids=lambda path: path.stem if path else "picasso_local")
+@pytest.fixture(
+    params=[*SMALL_SPACES, None], ids=lambda path: path.stem if path else "picasso_local"
+)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     """Each of the small spaces in turn, and the reduced local network."""
     return load_space(request.param) if request.param else _reduced_picasso()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from cyclopts import App, CycloptsError
+from helpers import ROOT
 
 import groupnas
 import groupnas.nn
@@ -33,7 +34,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",

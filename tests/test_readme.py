@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 import groupnas
 
-ROOT = Path(__file__).parents[1]
 BLOCKS = [
     pytest.param(block, id=f"{file.name}-{number}")
     for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -14,9 +14,12 @@ from cyclopts.validators import Number
 from groupnas.cli.options import (
     AllowPartial,
     AsJson,
+    Count,
     DataRoot,
     Device,
+    Flag,
     Resume,
+    Several,
     Track,
     anchored,
     measure_option,
@@ -51,75 +54,30 @@ _SEEDS = 3
 
 
 def compare(
-    folders: Annotated[
-        list[Path] | None,
-        Parameter(help="Comparisons to print, finished or not; nothing is run then."),
-    ] = None,
+    folders: list[Path] | None = None,
     /,
     *,
-    recipe: Annotated[
-        str | None,
-        Parameter(
-            help="Its local stage says data, crops, loss and training (300w:quick), or a file."
-        ),
-    ] = None,
-    space: Annotated[
-        str | None, Parameter(help="A search space, instead of the recipe's local one.")
-    ] = None,
-    strategies: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="What to compare (`groupnas strategies`), e.g. even random gumbel:quick.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None, whole_number(f"So many, 0, 1, ... of each; {_SEEDS} by default.", 1)
-    ] = None,
-    budgets: Annotated[
-        list[float] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="Costs of the trained networks, relative to even groups; 1.0 by default.",
-        ),
-    ] = None,
+    recipe: str | None = None,
+    space: str | None = None,
+    strategies: Several = None,
+    seeds: Count = None,
+    budgets: Annotated[list[float] | None, Parameter(consume_multiple=1, negative="")] = None,
     measure: Annotated[str | None, measure_option("mac by default")] = None,
-    tolerance: Annotated[
-        float | None,
-        Parameter(
-            help="By how much the costs may miss their budget; 0.01 by default.",
-            validator=Number(gt=0, lt=1),
-        ),
-    ] = None,
-    epochs: Annotated[int | None, whole_number("Of trainings, not the recipe's.", 1)] = None,
-    search_epochs: Annotated[
-        int | None, whole_number("Of searches, not the strategies'; without their warm-up.", 1)
-    ] = None,
-    out: Annotated[
-        Path | None, Parameter(help="The comparison's folder; runs/... by default.")
-    ] = None,
-    jobs: Annotated[int | None, whole_number("Processes; by default one for each core.", 1)] = None,
-    cascade: Annotated[
-        Path | None,
-        Parameter(help="Score inside a cascade too, behind this model's global network."),
-    ] = None,
-    test: Annotated[
-        bool, Parameter(negative="", help="Score on the test faces too; needs --cascade.")
-    ] = False,
+    tolerance: Annotated[float | None, Parameter(validator=Number(gt=0, lt=1))] = None,
+    epochs: Count = None,
+    search_epochs: Count = None,
+    out: Path | None = None,
+    jobs: Count = None,
+    cascade: Path | None = None,
+    test: Flag = False,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    limit: Annotated[int | None, whole_number(20)] = None,
     device: Device = None,
     resume: Resume = False,
     track: Track = None,
-    baseline: Annotated[
-        str | None, Parameter(help="Tell differences to this strategy; even by default.")
-    ] = None,
-    figure: Annotated[
-        Path | None, Parameter(help="Draw differences and errors: a .png, .svg or .pdf file.")
-    ] = None,
+    baseline: str | None = None,
+    figure: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies over seeds and budgets, at equal cost and with intervals.
@@ -129,6 +87,24 @@ def compare(
     Ctrl-C stops it, and --resume goes on, as it does after a crash; with --resume, strategies,
     seeds, budgets, --cascade and --test can be added later. `groupnas compare FOLDER` prints what
     is there.
+
+    Args:
+        folders: Comparisons to print, finished or not; nothing is run then.
+        recipe: Its local stage says data, crops, loss and training (300w:quick), or a file.
+        space: A search space, instead of the recipe's local one.
+        strategies: What to compare (`groupnas strategies`), e.g. even random gumbel:quick.
+        seeds: So many, 0, 1, ... of each; 3 by default.
+        budgets: Costs of the trained networks, relative to even groups; 1.0 by default.
+        tolerance: By how much the costs may miss their budget; 0.01 by default.
+        epochs: Of trainings, not the recipe's.
+        search_epochs: Of searches, not the strategies'; without their warm-up.
+        out: The comparison's folder; runs/... by default.
+        jobs: Processes; by default one for each core.
+        cascade: Score inside a cascade too, behind this model's global network.
+        test: Score on the test faces too; needs --cascade.
+        limit: Use this many training faces only.
+        baseline: Tell differences to this strategy; even by default.
+        figure: Draw differences and errors: a .png, .svg or .pdf file.
     """
     if figure is not None:
         from groupnas.report.figure import check_suffix

@@ -79,11 +79,15 @@ def check(
 def preview(
     *,
     data: Data,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .pdf or .svg file.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
 ) -> None:
-    """Draw a contact sheet: faces, part boxes, and the crops as they are and augmented."""
+    """Draw a contact sheet: faces, part boxes, and the crops as they are and augmented.
+
+    Args:
+        output: A .png, .pdf or .svg file.
+    """
     from groupnas.report.figure import check_suffix, save
 
     check_suffix(output)

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def plot(
-    paths: Annotated[list[Path], Parameter(help="Run folders, grouping files; or one history.")],
+    paths: list[Path],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .svg or .pdf file.")],
-    kind: Annotated[
-        Literal["tetris", "history", "curves", "training"],
-        Parameter(
-            help="tetris: each unit's channels by group; history: a mask search's epochs; curves: "
-            "each part's error against its MACs, of a knapsack search; training: the epochs of "
-            "trainings, or of all stages of a cascade."
-        ),
-    ] = "tetris",
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    kind: Literal["tetris", "history", "curves", "training"] = "tetris",
 ) -> None:
     """Draw groupings, one panel each, or what a search or a training was like.
 
     A run folder gives two panels, the grouping it started from and the one it found; runs that
     started alike share the first. What changed is told against the run's own start, and for
     grouping files against the first panel.
+
+    Args:
+        paths: Run folders, grouping files; or one history.
+        output: A .png, .svg or .pdf file.
+        kind: tetris: each unit's channels by group; history: a mask search's epochs; curves: each
+            part's error against its MACs, of a knapsack search; training: the epochs of trainings,
+            or of all stages of a cascade.
     """
     from groupnas.report import (
         plot_curves,

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
+    Count,
     DataRoot,
     Device,
     Resume,
@@ -52,43 +53,20 @@ _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plo
 
 def search(
     *,
-    space: Annotated[
-        str | None, Parameter(help="A search space (`groupnas spaces`) or a file.")
-    ] = None,
-    data: Annotated[
-        str | None, Parameter(help="A data set; `groupnas data list` names them.")
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        Parameter(
-            help="What the network found may cost, relative to even groups; else as the strategy "
-            "says.",
-            validator=Number(gt=0),
-        ),
-    ] = None,
+    space: str | None = None,
+    data: str | None = None,
+    strategy: str | None = None,
+    budget: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     measure: Annotated[str | None, measure_option("else as the strategy says")] = None,
-    divisor: Annotated[
-        int | None,
-        Parameter(
-            help="A power of two that divides every group's channels, since kernels compute "
-            "whole blocks of them: 16 with AVX-512, 8 on other CPUs."
-        ),
-    ] = None,
+    divisor: int | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Annotated[
-        int | None,
-        whole_number("Search epochs, instead of the strategy's; its warm-up comes on top.", 1),
-    ] = None,
+    epochs: Count = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
+    limit: Annotated[int | None, whole_number(2)] = None,
     resume: Resume = False,
     track: Track = None,
 ) -> None:
@@ -96,6 +74,16 @@ def search(
 
     Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it, and
     --resume goes on, as it does after a crash.
+
+    Args:
+        space: A search space (`groupnas spaces`) or a file.
+        data: A data set; `groupnas data list` names them.
+        strategy: How to search (`groupnas strategies`), or a file; gumbel by default.
+        budget: What the network found may cost, relative to even groups; else as the strategy says.
+        divisor: A power of two that divides every group's channels, since kernels compute whole
+            blocks of them: 16 with AVX-512, 8 on other CPUs.
+        epochs: Search epochs, instead of the strategy's; its warm-up comes on top.
+        limit: Use this many samples only.
     """
     given = {
         "space": None if space is None else resolved(space),

@@ -8,10 +8,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
 from groupnas.cli.options import (
     AllowPartial,
+    Count,
     DataRoot,
     Device,
     Resume,
@@ -47,31 +46,17 @@ _PLOT = "training.png"
 
 def train(
     *,
-    recipe: Annotated[
-        str | None,
-        Parameter(help="How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file."),
-    ] = None,
-    grouping: Annotated[
-        str | None,
-        Parameter(
-            help="Of the local network, instead of the recipe's: even, a grouping.json, or a "
-            "search strategy."
-        ),
-    ] = None,
+    recipe: str | None = None,
+    grouping: str | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Annotated[
-        int | None, whole_number("Of both trainings, instead of the recipe's.", 1)
-    ] = None,
-    global_from: Annotated[
-        Path | None,
-        Parameter(help="Take the global network of this model (a model.json or its folder)."),
-    ] = None,
+    epochs: Count = None,
+    global_from: Path | None = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    limit: Annotated[int | None, whole_number(20)] = None,
     resume: Resume = False,
     track: Track = None,
 ) -> None:
@@ -79,6 +64,14 @@ def train(
 
     Writes a run folder with a folder for each stage and the model (model.json,
     model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
+
+    Args:
+        recipe: How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file.
+        grouping: Of the local network, instead of the recipe's: even, a grouping.json, or a search
+            strategy.
+        epochs: Of both trainings, instead of the recipe's.
+        global_from: Take the global network of this model (a model.json or its folder).
+        limit: Use this many training faces only.
     """
     given = {
         "recipe": None if recipe is None else resolved(recipe),

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.arrays import fault, read_arrays
+from groupnas.arrays import fault, read_arrays, write_arrays
 from groupnas.engine.missing import known_counts, known_means, with_mean
 from groupnas.errors import InputError
-from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +71,7 @@ class SampleErrors:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz``, whole or not at all."""
-        arrays: dict[str, Any] = {
+        arrays = {
             "errors": self.errors,
             "groups": np.array(self.groups),
             "weights": self.weights,
@@ -80,8 +79,7 @@ class SampleErrors:
             "unit": np.array(self.unit),
             **{_SUBSET + name: members for name, members in self.subsets.items()},
         }
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SampleErrors:

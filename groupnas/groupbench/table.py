@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from groupnas.arrays import fault, read_arrays
+from groupnas.arrays import fault, read_arrays, write_arrays
 from groupnas.errors import InputError
 from groupnas.saved import Saved, parse_saved
 from groupnas.schema import validate
-from groupnas.writing import atomic_path
 
 FORMAT = 1
 
@@ -58,11 +57,8 @@ class Table:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.npz`` file, whole or not at all."""
-        about = json.dumps({"format": FORMAT, **self.about})
-        with atomic_path(path) as temporary:
-            np.savez_compressed(
-                temporary, validation=self.validation, test=self.test, about=np.array(about)
-            )
+        about = np.array(json.dumps({"format": FORMAT, **self.about}))
+        write_arrays(path, {"validation": self.validation, "test": self.test, "about": about})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Table:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from groupnas.comparison.cell import SPLIT_SEED
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
@@ -135,10 +135,8 @@ class InCascade:
         data, markup = self.data, self.data.faces.markup
         stage = data.recipe.local_stage
         network = load_networks(self.model)[1]
-        try:
+        with naming(self.model):
             check_network(network.allocation.space, network.crops, whole_face(markup))
-        except InputError as error:
-            raise InputError(f"{self.model}: {error}") from error
         whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)
         faces = data.held_out() if self.split == "validation" else data.test_faces()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
@@ -138,10 +138,8 @@ def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: 
 def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
     """The global network of a saved cascade, which must know the same points."""
     network = load_networks(model)[1]
-    try:
+    with naming(os.fspath(model)):
         check_network(network.allocation.space, network.crops, whole_face(markup))
-    except InputError as error:
-        raise InputError(f"{os.fspath(model)}: {error}") from error
     return network
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.engine.state import StateError, check_like
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cascade import Cascade, Stage, Trust
@@ -127,15 +127,7 @@ def save_cascade(
 ) -> Path:
     """Write a cascade; returns the card's path.
 
-    Args:
-        path: Of the card, ending in ``.json``.
-        global_stage: Sees the whole face.
-        local_stage: Sees its parts.
-        markup: The landmarks.
-        box: What a face's box is.
-        trust: In the local stage.
-        trained: See :class:`Card`; plain values.
-        scores: See :class:`Card`; plain values.
+    ``path`` is the card's and ends in ``.json``; the rest is what :class:`Card` holds.
 
     Raises:
         InputError: the files cannot be written.
@@ -191,14 +183,9 @@ def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]
         raise InputError(f"{path}: has no {file.name}; {_instead(path)}")
     card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
     tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
-    try:
-        return (
-            card,
-            load_network(card.global_stage, tensors, "global_stage"),
-            load_network(card.local_stage, tensors, "local_stage"),
-        )
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+    with naming(file):
+        whole = load_network(card.global_stage, tensors, "global_stage")
+        return card, whole, load_network(card.local_stage, tensors, "local_stage")
 
 
 def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Cascade:
@@ -209,18 +196,9 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
     """
     card, global_stage, local_stage = load_networks(path)
     markup = MARKUPS[card.points]
-    try:
-        return make_cascade(
-            markup,
-            card.box,
-            global_stage,
-            local_stage,
-            card.trust,
-            card.model_dump(mode="json", by_alias=True),
-            device,
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    told = card.model_dump(mode="json", by_alias=True)
+    with naming(path):
+        return make_cascade(markup, card.box, global_stage, local_stage, card.trust, told, device)
 
 
 def make_cascade(

@@ -115,13 +115,5 @@ def load_recipe(recipe: str | os.PathLike[str]) -> Recipe:
 
 
 def recipe_from(data: Any, origin: str) -> Recipe:
-    """The recipe that a run records, whole: its file may have changed or gone since.
-
-    Args:
-        data: What a recipe file holds.
-        origin: Named in errors.
-
-    Raises:
-        InputError: the settings are none of a recipe.
-    """
+    """The recipe that a run records, whole; an :class:`InputError` names ``origin``."""
     return validate(Recipe, data, origin)

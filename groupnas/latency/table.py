@@ -281,23 +281,12 @@ class LatencyTable(Measure):
 
     @cached_property
     def _regimes(self) -> dict[str, Fit]:
-        found: dict[str, list[KernelPoint]] = {}
-        for point in self.file.kernels:
-            found.setdefault(regime_of(point.kernel, self.block), []).append(point)
-        return {
-            name: Fit.to([work_of(p.kernel, self.block) for p in points], [p.ms for p in points])
-            for name, points in found.items()
-        }
+        kernels = [(point.kernel, point.ms) for point in self.file.kernels]
+        return _fits((regime_of(k, self.block), work_of(k, self.block), ms) for k, ms in kernels)
 
     @cached_property
     def _passes(self) -> dict[str, Fit]:
-        found: dict[str, list[PassPoint]] = {}
-        for point in self.file.passes:
-            found.setdefault(point.op, []).append(point)
-        return {
-            op: Fit.to([(1, p.pieces, p.elements) for p in points], [p.ms for p in points])
-            for op, points in found.items()
-        }
+        return _fits((p.op, (1, p.pieces, p.elements), p.ms) for p in self.file.passes)
 
     def _pass(self, op: Pass, pieces: int, elements: int) -> float:
         return float(self._passes[op]((1, pieces, elements)))
@@ -320,6 +309,14 @@ class LatencyTable(Measure):
                 "of this space with groupnas.latency.measure_table"
             )
         return self._regimes[regime]
+
+
+def _fits(points: Iterable[tuple[str, tuple[int, ...], float]]) -> dict[str, Fit]:
+    """A fit for each kind of point, from work to milliseconds."""
+    found: dict[str, list[tuple[tuple[int, ...], float]]] = {}
+    for kind, work, ms in points:
+        found.setdefault(kind, []).append((work, ms))
+    return {kind: Fit.to(*map(list, zip(*rows, strict=True))) for kind, rows in found.items()}
 
 
 def _lines(points: Iterable[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""Plain layers, and what of their weights belongs to which group."""
+"""The plain layers of a derived network, and the weights of each group in them."""
 
 from __future__ import annotations
 

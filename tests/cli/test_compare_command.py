@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, SMALL_CASCADE, exit_code
 
 from groupnas.cli import main
 
-ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).parents[1] / "landmarks/small"
 # The small space has few channels: its costs go in large steps.
 GIVEN = "--recipe small:once --limit 40 --strategies even random --tolerance 0.2"
 
@@ -32,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         (place / name).mkdir(parents=True)
         for file in files:
-            shutil.copy(SMALL / file, place / name)
+            shutil.copy(SMALL_CASCADE / file, place / name)
     return place
 
 
@@ -44,10 +43,7 @@ def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(line: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["compare", *shlex.split(line)])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
+    return exit_code("compare", *shlex.split(line))
 
 
 def start(line: str) -> subprocess.Popen[str]:

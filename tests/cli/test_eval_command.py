@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cyclopts import App
+from helpers import caller
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
@@ -18,6 +18,8 @@ from groupnas.landmarks.data import face_sets
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.located import Located
 from groupnas.landmarks.markup import MARKUPS
+
+run = caller(evaluate)
 
 COUNT = 14
 
@@ -41,12 +43,6 @@ def few(root: object, split: str, partial: bool) -> list:
         replace(face, subsets=frozenset({"first"} if number < 5 else ()))
         for number, face in enumerate(FACES.faces(Path(), split, partial)[:COUNT])
     ]
-
-
-def run(*arguments: object) -> None:
-    app = App()
-    app.default(evaluate)
-    app([str(argument) for argument in arguments], result_action="return_value")
 
 
 @pytest.fixture(autouse=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from helpers import exit_code
 
 import groupnas as gn
-from groupnas.cli import main
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.data.face_sets import face_set
@@ -19,14 +20,9 @@ from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, load_cascade, save_cascade
 from groupnas.onnx_tools import open_session
 
+call = partial(exit_code, "export")
+
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["export", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.fixture(scope="module")

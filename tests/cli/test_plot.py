@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclopts import App
+from helpers import caller
 
 import groupnas.report
 from groupnas.cli.plot import plot
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+
+call = caller(plot)
 
 START = Grouping("x", ("a", "b"), {"one": [0, 0, 0, 1], "two": [0, 1, 1]})
 END = Grouping("x", ("a", "b"), {"one": [0, 0, 1, 1], "two": [0, 1, 1]})
@@ -39,12 +41,6 @@ def run_folder(path: Path, start: Grouping = START, end: Grouping = END) -> Path
     end.save(path / "grouping.json")
     (path / "history.jsonl").write_text(json.dumps(EPOCH) + "\n")
     return path
-
-
-def call(*arguments: object) -> None:
-    app = App(result_action="return_value")
-    app.command(plot)
-    app(["plot", *map(str, arguments)], exit_on_error=False, print_error=False)
 
 
 @pytest.fixture

@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT, exit_code
 
-from groupnas.cli import main
 from groupnas.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+call = partial(exit_code, "search")
+
 SPACE = """
 format: 1
 title: Four parts, small
@@ -54,13 +56,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.yaml").write_text(SPACE)
     (tmp_path / "quick.yaml").write_text(STRATEGY)
     return tmp_path
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["search", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

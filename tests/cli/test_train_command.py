@@ -6,16 +6,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_CASCADE, exit_code
 
-from groupnas.cli import main
 from groupnas.landmarks import train as training
 
-SMALL = Path(__file__).parents[1] / "landmarks/small"
+call = partial(exit_code, "train")
+
 GIVEN = ["--recipe", "small:once", "--limit", "20"]
 
 
@@ -29,19 +31,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (tmp_path / name).mkdir()
         for file in files:
-            shutil.copy(SMALL / file, tmp_path / name)
+            shutil.copy(SMALL_CASCADE / file, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GROUPNAS_DATA", raising=False)
     monkeypatch.setenv("GROUPNAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     return tmp_path
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["train", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

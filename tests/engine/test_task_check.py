@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import space_of
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,24 +21,12 @@ import groupnas
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
-from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
 
-FILE = {
-    "format": 1,
-    "title": "two parts",
-    "input": [8, 8],
-    "groups": ["a", "b"],
-    "inputs": {"a": 1, "b": 1},
-    "outputs": {"a": 2, "b": 1},
-    "layers": [
-        {"name": "stem", "op": "conv3x3", "c": 4, "s": 4},
-        {"name": "out", "op": "linear"},
-    ],
-}
 COUNT = 20
-SPACE = SearchSpace.from_file(SpaceFile.model_validate(FILE), "pair")
+STEM = {"name": "stem", "op": "conv3x3", "c": 4, "s": 4}
+SPACE = space_of(STEM, outputs={"a": 2, "b": 1})
 
 
 @dataclass
@@ -410,12 +399,12 @@ attribute(
 )
 attribute(
     "OutputsAreOther",
-    "outputs: space pair has {'a': 2, 'b': 1}, the task {'a': 2, 'b': 2}",
+    "outputs: space test has {'a': 2, 'b': 1}, the task {'a': 2, 'b': 2}",
     outputs={"a": 2, "b": 2},
 )
 attribute(
     "InputsInOtherOrder",
-    "inputs: space pair has in this order: {'a': 1, 'b': 1}, the task {'b': 1, 'a': 1}",
+    "inputs: space test has in this order: {'a': 1, 'b': 1}, the task {'b': 1, 'a': 1}",
     inputs={"b": 1, "a": 1},
 )
 attribute("SizeIsTrue", "inputs: expected names and whole numbers", inputs={"a": True, "b": 1})

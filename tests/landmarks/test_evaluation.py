@@ -16,14 +16,13 @@ from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.landmarks.data.synthetic import draw_face
 from groupnas.landmarks.evaluation import (
     Evaluation,
-    Pair,
     evaluate,
     evaluate_faces,
     how,
     pose_rows,
     rows,
 )
-from groupnas.landmarks.located import Located
+from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.tasks.dataset import DataReport
 
@@ -73,7 +72,7 @@ class Fake:
     box: BoxPolicy = "landmarks"
     markup: Markup = MARKUPS[68]
 
-    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Located:
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         self.given = list(faces)
         return Located(self._shifted(self.final), self._shifted(self.initial))
 

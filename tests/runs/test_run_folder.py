@@ -1,6 +1,7 @@
 """The run folder: whole files, one process at a time, and a checkpoint that executes nothing."""
 
 from __future__ import annotations
+from helpers import HOLDER, ROOT
 
 import errno
 import io
@@ -24,15 +25,7 @@ import groupnas.writing
 from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 STATE = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}
-HOLDER = """
-import sys, time
-from groupnas.runs.folder import RunFolder
-with RunFolder(sys.argv[1]).locked():
-    print("locked", flush=True)
-    time.sleep(60)
-"""
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import SMALL
 
 from groupnas.errors import InputError
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.compiler import Units
 
-SMALL = Path(__file__).parent / "small"
 Make = Callable[..., SearchSpace]
 
 

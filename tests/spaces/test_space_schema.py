@@ -7,24 +7,18 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import space_file
 
 from groupnas.errors import InputError
 from groupnas.spaces import load_space
 from groupnas.spaces.schema import Row, read_space_file
 
-RIGHT: dict[str, Any] = {
-    "format": 1,
-    "title": "Right",
-    "input": [8, 6],
-    "groups": ["a", "b"],
-    "inputs": {"a": 1, "b": 1},
-    "outputs": {"a": 2, "b": 2},
-    "layers": [
-        {"name": "stem", "op": "conv3x3", "c": 4},
-        {"name": "body", "op": "irb", "t": 2, "c": 6, "n": 2, "s": 2},
-        {"name": "output", "op": "linear"},
-    ],
-}
+RIGHT = space_file(
+    {"name": "stem", "op": "conv3x3", "c": 4},
+    {"name": "body", "op": "irb", "t": 2, "c": 6, "n": 2, "s": 2},
+    title="Right",
+    input=[8, 6],
+)
 REMOVE = object()
 
 

@@ -71,21 +71,6 @@ def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, n
     return _photograph(canvas, rng, look), points * size - 0.5
 
 
-def draw_faces(count: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, np.ndarray]:
-    """Faces 0 to ``count - 1`` of a set, as :func:`draw_face` draws them.
-
-    Returns:
-        Images ``(count, size, size)`` uint8 and landmarks ``(count, 68, 2)`` float64.
-
-    Raises:
-        InputError: a count below 1, or what :func:`draw_face` refuses.
-    """
-    if count < 1:
-        raise InputError(f"synthetic faces: count must be at least 1, got {count}")
-    faces = [draw_face(index, seed, size) for index in range(count)]
-    return np.stack([image for image, _ in faces]), np.stack([points for _, points in faces])
-
-
 def _pose(rng: np.random.Generator) -> tuple[Identity, Expression, View, np.ndarray]:
     """Who is seen how, and the landmarks ``(68, 2)`` in shares of the image's side."""
     who, doing = Identity.sample(rng), Expression.sample(rng)

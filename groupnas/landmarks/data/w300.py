@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from groupnas.errors import InputError, printable
+from groupnas.errors import InputError, printable, reading
 from groupnas.files import nearest
 from groupnas.landmarks.data.checks import damage
 from groupnas.landmarks.data.face import Face, FaceSet
@@ -249,10 +249,8 @@ def _subset(root: Path, name: str, expected: int) -> SubsetInventory:
     folder = root / name
     if not folder.is_dir():
         return SubsetInventory(name, expected, (), (), (), False)
-    try:
+    with reading(folder):
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
     files = [file for file in files if not file.stem.endswith("_mirror")]
     points = {file.stem: file for file in files if file.suffix.lower() == ".pts"}
     images: dict[str, Path] = {}

@@ -16,10 +16,11 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.formats import MODEL, check_suffix
 from groupnas.landmarks.crops import CropSettings, whole_face
-from groupnas.landmarks.deploy.calibration import Crops, FacePair, crops_shown
+from groupnas.landmarks.deploy.calibration import Crops, crops_shown
 from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, Value
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND
+from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
     Card,
