@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from groupnas.latency.kernel import Format, Kernel
+from groupnas.latency.kernel import BLOCKED, KERNELS, Format, Kernel, behind_kernel
 from groupnas.latency.table import Pass
 from groupnas.onnx_tools import import_onnx
-from groupnas.spaces.layer import Activation, Layer
+from groupnas.spaces.layer import Layer
 
-BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
 FLOOD = 2**20  # numbers that displace what a core's cache holds
-
-_FUSED: dict[Activation, dict[str, Any]] = {
-    "relu": {"activation": "Relu"},
-    "relu6": {"activation": "Clip", "activation_params": [0.0, 6.0]},
-    "hardswish": {},
-    "none": {},
-}
 
 
 def kernel_model(kernel: Kernel, form: Format, count: int, batch: int) -> bytes:
@@ -36,7 +29,8 @@ def kernel_model(kernel: Kernel, form: Format, count: int, batch: int) -> bytes:
     shape = _shape(kernel, batch, inputs=True)
     flood = [1] * (len(shape) - 1) + [FLOOD]
     x = graph.node("Add", ["x", graph.node("ReduceMax", ["flood"])])
-    outputs = [graph.kernel(kernel, form, x) for _ in range(count)]
+    add = KERNELS[kernel.layer.operation].node
+    outputs = [add(graph, kernel, form, x) for _ in range(count)]
     inputs = {"x": shape, "flood": flood}
     return graph.model(inputs, dict.fromkeys(outputs, _shape(kernel, batch, inputs=False)))
 
@@ -92,32 +86,12 @@ class _Graph:
     def zeros(self, count: int) -> str:
         return self.constant(np.zeros(count, np.float32))
 
-    def kernel(self, kernel: Kernel, form: Format, x: str) -> str:
-        """A kernel whose channels are whole blocks where it is blocked."""
-        layer, a, b = kernel.layer, kernel.inputs, kernel.outputs
-        domain = BLOCKED if form == "blocked" else ""
-        if layer.op == "linear":
-            weight = self.random((b, a * layer.positions))
-            return self._activated(self.node("Gemm", [x, weight, self.zeros(b)], transB=1), layer)
-        window: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
-        if layer.op in ("avgpool", "maxpool"):
-            op = "AveragePool" if layer.op == "avgpool" else "MaxPool"
-            return self.node(op, [x], domain=domain, **window)
-        weight = self.random((kernel.groups * b, a, layer.kernel, layer.kernel))
-        window |= {"pads": [layer.padding] * 4, "dilations": [layer.dilation] * 2}
-        window |= {"group": kernel.groups}
-        inputs = [x, weight, self.zeros(kernel.groups * b)]
-        if not domain:
-            return self._activated(self.node("Conv", inputs, **window), layer)
-        # The order of a blocked kernel's weights is of no consequence here: they are random
-        return self.node("Conv", inputs, domain=domain, **window, **_FUSED[layer.act])
-
-    def _activated(self, x: str, layer: Layer) -> str:
-        if layer.act == "relu":
-            return self.node("Relu", [x])
-        if layer.act == "relu6":
-            return self.node("Clip", [x, *(self.constant(np.float32(end)) for end in (0, 6))])
-        return x
+    def activated(self, x: str, layer: Layer) -> str:
+        behind = behind_kernel(layer)
+        if behind is None or behind.alone is not None:
+            return x
+        numbers = [self.constant(np.float32(number)) for number in behind.numbers]
+        return str(self.node(behind.node, [x, *numbers]))
 
     def model(self, inputs: dict[str, Sequence[int]], outputs: dict[str, Sequence[int]]) -> bytes:
         h, kind = self._helper, import_onnx().TensorProto.FLOAT
@@ -135,6 +109,6 @@ class _Graph:
 def _shape(kernel: Kernel, batch: int, *, inputs: bool) -> tuple[int, ...]:
     layer = kernel.layer
     channels = kernel.groups * (kernel.inputs if inputs else kernel.outputs)
-    if layer.op == "linear":
-        return (batch, channels * (layer.positions if inputs else 1))
+    if layer.operation.flat:
+        return (batch, channels * (math.prod(layer.taps) if inputs else 1))
     return (batch, channels, *(layer.in_size if inputs else layer.out_size))

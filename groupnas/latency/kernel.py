@@ -6,12 +6,19 @@ has kernels of its own; *plain* (NCHW) unfolds the input and multiplies matrices
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
+from groupnas.spaces.behind import NONE, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.rooms import Room
 
 Format = Literal["blocked", "plain"]
+BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,15 @@ class Kernel:
     def channelwise(self) -> bool:
         """Whether each channel is kept to itself; also a convolution of 1 channel to 1."""
         return not self.layer.mixes_channels or (
-            self.layer.op == "conv" and self.groups > 1 and self.inputs == self.outputs == 1
+            self.layer.operation.grouped and self.groups > 1 and self.inputs == self.outputs == 1
         )
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """What kernels of one time have in common; a hardswish is a node of its own."""
         layer = self.layer
-        act = "none" if layer.act == "hardswish" else layer.act
+        behind = behind_kernel(layer)
+        act = NONE if behind is not None and behind.alone else layer.act
         window = (layer.kernel, layer.stride, layer.dilation)
         sizes = (layer.in_size, layer.out_size)
         return (layer.op, window, *sizes, self.groups, self.inputs, self.outputs, act)
@@ -72,16 +80,22 @@ def kernel_format(kernel: Kernel, block: int) -> Format:
 
     Source: ``NchwcTransformerImpl`` of ONNX Runtime 1.31.
     """
-    if not block or kernel.layer.op == "linear":
+    rule = KERNELS[kernel.layer.operation]
+    if not block or not rule.blocked:
         return "plain"
     if kernel.channelwise:
-        block = block if kernel.layer.op in ("avgpool", "maxpool") else 4
-        blocked = kernel.groups % block == 0
+        blocked = kernel.groups % (rule.multiple or block) == 0
     elif kernel.groups == 1:
         blocked = kernel.inputs % 4 == 0 or kernel.inputs < block
     else:
         blocked = kernel.inputs % block == 0 and kernel.outputs % block == 0
     return "blocked" if blocked else "plain"
+
+
+def input_format(kernel: Kernel, block: int) -> Format:
+    """The format that a kernel reads: a blocked one of few channels reads them plain."""
+    few = kernel.groups == 1 and kernel.inputs < block and not kernel.channelwise
+    return "plain" if few else kernel_format(kernel, block)
 
 
 def padded_kernel(kernel: Kernel, block: int) -> Kernel:
@@ -90,7 +104,7 @@ def padded_kernel(kernel: Kernel, block: int) -> Kernel:
         return kernel
     if kernel.channelwise:
         return replace(kernel, groups=whole_blocks(kernel.groups, block))
-    reads_plain = kernel.groups == 1 and kernel.inputs < block
+    reads_plain = input_format(kernel, block) == "plain"
     return replace(
         kernel,
         inputs=kernel.inputs if reads_plain else whole_blocks(kernel.inputs, block),
@@ -101,3 +115,117 @@ def padded_kernel(kernel: Kernel, block: int) -> Kernel:
 def whole_blocks(channels: int, block: int) -> int:
     """The next multiple of a block, at least one."""
     return max(1, -(-channels // block)) * block
+
+
+# -- what ONNX Runtime does for an operation, and behind it ----------------------------------------
+
+
+class Graph(Protocol):
+    """An ONNX model under construction, as :mod:`groupnas.latency.graphs` has it."""
+
+    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node; return the names of what it puts out."""
+        ...
+
+    def random(self, shape: Sequence[int]) -> str:
+        """Add random weights."""
+        ...
+
+    def zeros(self, count: int) -> str:
+        """Add zeros."""
+        ...
+
+    def activated(self, x: str, layer: Layer) -> str:
+        """Add a layer's activation as a node of its own."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelRule:
+    """How ONNX Runtime computes an operation.
+
+    Attributes:
+        node: Adds a kernel in a format, with its activation, and returns the name of its output.
+        regime: What its kernels are called that keep each channel to itself, or that are flat.
+        blocked: There are blocked kernels.
+        multiple: Of how many channels one must have that keeps each to itself; 0: whole blocks.
+    """
+
+    node: Callable[[Graph, Kernel, Format, str], str]
+    regime: str
+    blocked: bool = True
+    multiple: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehindRule:
+    """How ONNX Runtime computes an activation behind a kernel.
+
+    Attributes:
+        node: ONNX's operator.
+        numbers: Its further inputs.
+        alone: The pass of a latency table that it is, where no kernel computes it as well.
+    """
+
+    node: str
+    numbers: tuple[float, ...] = ()
+    alone: str | None = None
+
+
+KERNELS: Room[KernelRule] = Room("the latency table", f"{__name__}.KERNELS")
+BEHIND: Room[BehindRule] = Room("the latency table", f"{__name__}.BEHIND")
+
+BEHIND.register(Relu)(BehindRule(node="Relu"))
+BEHIND.register(Relu6)(BehindRule(node="Clip", numbers=(0.0, 6.0)))
+BEHIND.register(Hardswish)(BehindRule(node="HardSwish", alone="hardswish"))
+
+
+def behind_kernel(layer: Layer) -> BehindRule | None:
+    """The activation behind a layer, if it has one; BatchNorm is in its weights."""
+    return None if layer.activation is None else BEHIND[layer.activation]
+
+
+def _convolution(graph: Graph, kernel: Kernel, form: Format, x: str) -> str:
+    layer, (height, width) = kernel.layer, kernel.layer.padding
+    outputs = kernel.groups * kernel.outputs
+    weight = graph.random((outputs, kernel.inputs, *layer.taps))
+    inputs = [x, weight, graph.zeros(outputs)]
+    window: dict[str, Any] = {
+        "kernel_shape": layer.taps,
+        "strides": [layer.stride] * 2,
+        "pads": [height, width] * 2,
+        "dilations": [layer.dilation] * 2,
+        "group": kernel.groups,
+    }
+    if form == "plain":
+        return graph.activated(graph.node("Conv", inputs, **window), layer)
+    fused: dict[str, Any] = {}
+    behind = behind_kernel(layer)
+    if behind is not None and behind.alone is None:
+        fused["activation"] = behind.node
+        if behind.numbers:
+            fused["activation_params"] = behind.numbers
+    # The order of a blocked kernel's weights is of no consequence here: they are random
+    return str(graph.node("Conv", inputs, domain=BLOCKED, **window, **fused))
+
+
+def _linear(graph: Graph, kernel: Kernel, _form: Format, x: str) -> str:
+    features = kernel.inputs * math.prod(kernel.layer.taps)
+    inputs = [x, graph.random((kernel.outputs, features)), graph.zeros(kernel.outputs)]
+    return graph.activated(graph.node("Gemm", inputs, transB=1), kernel.layer)
+
+
+def _pooling(graph: Graph, kernel: Kernel, form: Format, x: str, *, node: str) -> str:
+    window: dict[str, Any] = {
+        "kernel_shape": kernel.layer.taps,
+        "strides": [kernel.layer.stride] * 2,
+    }
+    return str(graph.node(node, [x], domain=BLOCKED if form == "blocked" else "", **window))
+
+
+KERNELS.register(Convolution)(KernelRule(node=_convolution, regime="depthwise", multiple=4))
+KERNELS.register(Linear)(KernelRule(node=_linear, regime="linear", blocked=False))
+KERNELS.register(AveragePool)(
+    KernelRule(node=partial(_pooling, node="AveragePool"), regime="pooling")
+)
+KERNELS.register(MaxPool)(KernelRule(node=partial(_pooling, node="MaxPool"), regime="pooling"))
