@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.latency.kernel import BLOCKED, KERNELS, Format, Kernel, behind_kernel
+from groupnas.latency.kernel import KERNELS, BehindRule, Format, Kernel, behind_kernel
 from groupnas.latency.table import Pass
 from groupnas.onnx_tools import import_onnx
-from groupnas.spaces.layer import Layer
 
+BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
 FLOOD = 2**20  # numbers that displace what a core's cache holds
 
 
@@ -29,8 +29,7 @@ def kernel_model(kernel: Kernel, form: Format, count: int, batch: int) -> bytes:
     shape = _shape(kernel, batch, inputs=True)
     flood = [1] * (len(shape) - 1) + [FLOOD]
     x = graph.node("Add", ["x", graph.node("ReduceMax", ["flood"])])
-    add = KERNELS[kernel.layer.operation].node
-    outputs = [add(graph, kernel, form, x) for _ in range(count)]
+    outputs = [graph.kernel(kernel, form, x) for _ in range(count)]
     inputs = {"x": shape, "flood": flood}
     return graph.model(inputs, dict.fromkeys(outputs, _shape(kernel, batch, inputs=False)))
 
@@ -86,12 +85,35 @@ class _Graph:
     def zeros(self, count: int) -> str:
         return self.constant(np.zeros(count, np.float32))
 
-    def activated(self, x: str, layer: Layer) -> str:
-        behind = behind_kernel(layer)
+    def kernel(self, kernel: Kernel, form: Format, x: str) -> str:
+        """A kernel whose channels are whole blocks where it is blocked."""
+        layer, a, b = kernel.layer, kernel.inputs, kernel.outputs
+        op, behind = KERNELS[layer.operation].node, behind_kernel(layer)
+        domain = BLOCKED if form == "blocked" else ""
+        if layer.operation.flat:
+            weight = self.random((b, a * math.prod(layer.taps)))
+            return self._activated(self.node(op, [x, weight, self.zeros(b)], transB=1), behind)
+        window: dict[str, Any] = {"kernel_shape": layer.taps, "strides": [layer.stride] * 2}
+        if not layer.operation.weighted:
+            return self._activated(self.node(op, [x], domain=domain, **window), behind)
+        weight = self.random((kernel.groups * b, a, *layer.taps))
+        window |= {"pads": layer.padding * 2, "dilations": [layer.dilation] * 2}
+        window |= {"group": kernel.groups}
+        inputs = [x, weight, self.zeros(kernel.groups * b)]
+        if not domain:
+            return self._activated(self.node(op, inputs, **window), behind)
+        if behind is not None and behind.alone is None:
+            window["activation"] = behind.node
+            if behind.numbers:
+                window["activation_params"] = behind.numbers
+        # The order of a blocked kernel's weights is of no consequence here: they are random
+        return self.node(op, inputs, domain=domain, **window)
+
+    def _activated(self, x: str, behind: BehindRule | None) -> str:
         if behind is None or behind.alone is not None:
             return x
         numbers = [self.constant(np.float32(number)) for number in behind.numbers]
-        return str(self.node(behind.node, [x, *numbers]))
+        return self.node(behind.node, [x, *numbers])
 
     def model(self, inputs: dict[str, Sequence[int]], outputs: dict[str, Sequence[int]]) -> bytes:
         h, kind = self._helper, import_onnx().TensorProto.FLOAT

@@ -6,11 +6,8 @@ has kernels of its own; *plain* (NCHW) unfolds the input and multiplies matrices
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from groupnas.spaces.behind import NONE, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
@@ -18,7 +15,6 @@ from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
 from groupnas.spaces.rooms import Room
 
 Format = Literal["blocked", "plain"]
-BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
 
 
 @dataclass(frozen=True)
@@ -120,38 +116,18 @@ def whole_blocks(channels: int, block: int) -> int:
 # -- what ONNX Runtime does for an operation, and behind it ----------------------------------------
 
 
-class Graph(Protocol):
-    """An ONNX model under construction, as :mod:`groupnas.latency.graphs` has it."""
-
-    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node; return the names of what it puts out."""
-        ...
-
-    def random(self, shape: Sequence[int]) -> str:
-        """Add random weights."""
-        ...
-
-    def zeros(self, count: int) -> str:
-        """Add zeros."""
-        ...
-
-    def activated(self, x: str, layer: Layer) -> str:
-        """Add a layer's activation as a node of its own."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class KernelRule:
     """How ONNX Runtime computes an operation.
 
     Attributes:
-        node: Adds a kernel in a format, with its activation, and returns the name of its output.
+        node: ONNX's operator.
         regime: What its kernels are called that keep each channel to itself, or that are flat.
         blocked: There are blocked kernels.
         multiple: Of how many channels one must have that keeps each to itself; 0: whole blocks.
     """
 
-    node: Callable[[Graph, Kernel, Format, str], str]
+    node: str
     regime: str
     blocked: bool = True
     multiple: int = 0
@@ -185,47 +161,7 @@ def behind_kernel(layer: Layer) -> BehindRule | None:
     return None if layer.activation is None else BEHIND[layer.activation]
 
 
-def _convolution(graph: Graph, kernel: Kernel, form: Format, x: str) -> str:
-    layer, (height, width) = kernel.layer, kernel.layer.padding
-    outputs = kernel.groups * kernel.outputs
-    weight = graph.random((outputs, kernel.inputs, *layer.taps))
-    inputs = [x, weight, graph.zeros(outputs)]
-    window: dict[str, Any] = {
-        "kernel_shape": layer.taps,
-        "strides": [layer.stride] * 2,
-        "pads": [height, width] * 2,
-        "dilations": [layer.dilation] * 2,
-        "group": kernel.groups,
-    }
-    if form == "plain":
-        return graph.activated(graph.node("Conv", inputs, **window), layer)
-    fused: dict[str, Any] = {}
-    behind = behind_kernel(layer)
-    if behind is not None and behind.alone is None:
-        fused["activation"] = behind.node
-        if behind.numbers:
-            fused["activation_params"] = behind.numbers
-    # The order of a blocked kernel's weights is of no consequence here: they are random
-    return str(graph.node("Conv", inputs, domain=BLOCKED, **window, **fused))
-
-
-def _linear(graph: Graph, kernel: Kernel, _form: Format, x: str) -> str:
-    features = kernel.inputs * math.prod(kernel.layer.taps)
-    inputs = [x, graph.random((kernel.outputs, features)), graph.zeros(kernel.outputs)]
-    return graph.activated(graph.node("Gemm", inputs, transB=1), kernel.layer)
-
-
-def _pooling(graph: Graph, kernel: Kernel, form: Format, x: str, *, node: str) -> str:
-    window: dict[str, Any] = {
-        "kernel_shape": kernel.layer.taps,
-        "strides": [kernel.layer.stride] * 2,
-    }
-    return str(graph.node(node, [x], domain=BLOCKED if form == "blocked" else "", **window))
-
-
-KERNELS.register(Convolution)(KernelRule(node=_convolution, regime="depthwise", multiple=4))
-KERNELS.register(Linear)(KernelRule(node=_linear, regime="linear", blocked=False))
-KERNELS.register(AveragePool)(
-    KernelRule(node=partial(_pooling, node="AveragePool"), regime="pooling")
-)
-KERNELS.register(MaxPool)(KernelRule(node=partial(_pooling, node="MaxPool"), regime="pooling"))
+KERNELS.register(Convolution)(KernelRule(node="Conv", regime="depthwise", multiple=4))
+KERNELS.register(Linear)(KernelRule(node="Gemm", regime="linear", blocked=False))
+KERNELS.register(AveragePool)(KernelRule(node="AveragePool", regime="pooling"))
+KERNELS.register(MaxPool)(KernelRule(node="MaxPool", regime="pooling"))

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.latency.graphs import kernel_model, pass_model
+from groupnas.latency.graphs import BLOCKED, kernel_model, pass_model
 from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
-from groupnas.latency.kernel import BLOCKED, Kernel, kernel_format, padded_kernel
+from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
 from groupnas.latency.regimes import work_of
 from groupnas.latency.table import KernelPoint, LatencyFile, LatencyTable, Pass, PassPoint
 from groupnas.latency.timing import time_side_by_side

@@ -6,6 +6,7 @@ Another one is a class, registered: ``ACTIVATIONS.register(Gelu)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ValidationError, WrapValidator
@@ -20,21 +21,26 @@ NONE = "none"  # in files: no activation
 
 
 class Behind(Named):
-    """A module behind a layer.
+    """A module behind a layer. Classes are named, so that lists need no torch.
 
     Attributes:
+        kind: ``package.module:Class`` of the modules that compute it, whoever made them.
+        made: The class that is made, where that is another.
         parameters: Learned numbers of each channel.
     """
 
+    kind: ClassVar[str]
+    made: ClassVar[str | None] = None
     parameters: ClassVar[int] = 0
 
-    def kind(self) -> type[nn.Module]:
-        """Return the class of modules that compute this, whoever made them."""
-        raise NotImplementedError
+    def accepts(self, module: nn.Module) -> bool:
+        """Whether a module computes this."""
+        return isinstance(module, resolve_name(self.kind))
 
     def build(self, channels: int) -> nn.Module:
         """Return a new module for ``(N, channels, H, W)`` or ``(N, channels)``."""
-        raise NotImplementedError
+        module: nn.Module = resolve_name(self.made or self.kind)(channels)
+        return module
 
 
 class Activation(Behind):
@@ -42,7 +48,8 @@ class Activation(Behind):
 
     def build(self, channels: int) -> nn.Module:
         """Return a new module for tensors of any shape."""
-        return self.kind()(inplace=True)
+        module: nn.Module = resolve_name(self.made or self.kind)(inplace=True)
+        return module
 
 
 class Normalisation(Behind):
@@ -55,7 +62,7 @@ class Normalisation(Behind):
     settings: ClassVar[tuple[str, ...]] = ()
 
     def fault(self, module: Any) -> str | None:
-        """Return why a module of :meth:`kind` cannot be carried over, if so."""
+        """Return why a module that is one cannot be carried over, if so."""
         return None
 
 
@@ -67,66 +74,29 @@ NORMALISATIONS: Table[Normalisation] = Table("a normalisation")
 class Relu(Activation):
     """max(x, 0)."""
 
-    name = "relu"
-
-    def kind(self) -> type[nn.Module]:
-        """Return PyTorch's own."""
-        from torch import nn
-
-        return nn.ReLU
+    name, kind = "relu", "torch.nn:ReLU"
 
 
 @ACTIVATIONS.register
 class Relu6(Activation):
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6); ours keeps no copy."""
 
-    name = "relu6"
-
-    def kind(self) -> type[nn.Module]:
-        """Return PyTorch's own."""
-        from torch import nn
-
-        return nn.ReLU6
-
-    def build(self, channels: int) -> nn.Module:
-        """Return ours, which keeps no copy."""
-        from groupnas.nn.activation import ReLU6
-
-        return ReLU6(inplace=True)
+    name, kind, made = "relu6", "torch.nn:ReLU6", "groupnas.nn.activation:ReLU6"
 
 
 @ACTIVATIONS.register
 class Hardswish(Activation):
     """x relu6(x + 3) / 6."""
 
-    name = "hardswish"
-
-    def kind(self) -> type[nn.Module]:
-        """Return PyTorch's own."""
-        from torch import nn
-
-        return nn.Hardswish
+    name, kind = "hardswish", "torch.nn:Hardswish"
 
 
 @NORMALISATIONS.register
 class BatchNorm(Normalisation):
-    """``nn.BatchNorm2d``, which can be folded into the weights before it."""
+    """BatchNorm, which can be folded into the weights before it."""
 
-    name = "batch"
-    parameters = 2
-    settings = ("eps", "momentum")
-
-    def kind(self) -> type[nn.Module]:
-        """Return the base class of all; ``nn.SyncBatchNorm`` is one, too."""
-        from torch.nn.modules.batchnorm import _BatchNorm
-
-        return _BatchNorm
-
-    def build(self, channels: int) -> nn.Module:
-        """Return a new ``nn.BatchNorm2d``."""
-        from torch import nn
-
-        return nn.BatchNorm2d(channels)
+    name, kind, made = "batch", "torch.nn.modules.batchnorm:_BatchNorm", "torch.nn:BatchNorm2d"
+    parameters, settings = 2, ("eps", "momentum")
 
     def fault(self, module: Any) -> str | None:
         """Return that there are no running statistics, if so."""

@@ -163,7 +163,7 @@ class Compiler:
             (chain,) = row.operator.chains(row, self._place(row, name, first=True))
             if plus is not None:
                 *before, last = chain.steps
-                last = replace(last, end=name, bias=False)
+                last = replace(last, out_unit=name, bias=False)
                 chain = replace(chain, steps=(*before, last), plus=plus)
             self._add(chain)
             plus = name
@@ -194,29 +194,16 @@ class Compiler:
         """A layer that leads on from here."""
         start, end = self._here, self._here.end
         width = self.units.channels[end]
-        channels = step.channels or width
-        if step.end is not None:
+        channels = step.out_channels or width
+        if step.out_unit is not None:
             if channels < len(self.file.groups):
                 raise InputError(
                     f"c: {channels} channels cannot hold {len(self.file.groups)} groups"
                 )
-            end = self.units.new(step.end, channels)
-        layer = Layer(
-            name=step.name,
-            op=step.op,
-            in_unit=start.end,
-            out_unit=end,
-            in_channels=width,
-            out_channels=channels,
-            in_size=start.size,
-            out_size=start.size,
-            kernel=step.kernel,
-            stride=step.stride,
-            dilation=step.dilation,
-            norm=step.norm,
-            act=step.act,
-            bias=step.bias,
-        )
+            end = self.units.new(step.out_unit, channels)
+        here = {"in_unit": start.end, "in_channels": width, "in_size": start.size}
+        there = {"out_unit": end, "out_channels": channels, "out_size": start.size}
+        layer = Layer(**{**vars(step), **here, **there})
         size = layer.operation.out_size(layer)
         self._here = replace(start, end=end, size=size, flat=layer.operation.flat)
         return replace(layer, out_size=size)

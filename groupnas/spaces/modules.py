@@ -69,17 +69,19 @@ def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> nn.Module | None:
     """
     found = [part for part in parts if not isinstance(part, (nn.Identity, _DropoutNd))]
     norm = layer.normalisation
-    kinds = [part.kind() for part in (norm, layer.activation) if part is not None]
-    if len(found) != len(kinds) or not all(map(isinstance, found, kinds)):
-        wanted, got = (
+    wanted = [part for part in (norm, layer.activation) if part is not None]
+    if len(found) != len(wanted) or not all(
+        part.accepts(module) for part, module in zip(wanted, found, strict=True)
+    ):
+        there, here = (
             " and ".join(names) or "nothing"
             for names in (
-                [kind.__name__.strip("_") for kind in kinds],
+                [part.kind.rpartition(":")[2].strip("_") for part in wanted],
                 [type(part).__name__ for part in found],
             )
         )
         raise InputError(
-            f"{layer.name}: the space has {wanted} behind it, the network {got}, which cannot be "
+            f"{layer.name}: the space has {there} behind it, the network {here}, which cannot be "
             "carried over; change the space instead"
         )
     if norm is None:

@@ -102,7 +102,7 @@ def write_pieces(layer: Layer, module: nn.Sequential, pieces: Sequence[Piece]) -
     if biases:
         _fill([cast(Tensor, part.bias) for part in parts], biases)
     if layer.normalisation is not None:
-        norm = next(part for part in behind if isinstance(part, layer.normalisation.kind()))
+        norm = next(part for part in behind if layer.normalisation.accepts(part))
         state = norm.state_dict()
         for name in pieces[0].norm:
             owned = [piece.norm[name] for piece in pieces]

@@ -56,18 +56,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A layer of a chain, of what the one before it puts out; else as
-    :class:`groupnas.spaces.layer.Layer`.
+    """A layer of a chain, of what the one before it puts out.
 
-    Attributes:
-        end: Name of the output's end; ``None`` where each channel is kept to itself.
-        channels: Of the output; ``None``: the input's.
+    Its attributes are those of :class:`groupnas.spaces.layer.Layer`; but the output's unit is not
+    yet known, only its end, and ``None`` stands for the input's unit and channels.
     """
 
     name: str
     op: str
-    end: str | None = None
-    channels: int | None = None
+    out_unit: str | None = None
+    out_channels: int | None = None
     kernel: int = 0
     stride: int = 1
     dilation: int = 1

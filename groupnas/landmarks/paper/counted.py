@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from groupnas.accountant import flops
 from groupnas.grouping import Grouping
@@ -27,28 +26,14 @@ CONVENTION = "torchstat"  # the paper's tool
 _BYTES = 4  # of a weight
 
 
-@dataclass(frozen=True)
-class Printed:
-    """How the paper's tables print a row's operator.
-
-    Attributes:
-        name: With the kernel in braces.
-        channels: They say how many channels it puts out.
-        stride: They say its stride.
-    """
-
-    name: str
-    channels: bool = False
-    stride: bool = False
-
-
-PRINTED: Room[Printed] = Room("the paper's table", f"{__name__}.PRINTED")
-PRINTED.register(Conv)(Printed("Conv{0}x{0}", channels=True, stride=True))
-PRINTED.register(InvertedResidual)(Printed("IRB", channels=True, stride=True))
-PRINTED.register(Depthwise)(Printed("Dwconv"))
-PRINTED.register(Linear)(Printed("Linear", channels=True))
-PRINTED.register(AveragePool)(Printed("Avgpool"))
-PRINTED.register(MaxPool)(Printed("Maxpool"))
+# What the paper calls a row's operator, its kernel in braces, and which of c and s it prints
+PRINTED: Room[tuple[str, str]] = Room("the paper's table", f"{__name__}.PRINTED")
+PRINTED.register(Conv)(("Conv{0}x{0}", "cs"))
+PRINTED.register(InvertedResidual)(("IRB", "cs"))
+PRINTED.register(Depthwise)(("Dwconv", ""))
+PRINTED.register(Linear)(("Linear", "c"))
+PRINTED.register(AveragePool)(("Avgpool", ""))
+PRINTED.register(MaxPool)(("Maxpool", ""))
 
 
 def layers(_: Runs, question: Question) -> Answer:
@@ -106,16 +91,16 @@ def _layer_row(
 ) -> Row:
     mine = [layer for layer in space.layers if layer.name.split(".")[0] == row.name]
     first, last = mine[0], mine[-1]
-    printed = PRINTED[row.operator]
+    operator, printed = PRINTED[row.operator]
     reads = [names.get(name, "") for name in row.reads or ([before.name] if before else [])]
     called = f" ({names[row.name]})" if row.name in names else ""
     figures = {
         "input": ", ".join(reads) if reads and all(reads) else _shape(first, "in"),
-        "operator": printed.name.format(row.kernel),
+        "operator": operator.format(row.kernel),
         "t": str(row.t or "-"),
-        "c": str(last.out_channels) if printed.channels else "-",
+        "c": str(last.out_channels) if "c" in printed else "-",
         "n": str(row.n),
-        "s": str(row.s) if printed.stride else "-",
+        "s": str(row.s) if "s" in printed else "-",
         "g": str(len(space.groups)),
         "output": _shape(last, "out") + called,
     }
@@ -125,9 +110,7 @@ def _layer_row(
 def _shape(layer: Layer, end: str) -> str:
     """One side, squared, and channels; a linear layer has features alone."""
     if layer.operation.flat:
-        features = layer.out_channels
-        if end == "in":
-            features = layer.in_channels * math.prod(layer.taps)
+        features = layer.in_channels * math.prod(layer.taps) if end == "in" else layer.out_channels
         return f"1 × {features}"
     size, channels = (
         (layer.in_size, layer.in_channels) if end == "in" else (layer.out_size, layer.out_channels)

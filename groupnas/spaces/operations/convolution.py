@@ -23,8 +23,8 @@ class Convolution(Operation):
         return Step(
             name=place.name,
             op=self.name,
-            end=place.name if self.mixes else None,
-            channels=row.c if self.mixes else None,
+            out_unit=place.name if self.mixes else None,
+            out_channels=row.c if self.mixes else None,
             kernel=row.kernel or 1,
             stride=place.stride,
             dilation=row.d,

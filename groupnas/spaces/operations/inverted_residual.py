@@ -22,8 +22,8 @@ class InvertedResidual(Operator):
         expand = Step(
             name=f"{name}.expand",
             op=Conv.name,
-            end=f"{name}.hidden",
-            channels=row.t * place.channels,
+            out_unit=f"{name}.hidden",
+            out_channels=row.t * place.channels,
             kernel=1,
             norm=True,
             act=act,
@@ -40,8 +40,8 @@ class InvertedResidual(Operator):
         project = Step(
             name=f"{name}.project",
             op=Conv.name,
-            end=f"{row.name if place.first else name}.trunk",
-            channels=row.c,
+            out_unit=f"{row.name if place.first else name}.trunk",
+            out_channels=row.c,
             kernel=1,
             norm=True,
         )

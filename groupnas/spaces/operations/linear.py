@@ -27,8 +27,8 @@ class Linear(Operation):
         return Step(
             name=place.name,
             op=self.name,
-            end="output" if row.c is None else place.name,
-            channels=row.c or place.outputs,
+            out_unit="output" if row.c is None else place.name,
+            out_channels=row.c or place.outputs,
             act=row.act or (NONE if row.c is None else place.act),
             bias=row.bias is not False,
         )

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.grouping import Grouping
+from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
@@ -32,6 +33,16 @@ Widths = Mapping[str, int]
 SLICED: Room[Callable[[Layer, Tensor, Any, Tensor | None], Tensor]] = Room(
     "the slimmable network", f"{__name__}.SLICED"
 )
+
+# What a normalisation makes of its input, with the scale and shift of a size
+NORMALISED: Room[Callable[[Tensor, Tensor, Tensor], Tensor]] = Room(
+    "the slimmable network", f"{__name__}.NORMALISED"
+)
+
+
+@NORMALISED.register(BatchNorm)
+def _batch_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, scale, shift, training=True)
 
 
 @SLICED.register(Convolution)
@@ -87,7 +98,7 @@ class SlimmableLayer(nn.Module):
         x = SLICED[self.layer.operation](self.layer, x, *self.cut(inputs, outputs))
         if self.scale is not None and self.shift is not None:
             scale, shift = self.scale[:outputs], self.shift[:outputs]
-            x = F.batch_norm(x, None, None, scale, shift, training=True)
+            x = NORMALISED[self.layer.normalisation](x, scale, shift)
         return cast(Tensor, self.activation(x))
 
     def cut(self, inputs: int, outputs: int) -> tuple[Tensor | None, Tensor | None]:
