@@ -32,7 +32,7 @@ from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Norm
 from groupnas.spaces.derive import build
 from groupnas.spaces.layer import Layer, Operation
 from groupnas.spaces.operations import Conv
-from groupnas.spaces.rooms import Room
+from groupnas.spaces.rooms import Room, Table
 from groupnas.spaces.rows import OPERATORS, Chain, Operator, Place, Row, Step
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
@@ -103,7 +103,11 @@ class InstanceNorm(Normalisation):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    things = [(OPERATORS, Conv1x5), (OPERATORS, Pair), (OPERATORS, Bare)]
+    things: list[tuple[Table[Any], type[Any]]] = [
+        (OPERATORS, Conv1x5),
+        (OPERATORS, Pair),
+        (OPERATORS, Bare),
+    ]
     things += [(ACTIVATIONS, Elu), (NORMALISATIONS, InstanceNorm)]
     for table, thing in things:
         table.register(thing)
@@ -113,7 +117,7 @@ def _registered() -> Iterator[None]:
 
 
 def written(file: Path, *rows: dict[str, Any]) -> Path:
-    data = {
+    data: dict[str, Any] = {
         "format": 1,
         "title": "Rows from outside",
         "input": [16, 16],
@@ -301,7 +305,7 @@ MISSING: dict[str, tuple[str, Callable[[SearchSpace, Path], Any], dict[str, str]
     ),
 }  # fmt: skip
 CASES = [(what, name) for what, (_, _, places) in MISSING.items() for name in places]
-ROWS = {
+ROWS: dict[str, dict[str, Any]] = {
     "bare": {"name": "own", "op": "bare"},
     "elu": {"name": "own", "op": "conv3x3", "c": 12, "act": "elu"},
     "instance": {"name": "own", "op": "conv3x3", "c": 12, "norm": "instance"},
