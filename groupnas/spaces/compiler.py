@@ -8,7 +8,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.spaces.behind import NONE
 from groupnas.spaces.layer import INPUT, Block, Layer
-from groupnas.spaces.rows import OPERATORS, Chain, Place, Row, Step
+from groupnas.spaces.rows import OPERATORS, Draft, Place, Row, Step
 from groupnas.spaces.schema import SpaceFile
 
 
@@ -134,8 +134,8 @@ class Compiler:
             for index in range(row.n):
                 numbered = row.n > 1 or operator.numbered
                 name = f"{row.name}.block{index + 1}" if numbered else row.name
-                for chain in operator.chains(row, self._place(row, name, index == 0)):
-                    self._add(chain)
+                for draft in operator.drafts(row, self._place(row, name, index == 0)):
+                    self._add(draft)
         self._signals[row.name] = self._here
 
     def _sources(self, row: Row, last: bool) -> dict[str, _Signal]:
@@ -160,12 +160,12 @@ class Compiler:
         plus = None
         for source, self._here in sources.items():
             name = f"{row.name}.{source}"
-            (chain,) = row.operator.chains(row, self._place(row, name, first=True))
+            (draft,) = row.operator.drafts(row, self._place(row, name, first=True))
             if plus is not None:
-                *before, last = chain.steps
+                *before, last = draft.steps
                 last = replace(last, out_unit=name, bias=False)
-                chain = replace(chain, steps=(*before, last), plus=plus)
-            self._add(chain)
+                draft = replace(draft, steps=(*before, last), plus=plus)
+            self._add(draft)
             plus = name
 
     def _place(self, row: Row, name: str, first: bool) -> Place:
@@ -180,15 +180,15 @@ class Compiler:
             outputs=self.outputs,
         )
 
-    def _add(self, chain: Chain) -> None:
+    def _add(self, draft: Draft) -> None:
         """Append a block; its layers lead from what it reads to here."""
-        self._here = start = self._here if chain.source is None else self._ends[chain.source]
-        layers = tuple(map(self._layer, chain.steps))
-        if chain.plus is not None:
-            self.units.tie(self._ends[chain.plus].end, self._here.end)
-        block = Block(name=chain.name, layers=layers, source=start.block, plus=chain.plus)
+        self._here = start = self._here if draft.source is None else self._ends[draft.source]
+        layers = tuple(map(self._layer, draft.steps))
+        if draft.plus is not None:
+            self.units.tie(self._ends[draft.plus].end, self._here.end)
+        block = Block(name=draft.name, layers=layers, source=start.block, plus=draft.plus)
         self.blocks.append(block)
-        self._here = self._ends[chain.name] = replace(self._here, block=chain.name)
+        self._here = self._ends[draft.name] = replace(self._here, block=draft.name)
 
     def _layer(self, step: Step) -> Layer:
         """A layer that leads on from here."""

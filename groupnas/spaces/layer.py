@@ -6,6 +6,7 @@ What a layer computes is an :class:`Operation`; those that groupnas has are in
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +20,7 @@ from groupnas.spaces.behind import (
     BatchNorm,
     Normalisation,
 )
-from groupnas.spaces.rows import OPERATORS, Chain, Operator, Place, Row, Step
+from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,13 +145,13 @@ class Operation(Operator):
     weighted: ClassVar[bool] = True
     grouped: ClassVar[bool] = True
 
-    def chains(self, row: Row, place: Place) -> list[Chain]:
+    def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return one block of one layer."""
-        return [Chain(name=place.name, steps=(self.step(row, place),))]
+        return [Draft(name=place.name, steps=(self.step(row, place),))]
 
+    @abstractmethod
     def step(self, row: Row, place: Place) -> Step:
-        """Return the layer that a row means; raises as :meth:`chains`."""
-        raise NotImplementedError
+        """Return the layer that a row means; raises as :meth:`drafts`."""
 
     # -- shapes -----------------------------------------------------------------------------------
 
@@ -178,6 +179,7 @@ class Operation(Operator):
 
     # -- networks ---------------------------------------------------------------------------------
 
+    @abstractmethod
     def dense(self, layer: Layer, inputs: int, outputs: int, **options: Any) -> nn.Module:
         """Return a plain module of so many channels; it reads features if the operation is flat.
 
@@ -188,14 +190,40 @@ class Operation(Operator):
             options: ``groups``, equal ones (1), if :attr:`grouped`; ``bias`` (the layer's); of what
                 has weights, ``dtype`` and ``device``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def masked(self, layer: Layer, groups: int) -> nn.Module:
         """Return the supernet's module, its weights drawn.
 
         If channels are mixed, it is called with the input and the masks of its input and its output
         channels, ``(C, groups)`` each.
         """
+
+    @abstractmethod
+    def derived(
+        self, layer: Layer, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> list[nn.Module]:
+        """Return the modules that compute groups of these sizes, which do not see each other.
+
+        The last one holds the weights, of all groups together or of each in its ``parts``.
+        """
+
+    def weight(self, layer: Layer, module: Any) -> Tensor:
+        """Return a view ``(outputs, inputs, *taps)`` of a plain or masked module's weight.
+
+        ``inputs`` is 1 where each channel is kept to itself, and a group's where there are groups.
+        """
+        weight: Tensor = module.weight
+        return weight.view(len(weight), -1, *self.taps(layer))
+
+
+class Channelwise(Operation):
+    """An operation that keeps each channel to itself."""
+
+    mixes = False
+
+    def masked(self, layer: Layer, groups: int) -> nn.Module:
+        """Return the plain module, its weights drawn as those of others; masks do not apply."""
         from groupnas.spaces.modules import init_plain
 
         module = self.dense(layer, layer.in_channels, layer.out_channels)
@@ -205,19 +233,8 @@ class Operation(Operator):
     def derived(
         self, layer: Layer, inputs: Sequence[int], outputs: Sequence[int]
     ) -> list[nn.Module]:
-        """Return the modules that compute groups of these sizes, which do not see each other.
-
-        The last one holds the weights, of all groups together or of each in its ``parts``.
-        """
+        """Return the plain module."""
         return [self.dense(layer, sum(inputs), sum(outputs))]
-
-    def weight(self, layer: Layer, module: Any) -> Tensor:
-        """Return a view ``(outputs, inputs, *taps)`` of a plain or masked module's weight.
-
-        ``inputs`` is 1 where each channel is kept to itself, and a group's where there are groups.
-        """
-        weight: Tensor = module.weight
-        return weight.view(len(weight), -1, *self.taps(layer))
 
 
 def operation(name: str) -> Operation:

@@ -23,7 +23,7 @@ KindT = TypeVar("KindT", bound=type[Named])
 RuleT = TypeVar("RuleT")
 
 
-class Table(dict[str, ThingT]):
+class Registry(dict[str, ThingT]):
     """The things of one sort, by name.
 
     Args:

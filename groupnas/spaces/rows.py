@@ -7,6 +7,7 @@ that are one layer are operations as well: :mod:`groupnas.spaces.layer`.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -14,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from groupnas.schema import Settings
 from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
-from groupnas.spaces.rooms import Named, Table
+from groupnas.spaces.rooms import Named, Registry
 
 # What a slip of the finger or damage adds to a number must not take all memory to refuse.
 Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
@@ -56,7 +57,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A layer of a chain, of what the one before it puts out.
+    """A layer of a draft, of what the one before it puts out.
 
     Its attributes are those of :class:`groupnas.spaces.layer.Layer`; but the output's unit is not
     yet known, only its end, and ``None`` stands for the input's unit and channels.
@@ -75,8 +76,8 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain:
-    """A block to be: its layers in sequence.
+class Draft:
+    """A block to be: its layers in sequence, of units and sizes not yet known.
 
     Attributes:
         name: Of the block.
@@ -91,7 +92,7 @@ class Chain:
     plus: str | None = None
 
 
-class Operator(Named):
+class Operator(Named, ABC):
     r"""What a row may name as its ``op``.
 
     Attributes:
@@ -117,16 +118,16 @@ class Operator(Named):
     ends: ClassVar[bool] = False
     numbered: ClassVar[bool] = False
 
-    def chains(self, row: Row, place: Place) -> list[Chain]:
+    @abstractmethod
+    def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return the blocks that a row means; the last one's output is the row's.
 
         Raises:
             InputError: the row does not fit what it reads.
         """
-        raise NotImplementedError
 
 
-OPERATORS: Table[Operator] = Table("an operator")
+OPERATORS: Registry[Operator] = Registry("an operator")
 
 
 class Row(Settings):

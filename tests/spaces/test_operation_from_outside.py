@@ -30,10 +30,10 @@ from groupnas.onnx_tools import open_session
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from groupnas.spaces.derive import build
-from groupnas.spaces.layer import Layer, Operation
+from groupnas.spaces.layer import Channelwise, Layer
 from groupnas.spaces.operations import Conv
-from groupnas.spaces.rooms import Room, Table
-from groupnas.spaces.rows import OPERATORS, Chain, Operator, Place, Row, Step
+from groupnas.spaces.rooms import Registry, Room
+from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
 from groupnas.strategies.kronecker.design import KroneckerDesign, convolutions, factors
@@ -58,7 +58,7 @@ class Pair(Operator):
     required, allowed = frozenset({"c"}), frozenset({"n", "s", "act"})
     odd = numbered = True
 
-    def chains(self, row: Row, place: Place) -> list[Chain]:
+    def drafts(self, row: Row, place: Place) -> list[Draft]:
         name, act, kernel = place.name, row.act or place.act, row.kernel or 1
 
         def step(part: str, end: str, kernel: int, stride: int, act: str = "none") -> Step:
@@ -75,16 +75,16 @@ class Pair(Operator):
 
         steps = step("first", "hidden", kernel, place.stride, act), step("second", "sum", kernel, 1)
         if place.stride == 1 and place.channels == row.c:
-            return [Chain(name=name, steps=steps, plus=place.source)]
-        aside = Chain(name=f"{name}.aside", steps=(step("third", "other", 1, place.stride),))
-        return [aside, Chain(name=name, steps=steps, source=place.source, plus=aside.name)]
+            return [Draft(name=name, steps=steps, plus=place.source)]
+        aside = Draft(name=f"{name}.aside", steps=(step("third", "other", 1, place.stride),))
+        return [aside, Draft(name=name, steps=steps, source=place.source, plus=aside.name)]
 
 
-class Bare(Operation):
+class Bare(Channelwise):
     """A layer that no room knows: its input."""
 
     name = spelled = pattern = "bare"
-    mixes = weighted = False
+    weighted = False
 
     def step(self, row: Row, place: Place) -> Step:
         return Step(name=place.name, op=self.name, kernel=1)
@@ -103,7 +103,7 @@ class InstanceNorm(Normalisation):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    things: list[tuple[Table[Any], type[Any]]] = [
+    things: list[tuple[Registry[Any], type[Any]]] = [
         (OPERATORS, Conv1x5),
         (OPERATORS, Pair),
         (OPERATORS, Bare),
@@ -351,6 +351,15 @@ def test_what_stands_behind_is_computed_and_derived(
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(InputError, match="'conv1x5' is the name of an operator already"):
         OPERATORS.register(Conv1x5)
+
+
+def test_a_class_that_does_not_say_all() -> None:
+    class Half(Channelwise):
+        name = spelled = pattern = "half"
+
+    with pytest.raises(TypeError, match="Half.* abstract methods .*dense.*step"):
+        OPERATORS.register(Half)
+    assert "half" not in OPERATORS
 
 
 def test_a_name_that_nobody_registered(tmp_path: Path) -> None:

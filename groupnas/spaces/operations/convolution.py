@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from groupnas.spaces.layer import Layer, Operation
+from groupnas.spaces.layer import Channelwise, Layer, Operation
 from groupnas.spaces.rows import OPERATORS, Place, Row, Step
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ class Conv(Convolution):
 
 
 @OPERATORS.register
-class Depthwise(Convolution):
+class Depthwise(Channelwise, Convolution):
     """A convolution of each channel by itself."""
 
     name, spelled, pattern = "depthwise", "dwconvKxK", r"dwconv([1-9])x\1"
-    mixes = False
 
     def dense(self, layer: Layer, inputs: int, outputs: int, **options: Any) -> nn.Module:
         """Return an ``nn.Conv2d`` whose channels are its groups."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groupnas.spaces.operations.convolution import Conv, Depthwise
-from groupnas.spaces.rows import OPERATORS, Chain, Operator, Place, Row, Step
+from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 
 
 @OPERATORS.register
@@ -15,7 +15,7 @@ class InvertedResidual(Operator):
     kernel = 3
     odd = numbered = True
 
-    def chains(self, row: Row, place: Place) -> list[Chain]:
+    def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return one block."""
         assert row.t is not None and row.c is not None and row.kernel is not None
         name, act = place.name, row.act or place.act
@@ -47,4 +47,4 @@ class InvertedResidual(Operator):
         )
         fits = place.stride == 1 and place.channels == row.c
         steps = (expand, depthwise, project) if row.t > 1 else (depthwise, project)
-        return [Chain(name=name, steps=steps, plus=place.source if fits else None)]
+        return [Draft(name=name, steps=steps, plus=place.source if fits else None)]

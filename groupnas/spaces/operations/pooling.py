@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from groupnas.errors import InputError
-from groupnas.spaces.layer import Layer, Operation
+from groupnas.spaces.layer import Channelwise, Layer
 from groupnas.spaces.rows import OPERATORS, Place, Row, Step
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Pooling(Operation):
+class Pooling(Channelwise):
     """What poolings have in common."""
 
     allowed = frozenset({"s"})
-    mixes = weighted = False
+    weighted = False
 
     def step(self, row: Row, place: Place) -> Step:
         """Return the layer; one without a kernel sees its whole input, which must be square."""
