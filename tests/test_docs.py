@@ -21,8 +21,9 @@ from cyclopts import App, CycloptsError
 import groupnas
 import groupnas.nn
 from groupnas.cli.app import app
-from groupnas.engine.strategy import algorithms, load_strategy
+from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import Training
+from groupnas.extras import registered
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
@@ -119,10 +120,10 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
-    algorithms.cache_clear()
+    registered.cache_clear()
     yield importlib.import_module("climb")
     del sys.modules["climb"]
-    algorithms.cache_clear()
+    registered.cache_clear()
 
 
 def whole_files() -> list[Any]:
@@ -165,7 +166,7 @@ def test_the_documented_strategy_is_seeded_and_resumes(
     whole = groupnas.search(shapes_space, shapes, strategy, tmp_path / "whole", seed=1)
     assert [record["epoch"] for record in whole.history] == [1, 2, 3]
     assert whole.result["best"] == min(record["error"] for record in whole.history)
-    cost = groupnas.flops(shapes_space, groupnas.Grouping.even(shapes_space)).total
+    cost = groupnas.flops(groupnas.Allocation.even(shapes_space)).total
     assert sum(whole.result["macs_after"].values()) == pytest.approx(cost, rel=0.05)
 
     job = strategy.start(shapes_space, shapes, seed=1)
@@ -177,6 +178,9 @@ def test_the_documented_strategy_is_seeded_and_resumes(
             resumed.run_epoch()
     assert resumed.history == list(whole.history)
     assert resumed.design().grouping == whole.grouping
+
+    told = strategy.start(shapes_space, shapes, evaluate=lambda *_: {"mean": 4.5})
+    assert told.run_epoch() == {"epoch": 1, "steps": 0, "error": 4.5, "best": 4.5}
 
 
 def test_install_explains_every_extra() -> None:

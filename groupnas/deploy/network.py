@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
@@ -16,9 +17,6 @@ from groupnas.spaces.modules import activation, module_name, run_blocks
 from groupnas.spaces.operations import Convolution, Linear, Pooling
 from groupnas.spaces.pieces import Piece, read_pieces
 from groupnas.spaces.rooms import Room
-
-if TYPE_CHECKING:
-    from groupnas.deploy.planner import LayerPlan, Plan
 
 # The modules of a layer as a plan has it, of what each group owns
 LAID_OUT: Room[Callable[[LayerPlan, list[Piece]], list[nn.Module]]] = Room(

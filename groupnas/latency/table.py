@@ -29,6 +29,7 @@ from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.behind import ActivationName
 from groupnas.spaces.layer import INPUT, Layer, operation
+from groupnas.spaces.measure import Measure
 from groupnas.writing import write_text
 
 SHIPPED = "x86_avx512"
@@ -126,8 +127,8 @@ class LatencyFile(Settings):
 
 
 @dataclass(frozen=True)
-class LatencyTable:
-    """Milliseconds of kernels and networks, for an image; a :class:`groupnas.costs.Measure`.
+class LatencyTable(Measure):
+    """Milliseconds of kernels and networks, for an image.
 
     Attributes:
         name: Where it was loaded from; ``latency`` where it was just measured.
@@ -137,6 +138,9 @@ class LatencyTable:
     name: str
     file: LatencyFile
     unit: str = "ms"
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # what was measured has none
 
     @property
     def block(self) -> int:

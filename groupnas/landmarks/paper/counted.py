@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 
 from groupnas.accountant import flops
-from groupnas.grouping import Grouping
 from groupnas.landmarks.paper.runs import Runs
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.operations import (
     AveragePool,
@@ -51,7 +51,7 @@ def layers(_: Runs, question: Question) -> Answer:
 def operations(_: Runs, question: Question) -> Answer:
     """Operations (G), parameters (M) and size (MB) of even groups: of all spaces, and the first."""
     tables = [
-        flops(space, Grouping.even(space), CONVENTION)
+        flops(Allocation.even(space), CONVENTION)
         for space in map(load_space, question.measured.spaces)
     ]
     note = (
