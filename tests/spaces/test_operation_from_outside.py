@@ -20,16 +20,14 @@ from groupnas import accountant
 from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
 from groupnas.landmarks.paper import counted
 from groupnas.latency import LatencyTable
 from groupnas.latency.grid import kernel_grid
 from groupnas.latency.kernel import Kernel
 from groupnas.latency.table import KernelPoint
 from groupnas.onnx_tools import open_session
-from groupnas.spaces import SearchSpace
+from groupnas.spaces import Allocation, SearchSpace
 from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
-from groupnas.spaces.derive import build
 from groupnas.spaces.layer import Channelwise, Layer
 from groupnas.spaces.operations import Conv
 from groupnas.spaces.rooms import Registry, Room
@@ -170,22 +168,22 @@ def test_it_is_searched_counted_derived_and_exported(
 
 
 def test_it_is_counted_by_hand_and_as_fvcore_does(space: SearchSpace) -> None:
-    even = Grouping.even(space)  # of each group: 4, 3 and 4 channels; 8 x 8, 8 x 8, 4 x 4
+    even = Allocation.even(space)  # of each group: 4, 3 and 4 channels; 8 x 8, 8 x 8, 4 x 4
     assert [layer.out_size for layer in space.layers] == [(8, 8), (8, 8), (4, 4), (1, 1)]
-    table = accountant.flops(space, even)
+    table = accountant.flops(even)
     assert table.per_layer == {
         "stem": 3 * 64 * 9 * 1 * 4,
         "wide": 3 * 64 * 5 * 4 * 3,
         "far": 3 * 16 * 5 * 3 * 4,
         "output": 3 * 16 * 4 * 3,
     }
-    network = build(space, even).eval()
+    network = even.build().eval()
     weights = 3 * (9 * 4 + 5 * 12 + 5 * 12 + 16 * 12 + 3)
     assert table.total_params == weights + 2 * (12 + 9 + 12)
     assert table.total_params == sum(p.numel() for p in network.parameters())
     counter = FlopCountAnalysis(network, torch.zeros(1, 3, 16, 16))
     counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    assert counter.total() == accountant.flops(space, even, "fvcore").total
+    assert counter.total() == accountant.flops(even, "fvcore").total
 
 
 def test_a_table_of_latencies_holds_it(space: SearchSpace) -> None:
@@ -204,10 +202,11 @@ def test_a_table_of_latencies_holds_it(space: SearchSpace) -> None:
 
 
 def test_shared_weights_and_open_groups_compute_it(space: SearchSpace) -> None:
-    even = Grouping.even(space)
+    even = Allocation.even(space)
     network = SlimmableNetwork(space, {"stem": 6, "wide": 6, "far": 6})
     sizes = {
-        group: {unit: even.counts()[unit][group] for unit in even.units} for group in even.groups
+        group: {unit: row[group] for unit, row in even.grouping.counts().items()}
+        for group in space.groups
     }
     x = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
@@ -215,9 +214,7 @@ def test_shared_weights_and_open_groups_compute_it(space: SearchSpace) -> None:
     open_ = {layer.name: tuple(0 for _ in factors(layer).gated) for layer in convolutions(space)}
     design = KroneckerDesign(space, open_)
     assert design.groups() == {"stem": 3, "wide": 3, "far": 3}
-    assert design.costs() == {
-        "all": accountant.flops(space, even).total + 16 * (12 * 9 - 3 * 4 * 3)
-    }
+    assert design.costs() == {"all": accountant.flops(even).total + 16 * (12 * 9 - 3 * 4 * 3)}
 
 
 def test_a_row_of_several_blocks(randomised: Callable[..., Any], tmp_path: Path) -> None:
@@ -255,7 +252,7 @@ def printed(space: SearchSpace, folder: Path) -> None:
 
 
 def even(space: SearchSpace) -> Any:
-    return build(space, Grouping.even(space)).eval()
+    return Allocation.even(space).build().eval()
 
 
 ACCOUNTANT, LATENCY = "groupnas.accountant", "groupnas.latency.kernel"
@@ -263,7 +260,7 @@ LAYOUT, SLIMMABLE = "groupnas.deploy.network", "groupnas.strategies.knapsack.sli
 MISSING: dict[str, tuple[str, Callable[[SearchSpace, Path], Any], dict[str, str]]] = {
     "counted": (
         "the accountant",
-        lambda space, _: accountant.flops(space, Grouping.even(space)),
+        lambda space, _: accountant.flops(Allocation.even(space)),
         {"bare": f"{ACCOUNTANT}.OPERATIONS", "elu": f"{ACCOUNTANT}.ELEMENTWISE",
          "instance": f"{ACCOUNTANT}.ELEMENTWISE"},
     ),
@@ -331,7 +328,7 @@ def test_a_rule_is_all_that_is_missing(tmp_path: Path, monkeypatch: pytest.Monke
     accountant.ELEMENTWISE.register(Elu)(lambda rules: 2 * rules.act)
     rows = [ROWS["bare"], {**ROWS["elu"], "name": "other"}]
     space = groupnas.load_space(written(tmp_path / "rows.yaml", *rows))
-    layers = accountant.flops(space, Grouping.even(space), "torchstat").per_layer
+    layers = accountant.flops(Allocation.even(space), "torchstat").per_layer
     assert layers["own"] == 7 * 12 * 64
     assert layers["other"] == 3 * 64 * 9 * 4 * 4 + (2 + 2) * 12 * 64  # BatchNorm's two, and ELU's
 
