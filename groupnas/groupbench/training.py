@@ -103,9 +103,9 @@ def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None)
             _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
             for group in space.groups
         ]
-    for (_, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
+    for (own, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
         owned = [read_pieces(layer, module, [layer.out_channels])[0] for layer, module in sources]
-        write_pieces(target, [Piece(piece.weight) for piece in owned])  # biases start together
+        write_pieces(own, target, [Piece(piece.weight) for piece in owned])  # biases start together
     return network
 
 
