@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError
 import groupnas
 import groupnas.nn
 from groupnas.cli.app import app
-from groupnas.engine.strategy import algorithms, load_strategy
+from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import Training
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
@@ -119,10 +119,8 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
-    algorithms.cache_clear()
     yield importlib.import_module("climb")
     del sys.modules["climb"]
-    algorithms.cache_clear()
 
 
 def whole_files() -> list[Any]:

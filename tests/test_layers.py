@@ -17,6 +17,7 @@ FLOORS = (
     ("errors",),
     ("values",),
     ("files",),
+    ("registry",),
     ("writing",),
     ("extras", "formats", "machine", "matplotlib_tools"),
     ("onnx_tools",),

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -20,6 +18,7 @@ from typing_extensions import Self
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest, split_text
+from groupnas.registry import Registry
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
 from groupnas.values import path as path_of
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
     from groupnas.spaces.space import SearchSpace
     from groupnas.task import Task
-
-ENTRY_POINTS = "groupnas.strategies"
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Natural = Annotated[int, Field(ge=0, strict=True)]
@@ -171,29 +168,15 @@ def strategy_from(data: Any, origin: str) -> Strategy:
     """
     name = data.get("algorithm") if isinstance(data, dict) else None
     if not isinstance(name, str):
-        raise InputError(f"{origin}: algorithm: missing; {nearest('', algorithms())}")
-    if name not in algorithms():
-        raise InputError(f"{origin}: algorithm {name!r}: {nearest(name, algorithms())}")
-    try:
-        found = algorithms()[name].load()
-    except ImportError as error:
-        raise InputError(f"{origin}: algorithm {name!r} cannot be loaded: {error}") from error
-    return validate(found, data, origin)
+        raise InputError(f"{origin}: algorithm: missing; {nearest('', ALGORITHMS)}")
+    return validate(ALGORITHMS.find(name, origin), data, origin)
 
 
-@cache
-def algorithms() -> dict[str, EntryPoint]:
-    """The installed algorithms by name: groupnas's own and those of other packages.
+def _is_strategy(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Strategy)
 
-    Raises:
-        InputError: two packages offer one name.
-    """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise InputError(
-                f"algorithm {entry.name!r} is offered twice: {other.value} and {entry.value}; "
-                "uninstall one of the packages"
-            )
-    return found
+
+# groupnas's own and those of other packages.
+ALGORITHMS: Registry[type[Strategy]] = Registry(
+    "groupnas.strategies", "algorithm", _is_strategy, "class that inherits from Strategy"
+)
