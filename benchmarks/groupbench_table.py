@@ -89,7 +89,7 @@ def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
 
 def constant_errors(space: SearchSpace) -> dict[str, float]:
     """Test errors of the mean shape, which looks at nothing."""
-    task = training.all_faces()
+    task = training.all_samples()
     train, _, test = torch.arange(len(task.sources)).split(
         (training.TRAIN, training.VALIDATION, training.TEST)
     )
@@ -108,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space("groupbench")
-    task = training.all_faces()
+    task = training.all_samples()
     start = time.process_time()
     validation, test = fill(space, arguments.seeds)
     seconds = time.process_time() - start
@@ -122,7 +122,7 @@ def main() -> None:
         "faces": {
             "task": task.name,
             "fingerprint": task.fingerprint(),
-            "crop": training.CROPS.size,
+            "crop": training.CROP,
             "train": training.TRAIN,
             "validation": training.VALIDATION,
             "test": training.TEST,

@@ -33,7 +33,7 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade

@@ -51,7 +51,7 @@ def evaluate(
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
     distribution (AUC) of every subset, the error of each part, and the error by head pose.
     """
-    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.metrics import check_normaliser
 
     if out is not None:

@@ -33,7 +33,7 @@ class _Calibration:
     limit: int | None
 
     def faces(self, box: BoxPolicy) -> Iterable[FacePair]:
-        from groupnas.landmarks.data.face_sets import face_set
+        from groupnas.landmarks.dataset import face_set
         from groupnas.landmarks.deploy.calibration import FACES, training_faces
         from groupnas.tasks import find_dataset, require_root
 

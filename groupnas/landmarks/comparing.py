@@ -21,7 +21,7 @@ from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.model import check_network, load_networks, markup_space

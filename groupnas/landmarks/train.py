@@ -22,7 +22,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given

@@ -13,7 +13,7 @@ import groupnas as gn
 from groupnas.cli import main
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, load_cascade, save_cascade

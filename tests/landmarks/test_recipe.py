@@ -10,7 +10,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.landmarks.crops import whole_face
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.schema import preset_names

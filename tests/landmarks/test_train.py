@@ -18,7 +18,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks import given
 from groupnas.landmarks import train as module
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks

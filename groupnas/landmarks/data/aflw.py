@@ -24,15 +24,19 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError, printable
 from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
 from groupnas.landmarks.data.listed import Listed
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_AFLW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
 FOLDER = "aflw"
+OBTAINED = (
+    "annotations http://mmlab.ie.cuhk.edu.hk/projects/compositional.html, images "
+    "https://www.tugraz.at/institute/icg/research/team-bischof/lrs/downloads/aflw (research use)"
+)
 SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the order of `ra`
 _FILE = "AFLWinfo_release.mat"
 _IMAGES = ("data/flickr", "flickr", ".")  # the first of them that is there
@@ -61,12 +65,12 @@ def read_split(root: Path, split: str) -> Listed:
     """What the file says of a split, and which images are there; raises as :func:`faces`."""
     folder = root / FOLDER
     listed.require_split("AFLW", split, SPLITS)
-    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
+    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED)
     everyone = read_info(folder / _FILE, _images_in(folder))
     first = SPLITS["train"]
     mine = everyone[:first] if split == "train" else everyone[first:]
     missing = listed.absent(face.path for face in mine)
-    return Listed("AFLW", split, folder, OBTAINED_AFLW, SPLITS[split], tuple(mine), missing)
+    return Listed("AFLW", split, folder, OBTAINED, SPLITS[split], tuple(mine), missing)
 
 
 def read_info(file: Path, images: Path) -> list[Face]:
@@ -75,7 +79,7 @@ def read_info(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the file cannot be read or is damaged; names variable and row.
     """
-    listed.require_file(file, "AFLW's 19 landmarks", OBTAINED_AFLW)
+    listed.require_file(file, "AFLW's 19 landmarks", OBTAINED)
     total = sum(SPLITS.values())
     found = read_mat(
         file,
@@ -118,7 +122,7 @@ def check(root: Path) -> DataReport:
         InputError: ``root`` has no folder ``aflw``.
     """
     folder = Path(root) / FOLDER
-    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
+    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED)
     lists = {split: (folder / _FILE, expected) for split, expected in SPLITS.items()}
     return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
 
@@ -142,8 +146,11 @@ def _is_name(text: str) -> bool:
     return bool(path.name) and not path.is_absolute() and ".." not in path.parts
 
 
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="aflw",
+    summary="20,000 training faces in every pose, 19 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[19],
     box="listed",
     normaliser="box_width",

@@ -20,18 +20,19 @@ from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.hdf5 import opened_hdf5
 from groupnas.landmarks.data.listed import Listed
 from groupnas.landmarks.data.matlab import as_numbers, check_shape
-from groupnas.landmarks.data.sources import OBTAINED_COFW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
 if TYPE_CHECKING:
     import h5py
 
 FOLDER = "cofw"
+OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 SPLITS = {"train": 1345, "test": 507}  # official number of faces
 TEST_FILE = "COFW_test_color.mat"
 _FILES = {"train": "COFW_train_color.mat", "test": TEST_FILE}
@@ -61,9 +62,9 @@ def read_split(root: Path, split: str) -> Listed:
     """The faces that the file of a split holds; raises as :func:`faces`."""
     folder = root / FOLDER
     listed.require_split("COFW", split, SPLITS)
-    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED_COFW)
+    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED)
     found = tuple(read_file(folder / _FILES[split]))
-    return Listed("COFW", split, folder, OBTAINED_COFW, SPLITS[split], found, frozenset())
+    return Listed("COFW", split, folder, OBTAINED, SPLITS[split], found, frozenset())
 
 
 def read_file(path: Path) -> list[Face]:
@@ -74,7 +75,7 @@ def read_file(path: Path) -> list[Face]:
             row, or image.
     """
     split = next(split for split, name in _FILES.items() if name == path.name)
-    listed.require_file(path, f"COFW's {split} images and landmarks", OBTAINED_COFW)
+    listed.require_file(path, f"COFW's {split} images and landmarks", OBTAINED)
     suffix = _SUFFIXES[path.name]
     with opened_hdf5(path) as file:
         references = _references(path, file)
@@ -126,7 +127,7 @@ def check(root: Path) -> DataReport:
         InputError: ``root`` has no folder ``cofw``.
     """
     folder = Path(root) / FOLDER
-    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED_COFW)
+    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED)
     lists = {split: (folder / _FILES[split], expected) for split, expected in SPLITS.items()}
     return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
 
@@ -181,8 +182,11 @@ def _variable(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     return stored
 
 
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="cofw",
+    summary="1,345 faces to train on, many occluded, 29 landmarks",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[29],
     box="listed",
     normaliser="interocular",

@@ -19,14 +19,18 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.landmarks.data import cofw, listed
 from groupnas.landmarks.data.checks import damage
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.listed import Listed
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_COFW68
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
 FOLDER = cofw.FOLDER
+OBTAINED = (
+    "annotations https://github.com/golnazghiasi/cofw68-benchmark, images COFW_test_color.mat of "
+    "https://data.caltech.edu/records/20099"
+)
 _OWN = Path("cofw68")
 _BOXES = _OWN / "cofw68_test_bboxes.mat"
 _POINTS = 68
@@ -59,7 +63,7 @@ def read_boxes(file: Path) -> NDArray[np.float64]:
     Raises:
         InputError: the file is missing or damaged; names variable and row.
     """
-    listed.require_file(file, "COFW68's face boxes", OBTAINED_COFW68)
+    listed.require_file(file, "COFW68's face boxes", OBTAINED)
     found = read_mat(file, {"bboxes": (SPLITS["test"], 4)})
     boxes = as_numbers(file, "bboxes", found["bboxes"])
     for row in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
@@ -115,7 +119,7 @@ def check(root: Path) -> DataReport:
 def _require(root: Path) -> Path:
     """COFW's folder, which must hold ``cofw68``."""
     listed.require_folder(
-        root / FOLDER / _OWN, "cofw68_test_bboxes.mat and test_annotations", OBTAINED_COFW68
+        root / FOLDER / _OWN, "cofw68_test_bboxes.mat and test_annotations", OBTAINED
     )
     return root / FOLDER
 
@@ -132,7 +136,7 @@ def _there(folder: Path) -> list[int]:
 
 def _listed(folder: Path, found: list[Face]) -> Listed:
     missing = listed.absent([folder / cofw.TEST_FILE])
-    return Listed("COFW68", "test", folder, OBTAINED_COFW68, SPLITS["test"], tuple(found), missing)
+    return Listed("COFW68", "test", folder, OBTAINED, SPLITS["test"], tuple(found), missing)
 
 
 def _face(folder: Path, number: int, boxes: NDArray[np.float64]) -> Face:
@@ -148,8 +152,11 @@ def _blank(folder: Path, number: int) -> Face:
 
 
 # A network that was trained on 300W has learnt the boxes of its landmarks, so these too.
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="cofw68",
+    summary="507 test faces of COFW, 68 landmarks each; nothing to train on",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[68],
     box="landmarks",
     normaliser="interocular",

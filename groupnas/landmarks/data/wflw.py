@@ -21,14 +21,15 @@ import numpy as np
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
 from groupnas.landmarks.data.listed import Listed
-from groupnas.landmarks.data.sources import OBTAINED_WFLW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
 FOLDER = "wflw"
+OBTAINED = "https://wywu.github.io/projects/LAB/WFLW.html (research use)"
 SPLITS = {"train": 7500, "test": 2500}  # official number of faces
 # In the order of the attributes, with the names of the test set's own lists.
 SUBSETS = {
@@ -70,10 +71,10 @@ def read_split(root: Path, split: str) -> Listed:
     """The list of a split, and which images are there; raises as :func:`faces`."""
     folder = root / FOLDER
     listed.require_split("WFLW", split, SPLITS)
-    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED_WFLW)
+    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED)
     everyone = tuple(_numbered(read_list(_list_of(folder, split), folder / _IMAGES), split))
     missing = listed.absent(face.path for face in everyone)
-    return Listed("WFLW", split, folder, OBTAINED_WFLW, SPLITS[split], everyone, missing)
+    return Listed("WFLW", split, folder, OBTAINED, SPLITS[split], everyone, missing)
 
 
 def read_list(file: Path, images: Path) -> list[Face]:
@@ -82,7 +83,7 @@ def read_list(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the list cannot be read or is damaged; one line ``file:line: why``.
     """
-    listed.require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED_WFLW)
+    listed.require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED)
     lines = enumerate(read_text(file).split("\n"), 1)
     found = [_face(file, number, line, images) for number, line in lines if line.strip()]
     if not found:
@@ -97,7 +98,7 @@ def check(root: Path) -> DataReport:
         InputError: ``root`` has no folder ``wflw``.
     """
     folder = Path(root) / FOLDER
-    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED_WFLW)
+    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED)
     lists = {split: (_list_of(folder, split), expected) for split, expected in SPLITS.items()}
     report = listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
     return replace(report, damaged=(*report.damaged, *_disagreements(folder)))
@@ -205,8 +206,11 @@ def _key(path: Path, points: np.ndarray) -> Key:
     return path, points.tobytes()
 
 
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="wflw",
+    summary="7,500 training faces in the wild, 98 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[98],
     box="listed",
     normaliser="interocular",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from groupnas.landmarks.data.face_sets import MODULES, face_set
+from groupnas.errors import InputError
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.paper.definition import Loss, Protocol
 from groupnas.landmarks.paper.runs import Evaluated, Runs
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
@@ -41,9 +43,16 @@ def _matching(runs: Runs, question: Question) -> list[Evaluated]:
     other = [
         one
         for one in runs.evaluations
-        if one not in same and one.data in MODULES and face_set(one.data).markup.points == points
+        if points and one not in same and _points(one.data) == points
     ]
     return [*sorted(same, key=_is_training), *sorted(other, key=_is_training)]
+
+
+def _points(data: str) -> int | None:
+    """How many landmarks a data set has; ``None`` where its package is not installed any more."""
+    with suppress(InputError):
+        return face_set(data).markup.points
+    return None
 
 
 def _is_training(one: Evaluated) -> bool:

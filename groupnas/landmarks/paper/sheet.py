@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groupnas.errors import InputError
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.faces_sheet import Panel, faces_figure
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.paper.runs import Evaluated
