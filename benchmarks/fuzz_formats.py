@@ -180,7 +180,7 @@ def cascade(place: Path) -> Path:
         one = load_space(str(SMALL / f"small_{name}.yaml"), variant)
         even = Grouping.even(one)
         stages.append(Network(one, even, crop, build(one, even)))
-    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "trust": 1.0}
+    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "blend": 1.0}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
     told |= {"scores": {"validation": _scores("validation")}}

@@ -111,7 +111,7 @@ class InCascade:
     """Errors of local networks inside a cascade whose global network is a saved model's.
 
     Called, it is a scorer: of each face, the normalised mean error in % over the points of each
-    part as the cascade finds them, at the recipe's trust in its local stage. Their mean over
+    part as the cascade finds them, blended as the recipe says. Their mean over
     points is what Tables IX and X of the PicassoNet paper report. The contour is the global
     network's alone, the same for all, and left out.
 
@@ -144,7 +144,7 @@ class InCascade:
 
         def score(local: nn.Module) -> SampleErrors:
             parts = Stage(local, markup, stage.crops)
-            cascade = Cascade(markup, whole, parts, data.faces.box, stage.trust, {})
+            cascade = Cascade(markup, whole, parts, data.faces.box, stage.blend, {})
             found = evaluate_faces(cascade, data.faces, faces, self.split)
             errors = found.errors["cascade"].parts
             return SampleErrors(

@@ -49,7 +49,7 @@ def model(local: Network, tmp_path: Path) -> str:
         local,
         markup=MARKUPS[68],
         box="landmarks",
-        trust=1.0,
+        blend=1.0,
         trained={},
         scores={},
     )

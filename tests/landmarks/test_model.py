@@ -54,7 +54,7 @@ def save(path: Path, seed: int = 0) -> Path:
         network_of("small_local", CROPS[1], seed + 1, "68"),
         markup=MARKUPS[68],
         box="landmarks",
-        trust=0.75,
+        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={"validation": {"nme": 3.25}},
     )
@@ -92,7 +92,7 @@ def test_saving_what_was_loaded_changes_nothing(card: Path) -> None:
         local_stage,
         markup=MARKUPS[loaded.points],
         box=loaded.box,
-        trust=loaded.trust,
+        blend=loaded.blend,
         trained=loaded.trained,
         scores=loaded.scores,
     )
@@ -114,6 +114,14 @@ def test_a_person_can_read_the_card(card: Path) -> None:
     assert local["crops"] == {"margin": 1.3, "size": 16, "colour": False, "cover": 1.4}
     assert set(local["grouping"]["units"]) == set(load_space("small_local:68").free_units)
     assert load_cascade(card).card == content
+
+
+def test_a_card_that_calls_the_blend_trust_is_read(card: Path) -> None:
+    text = card.read_text()
+    assert '"blend": 0.75' in text and "trust" not in text
+    card.write_text(text.replace('"blend"', '"trust"'))
+    cascade = load_cascade(card)
+    assert cascade.blend == 0.75 and cascade.card == json.loads(text)
 
 
 def test_no_space_file_is_needed(
@@ -157,7 +165,7 @@ def test_shipped_spaces_are_held_in_full(small: Path) -> None:
         *networks,
         markup=MARKUPS[98],
         box="listed",
-        trust=1.0,
+        blend=1.0,
         trained={},
         scores={},
     )

@@ -71,6 +71,19 @@ def test_a_preset_replaces_single_settings(small: Path) -> None:
     assert load_recipe("strategies/recipes/small.yaml") == plain
 
 
+def test_a_recipe_that_calls_the_blend_trust_is_read(small: Path) -> None:
+    file = small / "strategies/recipes/old.yaml"
+    text = (small / "strategies/recipes/small.yaml").read_text()
+    file.write_text(text.replace("\nlocal_stage:", "\nlocal_stage:\n  trust: 0.25"))
+    old = load_recipe("old")
+    assert old.local_stage.blend == 0.25
+    assert old.model_dump()["local_stage"]["blend"] == 0.25
+    assert "trust" not in old.model_dump()["local_stage"]
+    file.write_text(file.read_text().replace("trust: 0.25", "trust: 1.5"))
+    with pytest.raises(InputError, match="local_stage.trust: input should be less than or equal"):
+        load_recipe("old")
+
+
 def test_options_replace_single_settings(small: Path) -> None:
     plain = load_recipe("small")
     assert plain.with_epochs(None) is plain and plain.with_grouping(None) is plain

@@ -189,14 +189,14 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
 
 
 def _local_differing(settings: Mapping[str, Any]) -> list[str]:
-    """What only the local stage has: its groups, and how far it is trusted."""
+    """What only the local stage has: its groups, and its share of the answer."""
     told = []
     grouping = str(settings.get("grouping", ""))
     if grouping and not grouping.startswith("gumbel") and not grouping.endswith(".json"):
         told.append(f"{grouping} groups (paper: searched)")
-    trust = settings.get("trust", 1.0)
-    if trust != 1.0:
-        told.append(f"local stage weighted {trust} (paper: 1)")
+    blend = settings.get("blend", settings.get("trust", 1.0))  # as recipes called it once
+    if blend != 1.0:
+        told.append(f"local stage weighted {blend} (paper: 1)")
     return told
 
 
