@@ -115,6 +115,7 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
                 limit=100 * found.threshold,
                 unit=f"NME, % of {found.normaliser} ({found.data}, {found.split})",
                 notes=[f"NME {full[stage].nme:.2f} %, AUC {full[stage].auc:.3f}" for stage in full],
+                noun="faces",
             )
             written.append(path)
     ranked = found.ranked()
