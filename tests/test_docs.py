@@ -37,6 +37,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks/README.md",
     *sorted(DOCS.glob("*.md")),
     *sorted(DOCS.glob("api/*.md")),
 ]
