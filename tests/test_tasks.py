@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,21 +19,15 @@ from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
 from groupnas.tasks import DATASETS, find_dataset, load_task
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 # All that a data set of another package is: a module, and a line that registers it.
-MODULE = '''
-from groupnas.tasks import DataSet
-
-class Shapes(DataSet):
-    """Drawings of three shapes."""
-
-    def load(self, *, root, allow_partial=False, limit=None, cache=True):
-        from own_parts import Shapes as Drawn
-        return Drawn(samples=limit or 960)
-
-SHAPES = Shapes(name="shapes", summary="Drawn shapes, each in a channel of its own")
-'''
-LINE = "shapes = others_shapes:SHAPES"
+PAGE = (ROOT / "docs/own_parts.md").read_text(encoding="utf-8")
+(MODULE,) = re.findall(r"^```python\n(from groupnas.tasks .*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+((GROUP, LINE),) = re.findall(
+    r'^```toml\n\[project.entry-points."(.*)"\]\n(.*)\n```', PAGE, re.MULTILINE
+)
+LINE = LINE.replace('"', "")
 
 
 @pytest.fixture(autouse=True)
@@ -77,15 +72,15 @@ def test_the_registry_costs_no_heavy_import() -> None:
 def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another package with a data set, as pip would install it."""
     place = tmp_path / "site"
-    info = place / "others_shapes-1.0.dist-info"
+    info = place / "shapes_data-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others_shapes\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[groupnas.tasks]\n{LINE}\n")
-    (place / "others_shapes.py").write_text(MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shapes_data\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{LINE}\n")
+    (place / "shapes_data.py").write_text(MODULE)
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.syspath_prepend(place)
     yield place
-    for name in ("others_shapes", "own_parts"):
+    for name in ("shapes_data", "own_parts"):
         sys.modules.pop(name, None)
 
 
@@ -129,18 +124,16 @@ def test_another_packages_data_set_works_as_ours(
     ("line", "module", "reason"),
     [
         (LINE, "import not_there", "No module named 'not_there'"),
-        (LINE, "SHAPES = object()", "others_shapes:SHAPES is no DataSet"),
+        (LINE, "SHAPES = object()", "shapes_data:SHAPES is no DataSet"),
         (LINE, MODULE.replace("name=", 'name="an" + '), "it calls itself 'anshapes'"),
-        ("shapes = others_shapes:SHAPS", MODULE, "has no attribute 'SHAPS'"),
+        ("shapes = shapes_data:SHAPS", MODULE, "has no attribute 'SHAPS'"),
     ],
 )
 def test_a_broken_one_is_told_of_and_ends_no_list(
     others: Path, line: str, module: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (others / "others_shapes-1.0.dist-info/entry_points.txt").write_text(
-        f"[groupnas.tasks]\n{line}\n"
-    )
-    (others / "others_shapes.py").write_text(module)
+    (others / "shapes_data-1.0.dist-info/entry_points.txt").write_text(f"[{GROUP}]\n{line}\n")
+    (others / "shapes_data.py").write_text(module)
     with pytest.raises(InputError) as caught:
         load_task("shapes")
     assert str(caught.value).startswith("data set 'shapes' cannot be loaded: ")
