@@ -53,13 +53,14 @@ def evaluate(
     """
     from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.metrics import check_normaliser
+    from groupnas.tasks import require_root
 
     if out is not None:
         check_folder(out, "the scores")
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
-    root = _root(data, data_root)
+    root = require_root(faces, data_root)
 
     from groupnas.landmarks.evaluation import evaluate
     from groupnas.landmarks.model import load_cascade
@@ -115,7 +116,6 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
                 limit=100 * found.threshold,
                 unit=f"NME, % of {found.normaliser} ({found.data}, {found.split})",
                 notes=[f"NME {full[stage].nme:.2f} %, AUC {full[stage].auc:.3f}" for stage in full],
-                noun="faces",
             )
             written.append(path)
     ranked = found.ranked()
@@ -141,12 +141,6 @@ def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[P
         )
         for number in numbers
     ]
-
-
-def _root(data: str, data_root: Path | None) -> Path | None:
-    from groupnas.tasks import find_dataset, require_root
-
-    return require_root(find_dataset(data), data_root)
 
 
 def _watched(faces: Sequence[Face]) -> Iterable[Face]:

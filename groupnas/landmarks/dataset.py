@@ -34,14 +34,10 @@ class FaceDataSet(FaceSet, DataSet):
         crops: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
     ) -> Task:
-        """Return the training faces' parts as a task; see :meth:`DataSet.load`.
+        """Return the training faces' parts as a task; further arguments as of :meth:`DataSet.load`.
 
         Args:
-            root: The data root.
-            allow_partial: Go on with an incomplete copy.
-            limit: Take this many faces only.
-            cache: Whether crops may be kept on disk (see :mod:`groupnas.landmarks.cache`).
-            crops: Fields of :class:`groupnas.landmarks.crops.CropSettings`, other than the
+            crops: Fields of :class:`groupnas.landmarks.crops.CropSettings` that differ from the
                 local network's.
             loss: Fields of :class:`groupnas.landmarks.losses.LandmarkLoss`.
         """
@@ -66,13 +62,13 @@ class FaceDataSet(FaceSet, DataSet):
         return preview(self, root, allow_partial)
 
 
-def face_set(name: str) -> FaceSet:
+def face_set(name: str) -> FaceDataSet:
     """Return the data set of faces that a name means.
 
     Raises:
         InputError: no such data set, or it is not of faces.
     """
     found = find_dataset(name)
-    if not isinstance(found, FaceSet):
+    if not isinstance(found, FaceDataSet):
         raise InputError(f"{name!r} is not a data set of faces")
     return found

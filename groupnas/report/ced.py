@@ -26,7 +26,6 @@ def plot_ced(
     limit: float,
     unit: str,
     notes: Sequence[str] = (),
-    noun: str = "samples",
 ) -> Path:
     """Draw the cumulative error distribution of each set of errors and save it.
 
@@ -37,7 +36,6 @@ def plot_ced(
         limit: Largest error shown.
         unit: Of the errors, e.g. ``"NME, % of interocular"``.
         notes: What the legend adds to each name, e.g. its area.
-        noun: What the samples are called.
 
     Returns:
         ``path``.
@@ -47,16 +45,11 @@ def plot_ced(
             written.
     """
     check_suffix(path)
-    return save(ced_figure(curves, limit=limit, unit=unit, notes=notes, noun=noun), path)
+    return save(ced_figure(curves, limit=limit, unit=unit, notes=notes), path)
 
 
 def ced_figure(
-    curves: Mapping[str, ArrayLike],
-    *,
-    limit: float,
-    unit: str,
-    notes: Sequence[str] = (),
-    noun: str = "samples",
+    curves: Mapping[str, ArrayLike], *, limit: float, unit: str, notes: Sequence[str] = ()
 ) -> Figure:
     """The figure that :func:`plot_ced` saves."""
     if not curves:
@@ -73,7 +66,7 @@ def ced_figure(
             shares = 100 * np.arange(len(values) + 1) / len(values)
             note = f": {notes[number]}" if number < len(notes) else ""
             if len(values) < len(given):
-                note += f" ({len(values):,} of {len(given):,} {noun})"
+                note += f" ({len(values):,} of {len(given):,} samples)"
             axes.step(
                 [0, *values, max(limit, values[-1])],
                 [*shares, 100],
@@ -83,6 +76,6 @@ def ced_figure(
                 linestyle=_DASHES[number % len(_DASHES)],
                 linewidth=1.3,
             )
-        axes.set(xlim=(0, limit), ylim=(0, 100), xlabel=unit, ylabel=f"% of {noun}")
+        axes.set(xlim=(0, limit), ylim=(0, 100), xlabel=unit, ylabel="% of samples")
         axes.legend(loc="lower right")
     return figure
