@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from groupnas.errors import InputError
 from groupnas.files import nearest
 
+MEASURE_GROUP = "groupnas.measures"  # of entry points; help names them without loading any
 T = TypeVar("T")
 
 
@@ -70,15 +71,17 @@ class Registry(Collection[str], Generic[T]):
         return found
 
     def _entries(self) -> dict[str, dict[str, EntryPoint]]:
-        return _offered(self.group, tuple(sys.path))
+        return offered(self.group)
+
+
+def offered(group: str) -> dict[str, dict[str, EntryPoint]]:
+    """Return each name of a group with where it leads: one place, unless packages are at odds."""
+    return _found(group, tuple(sys.path))
 
 
 @lru_cache(maxsize=32)
-def _offered(group: str, path: tuple[str, ...]) -> dict[str, dict[str, EntryPoint]]:
-    """Each name of a group with where it leads: one place, unless packages are at odds.
-
-    ``path`` is ``sys.path``, where packages are looked for.
-    """
+def _found(group: str, path: tuple[str, ...]) -> dict[str, dict[str, EntryPoint]]:
+    """What packages offer, as they are looked for along ``sys.path``."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=group):
         found.setdefault(entry.name, {}).setdefault(entry.value, entry)

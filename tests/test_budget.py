@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 import groupnas as gn
 from groupnas.budget import Budget, fit
-from groupnas.costs import grouping_costs, measure
 from groupnas.errors import InputError
 from groupnas.schema import validate
+from groupnas.spaces.measure import measure
 
 SPACE = gn.load_space("picasso_local")
-EVEN = grouping_costs(SPACE, gn.Grouping.even(SPACE))
+EVEN = gn.Allocation.even(SPACE).costs()
 TOTAL = sum(EVEN.values())
 
 
@@ -25,16 +25,16 @@ TOTAL = sum(EVEN.values())
 def test_any_sizes_meet_any_total(seed: int, total: float, name: str) -> None:
     budget = Budget(total=total, measure=name)
     found = fit(SPACE, gn.Grouping.random_sizes(SPACE, seed).counts(), budget)
-    even = sum(grouping_costs(SPACE, gn.Grouping.even(SPACE), measure(name)).values())
-    cost = sum(grouping_costs(SPACE, found, measure(name)).values())
+    even = sum(gn.Allocation.even(SPACE).costs(measure(name)).values())
+    cost = sum(found.costs(measure(name)).values())
     assert cost == pytest.approx(total * even, rel=0.01)
     assert cost <= total * even
-    assert gn.flops(SPACE.fitted(found), found).total == sum(grouping_costs(SPACE, found).values())
+    assert gn.flops(found).total == sum(found.costs().values())
 
 
 def test_even_groups_are_their_own_budget() -> None:
     even = gn.Grouping.even(SPACE)
-    assert fit(SPACE, even.counts(), Budget()) == even
+    assert fit(SPACE, even.counts(), Budget()) == gn.Allocation(SPACE, even)
 
 
 @given(scale=st.floats(0.01, 100))
@@ -47,29 +47,29 @@ def test_only_proportions_matter(scale: float) -> None:
 @given(
     seed=st.integers(0, 10_000),
     total=st.floats(0.5, 2.0),
-    multiple=st.sampled_from([1, 2, 4, 8, 16]),
+    divisor=st.sampled_from([1, 2, 4, 8, 16]),
 )
-def test_sizes_are_multiples_at_the_same_cost(seed: int, total: float, multiple: int) -> None:
-    budget = Budget(total=total, multiple=multiple, tolerance=0.02)
+def test_a_divisor_divides_sizes_at_the_same_cost(seed: int, total: float, divisor: int) -> None:
+    budget = Budget(total=total, divisor=divisor, tolerance=0.02)
     found = fit(SPACE, gn.Grouping.random(SPACE, seed).counts(), budget)
-    assert sum(grouping_costs(SPACE, found).values()) == pytest.approx(total * TOTAL, rel=0.02)
-    for unit, row in found.counts().items():
+    assert sum(found.costs().values()) == pytest.approx(total * TOTAL, rel=0.02)
+    for unit, row in found.grouping.counts().items():
         step = budget.step(SPACE.free_units[unit] / 4)
         assert all(channels % step == 0 for channels in row.values()), unit
 
 
 @pytest.mark.parametrize(
-    ("multiple", "channels", "step"),
+    ("divisor", "channels", "step"),
     [(1, 6, 1), (4, 6, 4), (8, 6, 8), (16, 6, 8), (16, 10, 8), (16, 14, 16), (64, 130, 64)],
 )
-def test_narrow_units_take_smaller_steps(multiple: int, channels: float, step: int) -> None:
-    assert validate(Budget, {"multiple": multiple}, "budget").step(channels) == step
+def test_narrow_units_take_smaller_steps(divisor: int, channels: float, step: int) -> None:
+    assert validate(Budget, {"divisor": divisor}, "budget").step(channels) == step
 
 
 def test_parts_have_their_own_and_the_others_share_the_rest() -> None:
     budget = Budget(total=1.1, parts={"nose": 0.8, "mouth": 1.3})
     sizes = gn.Grouping.random(SPACE, 0).counts()
-    costs = grouping_costs(SPACE, fit(SPACE, sizes, budget))
+    costs = fit(SPACE, sizes, budget).costs()
     assert costs["nose"] == pytest.approx(0.8 * EVEN["nose"], rel=0.01)
     assert costs["mouth"] == pytest.approx(1.3 * EVEN["mouth"], rel=0.01)
     rest = 1.1 * TOTAL - 0.8 * EVEN["nose"] - 1.3 * EVEN["mouth"]
@@ -79,10 +79,10 @@ def test_parts_have_their_own_and_the_others_share_the_rest() -> None:
 def test_parts_without_a_total_leave_the_others_as_they_are() -> None:
     even = gn.Grouping.even(SPACE)
     found = fit(SPACE, even.counts(), Budget(total=None, parts={"nose": 0.5}))
-    counts, before = found.counts(), even.counts()
+    counts, before = found.grouping.counts(), even.counts()
     for unit in SPACE.free_units:
         assert counts[unit]["mouth"] == before[unit]["mouth"]
-    assert grouping_costs(SPACE, found)["nose"] == pytest.approx(0.5 * EVEN["nose"], rel=0.01)
+    assert found.costs()["nose"] == pytest.approx(0.5 * EVEN["nose"], rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
         ({"total": 0}, "total: input should be greater than 0, got 0"),
         ({"parts": {"nose": -1}}, "parts.nose: input should be greater than 0"),
         ({"tolerance": 1}, "tolerance: input should be less than 1"),
-        ({"multiple": 12}, "multiple: input should be 1, 2, 4, 8, 16, 32 or 64, got 12"),
+        ({"divisor": 12}, "divisor: input should be 1, 2, 4, 8, 16, 32 or 64, got 12"),
     ],
 )
 def test_a_wrong_budget_names_its_key(data: dict[str, object], message: str) -> None:

@@ -164,7 +164,7 @@ def test_the_documented_strategy_is_seeded_and_resumes(
     whole = groupnas.search(shapes_space, shapes, strategy, tmp_path / "whole", seed=1)
     assert [record["epoch"] for record in whole.history] == [1, 2, 3]
     assert whole.result["best"] == min(record["error"] for record in whole.history)
-    cost = groupnas.flops(shapes_space, groupnas.Grouping.even(shapes_space)).total
+    cost = groupnas.flops(groupnas.Allocation.even(shapes_space)).total
     assert sum(whole.result["macs_after"].values()) == pytest.approx(cost, rel=0.05)
 
     job = strategy.start(shapes_space, shapes, seed=1)
@@ -176,6 +176,9 @@ def test_the_documented_strategy_is_seeded_and_resumes(
             resumed.run_epoch()
     assert resumed.history == list(whole.history)
     assert resumed.design().grouping == whole.grouping
+
+    told = strategy.start(shapes_space, shapes, evaluate=lambda *_: {"mean": 4.5})
+    assert told.run_epoch() == {"epoch": 1, "steps": 0, "error": 4.5, "best": 4.5}
 
 
 def test_install_explains_every_extra() -> None:

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from groupnas.files import split_text
 from groupnas.machine import cores
+from groupnas.registry import MEASURE_GROUP, offered
 
 if TYPE_CHECKING:
     from groupnas.engine.strategy import Strategy
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
     """An option that takes a whole number from ``least`` on."""
     return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+
+
+def measure_option(otherwise: str) -> Parameter:
+    """An option that takes what budgets count; ``otherwise`` says what holds without it."""
+    return Parameter(
+        help=f"What budgets count: {', '.join(offered(MEASURE_GROUP))}, or the .json file of a "
+        f"latency table (`groupnas bench --table`); {otherwise}."
+    )
 
 
 def _whole(_: Any, tokens: Any) -> int:

@@ -19,6 +19,7 @@ PLUGIN = '''
 from typing import Literal
 from groupnas.engine.strategy import Strategy
 from groupnas.grouping import Grouping
+from groupnas.spaces import Allocation
 from groupnas.strategies.controls import Even
 
 class First(Even):
@@ -27,7 +28,7 @@ class First(Even):
     share: float = 2.0
 
     def choose(self, space, seed):
-        return Grouping.manual(space, {space.groups[0]: self.share})
+        return Allocation(space, Grouping.manual(space, {space.groups[0]: self.share}))
 '''
 
 
@@ -53,7 +54,7 @@ def test_another_packages_algorithm_works_as_ours(plugin: Path) -> None:
         name, error_unit, sources = "nothing", "", ["a", "b"]
         inputs, outputs = space.inputs, space.outputs
 
-    grouping = found.start(space, Nothing()).grouping()  # type: ignore[arg-type]
+    grouping = found.start(space, Nothing()).allocation().grouping  # type: ignore[arg-type]
     assert grouping.counts()["stem"] == {"left_eye": 12, "right_eye": 4, "nose": 4, "mouth": 4}
     (plugin / "wrong.yaml").write_text("algorithm: first\ntitle: Mine\nshre: 3.0\n")
     with pytest.raises(InputError, match=r"wrong\.yaml: shre: unknown key"):

@@ -13,7 +13,6 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from groupnas.engine.job import (
     Job,
@@ -22,10 +21,10 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer
+from groupnas.engine.running import run_job
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
@@ -55,9 +54,6 @@ class Counting:
         self.data_seconds += 1.25
         self.history.append({"epoch": len(self.history) + 1})
         return self.history[-1]
-
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        return indices, None
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history}

@@ -73,8 +73,14 @@ def test_what_a_run_leaves_behind(go: Any, tmp_path: Path) -> None:
 def test_result_by_hand(go: Any, shapes_space: Any) -> None:
     run = go()
     assert run.result["moved"] > 0
-    assert run.result["macs_before"] == groupnas.flops(shapes_space, run.initial).per_group
-    assert run.result["macs_after"] == groupnas.flops(shapes_space, run.grouping).per_group
+    assert (
+        run.result["macs_before"]
+        == groupnas.flops(groupnas.Allocation(shapes_space, run.initial)).per_group
+    )
+    assert (
+        run.result["macs_after"]
+        == groupnas.flops(groupnas.Allocation(shapes_space, run.grouping)).per_group
+    )
     assert run.result["moved"] == run.grouping.changed(run.initial)
     assert run.result["channels"] == sum(shapes_space.free_units.values())
     assert run.result["epochs"] == 3 and run.result["error_unit"] == "px"

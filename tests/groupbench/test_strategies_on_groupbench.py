@@ -16,6 +16,7 @@ from groupnas.budget import Budget, fit
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench
 from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.knapsack.allocation import Choices, front
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch
@@ -29,7 +30,7 @@ TRIALS = {
 }
 
 
-def true_curves(bench: GroupBench, seed: int) -> Grouping:
+def true_curves(bench: GroupBench, seed: int) -> Allocation:
     """Over the table's own curves, of one training each."""
     points = bench.space().outputs
     weights = {part: n / sum(points.values()) for part, n in points.items()}
@@ -37,21 +38,21 @@ def true_curves(bench: GroupBench, seed: int) -> Grouping:
     choices = {part: Choices(curve.costs, curve.errors) for part, curve in curves.items()}
     limit = sum(Budget().limits(bench.space()).values())
     picks = front(choices, weights).within(limit)
-    return bench.grouping(np.stack([curves[part].sizes[pick] for part, pick in picks.items()]))
+    return bench.allocation(np.stack([curves[part].sizes[pick] for part, pick in picks.items()]))
 
 
-def trials(strategy: Strategy) -> Callable[[GroupBench, int], Grouping]:
+def trials(strategy: Strategy) -> Callable[[GroupBench, int], Allocation]:
     """Trials looked up in one training of the table."""
 
-    def choose(bench: GroupBench, seed: int) -> Grouping:
-        found = bench.search(strategy, seed).design().grouping
-        assert found is not None
+    def choose(bench: GroupBench, seed: int) -> Allocation:
+        found = bench.search(strategy, seed).design()
+        assert isinstance(found, Allocation)
         return found
 
     return choose
 
 
-STRATEGIES: dict[str, Callable[[GroupBench, int], Grouping]] = {
+STRATEGIES: dict[str, Callable[[GroupBench, int], Allocation]] = {
     "true curves": true_curves,
     "knapsack": trials(Knapsack(**TRIALS, curves="scratch", trials=24, profiles="depth")),
     "evolution": trials(Evolution(**TRIALS, trials=40)),
@@ -69,7 +70,7 @@ def by_chance(bench: GroupBench) -> float:
 
 def test_a_search_sees_one_training(bench: GroupBench) -> None:
     strategy = Evolution(**TRIALS, trials=3)
-    even = Grouping.even(bench.space())  # what evolution tries first
+    even = Allocation.even(bench.space())  # what evolution tries first
     for seed in (1, 2):
         first = bench.search(strategy, seed).history[0]
         assert first["errors"] == bench.evaluate(even, 15, seed)
@@ -82,7 +83,7 @@ def test_strategies_that_learn_for_themselves_train(bench: GroupBench) -> None:
     assert [record["phase"] for record in job.history] == ["warmup", "search"]
     assert job.history[0]["train_loss"] > 0
     assert torch.equal(torch.get_rng_state(), before)
-    assert bench.regret(job.design().grouping) >= 0  # within the budget
+    assert bench.regret(job.design()) >= 0  # within the budget
 
 
 def test_chance_is_not_the_optimum(by_chance: float) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.command import compare_command

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groupnas.comparison.summary import Comparison
+from groupnas.comparison.tables import Comparison
 
 Sizes = Mapping[str, Sequence[int]]
 """Channels of every group, by unit."""

@@ -10,8 +10,8 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
 from groupnas.report.page.reading import Reader, called, mapping
-from groupnas.runs.folder import SPACE
-from groupnas.spaces.space import SearchSpace, load_space
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.space import SPACE, SearchSpace, load_space
 
 
 def find_space(config: Mapping[str, Any], reader: Reader) -> SearchSpace | None:
@@ -85,7 +85,7 @@ def cost(title: str, space: SearchSpace | None, grouping: Grouping | None) -> Co
     if space is None or grouping is None:
         return None
     try:
-        table = flops(space.fitted(grouping), grouping)
+        table = flops(Allocation(space, grouping))
     except InputError:
         return None
     return Cost(network=title, macs=table.per_group, params=table.params_per_group)

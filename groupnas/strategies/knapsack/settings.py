@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,9 +11,6 @@ from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strateg
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.strategies.trials.evaluator import Evaluate
-    from groupnas.task import Task
 
 
 class Knapsack(Strategy):
@@ -42,6 +40,9 @@ class Knapsack(Strategy):
         calibration: Batches that BatchNorm's statistics of each profile are collected from.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.knapsack.scratch:ScratchJob"
+    slimmable_job: ClassVar[str] = "groupnas.strategies.knapsack.job:SlimmableJob"
+
     algorithm: Literal["knapsack"] = "knapsack"
     curves: Literal["scratch", "slimmable"]
     epochs: Positive
@@ -68,25 +69,11 @@ class Knapsack(Strategy):
             raise ValueError("passes: expected at least 1 without the sandwich")
         return self
 
-    def start(
-        self,
-        space: SearchSpace,
-        task: Task,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        evaluate: Evaluate | None = None,
-    ) -> SearchJob:
-        """As :meth:`Strategy.start`.
+    @property
+    def trains_candidates(self) -> bool:
+        """True where curves are measured in trainings from scratch."""
+        return self.curves == "scratch"
 
-        Args:
-            space: As there, and so are the others.
-            evaluate: What takes the place of a training from scratch, e.g. a table.
-        """
-        if self.curves == "slimmable":
-            from groupnas.strategies.knapsack.job import SlimmableJob
-
-            return SlimmableJob(space, task, self, seed, device)
-        from groupnas.strategies.knapsack.scratch import ScratchJob
-
-        return ScratchJob(space, task, self, seed, device, evaluate)
+    def job_class(self) -> Callable[..., SearchJob]:
+        """Return the class of the way that curves are measured."""
+        return self.resolve(self.job if self.curves == "scratch" else self.slimmable_job)

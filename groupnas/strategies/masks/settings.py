@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
 from groupnas.schema import Settings
-
-if TYPE_CHECKING:
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.task import Task
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -69,6 +64,8 @@ class MaskSearch(Strategy):
             :func:`groupnas.engine.precision.forward`.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.masks.job:BilevelSearch"
+
     algorithm: Literal["masks"] = "masks"
     warmup_epochs: Natural
     epochs: Positive
@@ -93,10 +90,3 @@ class MaskSearch(Strategy):
                 if getattr(self, key) != 1:
                     raise ValueError(f"{key}: must be 1 with levels: 1, got {getattr(self, key)}")
         return self
-
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.masks.job import BilevelSearch
-
-        return BilevelSearch(space, task, self, seed, device)
