@@ -177,7 +177,7 @@ def accuracy(
             (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
             assert less is not None
             means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
-            interval = (less.mean, less.photos_low, less.photos_high)
+            interval = (less.mean, less.sources_low, less.sources_high)
             told = ("-" if value is None else f"{value:+.4f}" for value in interval)
             rows.append([stage, name, *means, *told])
     return rows
