@@ -181,7 +181,7 @@ def cascade(place: Path) -> Path:
         even = Grouping.even(one)
         made = groupnas.Allocation(one, even)
         stages.append(Network(made, crop, made.build()))
-    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "trust": 1.0}
+    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "blend": 1.0}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
     told |= {"scores": {"validation": _scores("validation")}}

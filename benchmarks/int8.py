@@ -33,7 +33,7 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
@@ -179,7 +179,7 @@ def accuracy(
             (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
             assert less is not None
             means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
-            interval = (less.mean, less.photos_low, less.photos_high)
+            interval = (less.mean, less.sources_low, less.sources_high)
             told = ("-" if value is None else f"{value:+.4f}" for value in interval)
             rows.append([stage, name, *means, *told])
     return rows

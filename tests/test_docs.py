@@ -24,7 +24,6 @@ import groupnas.nn
 from groupnas.cli.app import app
 from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training import Training
-from groupnas.extras import registered
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
@@ -38,6 +37,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks/README.md",
     *sorted(DOCS.glob("*.md")),
     *sorted(DOCS.glob("api/*.md")),
 ]
@@ -126,10 +126,8 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
-    registered.cache_clear()
     yield importlib.import_module("climb")
     del sys.modules["climb"]
-    registered.cache_clear()
 
 
 def whole_files() -> list[Any]:

@@ -38,7 +38,7 @@ def bench(
 
     All models take turns in every round; the table shows the median of the rounds with a tenth of
     them below and above, the quickest, and the ratio to the first model. An open first size is the
-    batch; photos of open size are 480 x 640.
+    batch; images of open size are 480 x 640.
 
     With --table FILE --space NAME..., measures instead what every kernel of some search spaces
     takes on this machine: what layouts are planned and latency budgets met with.

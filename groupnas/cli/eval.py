@@ -47,15 +47,16 @@ def evaluate(
         device: A torch device.
         out: A folder for scores.json, faces.csv, the CED and the worst faces.
     """
-    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.metrics import check_normaliser
+    from groupnas.tasks import require_root
 
     if out is not None:
         check_folder(out, "the scores")
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
-    root = _root(data, data_root)
+    root = require_root(faces, data_root)
 
     from groupnas.landmarks.evaluation import evaluate
     from groupnas.landmarks.model import load_cascade
@@ -136,12 +137,6 @@ def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[P
         )
         for number in numbers
     ]
-
-
-def _root(data: str, data_root: Path | None) -> Path | None:
-    from groupnas.tasks import find_dataset, require_root
-
-    return require_root(find_dataset(data), data_root)
 
 
 def _watched(faces: Sequence[Face]) -> Iterable[Face]:

@@ -34,12 +34,12 @@ class _Calibration:
     limit: int | None
 
     def faces(self, box: BoxPolicy) -> Iterable[FacePair]:
-        from groupnas.landmarks.data.face_sets import face_set
+        from groupnas.landmarks.dataset import face_set
         from groupnas.landmarks.deploy.calibration import FACES, training_faces
-        from groupnas.tasks import find_dataset, require_root
+        from groupnas.tasks import require_root
 
         data = face_set(self.data)
-        root = require_root(find_dataset(self.data), self.root)
+        root = require_root(data, self.root)
         limit = FACES if self.limit is None else self.limit
         return training_faces(data, root, box, limit=limit, allow_partial=self.allow_partial)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from groupnas.extras import MEASURES
 from groupnas.files import split_text
 from groupnas.machine import cores
+from groupnas.registry import MEASURE_GROUP, offered
 
 if TYPE_CHECKING:
     from groupnas.engine.strategy import Strategy
@@ -25,10 +24,9 @@ def whole_number(least: int, below: int | None = None) -> Parameter:
 
 def measure_option(otherwise: str) -> Parameter:
     """An option that takes what budgets count; ``otherwise`` says what holds without it."""
-    names = dict.fromkeys(entry.name for entry in entry_points(group=MEASURES))
     return Parameter(
-        help=f"What budgets count: {', '.join(names)}, or the .json file of a latency table "
-        f"(`groupnas bench --table`); {otherwise}."
+        help=f"What budgets count: {', '.join(offered(MEASURE_GROUP))}, or the .json file of a "
+        f"latency table (`groupnas bench --table`); {otherwise}."
     )
 
 

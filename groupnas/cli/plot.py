@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -56,7 +58,8 @@ def plot(
         plot_curves(read_curves(file), output)
     elif kind == "training":
         files = _training_files(paths)
-        plot_training({name: read_training(f) for name, f in files.items()}, output, "NME %")
+        unit = _error_unit(files.values())
+        plot_training({name: read_training(f) for name, f in files.items()}, output, unit)
     else:
         panels, since = _panels(paths)
         plot_tetris(panels, output, since)
@@ -92,6 +95,20 @@ def _training_files(paths: list[Path]) -> dict[str, Path]:
         for stage in begun:
             found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
     return found
+
+
+def _error_unit(histories: Iterable[Path]) -> str:
+    """What errors of trainings are measured in; a training says so when it ends."""
+    from groupnas.runs.folder import RESULT
+    from groupnas.saved import Saved, read_saved
+
+    class Result(Saved):
+        error_unit: str
+
+    for file in histories:
+        with suppress(InputError):
+            return str(read_saved(file.with_name(RESULT), Result)["error_unit"])
+    return ""
 
 
 def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:

@@ -36,7 +36,7 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
-SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same photos
+SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same sources
 _CONVENTION = "torchstat"  # what the tables of the PicassoNet paper count in
 
 

@@ -19,7 +19,7 @@ from groupnas.comparison.plan import Piece, Plan, labelled
 from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
-from groupnas.comparison.statistics import LEAST_PHOTOS
+from groupnas.comparison.statistics import LEAST_SOURCES
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
@@ -126,7 +126,7 @@ def compare(
         budgets: Costs relative to even groups.
         measure: What budgets count; see :class:`groupnas.budget.Budget`.
         tolerance: By how much, relatively, a network's cost may miss its budget.
-        validation: Share of the samples, whole photos, that is held out.
+        validation: Share of the samples, whole sources, that is held out.
         more: Makers of further measurements, picklable, by names that can name files.
         sampling: How often each training sample is drawn; see
             :class:`groupnas.engine.training.Trainer`. Picklable.
@@ -307,14 +307,14 @@ def _check_splits(task: Task, plan: Plan) -> None:
     """
     split = split_by_source(task.sources, plan.validation, SPLIT_SEED)
     check_parts(task, split, plan.training.batch_size)
-    photos = len(split.sources(task.sources)["validation"])
-    if photos < LEAST_PHOTOS:
+    sources = len(split.sources(task.sources)["validation"])
+    if sources < LEAST_SOURCES:
         _log.warning(
             "%s: %s held out, so that no interval can be given: those take at least %d; hold out "
             "more (validation)",
             task.name,
-            "1 photo is" if photos == 1 else f"{photos} photos are",
-            LEAST_PHOTOS,
+            "1 source is" if sources == 1 else f"{sources} sources are",
+            LEAST_SOURCES,
         )
     searched = TaskSubset(task, split.train)
     shares = {getattr(strategy, "validation", 0.0) for strategy in plan.strategies.values()}

@@ -29,7 +29,7 @@ class SampleErrors:
             does not show a group, infinite where the network diverged.
         groups: Names of the G groups.
         weights: ``(G,)`` float64, of the groups in a sample's mean: how many outputs each has.
-        sources: ``(N,)`` str, the photo of every sample.
+        sources: ``(N,)`` str, what every sample is from, e.g. its image.
         unit: E.g. ``"NME %"``.
         subsets: ``(N,)`` bool each: which samples belong to it.
     """
@@ -49,8 +49,8 @@ class SampleErrors:
         table = with_mean(self.errors, self.weights)
         return table if subset is None else table[self.subsets[subset]]
 
-    def photos(self, subset: str | None = None) -> NDArray[np.str_]:
-        """The photo of every sample of a subset, or of all."""
+    def sources_of(self, subset: str | None = None) -> NDArray[np.str_]:
+        """The source of every sample of a subset, or of all."""
         return self.sources if subset is None else self.sources[self.subsets[subset]]
 
     @property

@@ -98,7 +98,7 @@ def bench(
     """Time models side by side in ONNX Runtime on the CPU.
 
     Inputs are drawn: floats from a normal distribution, pixels evenly from 0 to 255, other whole
-    numbers are 0. A first size that is open is the batch. A photo ``(H, W, 3)`` of open size is
+    numbers are 0. A first size that is open is the batch. An image ``(H, W, 3)`` of open size is
     480 x 640, and the input ``box`` ``(4,)`` of the same model its central square.
 
     Args:

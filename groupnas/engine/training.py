@@ -370,11 +370,11 @@ def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _check_split(folder: RunFolder, split: Split, task: Task) -> None:
-    """Else photos that trained before would now choose the epoch."""
+    """Else sources that trained before would now choose the epoch."""
     path = folder / SPLIT
     recorded = read_saved(path, Sides, "start again in a new folder")
     if recorded != split.sources(task.sources):
         raise InputError(
-            f"{path}: the run was started with another split of the photos; a resumed run must "
+            f"{path}: the run was started with another split of the sources; a resumed run must "
             "not change it"
         )

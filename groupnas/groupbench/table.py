@@ -47,8 +47,8 @@ class Table:
     Attributes:
         validation: ``(P, A, B, S, E)`` float32, validation error after every epoch; sizes count
             from 1.
-        test: ``(P, A, B, S)`` float32, error at the end on faces that no search sees.
-        about: How it was made: parts, largest sizes, training, faces, versions, seconds.
+        test: ``(P, A, B, S)`` float32, error at the end on samples that no search sees.
+        about: How it was made: parts, largest sizes, training, samples, versions, seconds.
     """
 
     validation: Floats = field(repr=False)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
@@ -22,7 +22,8 @@ from groupnas.landmarks.located import FacePair, Image, Located, Points, check_f
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.task import standardise
 
-Trust = Annotated[float, Field(gt=0, le=1)]
+# It was called trust once: recipes and cards that say so are read.
+Blend = Annotated[float, Field(gt=0, le=1, validation_alias=AliasChoices("blend", "trust"))]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Cascade:
         global_stage: The global stage; one region, the whole face.
         local_stage: The local stage; its regions are the markup's parts.
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
-        trust: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
+        blend: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
             is the global estimate's. 1 is the paper's cascade.
         card: What a person should know of it; see :mod:`groupnas.landmarks.model`.
     """
@@ -92,7 +93,7 @@ class Cascade:
     global_stage: Stage
     local_stage: Stage
     box: BoxPolicy
-    trust: Trust
+    blend: float
     card: Mapping[str, Any]
 
     def locate(self, image: Image, boxes: Points) -> Located:
@@ -142,5 +143,5 @@ class Cascade:
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
         members = list(self.markup.part_points)
         closer = self.local_stage.locate(pairs)
-        points[:, members] += self.trust * (closer - points[:, members])
+        points[:, members] += self.blend * (closer - points[:, members])
         return Located(points, initial)

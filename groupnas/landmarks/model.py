@@ -25,7 +25,7 @@ from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
-from groupnas.landmarks.cascade import Cascade, Stage, Trust
+from groupnas.landmarks.cascade import Blend, Cascade, Stage
 from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
@@ -71,7 +71,7 @@ class Card(Settings):
         box: What a face's box is; see :class:`Cascade`.
         global_stage: The global network.
         local_stage: The local network.
-        trust: In the local stage; see :class:`Cascade`.
+        blend: Share of the local stage's answer; see :class:`Cascade`.
         version: Of groupnas, that trained it.
         trained: Data set, samples, fingerprints, recipe: what the training left to say.
         scores: Where it was tested and what came out.
@@ -84,7 +84,7 @@ class Card(Settings):
     box: BoxPolicy
     global_stage: StageCard
     local_stage: StageCard
-    trust: Trust = 1.0
+    blend: Blend = 1.0
     version: str = __version__
     trained: dict[str, Any]
     scores: dict[str, Any] = {}
@@ -121,7 +121,7 @@ def save_cascade(
     *,
     markup: Markup,
     box: BoxPolicy,
-    trust: float,
+    blend: float,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
@@ -147,7 +147,7 @@ def save_cascade(
         box=box,
         global_stage=_stage_card(global_stage),
         local_stage=_stage_card(local_stage),
-        trust=trust,
+        blend=blend,
         trained=dict(trained),
         scores=dict(scores),
         weights=hashlib.sha256(content).hexdigest(),
@@ -198,7 +198,7 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
     markup = MARKUPS[card.points]
     told = card.model_dump(mode="json", by_alias=True)
     with naming(path):
-        return make_cascade(markup, card.box, global_stage, local_stage, card.trust, told, device)
+        return make_cascade(markup, card.box, global_stage, local_stage, card.blend, told, device)
 
 
 def make_cascade(
@@ -206,7 +206,7 @@ def make_cascade(
     box: BoxPolicy,
     global_stage: Network,
     local_stage: Network,
-    trust: float,
+    blend: float,
     card: Mapping[str, Any],
     device: str | torch.device = "cpu",
 ) -> Cascade:
@@ -220,7 +220,7 @@ def make_cascade(
         _stage(global_stage, whole_face(markup), device),
         _stage(local_stage, markup, device),
         box,
-        trust,
+        blend,
         card,
     )
 

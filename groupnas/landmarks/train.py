@@ -22,7 +22,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
@@ -33,9 +33,9 @@ from groupnas.landmarks.model import (
     save_cascade,
 )
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
-from groupnas.landmarks.recipe import LocalStage, Recipe, Stage
+from groupnas.landmarks.recipe import LocalStage, Recipe, Stage, recipe_from
 from groupnas.landmarks.task import LandmarkTask
-from groupnas.runs.folder import RunFolder
+from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import GroupedNetwork
@@ -158,6 +158,9 @@ def train_cascade(
         **given.to_dict(),
     }
     if recorded is not None:
+        # a setting may have had another name, or not been there
+        was = recipe_from(recorded.get("recipe"), f"{folder / CONFIG}: recipe")
+        recorded["recipe"] = was.model_dump(mode="json")
         check_same(recorded, config, ("recipe", "seed", "global_from"), folder)
     with torch.random.fork_rng(), folder.locked():
         if recorded is None:
@@ -174,8 +177,8 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     if global_network is None:
         global_network = _train_stage(setup, "global", recipe.global_stage, whole=True)
     local_network = _train_stage(setup, "local", recipe.local_stage, whole=False)
-    box, trust = setup.faces.box, recipe.local_stage.trust
-    cascade = make_cascade(markup, box, global_network, local_network, trust, {}, setup.device)
+    box, blend = setup.faces.box, recipe.local_stage.blend
+    cascade = make_cascade(markup, box, global_network, local_network, blend, {}, setup.device)
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
@@ -184,7 +187,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
         local_network,
         markup=markup,
         box=box,
-        trust=trust,
+        blend=blend,
         trained={
             "data": recipe.data,
             "faces": len(setup.samples),

@@ -81,7 +81,7 @@ class RunFolder:
     =========================  ===================================================================
     ``config.yaml``            settings, versions and fingerprints: what a resumed run must match
     ``space.yaml``             what is searched: whole, so that the folder can be read elsewhere
-    ``split.json``             photos on the training and validation side
+    ``split.json``             sources on the training and validation side
     ``initial_grouping.json``  the grouping before the search
     ``grouping.json``          the grouping after the latest epoch
     ``history.jsonl``          one record for each epoch; the same for the same seed, bit for bit

@@ -54,7 +54,7 @@ class MaskEpoch(Epoch):
 
 
 class Sides(Saved):
-    """``split.json``: the photos on either side."""
+    """``split.json``: the sources on either side."""
 
     train: list[str]
     validation: list[str]

@@ -100,7 +100,7 @@ def test_killed_and_resumed(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = output.err.splitlines()
     assert lines[0].endswith("/8 pieces are done") and int(lines[0].split("/")[0]) >= 4 + len(done)
     assert all(path.stat().st_mtime_ns == moment for path, moment in done.items())
-    assert "validation: 10 samples of 10 photos, NME %, cost 1" in output.out
+    assert "validation: 10 samples of 10 sources, NME %, cost 1" in output.out
     assert "figure: my c/comparison.png" in output.out and "not finished" not in output.out
     assert (out / "comparison.png").stat().st_size > 1000
     # a run that nothing interrupted says the same

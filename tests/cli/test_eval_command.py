@@ -13,8 +13,7 @@ from helpers import caller
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
-from groupnas.landmarks import model
-from groupnas.landmarks.data import face_sets
+from groupnas.landmarks import dataset, model
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.located import Located
 from groupnas.landmarks.markup import MARKUPS
@@ -49,7 +48,7 @@ def few(root: object, split: str, partial: bool) -> list:
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     split = "test" if "test" in FACES.subsets else next(iter(FACES.subsets))
     faces = replace(FACES, faces=few, subsets={"test": ("first",), split: ("first",)})
-    monkeypatch.setattr(face_sets, "face_set", lambda name: faces)
+    monkeypatch.setattr(dataset, "face_set", lambda name: faces)
     monkeypatch.setattr(model, "load_cascade", lambda path, device: Fake())
 
 

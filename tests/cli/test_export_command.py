@@ -14,7 +14,7 @@ from helpers import exit_code
 import groupnas as gn
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, load_cascade, save_cascade
@@ -44,7 +44,7 @@ def model(local: Network, tmp_path: Path) -> str:
         local,
         markup=MARKUPS[68],
         box="landmarks",
-        trust=1.0,
+        blend=1.0,
         trained={},
         scores={},
     )

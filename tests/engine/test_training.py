@@ -410,7 +410,7 @@ def test_another_setting_is_refused_by_name(
 
 
 def test_another_split_is_refused(go: Any, split: Split, tmp_path: Path) -> None:
-    """Else photos that trained would choose the epoch."""
+    """Else sources that trained would choose the epoch."""
     with pytest.raises(KeyboardInterrupt):
         go(observers=[Stop(epochs=1)])
     before = files(tmp_path / "run")

@@ -24,7 +24,6 @@ from groupnas.landmarks.evaluation import (
 )
 from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import MARKUPS, Markup
-from groupnas.tasks.dataset import DataReport
 
 COUNT, EYES = 4, (36, 45)
 
@@ -59,7 +58,6 @@ FACES = FaceSet(
     faces=lambda root, split, partial: [face_of(index) for index in range(COUNT)],
     files=lambda root, split, partial: [],
     read=read,
-    check=lambda root: DataReport(root, (), (), None),
 )
 
 

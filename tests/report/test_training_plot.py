@@ -79,6 +79,12 @@ def test_the_command_finds_the_stages_of_a_cascade(
         with pytest.raises(SystemExit) as stopped:
             main(["plot", "--kind", "training", str(tmp_path / given), "-o", f"{tmp_path}/t.svg"])
         assert stopped.value.code == 0
+        assert "validation error -->" in (tmp_path / "t.svg").read_text()
+    for stage in ("global", "local"):  # a training says what its errors are in when it ends
+        (tmp_path / "run" / stage / "result.json").write_text('{"error_unit": "px"}')
+    with pytest.raises(SystemExit):
+        main(["plot", "--kind", "training", f"{tmp_path}/run", "-o", f"{tmp_path}/t.svg"])
+    assert "local: validation error, px -->" in (tmp_path / "t.svg").read_text()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit) as stopped:
         main(["plot", "--kind", "training", f"{tmp_path}/empty", "-o", f"{tmp_path}/t.svg"])

@@ -23,14 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError, printable
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
 from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_AFLW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
+FOLDER = "aflw"
+OBTAINED = (
+    "annotations http://mmlab.ie.cuhk.edu.hk/projects/compositional.html, images "
+    "https://www.tugraz.at/institute/icg/research/team-bischof/lrs/downloads/aflw (research use)"
+)
 SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the order of `ra`
 _FILE = "AFLWinfo_release.mat"
 _IMAGES = ("data/flickr", "flickr", ".")  # the first of them that is there
@@ -67,7 +72,7 @@ def read_info(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the file cannot be read or is damaged; names variable and row.
     """
-    require_file(file, "AFLW's 19 landmarks", OBTAINED_AFLW)
+    require_file(file, "AFLW's 19 landmarks", OBTAINED)
     total = sum(SPLITS.values())
     found = read_mat(
         file,
@@ -120,15 +125,18 @@ def _is_name(text: str) -> bool:
 
 LISTS = Lists(
     title="AFLW",
-    name="aflw",
+    name=FOLDER,
     holds=f"{_FILE} and the images",
-    obtained=OBTAINED_AFLW,
+    obtained=OBTAINED,
     files=dict.fromkeys(SPLITS, _FILE),
     sizes=SPLITS,
     read=_read,
 )
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="aflw",
+    summary="20,000 training faces in every pose, 19 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[19],
     box="listed",
     normaliser="box_width",

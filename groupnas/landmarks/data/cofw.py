@@ -19,18 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.hdf5 import opened_hdf5
 from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, check_shape
-from groupnas.landmarks.data.sources import OBTAINED_COFW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
+FOLDER = "cofw"
+OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 if TYPE_CHECKING:
     import h5py
 
-FOLDER = "cofw"
+OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 SPLITS = {"train": 1345, "test": 507}  # official number of faces
 TEST_FILE = "COFW_test_color.mat"
 _FILES = {"train": "COFW_train_color.mat", "test": TEST_FILE}
@@ -69,7 +71,7 @@ def read_file(path: Path) -> list[Face]:
             row, or image.
     """
     split = next(split for split, name in _FILES.items() if name == path.name)
-    require_file(path, f"COFW's {split} images and landmarks", OBTAINED_COFW)
+    require_file(path, f"COFW's {split} images and landmarks", OBTAINED)
     suffix = _SUFFIXES[path.name]
     with opened_hdf5(path) as file:
         references = _references(path, file)
@@ -168,13 +170,16 @@ LISTS = Lists(
     title="COFW",
     name=FOLDER,
     holds=" and ".join(_FILES.values()),
-    obtained=OBTAINED_COFW,
+    obtained=OBTAINED,
     files=_FILES,
     sizes=SPLITS,
     read=_read,
 )
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="cofw",
+    summary="1,345 faces to train on, many occluded, 29 landmarks",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[29],
     box="listed",
     normaliser="interocular",

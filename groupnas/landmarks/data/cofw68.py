@@ -19,13 +19,18 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.landmarks.data import cofw
 from groupnas.landmarks.data.checks import damage
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_COFW68
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
+FOLDER = cofw.FOLDER
+OBTAINED = (
+    "annotations https://github.com/golnazghiasi/cofw68-benchmark, images COFW_test_color.mat of "
+    "https://data.caltech.edu/records/20099"
+)
 _BOXES = "cofw68_test_bboxes.mat"
 _POINTS = 68
 SPLITS = {"test": 507}  # official number of faces
@@ -48,7 +53,7 @@ def read_boxes(file: Path) -> NDArray[np.float64]:
     Raises:
         InputError: the file is missing or damaged; names variable and row.
     """
-    require_file(file, "COFW68's face boxes", OBTAINED_COFW68)
+    require_file(file, "COFW68's face boxes", OBTAINED)
     found = read_mat(file, {"bboxes": (SPLITS["test"], 4)})
     boxes = as_numbers(file, "bboxes", found["bboxes"])
     for row in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
@@ -128,14 +133,17 @@ LISTS = Lists(
     title="COFW68",
     name=f"{cofw.FOLDER}/cofw68",
     holds=f"{_BOXES} and test_annotations",
-    obtained=OBTAINED_COFW68,
+    obtained=OBTAINED,
     files={"test": _BOXES},
     sizes=SPLITS,
     read=_read,
 )
 # A network that was trained on 300W has learnt the boxes of its landmarks, so these too.
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="cofw68",
+    summary="507 test faces of COFW, 68 landmarks each; nothing to train on",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[68],
     box="landmarks",
     normaliser="interocular",

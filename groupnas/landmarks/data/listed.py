@@ -11,7 +11,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.data.checks import damage
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,15 @@ import numpy as np
 
 from groupnas.errors import InputError
 from groupnas.files import read_text
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
 from groupnas.landmarks.data.listed import Lists, require_file
-from groupnas.landmarks.data.sources import OBTAINED_WFLW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
+FOLDER = "wflw"
+OBTAINED = "https://wywu.github.io/projects/LAB/WFLW.html (research use)"
 SPLITS = {"train": 7500, "test": 2500}  # official number of faces
 # In the order of the attributes, with the names of the test set's own lists.
 SUBSETS = {
@@ -74,7 +76,7 @@ def read_list(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the list cannot be read or is damaged; one line ``file:line: why``.
     """
-    require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED_WFLW)
+    require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED)
     lines = enumerate(read_text(file).split("\n"), 1)
     found = [_face(file, number, line, images) for number, line in lines if line.strip()]
     if not found:
@@ -184,15 +186,18 @@ def _key(path: Path, points: np.ndarray) -> Key:
 
 LISTS = Lists(
     title="WFLW",
-    name="wflw",
+    name=FOLDER,
     holds="WFLW_images and WFLW_annotations",
-    obtained=OBTAINED_WFLW,
+    obtained=OBTAINED,
     files=_FILES,
     sizes=SPLITS,
     read=_read,
 )
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="wflw",
+    summary="7,500 training faces in the wild, 98 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[98],
     box="listed",
     normaliser="interocular",

@@ -105,9 +105,9 @@ def join(card: Card, global_model: Any, local_model: Any) -> Any:
     answer, centre, half = look.at(*_extents(sane, markup))
     owners, members = list(markup.owners), list(markup.part_points)
     closer = centre.take(owners) + answer * half.take(owners)
-    if card.trust < 1:
+    if card.blend < 1:
         before = initial.take(members)
-        closer = before + (closer - before) * card.trust
+        closer = before + (closer - before) * card.blend
     places = {point: markup.points + place for place, point in enumerate(members)}
     order = [places.get(point, point) for point in range(markup.points)]
     points = graph.op("Concat", initial, closer, axis=0).take(order)

@@ -15,10 +15,10 @@ from groupnas.errors import InputError
 from groupnas.landmarks.data.images import read_rgb
 from groupnas.landmarks.saved import FACES, SCORES, read_faces
 from groupnas.report.page.command import evaluation_command
-from groupnas.report.page.model import Curve, Face, Picture, Run, Score
+from groupnas.report.page.model import Curve, Picture, Run, Sample, Score
 from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
 
-_PICTURES = {"best.png": "Located best", "worst.png": "Located worst"}
+_PICTURES = {"best.png": "Faces located best", "worst.png": "Faces located worst"}
 _WIDTH, _QUALITY = 1200, 80  # pixels and JPEG quality of pictures in the page
 _LISTED = 8  # faces named on either side
 
@@ -47,8 +47,8 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
         groups=tuple(part for part in parts if part != "mean"),
         scores=scores,
         curves=curves,
-        best=tuple(Face(name=face, error=error) for error, face in ranked[:_LISTED]),
-        worst=tuple(Face(name=face, error=error) for error, face in ranked[::-1][:_LISTED]),
+        best=tuple(Sample(name=face, error=error) for error, face in ranked[:_LISTED]),
+        worst=tuple(Sample(name=face, error=error) for error, face in ranked[::-1][:_LISTED]),
         pictures=_pictures(reader),
         settings=flat(described) if described else None,
         data=flat({key: told[key] for key in ("data", "split", "faces") if key in told}) or None,

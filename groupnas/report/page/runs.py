@@ -147,7 +147,7 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
                     Score(
                         samples=name if subset is None else f"{name}/{subset}",
                         network="trained",
-                        count=len(found.photos(subset)),
+                        count=len(found.sources_of(subset)),
                         counts=found.counts(subset),
                         unit=found.unit,
                         errors=errors,

@@ -37,7 +37,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network_of("small_local", replace(PART_CROPS, size=16), "68"),
         markup=MARKUPS[68],
         box="landmarks",
-        trust=0.75,
+        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={},
     )

@@ -68,6 +68,14 @@ def test_other_data_and_protocols_are_marked(runs: ModuleType, tmp_path: Path) -
     assert "Full: other data: 314 faces held out of training, not the test faces" in row["notes"]
 
 
+def test_a_card_that_calls_the_blend_trust_says_the_same(runs: ModuleType, tmp_path: Path) -> None:
+    model = runs.write_model(tmp_path / "m")
+    card = model / "model.json"
+    card.write_text(card.read_text().replace('"blend"', '"trust"'))
+    _, row = here("table3", [runs.write_evaluation(tmp_path / "e", model=model)])
+    assert "local stage weighted 0.6 (paper: 1)" in row["notes"]
+
+
 def test_other_sets_with_the_same_landmarks_come_last(runs: ModuleType, tmp_path: Path) -> None:
     drawn = runs.write_evaluation(tmp_path / "d", data="synthetic", subsets={"full": (40, 2.0)})
     _, row = here("table3", [drawn])

@@ -24,11 +24,11 @@ from groupnas.report.page.model import (
     Chart,
     Curve,
     Division,
-    Face,
     Network,
     Note,
     Picture,
     Run,
+    Sample,
     Score,
 )
 from groupnas.report.page.render import change, chart_rows, figure
@@ -168,7 +168,7 @@ def test_differing_settings_are_marked() -> None:
 def test_pictures_fill_the_page_only_so_far() -> None:
     big = Picture(title="Located worst", uri="data:image/jpeg;base64," + "A" * 3_000_000)
     faces = filled("x")
-    run = replace(faces, best=(Face(name="a", error=1.0),), pictures=(big, big))
+    run = replace(faces, best=(Sample(name="a", error=1.0),), pictures=(big, big))
     page = render([run], library=LIBRARY)
     assert len(page) < 5_000_000 and "larger than 5 MB" in page
 
