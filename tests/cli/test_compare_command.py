@@ -187,7 +187,7 @@ def test_budgets_of_another_measure(folder: Path, capsys: pytest.CaptureFixture[
     line = "--recipe small:once --limit 40 --tolerance 0.2 --seeds 1 --budgets 0.6 --jobs 1"
     assert call(f"{line} --strategies even --measure params --out sized") == 0
     cell = json.loads((folder / "sized/train/even-s0-b0.6/cell.json").read_text())
-    space = gn.load_space("small_local")
+    space = gn.load_space(folder / "sized/space.yaml")
     whole = sum(gn.Allocation.even(space).costs("params").values())
     assert sum(cell["costs"]["params"].values()) == pytest.approx(0.6 * whole, rel=0.2)
     assert call("--resume --out sized --strategies random --jobs 1") == 0
