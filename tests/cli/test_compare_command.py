@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, SMALL_CASCADE, exit_code
 
+import groupnas as gn
 from groupnas.cli import main
 
 # The small space has few channels: its costs go in large steps.
@@ -176,3 +177,21 @@ def test_mistakes(line: str, message: str, capsys: pytest.CaptureFixture[str]) -
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_budgets_of_another_measure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "--recipe small:once --limit 40 --tolerance 0.2 --seeds 1 --budgets 0.6 --jobs 1"
+    assert call(f"{line} --strategies even --measure params --out sized") == 0
+    cell = json.loads((folder / "sized/train/even-s0-b0.6/cell.json").read_text())
+    space = gn.load_space(folder / "sized/space.yaml")
+    whole = sum(gn.Allocation.even(space).costs("params").values())
+    assert sum(cell["costs"]["params"].values()) == pytest.approx(0.6 * whole, rel=0.2)
+    assert call("--resume --out sized --strategies random --jobs 1") == 0
+    config = (folder / "sized/config.yaml").read_text()
+    assert "measure: params" in config and "random:" in config
+    capsys.readouterr()
+    assert call("--resume --out sized --measure mac --jobs 1") == 2
+    assert "measure = 'params', not 'mac'; a resumed run" in capsys.readouterr().err
+    assert call(f"{line} --strategies even --measure parms --out other") == 2
+    assert "measure 'parms': did you mean 'params'?" in capsys.readouterr().err
+    assert not (folder / "other").exists()
