@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from groupnas.engine.evaluate import validation_errors
-from groupnas.engine.job import versions
+from groupnas.runs.begin import versions
 from groupnas.engine.split import Split
 from groupnas.engine.training import Trainer
 from groupnas.groupbench import training

@@ -12,15 +12,15 @@ from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
-from groupnas.report.page.command import search_command
 from groupnas.report.page.epochs import charts, health
 from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
+from groupnas.runs.begin import BEGUN, again
 from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
 from groupnas.spaces.space import SearchSpace
 
-_SURROUNDINGS = ("versions", "device", "threads")
+_SURROUNDINGS = ("versions", "device", "threads", BEGUN)
 _SIZED = {"channels", "errors"}  # keys of the records of searches that record sizes as well
 
 
@@ -38,7 +38,6 @@ def collect_search(reader: Reader, name: str) -> Run:
     drawn = network(groupings, space, records)
     if drawn and not drawn.timeline and any(_SIZED & set(record) for record in records):
         reader.note(HISTORY, "holds no sizes of units (an older groupnas wrote it): no slider")
-    words, files = search_command(config, reader.path, name)
     unit = str(result.get("error_unit", ""))
     counts = numbers(result.get("validation_counts"))
     return Run(
@@ -66,8 +65,6 @@ def collect_search(reader: Reader, name: str) -> Run:
             for key, table in mapping(result.get("validation_errors")).items()
             if (errors := numbers(table))
         ),
-        command=words,
-        files=files,
         **described(config, reader),
     )
 
@@ -161,13 +158,14 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
 
 
 def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:
-    """What ``config.yaml`` says of settings, environment and data, and the reader's notes."""
+    """What ``config.yaml`` says of settings, environment, data, commands; the reader's notes."""
     data = mapping(config.get("task"))
     left = {key: config[key] for key in config if key not in (*_SURROUNDINGS, "task")}
     return {
         "settings": flat(left) if left else None,
         "environment": surroundings(config),
         "data": flat(data) if data else None,
+        "commands": again(config, reader.path),
         "notes": tuple(reader.notes),
     }
 
