@@ -47,7 +47,8 @@ class RunFolder:
     """Names and formats of what a run leaves behind.
 
     =========================  ===================================================================
-    ``config.yaml``            settings, versions and fingerprints: what a resumed run must match
+    ``config.yaml``            settings and fingerprints: what a resumed run must match; and where,
+                               by which versions and by which command it began
     ``space.yaml``             what is searched: whole, so that the folder can be read elsewhere
     ``split.json``             photos on the training and validation side
     ``initial_grouping.json``  the grouping before the search

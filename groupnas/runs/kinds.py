@@ -83,11 +83,12 @@ class Kind:
         """
         folder = RunFolder(path)
         check_folder(folder.path, "a run")
-        if folder.exists and kind_of(folder.path) is self:
+        kind = kind_of(folder.path)
+        if folder.exists and kind is self:
             raise InputError(
                 f"{folder.path}: holds a run already; --resume goes on, another --out begins"
             )
-        if folder.exists:
+        if folder.exists or kind not in (None, self):  # its own may have been killed at its start
             raise InputError(f"{folder.path}: {describe(folder.path)}; another --out begins a run")
 
     def state(self, path: str | os.PathLike[str]) -> State:

@@ -84,7 +84,10 @@ def test_the_command_finds_the_stages_of_a_cascade(
     with pytest.raises(SystemExit) as stopped:
         main(["plot", "--kind", "training", f"{tmp_path}/empty", "-o", f"{tmp_path}/t.svg"])
     assert stopped.value.code == 2
-    assert "empty: holds no run; expected the folder of a cascade or a training" in capsys.readouterr().err
+    assert (
+        "empty: holds no run; expected the folder of a cascade or a training"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("lost", [[0], [3], list(range(8))])

@@ -219,12 +219,11 @@ def test_every_command_says_what_is_no_run(command: str, call: Callable[[str], s
 @pytest.mark.parametrize("begun", BEGIN)
 def test_a_run_begins_in_no_folder_of_another_kind(begun: str, call: Callable[[str], str]) -> None:
     for kind in KINDS:
-        if kind.key:
-            text = call(f"{BEGIN[begun]} {kind.name}_stopped")
-            own = "holds a run already; --resume goes on, another --out begins\n"
-            other = f"is the folder of {kind.title} that was stopped; `groupnas "
-            assert (own if kind.name == begun else other) in text
-            assert "another --out begins" in text
+        text = call(f"{BEGIN[begun]} {kind.name}_finished")
+        own = "holds a run already; --resume goes on, another --out begins\n"
+        other = f"is the folder of {kind.title} that has ended; `groupnas "
+        assert (own if kind.name == begun else other) in text
+        assert "another --out begins" in text
 
 
 def test_other_commands_say_it_too(call: Callable[[str], str]) -> None:

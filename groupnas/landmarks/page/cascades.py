@@ -42,7 +42,7 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         history, result = inside.history(), inside.json(RESULT)
         settings = inside.config()
         total = mapping(settings.get("training" if stage != "search" else "strategy")).get("epochs")
-        done.append(f"{stage} stage: {how_far(len(history), total, bool(result))}")
+        done.append(f"{stage} stage: {how_far(inside, len(history), total, bool(result))}")
         drawn_charts += charts(history, str(result.get("error_unit", "")), stage)
         said += [(f"{stage}, {when}", text) for when, text in health(history, result) or ()]
         environment = surroundings(settings) or environment

@@ -17,7 +17,7 @@ from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
 from groupnas.runs.begin import BEGUN, again
-from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
+from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT, RunFolder
 from groupnas.spaces.space import SearchSpace
 
 _SURROUNDINGS = ("versions", "device", "threads", BEGUN)
@@ -100,7 +100,7 @@ def collect_training(reader: Reader, name: str) -> Run:
         name=name,
         folder=str(reader.path),
         kind="training",
-        state=how_far(len(records), total, bool(result)),
+        state=how_far(reader, len(records), total, bool(result)),
         finished=bool(result),
         groups=drawn.groups if drawn else (),
         network=drawn,
@@ -176,14 +176,15 @@ def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
     return flat(found) if found else None
 
 
-def how_far(done: int, total: Any, finished: bool, what: str = "epoch") -> str:
+def how_far(reader: Reader, done: int, total: Any, finished: bool, what: str = "epoch") -> str:
     """How far epochs went, or trials, in a sentence."""
     if finished and not done:
         return f"Finished; it takes no {what}s."
     if finished:
         return f"Finished after {done} {what}{'' if done == 1 else 's'}."
     of = f" of {total}" if is_number(total) else ""
-    return f"Not finished: {done}{of} {what}s are done; it was stopped or killed, or still runs."
+    now = "still runs" if RunFolder(reader.path).held else "was stopped or killed"
+    return f"Not finished: {done}{of} {what}s are done; it {now}."
 
 
 def _search_state(
@@ -200,7 +201,7 @@ def _search_state(
             reader.note(CONFIG, f"the command may not run, since this groupnas says: {error}")
     finished, done = reader.has(RESULT), result.get("epochs")
     done = done if type(done) is int else len(records)  # the history may be cut
-    text = how_far(done, _planned(settings), finished, called(records))
+    text = how_far(reader, done, _planned(settings), finished, called(records))
     if finished:
         return text
     resume = shlex.join(["groupnas", "search", "--resume", "--out", str(reader.path)])

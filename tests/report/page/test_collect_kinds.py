@@ -23,6 +23,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page import collect, render
 from groupnas.report.page.model import Run
+from groupnas.runs.folder import RunFolder
 from groupnas.spaces import SearchSpace
 
 TRAINED = {"epoch": 1, "train_loss": 2.0, "validation": {"circle": 3.0, "mean": 3.0}}
@@ -173,8 +174,10 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     unfinished = read(folder)
     assert unfinished.state == (
         "The model is not written yet. Local stage: Not finished: 1 of 4 epochs are done; it was "
-        "stopped or killed, or still runs."
+        "stopped or killed."
     )
+    with RunFolder(folder / "local").locked():
+        assert read(folder).state.endswith("1 of 4 epochs are done; it still runs.")
     assert f"groupnas train --resume --out {folder}" in unfinished.notes[0].text
     shutil.copytree(searched, folder / "search")
     (folder / "model.json").write_text("{")
