@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from groupnas.engine.evaluate import validation_errors
-from groupnas.runs.begin import versions
 from groupnas.engine.split import Split
 from groupnas.engine.training import Trainer
 from groupnas.groupbench import training
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
+from groupnas.runs.begin import versions
 from groupnas.spaces import SearchSpace, load_space
 
 OUT = Path(__file__).parents[1] / "groupnas" / "groupbench" / "table.npz"

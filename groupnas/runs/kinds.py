@@ -94,22 +94,20 @@ class Kind:
     def state(self, path: str | os.PathLike[str]) -> State:
         """Return how far the run in a folder of this kind came."""
         folder = RunFolder(path)
-        try:
-            config = folder.read_config() if folder.exists else {}
-            ended = self._ended(folder, config)
-        except (InputError, LookupError, TypeError):
-            return "running" if folder.held else "damaged"
         if folder.held:
             return "running"
-        if ended:
-            return "finished"
+        try:
+            config = folder.read_config() if folder.exists else {}
+            if self._ended(folder, config):
+                return "finished"
+        except (InputError, LookupError, TypeError):
+            return "damaged"
         return "stopped" if config else "damaged"
 
     def _ended(self, folder: RunFolder, config: Mapping[str, Any]) -> bool:
         if self.last:
-            return os.path.exists(folder / self.last) and bool(
-                read_saved(folder / self.last, Saved)
-            )
+            there = os.path.exists(folder / self.last)
+            return there and read_saved(folder / self.last, Saved) is not None  # or it is damaged
         lists = (config[key] for key in ("strategies", "seeds", "budgets"))
         strategies, seeds, budgets = map(len, lists)
         done = sum(1 for _ in folder.path.glob("train/*/cell.json"))
