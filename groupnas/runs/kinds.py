@@ -252,10 +252,12 @@ def describe(path: str | os.PathLike[str], wanted: Sequence[Kind] = ()) -> str:
 
 
 def refusal(path: str | os.PathLike[str], wanted: Sequence[Kind]) -> InputError:
-    """Return the error for a folder that is not what was wanted, or whose run came not so far."""
-    what = describe(path, wanted)
-    if kind_of(path) is None:
+    """Return the error for a folder that is not of a wanted kind, or whose run has not ended."""
+    what, kind = describe(path, wanted), kind_of(path)
+    if kind is None:
         what += f"; expected the folder of {_any_of(wanted)}"
+    elif kind in wanted:
+        what += "; expected one that has ended"
     return InputError(f"{os.fspath(path)}: {what}")
 
 

@@ -12,7 +12,7 @@ from groupnas.comparison import Comparison, read_comparison
 from groupnas.errors import InputError
 from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
-from groupnas.runs.kinds import COMPARISON, SEARCH, describe, expect
+from groupnas.runs.kinds import COMPARISON, SEARCH, expect, refusal
 from groupnas.saved import Saved, read_saved
 from groupnas.schema import validate
 
@@ -178,7 +178,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
         elif (path / MODEL).is_file():
             models += _held_out(path / MODEL)
         else:
-            raise InputError(f"{path}: {describe(path)}; expected one that has ended, with {MODEL}")
+            raise refusal(path, [kind])
     return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
 
 
