@@ -37,9 +37,10 @@ def recorded_arguments(
     """
     if out is None:
         raise InputError("--resume needs --out, the folder of the run to go on with")
-    config = expect(f"{command} --resume", out).read(out)
+    arguments = expect(f"{command} --resume", out).read(out).get("arguments")
     try:
-        found = validate(model, config.get("arguments"), f"{out / CONFIG}: arguments")
+        told = arguments if isinstance(arguments, dict) else {}
+        found = validate(model, told, f"{out / CONFIG}: arguments")
     except InputError as error:
         raise InputError(f"{error}; was the run started by `groupnas {command}`?") from error
     recorded = found.model_dump()

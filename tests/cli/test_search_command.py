@@ -157,7 +157,7 @@ def test_mistakes(
     ("old", "new", "message"),
     [
         ("threads: ", "threads: many #", "config.yaml: arguments.threads: is damaged: 'many'"),
-        ("arguments:", "argument:", "config.yaml: arguments: expected space, data"),
+        ("arguments:", "argument:", "config.yaml: arguments: space: missing; data: missing; "),
         ("format: 1", "", ""),
     ],
 )
