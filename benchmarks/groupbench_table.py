@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from groupnas.engine.evaluate import mean_errors
-from groupnas.engine.job import versions
 from groupnas.groupbench import training
 from groupnas.groupbench.table import Table
+from groupnas.runs.begin import versions
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 

@@ -69,6 +69,12 @@ def bench(
     if not models:
         raise InputError("bench needs ONNX files (`groupnas export` writes some), or --table FILE")
 
+    for model in models:
+        if model.is_dir():
+            from groupnas.runs.kinds import describe
+
+            raise InputError(f"{model}: {describe(model)}; expected an ONNX file")
+
     if json_file is not None and json_file != Path("-"):
         check_suffix(json_file, LINES, "a JSON file")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -28,27 +27,31 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import beside, courtesy, tell_caveat
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
 from groupnas.files import nearest
+from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
     from groupnas.comparison.plan import Plan
     from groupnas.landmarks.comparing import FaceData, InCascade
 
-# What a comparison must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "recipe": str,
-    "space": str | None,
-    "epochs": int | None,
-    "search_epochs": int | None,
-    "tolerance": float | None,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "device": str | None,
-}
+
+class _Arguments(Saved):
+    """What a comparison is started with, and a resumed one takes from its ``config.yaml``."""
+
+    recipe: str
+    space: str | None
+    epochs: Positive | None
+    search_epochs: Positive | None
+    tolerance: float | None
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    device: str | None
+
+
 _SETTINGS = "recipe_settings"  # the recipe, whole
 _SEEDS = 3
 
@@ -125,7 +128,7 @@ def compare(
             "limit": limit,
             "device": device,
         }
-        arguments = recorded_arguments("compare", out, given, _RECORDED) if resume else given
+        arguments = recorded_arguments("compare", out, given, _Arguments) if resume else given
         if arguments["recipe"] is None:
             raise InputError("compare needs --recipe, or the folder of a comparison to print")
         folder = (
@@ -168,12 +171,14 @@ def _compare(
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
-    from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
+    from groupnas.runs.begin import check_recorded, recorded_space
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import COMPARISON
     from groupnas.spaces.measure import measure as find_measure
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
-        RunFolder(folder).check_free()
+        COMPARISON.check_free(folder)
         if not names:
             raise InputError("compare needs --strategies; `groupnas strategies` lists them")
     found = labelled([resolved_strategy(name) for name in names], arguments["search_epochs"])
@@ -186,15 +191,12 @@ def _compare(
     tell_caveat(find_measure(measure))
 
     from groupnas.comparison.compare import compare as run
-    from groupnas.engine.search import recorded_space
     from groupnas.landmarks.comparing import FaceData
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded, origin = (
-            RunFolder(folder).read_config()["arguments"],
-            f"{folder / CONFIG}: arguments",
-        )
+        recorded = COMPARISON.read(folder)["arguments"]
+        origin = f"{folder / CONFIG}: arguments"
         check_recorded(recorded, [_SETTINGS], origin)
         recipe = recipe_from(recorded[_SETTINGS], f"{origin}.{_SETTINGS}")
     else:
@@ -209,7 +211,7 @@ def _compare(
     told, more = _scorers(folder, data, cascade, test, resume, arguments["device"] or "cpu")
     try:
         run(
-            recorded_space(RunFolder(folder)) if resume else data.space(arguments["space"]),
+            recorded_space(folder) if resume else data.space(arguments["space"]),
             data,
             strategies,
             folder,
@@ -234,9 +236,10 @@ def _compare(
 def _plan(folder: Path) -> Plan:
     """What a comparison that is resumed has run so far."""
     from groupnas.comparison.plan import Plan
-    from groupnas.runs.folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import COMPARISON
 
-    return Plan.from_dict(RunFolder(folder).read_config(), str(folder / CONFIG))
+    return Plan.from_dict(COMPARISON.read(folder), str(folder / CONFIG))
 
 
 def _scorers(
@@ -244,9 +247,9 @@ def _scorers(
 ) -> tuple[dict[str, Any], dict[str, InCascade]]:
     """What is recorded of the cascade, and the further scores that it gives."""
     from groupnas.landmarks.comparing import InCascade
-    from groupnas.runs.folder import RunFolder
+    from groupnas.runs.kinds import COMPARISON
 
-    recorded = RunFolder(folder).read_config()["arguments"] if resume else {}
+    recorded = COMPARISON.read(folder)["arguments"] if resume else {}
     for name, kind in {"cascade": str, "cascade_weights": str, "test": bool}.items():
         if not isinstance(recorded.get(name), kind | None):
             raise InputError(f"{folder}: arguments.{name}: is damaged: {shown(recorded[name])}")

@@ -60,6 +60,7 @@ def evaluate(
 
     from groupnas.landmarks.evaluation import evaluate
     from groupnas.landmarks.model import load_cascade
+    from groupnas.runs.begin import origin
     from groupnas.writing import write_text
 
     found = evaluate(
@@ -72,7 +73,8 @@ def evaluate(
         threshold=threshold,
         watch=_watched,
     )
-    scores = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
+    told = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
+    scores = {**told, **origin()}
     if out is None:
         _print(found, scores, as_json)
         return

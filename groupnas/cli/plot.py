@@ -69,29 +69,28 @@ def plot(
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
     """The file itself, or the one of that name in a search's folder."""
-    from groupnas.runs.kinds import SEARCH, check_kind
+    from groupnas.runs.kinds import expect
 
     if len(paths) != 1:
         raise InputError(f"--kind {kind} draws one run, got {len(paths)}: {_listed(paths)}")
     if not paths[0].is_dir():
         return paths[0]
-    check_kind(paths[0], SEARCH)
+    expect(f"plot --kind {kind}", paths[0])
     return _member(paths[0], name, otherwise)
 
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:
     """Title and history of every training; a cascade's folder holds two."""
     from groupnas.runs.folder import HISTORY
-    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
+    from groupnas.runs.kinds import CASCADE, expect
 
     found: dict[str, Path] = {}
     for path in paths:
-        if folder_kind(path) == SEARCH:
-            raise InputError(f"{path}: is no training; it {told_kind(path)}")
-        stages = [path] if (path / HISTORY).is_file() else [path / "global", path / "local"]
+        cascade = expect("plot --kind training", path) is CASCADE
+        stages = [path / "global", path / "local"] if cascade else [path]
         begun = [stage for stage in stages if (stage / HISTORY).is_file()]
         if not begun:
-            raise InputError(f"{path}: has no {HISTORY}, nor has a stage; it {told_kind(path)}")
+            raise InputError(f"{path}: has no {HISTORY} yet; expected a training that has begun")
         for stage in begun:
             found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
     return found
@@ -115,6 +114,7 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
     """Title and grouping of each panel, and the panel that each is compared with."""
     from groupnas.grouping import Grouping
     from groupnas.runs.folder import FOUND, INITIAL
+    from groupnas.runs.kinds import expect
 
     panels: list[tuple[str, Grouping]] = []
     since: list[int | None] = []
@@ -127,6 +127,12 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
             panels.append((str(path.with_suffix("")), Grouping.load(path)))
             since.append(0 if len(panels) > 1 else None)
             continue
+        try:
+            expect("plot", path)
+        except InputError as error:
+            if not (path / FOUND).is_file():
+                raise
+            raise InputError(f"{error}; give {path / FOUND} to draw that alone") from error
         found = Grouping.load(_member(path, FOUND, "expected a search that has begun"))
         start = Grouping.load(_member(path, INITIAL, f"give {path / FOUND} to draw that alone"))
         name = f"{path}: " if runs > 1 else ""
@@ -143,13 +149,10 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
 
 
 def _member(folder: Path, name: str, otherwise: str) -> Path:
-    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
-
     path = folder / name
     if os.path.lexists(path):
         return path
-    what = "" if folder_kind(folder) == SEARCH else f"; it {told_kind(folder)}"
-    raise InputError(f"{folder}: has no {name}{what}; {otherwise}")
+    raise InputError(f"{folder}: has no {name}; {otherwise}")
 
 
 def _listed(paths: list[Path]) -> str:

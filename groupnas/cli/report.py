@@ -85,8 +85,7 @@ def _page(runs: list[Path], output: Path | None) -> None:
 
     with working("Writing the page"):
         written = write_page(runs, output)
-    with courtesy("the files' names were not printed"):
+    with courtesy("the page's name was not printed"):
         for note in written.notes:
             print(f"not shown: {note}")
-        for path in (*written.files, written.page):
-            print(path)
+        print(written.page)

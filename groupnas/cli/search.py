@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -27,25 +26,28 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy, tell_caveat
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError
+from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.engine.search import Run
     from groupnas.engine.strategy import Strategy
     from groupnas.spaces.space import SearchSpace
 
-# What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "space": str,
-    "data": str,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "seed": int,
-    "threads": int,
-    "device": str,
-}
+
+class _Arguments(Saved):
+    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+
+    space: str
+    data: str
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    seed: int
+    threads: Positive
+    device: str
+
 
 _DEFAULT = "gumbel"  # strategy
 _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plot": "history.png"}
@@ -96,7 +98,7 @@ def search(
         "device": device,
     }
     if resume:
-        arguments = recorded_arguments("search", out, given, _RECORDED)
+        arguments = recorded_arguments("search", out, given, _Arguments)
     else:
         arguments = {**given, "seed": seed or 0, "device": device or "cpu"}
     for name in ("space", "data"):
@@ -148,23 +150,23 @@ def _search(
     track: Sequence[str],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.runs.folder import RunFolder
+    from groupnas.runs.begin import recorded_space
+    from groupnas.runs.kinds import SEARCH
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
 
     find_dataset(arguments["data"])
     if not resume:
         chosen = load_space(arguments["space"])
-        RunFolder(folder).check_free()
+        SEARCH.check_free(folder)
 
-    from groupnas.engine.search import recorded_space
     from groupnas.engine.search import search as run_search
     from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
 
     threads = use_threads(arguments["threads"])
     if resume:
-        chosen = recorded_space(RunFolder(folder))
+        chosen = recorded_space(folder)
     task = load_task(
         arguments["data"],
         data_root=arguments["data_root"],

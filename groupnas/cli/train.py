@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
 from typing import Annotated, Any
 
 from groupnas.cli.options import (
@@ -24,22 +23,25 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError
+from groupnas.saved import Saved
 
-# What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "recipe": str,
-    "grouping": str | None,
-    "epochs": int | None,
-    "global_from": str | None,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "seed": int,
-    "device": str | None,
-    "threads": int,
-}
+
+class _Arguments(Saved):
+    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+
+    recipe: str
+    grouping: str | None
+    epochs: Positive | None
+    global_from: str | None
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    seed: int
+    device: str | None
+    threads: Positive
+
 
 _PLOT = "training.png"
 
@@ -86,7 +88,7 @@ def train(
         "threads": threads,
     }
     arguments = (
-        recorded_arguments("train", out, given, _RECORDED)
+        recorded_arguments("train", out, given, _Arguments)
         if resume
         else {**given, "seed": seed or 0}
     )
@@ -99,15 +101,16 @@ def train(
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.runs.folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import CASCADE
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
-        RunFolder(folder).check_free()
+        CASCADE.check_free(folder)
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded = RunFolder(folder).read_config().get("recipe")
+        recorded = CASCADE.read(folder)["recipe"]
         settings = recipe_from(recorded, f"{folder / CONFIG}: recipe")
     else:
         settings = load_recipe(arguments["recipe"])

@@ -30,6 +30,7 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Trained, train
 from groupnas.errors import InputError
+from groupnas.runs.begin import identity
 from groupnas.runs.folder import FOUND, RESULT, RunFolder
 from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.allocation import Allocation
@@ -181,7 +182,7 @@ class _Bench:
             job = self.plan.strategy(piece).start(
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
-            folder.identify(folder.read_config(SEARCH))
+            folder.identity = identity(SEARCH.read(folder.path))
             go_on(folder, job)
         if len(job.history) < job.total_epochs:
             raise InputError(

@@ -21,7 +21,7 @@ from groupnas.engine.missing import known_counts, known_means
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.runs.folder import CONFIG, RESULT, RunFolder
-from groupnas.runs.kinds import COMPARISON, told_kind
+from groupnas.runs.kinds import COMPARISON
 from groupnas.schema import validate
 from groupnas.values import whole
 
@@ -50,12 +50,8 @@ def read_comparison(
     """
     draws = whole("draws", draws, 1)
     folder = RunFolder(path)
-    if not folder.exists:
-        raise InputError(
-            f"{folder.path}: no comparison here ({CONFIG} is missing); it {told_kind(folder.path)}"
-        )
     config = validate(
-        ComparisonConfig, folder.read_config(COMPARISON), f"{folder / CONFIG}: is damaged"
+        ComparisonConfig, COMPARISON.read(folder.path), f"{folder / CONFIG}: is damaged"
     )
     labels, seeds, budgets = list(config.strategies), config.seeds, config.budgets
     measure = config.measure

@@ -19,11 +19,8 @@ from groupnas.engine.evaluate import load_batch, mean_errors
 from groupnas.engine.job import (
     Means,
     Record,
-    check_same,
     checked_device,
-    describe_task,
     go_on,
-    versions,
 )
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
@@ -42,6 +39,7 @@ from groupnas.engine.state import (
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
+from groupnas.runs.begin import Beginning, describe_task
 from groupnas.runs.folder import SPLIT, RunFolder
 from groupnas.runs.kinds import TRAINING
 from groupnas.runs.records import Epoch, Sides, TrainingEpoch
@@ -304,43 +302,38 @@ def train(
     values.instance("settings", settings, Training)
     values.instance("split", split, Split)
     seed = values.seed("seed", seed)
-    told = values.plain("arguments", {} if arguments is None else arguments)
+    recorded = values.plain("arguments", {} if arguments is None else arguments)
     told_of = [*progress("training", quiet), *observers_from(observers)]
-    folder = RunFolder(out)
-    recorded = folder.read_config(TRAINING) if values.flag("resume", resume) else None
-    if recorded is None:
-        folder.check_free()
+    run = Beginning(TRAINING, out, values.flag("resume", resume))
     place = checked_device(device)
     check_task(None, task)
     sampling = None if sampling is None else _shares(sampling, split)
     job = Trainer(network, task, settings, split, seed, place, sampling)
     config = {
-        "arguments": told,
+        "arguments": recorded,
         "task": describe_task(task),
         "seed": seed,
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "versions": versions(),
         "training": settings.model_dump(mode="json"),
     }
-    folder.identify(config)
-    if recorded is not None:
-        check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
-        _check_split(folder, split, task)
+    run.check(config, ("arguments", "task", "seed", "training"))
+    if run.recorded is not None:
+        _check_split(run.folder, split, task)
     split.check_fits(task.sources)
     counts = check_parts(task, split, job.batch_size)
-    with folder.locked():
-        if recorded is None:
-            folder.check_free()  # another process may have been faster
-            folder.write_json(SPLIT, split.sources(task.sources))
-            folder.save_checkpoint(job.state_dict())
-            # Last, since it is what makes the folder a run: all that a resumption needs is there.
-            folder.write_config(config)
-        else:
-            go_on(folder, job)
-        result = run_job(folder, job, told_of, conclude=lambda: _result(job, counts))
+    with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):
+        result = run_job(run.folder, job, told_of, conclude=lambda: _result(job, counts))
     network.load_state_dict(job.best)
-    return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
+    return Trained(folder=run.folder, network=network.eval(), history=job.history, result=result)
+
+
+def _prepare(folder: RunFolder, job: Trainer, begins: bool) -> None:
+    if not begins:
+        go_on(folder, job)
+        return
+    folder.write_json(SPLIT, job.split.sources(job.task.sources))
+    folder.save_checkpoint(job.state_dict())
 
 
 def _shares(sampling: Any, split: Split) -> Tensor:

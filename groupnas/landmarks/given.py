@@ -19,7 +19,8 @@ from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import Network, check_network, load_networks, markup_space
 from groupnas.landmarks.recipe import Recipe, Stage
-from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
+from groupnas.runs.begin import check_recorded
+from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.schema import SpaceFile

@@ -29,7 +29,7 @@ from groupnas.landmarks.cascade import Blend, Cascade, Stage
 from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
-from groupnas.runs.kinds import CASCADE, folder_kind, told_kind
+from groupnas.runs.kinds import CASCADE, refusal
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.allocation import Allocation
@@ -180,7 +180,7 @@ def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
     file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
     if os.path.isdir(path) and not os.path.lexists(file):
-        raise InputError(f"{path}: has no {file.name}; {_instead(path)}")
+        raise refusal(path, [CASCADE])
     card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
     tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
     with naming(file):
@@ -267,13 +267,6 @@ def _stage_card(network: Network) -> StageCard:
         grouping=network.allocation.grouping.to_dict(),
         crops=network.crops,
     )
-
-
-def _instead(path: str | os.PathLike[str]) -> str:
-    """What a folder without a model is."""
-    if folder_kind(path) == CASCADE:
-        return f"its training has not ended, go on: groupnas train --resume --out {path}"
-    return f"expected the folder that groupnas train writes, and it {told_kind(path)}"
 
 
 def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from groupnas.engine.job import check_same, checked_device
+from groupnas.engine.job import checked_device
 from groupnas.engine.observer import Observer
 from groupnas.engine.progress import progress
 from groupnas.engine.search import search
@@ -35,6 +35,7 @@ from groupnas.landmarks.model import (
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import LocalStage, Recipe, Stage, recipe_from
 from groupnas.landmarks.task import LandmarkTask
+from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
@@ -122,22 +123,19 @@ def train_cascade(
         InputError: as :func:`groupnas.train` and
             :func:`groupnas.search`; data that is missing or damaged.
     """
-    folder = RunFolder(out)
-    recorded = folder.read_config(CASCADE) if resume else None
-    if recorded is None:
-        folder.check_free()
+    run = Beginning(CASCADE, out, resume)
     checked_device(device)
     faces = face_set(recipe.data)
-    if recorded is None:
+    if run.recorded is None:
         given = gather(recipe, faces.markup, global_from, seed)
     else:
-        given = recorded_given(folder, recorded, recipe, faces.markup)
+        given = recorded_given(run.folder, run.recorded, recipe, faces.markup)
     data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
     setup = Setup(
         recipe=recipe,
-        folder=folder.path,
+        folder=run.folder.path,
         given=given,
         faces=faces,
         samples=samples,
@@ -157,17 +155,17 @@ def train_cascade(
         "recipe": recipe.model_dump(mode="json"),
         **given.to_dict(),
     }
-    if recorded is not None:
+    if run.recorded is not None:
         # a setting may have had another name, or not been there
-        was = recipe_from(recorded.get("recipe"), f"{folder / CONFIG}: recipe")
-        recorded["recipe"] = was.model_dump(mode="json")
-        check_same(recorded, config, ("recipe", "seed", "global_from"), folder)
-    with torch.random.fork_rng(), folder.locked():
-        if recorded is None:
-            folder.check_free()
-            if global_from is not None:
-                keep_model(global_from, folder)
-            folder.write_config(config)
+        was = recipe_from(run.recorded.get("recipe"), f"{run.folder / CONFIG}: recipe")
+        run.recorded["recipe"] = was.model_dump(mode="json")
+    run.check(config, ("recipe", "seed", "global_from"))
+
+    def prepare(begins: bool) -> None:
+        if begins and global_from is not None:
+            keep_model(global_from, run.folder)
+
+    with torch.random.fork_rng(), run.locked(config, prepare):
         return _run(setup, config["global_from"])
 
 

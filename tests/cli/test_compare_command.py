@@ -167,7 +167,7 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--recipe small --strategies even --seeds 0", 'Invalid value "0" for --seeds'),
         ("--recipe small --strategies even --jobs 0", 'Invalid value "0" for --jobs'),
         ("--resume", "--resume needs --out"),
-        ("none", "none: no comparison here (config.yaml is missing)"),
+        ("none", "none: does not exist; expected the folder of a comparison"),
         ("none --resume", "folders are printed only"),
         ("none --figure x.jpg", "the name of a picture must end in"),
     ],

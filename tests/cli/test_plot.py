@@ -108,14 +108,14 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{}")
     wrong: list[tuple[list[object], str]] = [
         ([run, "-o", "plot.jpg"], "plot.jpg: the name of a picture must end in .png, .svg, .pdf"),
-        ([empty, "-o", output], f"{empty}: has no grouping.json"),
+        ([empty, "-o", output], f"{empty}: holds no run; expected the folder of a search"),
         ([half, "-o", output], f"give {half / 'grouping.json'} to draw that alone"),
         ([tmp_path / "none.json", "-o", output], "none.json: cannot be read"),
         ([tmp_path / "bad.json", "-o", output], "bad.json: keys: missing"),
         ([run / "history.jsonl", "-o", output], "is a history, not a grouping; add --kind history"),
         ([run, run, "--kind", "history", "-o", output], "--kind history draws one run, got 2"),
-        ([empty, "--kind", "history", "-o", output], f"{empty}: has no history.jsonl"),
-        ([empty, "--kind", "curves", "-o", output], f"{empty}: has no result.json"),
+        ([empty, "--kind", "history", "-o", output], f"{empty}: holds no run; expected"),
+        ([empty, "--kind", "curves", "-o", output], f"{empty}: holds no run; expected"),
     ]
     for arguments, message in wrong:
         with pytest.raises(InputError) as caught:

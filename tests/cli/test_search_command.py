@@ -125,8 +125,8 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         ("--space tiny.yaml --data 300w", "300w: no data root; set --data-root or GROUPNAS_DATA"),
         ("--space tiny.yaml --data 300w --data-root no", "no/300w: no such folder"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out missing", "missing: no run to resume here"),
-        ("--resume --out tiny.yaml", "tiny.yaml: no run to resume here"),
+        ("--resume --out missing", "missing: does not exist; expected the folder of a search"),
+        ("--resume --out tiny.yaml", "tiny.yaml: is a file; expected the folder of a search"),
         ("--out tiny.yaml GIVEN", "tiny.yaml: is a file; expected a folder for a run"),
         ("--out tiny.yaml/run GIVEN", "tiny.yaml/run: cannot be written: Not a directory"),
         ("--device nonsense GIVEN", "device 'nonsense' cannot be used here"),
@@ -152,7 +152,7 @@ def test_mistakes(
     ("old", "new", "message"),
     [
         ("threads: ", "threads: many #", "config.yaml: arguments.threads: is damaged: 'many'"),
-        ("arguments:", "argument:", "config.yaml: arguments: expected space, data"),
+        ("arguments:", "argument:", "config.yaml: arguments: space: missing; data: missing; "),
         ("format: 1", "", ""),
     ],
 )

@@ -118,13 +118,13 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
         ("--recipe small --grouping none.json", "none.json: cannot be read"),
         ("--recipe small --grouping strategies/quick.yml", "strategies/quick.yml: no such file"),
         ("--recipe small --global-from none", "none: cannot be read"),
-        ("--recipe small --global-from search_spaces", "search_spaces: has no model.json"),
+        ("--recipe small --global-from search_spaces", "search_spaces: holds no run; expected"),
         ("--recipe small --device nonsense", "device 'nonsense' cannot be used here"),
         ("--recipe small --out search_spaces/small_local.yaml", "is a file; expected a folder"),
         ("--recipe small --out model.json", "is to be a folder for a run, and has the name of"),
         ("--recipe small --out strategies/quick.yaml/run", "cannot be written: Not a directory"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out missing", "missing: no run to resume here"),
+        ("--resume --out missing", "missing: does not exist; expected the folder of a cascade"),
     ],
 )
 def test_mistakes(
@@ -144,7 +144,10 @@ def test_mistakes(
     [
         (lambda text: "a: [", "run/config.yaml:1: is not YAML"),
         (lambda text: "- 1", "run/config.yaml: is damaged"),
-        (lambda text: text.replace("arguments:", "argument:"), "arguments: expected recipe"),
+        (
+            lambda text: text.replace("arguments:", "argument:"),
+            "config.yaml: arguments: recipe: missing; grouping: ",
+        ),
         # the run's own seed, which stands behind that among the arguments
         (lambda text: "seed: 1".join(text.rsplit("seed: 0", 1)), "run: the run was started with"),
     ],

@@ -257,7 +257,7 @@ def test_what_a_resumed_comparison_must_not_change(
         run(tmp_path, own, load=lambda: own_parts.Shapes(samples=50), resume=True)
     with pytest.raises(InputError, match="validation = 0.3, not 0.2"):
         run(tmp_path, own, validation=0.2, resume=True)
-    with pytest.raises(InputError, match="no run to resume here"):
+    with pytest.raises(InputError, match="does not exist; expected the folder of a comparison"):
         run(tmp_path / "other", own, resume=True)
     with pytest.raises(InputError, match="jobs: expected a whole number from 1 on, got 0"):
         run(tmp_path / "other", own, jobs=0)
@@ -368,5 +368,5 @@ def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:
     cell.write_text("[")
     with pytest.raises(InputError, match="cell.json:1: is not JSON.*; remove it and resume"):
         read_comparison(tmp_path / "c")
-    with pytest.raises(InputError, match="no comparison here"):
+    with pytest.raises(InputError, match="does not exist; expected the folder of a comparison"):
         read_comparison(tmp_path / "d")

@@ -187,7 +187,7 @@ def test_another_setting_is_refused_by_name(
 
 
 def test_nothing_to_resume(go: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="run: no run to resume here"):
+    with pytest.raises(InputError, match="run: does not exist; expected the folder of a search"):
         go(resume=True)
     assert not (tmp_path / "run").exists()
 

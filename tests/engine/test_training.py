@@ -380,7 +380,7 @@ def test_a_second_run_in_the_same_folder(go: Any, tmp_path: Path) -> None:
 
 
 def test_no_run_to_resume(go: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="run: no run to resume here"):
+    with pytest.raises(InputError, match="run: does not exist; expected the folder of a training"):
         go(resume=True)
     assert not (tmp_path / "run").exists()
 

@@ -175,7 +175,7 @@ def test_a_resumed_run_must_not_change(small: Path) -> None:
         run("run", "quick", resume=True)
     with pytest.raises(InputError, match="run: holds a run already"):
         run("run")
-    with pytest.raises(InputError, match="none: no run to resume here"):
+    with pytest.raises(InputError, match="none: does not exist; expected the folder of a cascade"):
         run("none", resume=True)
     # recipes that were recorded when the blend was called trust
     config = Path("run/config.yaml")

@@ -10,7 +10,6 @@ from typing import Any
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.page.evaluations import card_scores
-from groupnas.report.page.command import train_command
 from groupnas.report.page.epochs import charts, health
 from groupnas.report.page.model import Chart, Cost, Run
 from groupnas.report.page.networks import cost, find_space, network
@@ -43,7 +42,7 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         history, result = inside.history(), inside.json(RESULT)
         settings = inside.config()
         total = mapping(settings.get("training" if stage != "search" else "strategy")).get("epochs")
-        done.append(f"{stage} stage: {how_far(len(history), total, bool(result))}")
+        done.append(f"{stage} stage: {how_far(inside, len(history), total, bool(result))}")
         drawn_charts += charts(history, str(result.get("error_unit", "")), stage)
         said += [(f"{stage}, {when}", text) for when, text in health(history, result) or ()]
         environment = surroundings(settings) or environment
@@ -71,13 +70,12 @@ def collect_cascade(reader: Reader, name: str) -> Run:
         health=tuple(said),
         scores=scores,
         curves=curves,
-        command=train_command(config, reader.path),
         **described(config, reader),
     )
     return replace(
         run,
         data=run.data or _data(reader, card),
-        environment=run.environment or environment,
+        environment={**(environment or {}), **(run.environment or {})} or None,
     )
 
 

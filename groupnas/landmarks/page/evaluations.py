@@ -14,9 +14,10 @@ from PIL import Image
 from groupnas.errors import InputError
 from groupnas.landmarks.data.images import read_rgb
 from groupnas.landmarks.saved import FACES, SCORES, read_faces
-from groupnas.report.page.command import evaluation_command
 from groupnas.report.page.model import Curve, Picture, Run, Sample, Score
 from groupnas.report.page.reading import Reader, flat, is_number, mapping, numbers
+from groupnas.report.page.runs import surroundings
+from groupnas.runs.begin import BEGUN, again
 
 _PICTURES = {"best.png": "Faces located best", "worst.png": "Faces located worst"}
 _WIDTH, _QUALITY = 1200, 80  # pixels and JPEG quality of pictures in the page
@@ -37,7 +38,8 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
         curves += (Curve(samples=samples, network=stage, unit=unit, errors=errors),)
         ranked = sorted(zip(errors, columns["face"], strict=True))  # the last is the cascade's
     parts = tuple(dict.fromkeys(part for score in scores for part in score.errors))
-    described = {key: told[key] for key in told if key not in ("scores", "by_pose")}
+    shown = ("scores", "by_pose", "versions", BEGUN)
+    described = {key: told[key] for key in told if key not in shown}
     return Run(
         name=name,
         folder=str(reader.path),
@@ -52,7 +54,8 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
         pictures=_pictures(reader),
         settings=flat(described) if described else None,
         data=flat({key: told[key] for key in ("data", "split", "faces") if key in told}) or None,
-        command=evaluation_command(told, reader.path),
+        environment=surroundings(told),
+        commands=again(told, reader.path),
         notes=tuple(reader.notes),
     )
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError, reading
 from groupnas.extras import install_hint
 from groupnas.landmarks.data.images import read_rgb
+from groupnas.runs.kinds import describe, kind_of
 from groupnas.writing import atomic_path
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -72,7 +73,8 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
                 if file.suffix.lower() in PHOTOS and not file.name.startswith(".")
             ]
             if not files:
-                raise InputError(f"{path}: no photos in it; they end in {', '.join(PHOTOS)}")
+                other = f"; it {describe(path)}" if kind_of(path) else ""
+                raise InputError(f"{path}: no photos in it; they end in {', '.join(PHOTOS)}{other}")
         found += files
     return found
 

@@ -12,7 +12,6 @@ from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.command import compare_command
 from groupnas.report.page.model import Cost, Curve, Run
 from groupnas.report.page.networks import find_space, network
 from groupnas.report.page.reading import Reader, mapping
@@ -33,7 +32,6 @@ def collect_comparison(reader: Reader, name: str) -> Run:
     groupings = _groupings(reader, config)
     space = find_space(config, reader) if groupings else None
     drawn = network(groupings, space)
-    words, files = compare_command(config, reader.path)
     return Run(
         name=name,
         folder=str(reader.path),
@@ -45,8 +43,6 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         costs=_costs(found) if found else (),
         comparison=found,
         curves=_curves(found) if found else (),
-        command=words,
-        files=files,
         **_noted(reader, config, found),
     )
 

@@ -194,8 +194,7 @@ class Run:
         settings: Dotted keys to values.
         environment: Likewise.
         data: Likewise.
-        command: Words of the command that runs it again; none where none was recorded.
-        files: Name to text of what the command needs: words of it that are files to be written.
+        commands: Words of the commands that run it again; none where none was recorded.
     """
 
     name: str
@@ -218,5 +217,4 @@ class Run:
     settings: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
-    command: tuple[str, ...] = ()
-    files: Mapping[str, str] | None = None
+    commands: tuple[tuple[str, ...], ...] = ()

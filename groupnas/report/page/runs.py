@@ -12,15 +12,15 @@ from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
-from groupnas.report.page.command import search_command
 from groupnas.report.page.epochs import charts, health
 from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, find_space, network
 from groupnas.report.page.reading import Reader, called, flat, is_number, mapping, numbers
-from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
+from groupnas.runs.begin import BEGUN, again
+from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT, RunFolder
 from groupnas.spaces.space import SearchSpace
 
-_SURROUNDINGS = ("versions", "device", "threads")
+_SURROUNDINGS = ("versions", "device", "threads", BEGUN)
 _SIZED = {"channels", "errors"}  # keys of the records of searches that record sizes as well
 
 
@@ -38,7 +38,6 @@ def collect_search(reader: Reader, name: str) -> Run:
     drawn = network(groupings, space, records)
     if drawn and not drawn.timeline and any(_SIZED & set(record) for record in records):
         reader.note(HISTORY, "holds no sizes of units (an older groupnas wrote it): no slider")
-    words, files = search_command(config, reader.path, name)
     unit = str(result.get("error_unit", ""))
     counts = numbers(result.get("validation_counts"))
     return Run(
@@ -66,8 +65,6 @@ def collect_search(reader: Reader, name: str) -> Run:
             for key, table in mapping(result.get("validation_errors")).items()
             if (errors := numbers(table))
         ),
-        command=words,
-        files=files,
         **described(config, reader),
     )
 
@@ -103,7 +100,7 @@ def collect_training(reader: Reader, name: str) -> Run:
         name=name,
         folder=str(reader.path),
         kind="training",
-        state=how_far(len(records), total, bool(result)),
+        state=how_far(reader, len(records), total, bool(result)),
         finished=bool(result),
         groups=drawn.groups if drawn else (),
         network=drawn,
@@ -161,13 +158,14 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
 
 
 def described(config: dict[str, Any], reader: Reader) -> dict[str, Any]:
-    """What ``config.yaml`` says of settings, environment and data, and the reader's notes."""
+    """What ``config.yaml`` says of settings, environment, data, commands; the reader's notes."""
     data = mapping(config.get("task"))
     left = {key: config[key] for key in config if key not in (*_SURROUNDINGS, "task")}
     return {
         "settings": flat(left) if left else None,
         "environment": surroundings(config),
         "data": flat(data) if data else None,
+        "commands": again(config, reader.path),
         "notes": tuple(reader.notes),
     }
 
@@ -178,14 +176,15 @@ def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
     return flat(found) if found else None
 
 
-def how_far(done: int, total: Any, finished: bool, what: str = "epoch") -> str:
+def how_far(reader: Reader, done: int, total: Any, finished: bool, what: str = "epoch") -> str:
     """How far epochs went, or trials, in a sentence."""
     if finished and not done:
         return f"Finished; it takes no {what}s."
     if finished:
         return f"Finished after {done} {what}{'' if done == 1 else 's'}."
     of = f" of {total}" if is_number(total) else ""
-    return f"Not finished: {done}{of} {what}s are done; it was stopped or killed, or still runs."
+    now = "still runs" if RunFolder(reader.path).held else "was stopped or killed"
+    return f"Not finished: {done}{of} {what}s are done; it {now}."
 
 
 def _search_state(
@@ -202,7 +201,7 @@ def _search_state(
             reader.note(CONFIG, f"the command may not run, since this groupnas says: {error}")
     finished, done = reader.has(RESULT), result.get("epochs")
     done = done if type(done) is int else len(records)  # the history may be cut
-    text = how_far(done, _planned(settings), finished, called(records))
+    text = how_far(reader, done, _planned(settings), finished, called(records))
     if finished:
         return text
     resume = shlex.join(["groupnas", "search", "--resume", "--out", str(reader.path)])

@@ -224,7 +224,7 @@ def test_files_that_are_no_runs(text: str, complaint: str, tmp_path: Path) -> No
     with pytest.raises(InputError) as caught:
         render("table3", [file])
     assert str(caught.value).startswith(str(file)) and complaint in str(caught.value)
-    with pytest.raises(InputError, match="expected a comparison"):
+    with pytest.raises(InputError, match="expected the folder of a comparison"):
         render("table3", [tmp_path / "none"])
 
 
@@ -237,7 +237,7 @@ def test_wrong_asks(comparison: Path) -> None:
 
 def test_a_training_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("recipe: {data: 300w}")
-    with pytest.raises(InputError, match="its training has not ended: model.json is missing"):
+    with pytest.raises(InputError, match="a cascade that was stopped; .*expected one that has"):
         render("table3", [tmp_path])
 
 
