@@ -113,7 +113,7 @@ def test_splits_benches_and_errors(copied: Callable[[Any], Any]) -> None:
     assert torch.equal(other.train, split.train)
     assert torch.equal(other.validation, split.validation)
     bench = load_groupbench()
-    even = groupnas.Grouping.even(bench.space())
+    even = groupnas.Allocation.even(bench.space())
     assert copied(bench).errors(even) == bench.errors(even)
     errors = SampleErrors(
         errors=np.ones((2, 1)),
