@@ -12,10 +12,9 @@ import os
 from abc import ABC, abstractmethod
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
-from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
