@@ -27,7 +27,8 @@ from groupnas.comparison.plan import Plan
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
-from groupnas.engine.training import Training, train
+from groupnas.engine.training import train
+from groupnas.engine.training_settings import Training
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cache import load_patches, save_patches

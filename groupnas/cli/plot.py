@@ -23,7 +23,7 @@ def plot(
     kind: Annotated[
         Literal["tetris", "history", "curves", "training"],
         Parameter(
-            help="tetris: each unit's channels by group; history: a mask search's epochs; curves: "
+            help="tetris: each unit's channels by group; history: a search's epochs; curves: "
             "each part's error against its MACs, of a knapsack search; training: the epochs of "
             "trainings, or of all stages of a cascade."
         ),
@@ -42,6 +42,7 @@ def plot(
         plot_training,
         read_curves,
         read_history,
+        read_recorded,
         read_training,
     )
     from groupnas.report.figure import check_suffix
@@ -50,7 +51,7 @@ def plot(
     check_suffix(output)
     if kind == "history":
         file = _one_file(paths, kind, HISTORY, "expected a search that has begun")
-        plot_history(read_history(file), output)
+        plot_history(read_history(file), output, read_recorded(file))
     elif kind == "curves":
         file = _one_file(paths, kind, RESULT, "its search has not ended")
         plot_curves(read_curves(file), output)

@@ -16,6 +16,7 @@ from groupnas.engine.observer import Observer
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
 from groupnas.errors import InputError, shown
+from groupnas.runs.fields import Recorded
 from groupnas.runs.folder import (
     CHECKPOINT,
     CONFIG,
@@ -43,6 +44,7 @@ class Job(Protocol):
         steps: Of one epoch.
         data_seconds: Time spent waiting for data so far.
         record: What an epoch's record holds, at least.
+        recorded: What people are shown of it.
     """
 
     task: Task
@@ -52,6 +54,9 @@ class Job(Protocol):
 
     @property
     def record(self) -> type[Epoch]: ...
+
+    @property
+    def recorded(self) -> Recorded: ...
 
     @property
     def batch_size(self) -> int: ...

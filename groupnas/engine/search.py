@@ -30,6 +30,7 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.fields import RECORDS
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.space import SearchSpace, load_space
@@ -237,4 +238,5 @@ def _config(job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any]
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "strategy": job.strategy.model_dump(mode="json"),
+        RECORDS: job.recorded.to_dict(),
     }

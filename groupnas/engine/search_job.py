@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from groupnas.engine.task_check.declared import check_parts
 from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.fields import Recorded
 from groupnas.runs.records import Epoch, SearchEpoch
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
@@ -70,6 +72,12 @@ class SearchJob(ABC):
         self.initial = Grouping.even(space)
         self.history: list[Record] = []
         self.data_seconds = 0.0
+
+    @property
+    def recorded(self) -> Recorded:
+        """What its records hold."""
+        told, unit = self.strategy.recorded(), self.task.error_unit
+        return replace(told, planned=self.total_epochs, error_unit=str(unit))
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import Self
@@ -20,6 +21,7 @@ from typing_extensions import Self
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest, split_text
+from groupnas.runs.fields import Recorded, RecordField
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
 from groupnas.values import path as path_of
@@ -74,7 +76,10 @@ class Strategy(Settings, ABC):
         title: One line for lists.
         source: Where the algorithm was published.
         budget: What the network found may cost; as much as it turns out where there is none.
+        fields: What the records of its runs hold, for all who show them; see :meth:`recorded`.
     """
+
+    fields: ClassVar[tuple[RecordField, ...]] = ()
 
     format: Literal[1] = 1
     algorithm: str
@@ -102,6 +107,19 @@ class Strategy(Settings, ABC):
         Raises:
             InputError: settings, space and task do not fit together.
         """
+
+    @property
+    def planned(self) -> int | None:
+        """How many epochs a search has; ``None`` where the settings do not say."""
+        return getattr(self, "epochs", None)
+
+    def recorded(self) -> Recorded:
+        """What the records of its runs hold; without :attr:`fields`, whatever numbers there are."""
+        return Recorded(fields=self.fields, planned=self.planned)
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """A sentence on a ``result.json``, which the command prints; empty where there is none."""
+        return ""
 
     def with_epochs(self, epochs: int | None) -> Self:
         """The same strategy with another number of search epochs.

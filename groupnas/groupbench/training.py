@@ -21,7 +21,8 @@ from torch import Tensor
 from groupnas.engine.evaluate import validation_errors
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
-from groupnas.engine.training import Trainer, Training
+from groupnas.engine.training import Trainer
+from groupnas.engine.training_settings import Training
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.data.face_sets import face_set

@@ -28,6 +28,11 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Control(Strategy):
     """A strategy that learns nothing: its grouping is there at once."""
 
+    @property
+    def planned(self) -> int:
+        """None at all."""
+        return 0
+
     def start(
         self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
     ) -> SearchJob:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from groupnas.budget import Budget
 from groupnas.engine.strategy import Optimizer, Positive, Strategy
+from groupnas.runs.fields import ERROR, RecordField
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -30,6 +31,15 @@ class Kronecker(Strategy):
         weights: The one optimiser, of weights and gates, on the training loss.
         penalty: Weight of max(cost / budget - 1, 0), which is added to the training loss.
     """
+
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("steps", "Steps", drawn=False),
+        RecordField("train_loss", "training", chart="Loss"),
+        RecordField("penalty", "penalty", chart="Loss"),
+        RecordField("changed", "Gates changed in the epoch", "shares"),
+        RecordField("cost", "Cost", "relative to the budget"),
+        RecordField("error", "Training error", ERROR, each="group", shown=False),
+    )
 
     algorithm: Literal["kronecker"] = "kronecker"
     budget: Budget | None = Budget()

@@ -15,7 +15,7 @@ from groupnas.engine.design import Design, GroupingDesign
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.runs.records import Costs, Count, Epoch, Finite, SearchEpoch

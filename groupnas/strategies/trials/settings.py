@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
+from groupnas.runs.fields import ERROR, Recorded, RecordField
 
 if TYPE_CHECKING:
     from groupnas.spaces.space import SearchSpace
@@ -41,6 +43,15 @@ class TrialSearch(Strategy):
             one, about, or as much wider late than early.
     """
 
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("trial", "Trial", drawn=False),
+        RecordField("trained", "Epochs of training", drawn=False),
+        RecordField("steps", "Steps", drawn=False),
+        RecordField("cost", "Cost", "relative to the budget"),
+        RecordField("best", "Best mean error so far", ERROR),
+        RecordField("errors", "Error of trials", ERROR, each="group"),
+    )
+
     trials: Positive
     epochs: Positive
     batch_size: Several  # BatchNorm needs two
@@ -55,6 +66,10 @@ class TrialSearch(Strategy):
     def planned(self) -> int:
         """Trials in all."""
         return self.trials
+
+    def recorded(self) -> Recorded:
+        """As :meth:`Strategy.recorded`."""
+        return replace(super().recorded(), step="trial", sizes="best")
 
     def proposer(self, encoding: Encoding, seed: int) -> Propose:
         """What chooses the next trial from those before."""

@@ -1,0 +1,1 @@
+"""Runs: what they leave behind, how they begin and go on, and what can be done with them."""
