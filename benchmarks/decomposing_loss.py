@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from groupnas import Grouping, load_space
+from groupnas import load_space
 from groupnas.cli.tables import print_table
 from groupnas.engine.split import split_by_source
 from groupnas.engine.training import train
@@ -31,6 +31,7 @@ from groupnas.landmarks.located import Located
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 
 
@@ -84,7 +85,7 @@ def main() -> None:
                 allow_partial=True,
             )
             torch.manual_seed(seed)
-            network = build(space, Grouping.even(space), task.mean_output())
+            network = build(Allocation.even(space), task.mean_output())
             folder = options.out / f"alpha{alpha:g}-seed{seed}"
             trained = train(
                 network,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas import Grouping, Supernet, derive, flops, load_space
+from groupnas.spaces.allocation import Allocation
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
         network = derive(net)
         with torch.no_grad():
             expected, computed = net(x), network(x)
-            macs = flops(space, grouping).total
+            macs = flops(Allocation(space, grouping)).total
             others = [count(network, x[:1]) - macs for count in (by_fvcore, by_thop, by_torch)]
         difference = (computed - expected).abs().max().item()
         scale = expected.abs().max().item()

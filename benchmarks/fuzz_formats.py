@@ -151,7 +151,7 @@ def _training() -> Training:
 def train_in(folder: Path, resume: bool = True) -> None:
     """Train a network for an epoch, or go on where nothing is left."""
     torch.manual_seed(0)
-    network = build(space(), Grouping.even(space()))
+    network = build(groupnas.Allocation.even(space()))
     split = split_by_source(shapes().sources, 0.3, 0)
     train(network, shapes(), _training(), folder, split=split, resume=resume)
 
@@ -180,7 +180,8 @@ def cascade(place: Path) -> Path:
     for name, variant, crop in zip(("global", "local"), (None, "68"), crops, strict=True):
         one = load_space(str(SMALL / f"small_{name}.yaml"), variant)
         even = Grouping.even(one)
-        stages.append(Network(one, even, crop, build(one, even)))
+        made = groupnas.Allocation(one, even)
+        stages.append(Network(made, crop, made.build()))
     told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "trust": 1.0}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
@@ -367,7 +368,7 @@ def _begun(strategy: str) -> Format:
 
 def _grouping(folder: Path) -> None:
     found = Grouping.load(folder / "grouping.json")
-    space().fitted(found)
+    groupnas.Allocation(space(), found)
 
 
 FORMATS = (

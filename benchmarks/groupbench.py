@@ -21,11 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from groupnas.budget import Budget, fit
-from groupnas.costs import grouping_costs
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench, load_groupbench
-from groupnas.grouping import Grouping
 from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.controls import Manual
 from groupnas.strategies.knapsack import allocation
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
@@ -38,12 +37,12 @@ class Entry:
     Attributes:
         name: Of the strategy.
         looks: What it learns from.
-        choose: Its grouping, from the benchmark and a seed.
+        choose: Its allocation, from the benchmark and a seed.
     """
 
     name: str
     looks: str
-    choose: Callable[[GroupBench, int], Grouping]
+    choose: Callable[[GroupBench, int], Allocation]
 
 
 def trained(name: str, looks: str, **changes: Any) -> Entry:
@@ -72,36 +71,36 @@ def knapsack(trainings: int) -> Entry:
     return Entry(f"knapsack, {trainings}", f"{trainings} trials, looked up", chooser(strategy))
 
 
-def chooser(strategy: Strategy) -> Callable[[GroupBench, int], Grouping]:
+def chooser(strategy: Strategy) -> Callable[[GroupBench, int], Allocation]:
     """What a search ends with, at the budget that small networks can meet."""
 
-    def choose(bench: GroupBench, seed: int) -> Grouping:
-        found = bench.search(strategy.with_budget(FIT), seed).design(FIT).grouping
-        assert found is not None
+    def choose(bench: GroupBench, seed: int) -> Allocation:
+        found = bench.search(strategy.with_budget(FIT), seed).design(FIT)
+        assert isinstance(found, Allocation)
         return found
 
     return choose
 
 
-def by_outputs(bench: GroupBench, _seed: int) -> Grouping:
+def by_outputs(bench: GroupBench, _seed: int) -> Allocation:
     """Shares by hand: as many channels as points to predict."""
     space = bench.space()
     shares = Manual(title="by outputs", weights=dict(space.outputs)).choose(space, 0)
-    return fit(space, shares.counts(), FIT)
+    return fit(space, shares.grouping.counts(), FIT)
 
 
-def exact_knapsack(bench: GroupBench, seed: int | None) -> Grouping:
+def exact_knapsack(bench: GroupBench, seed: int | None) -> Allocation:
     """The knapsack over the table's own validation curves, all sizes known."""
     space, limit = bench.space(), next(iter(Budget().limits(bench.space()).values()))
     curves = bench.curves(None if seed is None else seed % bench.seeds)
     choices = {part: allocation.Choices(c.costs, c.errors) for part, c in curves.items()}
     weights = {part: n / sum(space.outputs.values()) for part, n in space.outputs.items()}
     picks = allocation.front(choices, weights).within(limit)
-    return bench.grouping(np.stack([curves[part].sizes[picks[part]] for part in curves]))
+    return bench.allocation(np.stack([curves[part].sizes[picks[part]] for part in curves]))
 
 
 ENTRIES = (
-    Entry("even", "nothing", lambda bench, seed: Grouping.even(bench.space())),
+    Entry("even", "nothing", lambda bench, seed: Allocation.even(bench.space())),
     trained("random", "nothing"),
     Entry("random sizes", "nothing", trained("random", "", draw="sizes").choose),
     Entry("manual, by outputs", "nothing", by_outputs),
@@ -125,7 +124,7 @@ def measure(bench: GroupBench, entry: Entry, seeds: int) -> tuple[list[float], f
     start = time.process_time()
     found = [entry.choose(bench, seed) for seed in range(seeds)]
     seconds = (time.process_time() - start) / seeds
-    return [bench.regret(grouping) for grouping in found], seconds
+    return [bench.regret(one) for one in found], seconds
 
 
 def rows(bench: GroupBench, entries: list[Entry], seeds: int) -> Iterator[list[str]]:
@@ -153,15 +152,15 @@ HEADER = ["strategy", "looks at", "regret", "sd", "worst", "beat random's mean",
 def explain(bench: GroupBench) -> None:
     """Where the optimum's channels go, and what one more MAC is worth to each part."""
     space = bench.space()
-    even, (kept, kept_error) = Grouping.even(space), bench.optimum(widths="kept")
+    even, (kept, kept_error) = Allocation.even(space), bench.optimum(widths="kept")
     best, error = bench.optimum()
     choices = bench.choices()
     test = bench.errors(even, split="test")
     print(f"\nTest NME %: even {test['mean']:.4f}, best of the space's widths {kept_error:.4f},")
     print(f"best of any {error:.4f}; {len(choices.errors):,} groupings cost as much or less.")
-    for name, grouping in (("even", even), ("kept widths", kept), ("optimum", best)):
-        print(f"{name}: {grouping.counts()}")
-    costs, errors = grouping_costs(space, best), bench.errors(best, split="test")
+    for name, found in (("even", even), ("kept widths", kept), ("optimum", best)):
+        print(f"{name}: {found.grouping.counts()}")
+    costs, errors = best.costs(), bench.errors(best, split="test")
     points = sum(space.outputs.values())
     print_row(
         [
@@ -202,8 +201,8 @@ def separate(bench: GroupBench) -> None:
     Exact, on mean test errors, at even groups' cost or less: ``split`` keeps each part's sizes in
     even proportions, ``depth`` each part's cost.
     """
-    space, even = bench.space(), Grouping.even(bench.space())
-    counts, spent = even.counts(), grouping_costs(space, even)
+    space, even = bench.space(), Allocation.even(bench.space())
+    counts, spent = even.grouping.counts(), even.costs()
     start, points = bench.errors(even, split="test")["mean"], sum(space.outputs.values())
     own = {part: np.array([counts[unit][part] for unit in counts]) for part in space.groups}
     kept: dict[str, dict[str, NDArray[np.bool_]]] = {"split": {}, "depth": {}, "both": {}}

@@ -20,26 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.job import versions
-from groupnas.engine.split import Split
-from groupnas.engine.training import Trainer
 from groupnas.groupbench import training
 from groupnas.groupbench.table import Table
-from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.allocation import Allocation
 
 OUT = Path(__file__).parents[1] / "groupnas" / "groupbench" / "table.npz"
-
-
-def grouping_of(space: SearchSpace, sizes: list[dict[str, int]]) -> Grouping:
-    """Every part's sizes in every unit, as a grouping of fitting widths."""
-    counts = {
-        unit: {part: widths[unit] for part, widths in zip(space.groups, sizes, strict=True)}
-        for unit in space.free_units
-    }
-    widths = {unit: sum(row.values()) for unit, row in counts.items()}
-    return Grouping.from_counts(space.resized(widths), counts)
 
 
 def largest_sizes(space: SearchSpace) -> dict[str, int]:
@@ -56,8 +44,8 @@ def fill(space: SearchSpace, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     sizes = itertools.product(*(range(1, most + 1) for most in largest.values()))
     for place, (size, seed) in enumerate(itertools.product(list(sizes), range(seeds))):
         widths = dict(zip(space.free_units, size, strict=True))
-        equal = grouping_of(space, [widths] * len(space.groups))
-        errors = training.train(space, equal, seed)
+        equal = Allocation.from_widths(space, dict.fromkeys(space.groups, widths))
+        errors = training.train(equal, seed)
         cell = (*(channels - 1 for channels in size), seed)
         for index, part in enumerate(space.groups):
             validation[index][cell] = errors.validation[part]
@@ -71,13 +59,13 @@ def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
     """How far the table misses part errors of networks with unequal groups, in points of NME."""
     draw, missed = random.Random(0), []
     for number in range(count):
-        sizes = [
-            {unit: draw.randint(1, most) for unit, most in largest_sizes(space).items()}
-            for _ in space.groups
-        ]
+        sizes = {
+            part: {unit: draw.randint(1, most) for unit, most in largest_sizes(space).items()}
+            for part in space.groups
+        }
         seed = number % test.shape[-1]
-        errors = training.train(space, grouping_of(space, sizes), seed)
-        for index, (part, widths) in enumerate(zip(space.groups, sizes, strict=True)):
+        errors = training.train(Allocation.from_widths(space, sizes), seed)
+        for index, (part, widths) in enumerate(sizes.items()):
             cell = (*(channels - 1 for channels in widths.values()), seed)
             missed.append(abs(errors.test[part] - float(test[index][cell])))
     return {
@@ -87,17 +75,14 @@ def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
     }
 
 
-def constant_errors(space: SearchSpace) -> dict[str, float]:
+def constant_errors() -> dict[str, float]:
     """Test errors of the mean shape, which looks at nothing."""
     task = training.all_faces()
-    train, _, test = torch.arange(len(task.sources)).split(
-        (training.TRAIN, training.VALIDATION, training.TEST)
-    )
-    mean = task.mean_output()
+    mean, test = task.mean_output(), torch.arange(len(task.sources))[-training.TEST :]
     assert mean is not None
-    network = training.build_seeded(space, Grouping.even(space), 0)
-    job = Trainer(network, task, training.TRAINING, Split(train, test))
-    return validation_errors(job, lambda x: mean.expand(len(x), -1))
+    return mean_errors(
+        lambda x: mean.expand(len(x), -1), task, test, training.TRAINING.batch_size, "cpu"
+    )
 
 
 def main() -> None:
@@ -127,7 +112,7 @@ def main() -> None:
             "validation": training.VALIDATION,
             "test": training.TEST,
         },
-        "mean_shape": constant_errors(space),
+        "mean_shape": constant_errors(),
         "joint_training_differs_by": check(space, test, arguments.check),
         "cpu_seconds": round(seconds),
         "versions": versions(),

@@ -24,7 +24,7 @@ from groupnas.deploy.planner import LayoutPlanner
 from groupnas.latency import LatencyTable
 from groupnas.latency.timing import time_side_by_side
 from groupnas.onnx_tools import open_session
-from groupnas.spaces.derive import build
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 
 
@@ -40,8 +40,8 @@ def main() -> None:
     work: dict[str, Callable[[], Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.space:
-            for kind, (space, grouping) in variants(load_space(name)).items():
-                model = planner(build(space, grouping).eval())
+            for kind, made in variants(load_space(name)).items():
+                model, space = planner(made.build().eval()), made.space
                 path = Path(folder) / "model.onnx"
                 export_onnx(model, path, batch=1)
                 predicted[f"{name}, {kind}"] = model.plan.ms
@@ -57,16 +57,12 @@ def main() -> None:
     print(table.to_markdown(), end="")
 
 
-def variants(space: SearchSpace) -> dict[str, tuple[SearchSpace, Grouping]]:
-    """The groupings of a space that are timed, with what they fit."""
-    whole = space.ungrouped()
-    found = {"no groups": (whole, Grouping.even(whole))}
+def variants(space: SearchSpace) -> dict[str, Allocation]:
+    """The allocations of a space that are timed."""
+    found = {"no groups": Allocation.even(space.ungrouped())}
     if len(space.groups) > 1:
-        uneven = Grouping.random_sizes(space, 0)
-        found |= {
-            "even": (space, Grouping.even(space)),
-            "uneven": (space.fitted(uneven), uneven),
-        }
+        found["even"] = Allocation.even(space)
+        found["uneven"] = Allocation(space, Grouping.random_sizes(space, 0))
     return found
 
 

@@ -20,6 +20,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.groupbench import FIT, load_groupbench
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
@@ -67,8 +68,8 @@ def main() -> None:
                 job = BilevelSearch(space, task, strategy, seed)
                 while len(job.history) < job.total_epochs:
                     job.run_epoch()
-            found = job.design(FIT).grouping
-            assert found is not None
+            found = job.design(FIT)
+            assert isinstance(found, Allocation)
             regrets.append(bench.regret(found))
             moved.append(job.history[-1]["moved"])
         seconds = (time.process_time() - start) / arguments.seeds

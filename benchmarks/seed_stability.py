@@ -20,7 +20,7 @@ from groupnas.schema import read_yaml
 
 def shares(space: gn.SearchSpace, grouping: gn.Grouping) -> list[float]:
     """Percent of the MACs that each group has."""
-    table = gn.flops(space, grouping)
+    table = gn.flops(gn.Allocation(space, grouping))
     return [100 * macs / table.total for macs in table.per_group.values()]
 
 

@@ -29,6 +29,7 @@ from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.strategy import Optimizer
 from groupnas.nn import UnevenGroupConv2d
 from groupnas.nn.activation import ReLU6
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.masks.job import BilevelSearch
@@ -65,15 +66,15 @@ def fine_tuning(space: SearchSpace, batch: int, rounds: int) -> None:
     }
     work: dict[str, Step] = {}
     for name, grouping in groupings.items():
-        work[f"{name} groups"] = training(build(space, grouping), space, batch)
+        work[f"{name} groups"] = training(build(Allocation(space, grouping)), space, batch)
     work["skewed groups, every layer dense"] = training(
-        formed(build(space, groupings["skewed"]), dense=True), space, batch
+        formed(build(Allocation(space, groupings["skewed"])), dense=True), space, batch
     )
     work["skewed groups, no layer dense"] = training(
-        formed(build(space, groupings["skewed"]), dense=False), space, batch
+        formed(build(Allocation(space, groupings["skewed"])), dense=False), space, batch
     )
     work["skewed groups, PyTorch's ReLU6 and loop"] = training(
-        build(space, groupings["skewed"]), space, batch, ours=False
+        build(Allocation(space, groupings["skewed"])), space, batch, ours=False
     )
     work["dense masks"] = training(pinned(space, groupings["skewed"]), space, batch)
     published = "dense masks, as published code trains"
@@ -109,7 +110,7 @@ def groups(space: SearchSpace, batch: int, rounds: int) -> None:
     for count in (4, 8, 16, 68):
         divided = with_groups(space, count)
         kinds = {
-            "fixed": build(divided, Grouping.even(divided)),
+            "fixed": build(Allocation.even(divided)),
             "search": Supernet(divided),
         }
         for kind, network in kinds.items():
@@ -125,7 +126,7 @@ def channels(space: SearchSpace, batch: int, rounds: int) -> None:
         scaled = space.resized(widths)
         grouping = shared_out(scaled, SKEW)
         kinds = {
-            "fixed, skewed": build(scaled, grouping),
+            "fixed, skewed": build(Allocation(scaled, grouping)),
             "dense masks": pinned(scaled, grouping),
             "search": Supernet(scaled),
         }
@@ -146,7 +147,7 @@ def optimisers(space: SearchSpace, batch: int, rounds: int) -> None:
             "here": partial(make_optimizer, Optimizer(name=name, lr=1e-3)),
         }
         for kind, make in makers.items():
-            weights = list(build(space, shared_out(space, SKEW)).parameters())
+            weights = list(build(Allocation(space, shared_out(space, SKEW))).parameters())
             for weight in weights:
                 weight.grad = torch.ones_like(weight)
             work[f"{name}, {kind}"] = make(weights).step

@@ -26,6 +26,7 @@ from groupnas import Budget, Grouping, LayoutPlanner, export_onnx, flops, load_s
 from groupnas.budget import fit
 from groupnas.deploy.bench import bench
 from groupnas.spaces import SearchSpace
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import GroupedNetwork, build
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     space, planner = load_space(options.space), LayoutPlanner(options.table)
     padding = LayoutPlanner(planner.table, ("native", "padded", "dense"))
     even, ungrouped = Grouping.even(space), space.ungrouped()
-    networks = {"even": build(space, even), "dense": build(ungrouped, Grouping.even(ungrouped))}
+    networks = {"even": build(Allocation(space, even)), "dense": build(Allocation.even(ungrouped))}
     laid_out = {"even laid out": planner(networks["even"])}
     for name, grouping in found(space, options.groupings).items():
         network = made(space, grouping, 1)
@@ -84,14 +85,14 @@ def found(space: SearchSpace, given: list[str]) -> dict[str, Grouping]:
     return {"random": Grouping.random(space, 0), "lopsided": Grouping.manual(space, weights)}
 
 
-def made(space: SearchSpace, grouping: Grouping, multiple: int) -> GroupedNetwork:
+def made(space: SearchSpace, grouping: Grouping, divisor: int) -> GroupedNetwork:
     """The network of a grouping's proportions at the MACs of even groups."""
-    budget = Budget.model_validate({"multiple": multiple})
-    fitted = fit(space, grouping.counts(), budget)
+    budget = Budget.model_validate({"divisor": divisor})
+    found = fit(space, grouping.counts(), budget)
     torch.manual_seed(0)
-    network = build(space.fitted(fitted), fitted)
-    even = flops(space, Grouping.even(space)).total
-    assert abs(flops(space.fitted(fitted), fitted).total / even - 1) <= 0.01
+    network = found.build()
+    even = flops(Allocation.even(space)).total
+    assert abs(flops(found).total / even - 1) <= 0.01
     return network
 
 

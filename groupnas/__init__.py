@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from groupnas.engine.training_settings import Training as Training
     from groupnas.errors import InputError as InputError
     from groupnas.grouping import Grouping as Grouping
+    from groupnas.spaces.allocation import Allocation as Allocation
     from groupnas.spaces.derive import derive as derive
     from groupnas.spaces.space import SearchSpace as SearchSpace
     from groupnas.spaces.space import load_space as load_space
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Public name -> module. Imported on first use, since half of them need torch and half do not.
 _HOMES = {
+    "Allocation": "groupnas.spaces.allocation",
     "Budget": "groupnas.budget",
     "Grouping": "groupnas.grouping",
     "InputError": "groupnas.errors",

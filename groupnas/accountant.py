@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, text
 
@@ -166,21 +167,19 @@ class FlopsTable:
         return dict(zip(self.groups, map(sum, columns), strict=True))
 
 
-def flops(space: SearchSpace, grouping: Grouping, convention: str = "mac") -> FlopsTable:
-    """The exact cost of a grouping: what the derived network computes, group by group.
+def flops(allocation: Allocation, convention: str = "mac") -> FlopsTable:
+    """The exact cost of an allocation: what the derived network computes, group by group.
 
     Args:
-        space: The space whose layers are counted.
-        grouping: Any grouping that fits the space.
+        allocation: Any.
         convention: A name in :data:`CONVENTIONS`.
 
     Raises:
-        InputError: an unknown convention, or a grouping that does not fit.
+        InputError: no allocation, or an unknown convention.
     """
-    instance("space", space, SearchSpace)
-    instance("grouping", grouping, Grouping)
+    instance("allocation", allocation, Allocation)
+    space, grouping = allocation.space, allocation.grouping
     rules = _convention(convention)
-    grouping.check_fits(space)
     groups = range(len(space.groups))
     sizes = {
         unit: [assignment.count(group) for group in groups]
@@ -263,6 +262,26 @@ def count_operations(layer: Layer, a: Any, b: Any, convention: str = "mac") -> A
 def count_parameters(layer: Layer, a: Any, b: Any) -> Any:
     """Weights, biases and BatchNorm's affine parameters of one group; as the operations."""
     return _parameters(layer, b, a * b)
+
+
+class Macs(Measure):
+    """Multiply-accumulates."""
+
+    name, unit = "mac", "MAC"
+
+    def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
+        """See :meth:`Measure.of_layer`."""
+        return count_operations(layer, a, b)
+
+
+class Parameters(Measure):
+    """Weights, biases and BatchNorm's affine parameters."""
+
+    name, unit = "params", "parameters"
+
+    def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
+        """See :meth:`Measure.of_layer`."""
+        return count_parameters(layer, a, b)
 
 
 def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:

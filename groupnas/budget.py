@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
-from groupnas.costs import Measure, grouping_costs, measure, part_cost
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.grouping import Grouping
 from groupnas.schema import Settings
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import Measure, measure, part_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number
 
@@ -24,27 +24,39 @@ class Budget(Settings):
     """What a network may cost, relative to what even groups of the space do.
 
     Attributes:
-        measure: ``mac``, ``params``, ``latency``, or the ``.json`` file of a latency table.
+        measure: A name that :func:`groupnas.spaces.measure.measure` takes: ``mac``, ``params``,
+            ``latency``, what another package registered, or the file of a latency table.
         total: Of all groups together: 1.0 is as much as even groups cost. Not needed where every
             group has a budget of its own.
         parts: Of single groups: 1.0 is as much as that group costs among even ones.
         tolerance: By how much, relatively, the cost may miss the budget.
-        multiple: What every group's channels are a multiple of, a power of two: kernels compute
-            whole blocks of 4, 8 or 16. In units whose groups would have fewer than two thirds of
-            it among even ones, half of it, and so on.
+        divisor: A power of two that divides every group's number of channels, since kernels
+            compute whole blocks of 4, 8 or 16 channels. It is halved for a unit until an even
+            group has at least two thirds of it there. Files written before call it ``multiple``.
     """
 
     measure: str = "mac"
     total: Share | None = 1.0
     parts: dict[str, Share] = {}
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    multiple: Literal[1, 2, 4, 8, 16, 32, 64] = 1
+    divisor: Literal[1, 2, 4, 8, 16, 32, 64] = Field(
+        1, validation_alias=AliasChoices("divisor", "multiple")
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Budget:
         if self.total is None and not self.parts:
             raise ValueError("total: missing; give it, or parts")
         return self
+
+    @property
+    def resolved_measure(self) -> Measure:
+        """The measure that :attr:`measure` names; a file is read once, until it changes.
+
+        Raises:
+            InputError: there is none of that name, or the file is no latency table.
+        """
+        return measure(self.measure)
 
     def limits(self, space: SearchSpace) -> dict[tuple[str, ...], float]:
         """Absolute limits: groups that share one, and how much they may cost together.
@@ -58,7 +70,7 @@ class Budget(Settings):
         for part in self.parts:
             if part not in space.groups:
                 raise InputError(f"budget.parts: {part!r}: {nearest(part, space.groups)}")
-        even = grouping_costs(space, Grouping.even(space), measure(self.measure))
+        even = Allocation.even(space).costs(self.resolved_measure)
         limits: dict[tuple[str, ...], float] = {
             (part,): share * even[part] for part, share in self.parts.items()
         }
@@ -74,21 +86,20 @@ class Budget(Settings):
         return limits
 
     def step(self, channels: float) -> int:
-        """What a group's channels are a multiple of, in a unit where even ones have so many."""
-        step: int = self.multiple
+        """The divisor in a unit whose even groups have so many channels."""
+        step: int = self.divisor
         while step > 1 and channels < 2 * step / 3:
             step //= 2
         return step
 
 
-def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
-    """The grouping with these proportions whose cost meets a budget.
+def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Allocation:
+    """The allocation with these proportions whose cost meets a budget.
 
     The sizes of the groups that share a limit are multiplied by one factor and rounded to whole
-    channels, or to :attr:`Budget.multiple`, and to no less than that: the largest factor whose cost
+    channels, or to multiples of :attr:`Budget.divisor`, at least one: the largest factor whose cost
     stays within the limit. Channels are then added, where rounding took most first, while the cost
-    allows it. Units may end up with other widths than the space's: the result fits
-    ``space.fitted(result)``.
+    allows it. Units may end up with other widths than the space's.
 
     Args:
         space: Whose units are divided.
@@ -101,7 +112,7 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
     """
     instance("budget", budget, Budget)
     sizes = _checked_sizes(space, sizes)
-    cost = measure(budget.measure)
+    cost = budget.resolved_measure
     steps = {
         unit: budget.step(channels / len(space.groups))
         for unit, channels in space.free_units.items()
@@ -114,8 +125,7 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Grouping:
         for group, widths in _fit_groups(space, sizes, groups, limit, budget, cost, steps).items():
             for unit, channels in widths.items():
                 found[unit][group] = channels
-    widths = {unit: sum(row.values()) for unit, row in found.items()}
-    return Grouping.from_counts(space.resized(widths), found)
+    return Allocation.from_counts(space, found)
 
 
 def _checked_sizes(space: SearchSpace, sizes: Sizes) -> dict[str, dict[str, float]]:

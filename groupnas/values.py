@@ -119,8 +119,8 @@ def names(name: str, values: Any) -> tuple[str, ...]:
 
 
 def text(name: str, value: Any) -> str:
-    """A text; an :class:`InputError` for all else."""
-    if not isinstance(value, str):
+    """A text; an :class:`InputError` for all else, and for a zero byte, which no file takes."""
+    if not isinstance(value, str) or "\0" in value:
         raise InputError(f"{name}: expected a text, got {shown(value)}")
     return str(value)  # numpy's texts are of a class that YAML does not know
 
@@ -128,7 +128,8 @@ def text(name: str, value: Any) -> str:
 def instance(name: str, value: Any, of: type) -> None:
     """Raise :class:`InputError` unless the value is one of a class."""
     if not isinstance(value, of):
-        raise InputError(f"{name}: expected a {of.__name__}, got a {type(value).__name__}")
+        expected = f"{'an' if of.__name__[0] in 'AEIOU' else 'a'} {of.__name__}"
+        raise InputError(f"{name}: expected {expected}, got a {type(value).__name__}")
 
 
 def path(name: str, value: Any) -> str:

@@ -32,6 +32,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.supernet import Supernet
@@ -128,10 +129,10 @@ def test_tools_count_the_same_on_the_derived_network(name: str, tool: str) -> No
     space = load_space(SPACES[name])
     x = torch.zeros(1, sum(space.inputs.values()), *space.input_size)
     for grouping in {Grouping.even(space), *(Grouping.random(space, seed) for seed in (1, 2))}:
-        network = build(space, grouping).eval()
+        network = build(Allocation(space, grouping)).eval()
         with torch.no_grad():
-            assert flops(space, grouping).total == TOOLS[tool](network, x, True)
-            assert flops(space, grouping, tool).total == TOOLS[tool](network, x, False)
+            assert flops(Allocation(space, grouping)).total == TOOLS[tool](network, x, True)
+            assert flops(Allocation(space, grouping), tool).total == TOOLS[tool](network, x, False)
 
 
 def test_every_convention_is_compared_with_its_tool() -> None:
@@ -146,13 +147,13 @@ HAND = space_of(
     {"name": "block", "op": "irb", "t": 2, "c": 5},
     {"name": "pool", "op": "avgpool"},
 )
-BY_HAND = Grouping.from_counts(
+BY_HAND = Allocation.from_counts(
     HAND, {"stem": {"a": 2, "b": 3}, "block.block1.hidden": {"a": 6, "b": 4}}
 )
 
 
 def test_macs_by_hand() -> None:
-    table = flops(HAND, BY_HAND)
+    table = flops(BY_HAND)
     assert {layer.name: layer.flops for layer in table.layers} == {
         "stem": (4 * 9 * 1 * 2, 4 * 9 * 1 * 3),
         "block.block1.expand": (4 * 2 * 6, 4 * 3 * 4),
@@ -167,7 +168,7 @@ def test_macs_by_hand() -> None:
 
 
 def test_parameters_by_hand() -> None:
-    table = flops(HAND, BY_HAND)
+    table = flops(BY_HAND)
     assert [layer.params for layer in table.layers] == [
         (9 * 2 + 2 * 2, 9 * 3 + 2 * 3),
         (12 + 2 * 6, 12 + 2 * 4),
@@ -182,7 +183,7 @@ def test_parameters_by_hand() -> None:
 
 def test_torchstat_by_hand() -> None:
     """MACs + 2 per normalised element + 1 per activated element + 1 per pooled element."""
-    table = flops(HAND, BY_HAND, "torchstat")
+    table = flops(BY_HAND, "torchstat")
     assert [layer.flops for layer in table.layers] == [
         (72 + 16 + 8, 108 + 24 + 12),
         (48 + 48 + 24, 48 + 32 + 16),
@@ -195,17 +196,25 @@ def test_torchstat_by_hand() -> None:
 
 def test_thop_fvcore_and_torch_by_hand() -> None:
     """a: 8 + 24 + 24 + 8 = 64 normalised elements, 2 averages; b: 12 + 16 + 16 + 12 = 56, 3."""
-    assert flops(HAND, BY_HAND, "thop").per_group == {"a": 386 + 4 * 64 + 2, "b": 354 + 4 * 56 + 3}
-    assert flops(HAND, BY_HAND, "fvcore").per_group == {"a": 386 + 2 * 64, "b": 354 + 2 * 56}
-    assert flops(HAND, BY_HAND, "torch").per_group == {"a": 2 * 386, "b": 2 * 354}
+    assert flops(BY_HAND, "thop").per_group == {
+        "a": 386 + 4 * 64 + 2,
+        "b": 354 + 4 * 56 + 3,
+    }
+    assert flops(BY_HAND, "fvcore").per_group == {
+        "a": 386 + 2 * 64,
+        "b": 354 + 2 * 56,
+    }
+    assert flops(BY_HAND, "torch").per_group == {"a": 2 * 386, "b": 2 * 354}
 
 
 def test_the_local_network_of_the_paper() -> None:
     """Figures of our reading of Table II, worked out outside this project."""
     space = load_space("picasso_local")
     even = Grouping.even(space)
-    assert flops(space, even).total / 1e6 == pytest.approx(9.26, abs=0.005)
-    assert flops(space, even, "torchstat").total / 1e6 == pytest.approx(11.28, abs=0.005)
+    assert flops(Allocation(space, even)).total / 1e6 == pytest.approx(9.26, abs=0.005)
+    assert flops(Allocation(space, even), "torchstat").total / 1e6 == pytest.approx(
+        11.28, abs=0.005
+    )
 
 
 def test_the_global_network_of_the_paper_by_hand() -> None:
@@ -227,10 +236,12 @@ def test_the_global_network_of_the_paper_by_hand() -> None:
         params += 128 * c + 2 * c + side**2 * c * 136
     space = load_space("picasso_global")
     even = Grouping.even(space)
-    assert flops(space, even).total == macs == 89_912_064
-    assert flops(space, even).total_params == params + 136 == 1_712_016
+    assert flops(Allocation(space, even)).total == macs == 89_912_064
+    assert flops(Allocation(space, even)).total_params == params + 136 == 1_712_016
     # What the paper prints is 0.097 G; thop's convention alone rounds to that
-    totals = {name: flops(space, even, name).total / 1e6 for name in ("torchstat", "thop")}
+    totals = {
+        name: flops(Allocation(space, even), name).total / 1e6 for name in ("torchstat", "thop")
+    }
     assert totals == {
         "torchstat": pytest.approx(95.0, abs=0.05),
         "thop": pytest.approx(96.9, abs=0.05),
@@ -241,8 +252,10 @@ def test_the_global_network_of_the_paper_by_hand() -> None:
 def test_parameters_are_those_of_the_network(name: str) -> None:
     space = load_space(SPACES[name])
     grouping = Grouping.random(space, seed=3)
-    table = flops(space, grouping)
-    assert table.total_params == sum(p.numel() for p in build(space, grouping).parameters())
+    table = flops(Allocation(space, grouping))
+    assert table.total_params == sum(
+        p.numel() for p in build(Allocation(space, grouping)).parameters()
+    )
     assert sum(table.params_per_group.values()) == table.total_params
 
 
@@ -255,7 +268,7 @@ def test_moving_a_channel_moves_its_cost(name: str) -> None:
     channels = list(before.assignments[unit])
     channels[0] = 1
     after = Grouping(space.name, space.groups, {**before.assignments, unit: channels})
-    old, new = flops(space, before).per_group, flops(space, after).per_group
+    old, new = flops(Allocation(space, before)).per_group, flops(Allocation(space, after)).per_group
     first, second, *others = space.groups
     assert new[first] < old[first] and new[second] > old[second]
     assert all(new[group] == old[group] for group in others)
@@ -286,7 +299,7 @@ def some_probabilities(space: SearchSpace, scale: float = 1.0) -> dict[str, Tens
 def test_certain_memberships_cost_what_their_grouping_costs(name: str, convention: str) -> None:
     space = load_space(SPACES[name])
     grouping = Grouping.random(space, seed=4)
-    exact = [layer.flops for layer in flops(space, grouping, convention).layers]
+    exact = [layer.flops for layer in flops(Allocation(space, grouping), convention).layers]
     expected = expected_flops(space, one_hot(grouping), convention)
     assert expected.tolist() == [list(row) for row in exact]
 
@@ -352,14 +365,16 @@ def test_it_takes_what_the_supernet_gives() -> None:
         assert logits.grad is not None and logits.grad.isfinite().all()
     grouping = Grouping.random(space, seed=1)
     net.set_grouping(grouping)
-    assert expected_flops(space, net.probabilities()).sum() == flops(space, grouping).total
+    assert (
+        expected_flops(space, net.probabilities()).sum() == flops(Allocation(space, grouping)).total
+    )
 
 
 # -- the table ----------------------------------------------------------------------------------
 
 
 def test_the_dictionary_holds_everything_and_is_json() -> None:
-    data = json.loads(json.dumps(flops(HAND, BY_HAND).to_dict()))
+    data = json.loads(json.dumps(flops(BY_HAND).to_dict()))
     assert data["space"] == "by_hand" and data["convention"] == "mac"
     assert data["total"] == 740 and data["per_group"] == {"a": 386, "b": 354}
     assert data["total_params"] == 254 and data["params_per_group"] == {"a": 131, "b": 123}
@@ -371,7 +386,7 @@ def test_the_dictionary_holds_everything_and_is_json() -> None:
 
 
 def test_the_markdown_table() -> None:
-    lines = flops(HAND, BY_HAND).to_markdown().splitlines()
+    lines = flops(BY_HAND).to_markdown().splitlines()
     assert lines[:3] == [
         "| layer (mac) | a | b | all |",
         "| --- | ---: | ---: | ---: |",
@@ -385,7 +400,7 @@ def test_the_markdown_table() -> None:
 
 
 def test_a_single_group_is_counted_once() -> None:
-    table = flops(load_space("picasso_global"), Grouping.even(load_space("picasso_global")))
+    table = flops(Allocation.even(load_space("picasso_global")))
     rows = table.rows()
     assert rows[0] == ["layer (mac)", "face"] and {len(row) for row in rows} == {2}
     assert rows[-2:] == [["total", "89,912,064"], ["parameters", "1,712,016"]]
@@ -394,9 +409,9 @@ def test_a_single_group_is_counted_once() -> None:
 
 def test_what_cannot_be_counted_is_named() -> None:
     with pytest.raises(InputError, match="convention 'macs': did you mean 'mac'?"):
-        flops(HAND, BY_HAND, "macs")
+        flops(BY_HAND, "macs")
     with pytest.raises(InputError, match="units of the grouping for by_hand: missing"):
-        flops(HAND, Grouping("by_hand", ["a", "b"], {"stem": [0, 1, 0, 1, 0]}))
+        flops(Allocation(HAND, Grouping("by_hand", ["a", "b"], {"stem": [0, 1, 0, 1, 0]})))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -407,4 +422,4 @@ def test_sixteen_bits_are_no_dtype_to_count_in(dtype: torch.dtype) -> None:
     net.set_grouping(grouping)
     counted = expected_flops(space, net.probabilities())
     assert counted.dtype == torch.float32
-    assert counted.sum().item() == pytest.approx(flops(space, grouping).total, rel=1e-6)
+    assert counted.sum().item() == pytest.approx(flops(Allocation(space, grouping)).total, rel=1e-6)

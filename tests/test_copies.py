@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 
 import groupnas
 from groupnas.comparison.samples import SampleErrors
-from groupnas.engine.design import GroupingDesign
 from groupnas.engine.split import split_by_source
 from groupnas.groupbench import load_groupbench
 from groupnas.landmarks.comparing import FaceData
@@ -49,13 +48,13 @@ def values() -> dict[str, Any]:
     return {
         "grouping": grouping,
         "space": space,
-        "design": GroupingDesign(space, grouping),
+        "allocation": groupnas.Allocation(space, grouping),
         "budget": groupnas.Budget(total=0.8),
         "strategy": groupnas.load_strategy("gumbel:quick"),
         "recipe": recipe,
         "training": recipe.local_stage.training,
         "face data": FaceData(recipe=recipe, root=Path("data"), limit=3),
-        "flops": groupnas.flops(space, grouping),
+        "flops": groupnas.flops(groupnas.Allocation(space, grouping)),
         **{f"markup of {points}": markup for points, markup in MARKUPS.items()},
         **{f"faces of {name}": face_set(name) for name in MODULES},
     }
@@ -131,7 +130,7 @@ def test_networks(copied: Callable[[Any], Any]) -> None:
     space = groupnas.load_space("groupbench")
     x = torch.randn(2, sum(space.inputs.values()), *space.input_size)
     torch.manual_seed(0)
-    for one in (build(space, groupnas.Grouping.even(space)), groupnas.Supernet(space)):
+    for one in (build(groupnas.Allocation.even(space)), groupnas.Supernet(space)):
         one.eval()
         with torch.no_grad():
             assert torch.equal(copied(one)(x), one(x))

@@ -21,8 +21,9 @@ from cyclopts import App, CycloptsError
 import groupnas
 import groupnas.nn
 from groupnas.cli.app import app
-from groupnas.engine.strategy import algorithms, load_strategy
+from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training_settings import Training
+from groupnas.extras import registered
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
@@ -72,7 +73,13 @@ def leaves(of: App = app, before: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 @pytest.mark.parametrize(("page", "line"), list(command_lines()))
 def test_command_line_parses(page: str, line: str) -> None:
     tokens = [token for token in shlex.split(line, comments=True)[1:] if token != "..."]
-    app.parse_args(tokens, exit_on_error=False, print_error=False)
+    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    options = [token for token in tokens if token.startswith("-")]
+    if tokens[0].startswith("-"):
+        assert (command.__name__, options) == ("version_print", ["--version"])
+    else:
+        assert command.__module__ == f"groupnas.cli.{tokens[0]}"
+        assert len(bound.arguments) >= len({*options} - {"--no-color"})
 
 
 @pytest.mark.parametrize("line", ["search --spcae a", "predict a.jpg", "serch --space a"])
@@ -119,10 +126,10 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
-    algorithms.cache_clear()
+    registered.cache_clear()
     yield importlib.import_module("climb")
     del sys.modules["climb"]
-    algorithms.cache_clear()
+    registered.cache_clear()
 
 
 def whole_files() -> list[Any]:
@@ -142,15 +149,16 @@ def test_whole_file_loads(block: str, climb: ModuleType, tmp_path: Path) -> None
     data = read_yaml(file)
     if "layers" in data:
         for variant in data.get("variants", [None]):
-            groupnas.load_space(file, variant)
+            assert groupnas.load_space(file, variant).title == data["title"]
     elif "algorithm" in data:
-        for preset in data.get("presets", {}):
-            load_strategy(f"{file}:{preset}")
-        load_strategy(file)
+        for preset, changes in data.get("presets", {}).items():
+            changed = load_strategy(f"{file}:{preset}").model_dump(exclude_unset=True)
+            assert changes.items() <= changed.items()
+        assert load_strategy(file).title == data["title"]
     elif "local_stage" in data:
-        load_recipe(file)
+        assert load_recipe(file).title == data["title"]
     else:
-        load_definition(str(file))
+        assert load_definition(str(file)).title == data["title"]
 
 
 def test_there_are_whole_files() -> None:
@@ -165,7 +173,7 @@ def test_the_documented_strategy_is_seeded_and_resumes(
     whole = groupnas.search(shapes_space, shapes, strategy, tmp_path / "whole", seed=1)
     assert [record["epoch"] for record in whole.history] == [1, 2, 3]
     assert whole.result["best"] == min(record["error"] for record in whole.history)
-    cost = groupnas.flops(shapes_space, groupnas.Grouping.even(shapes_space)).total
+    cost = groupnas.flops(groupnas.Allocation.even(shapes_space)).total
     assert sum(whole.result["macs_after"].values()) == pytest.approx(cost, rel=0.05)
 
     job = strategy.start(shapes_space, shapes, seed=1)
@@ -177,6 +185,9 @@ def test_the_documented_strategy_is_seeded_and_resumes(
             resumed.run_epoch()
     assert resumed.history == list(whole.history)
     assert resumed.design().grouping == whole.grouping
+
+    told = strategy.start(shapes_space, shapes, evaluate=lambda *_: {"mean": 4.5})
+    assert told.run_epoch() == {"epoch": 1, "steps": 0, "error": 4.5, "best": 4.5}
 
 
 def test_install_explains_every_extra() -> None:

@@ -47,6 +47,9 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["page", "run.1", "2026-11-27", "a.json/run", "v0.5"])
 def test_names_of_folders(tmp_path: Path, name: str) -> None:
     check_folder(tmp_path / name, "the page")
+    (tmp_path / name.partition("/")[0]).touch()  # now it is a file, or below one
+    with pytest.raises(InputError, match="is a file; expected a folder for the page"):
+        check_folder(tmp_path / name.partition("/")[0], "the page")
 
 
 @pytest.mark.parametrize("name", ["page.html", "drawn.JPG", "clip.mp4", "scores.json"])

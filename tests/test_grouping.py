@@ -37,7 +37,7 @@ TOY = Space("toy", ("a", "b"), {"stem": 3, "head": 2})
 G = Grouping("toy", ["a", "b"], {"stem": [0, 1, 0], "head": [1, 0]})
 WIDE = Space("wide", ("eye", "nose", "mouth"), {"trunk": 300})
 
-names = st.text(min_size=1, max_size=8)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
 
 @st.composite
@@ -168,6 +168,8 @@ def test_space_that_does_not_fit(space: Space, expected: str) -> None:
 
 def test_fits_by_units_and_groups_not_by_name() -> None:
     G.check_fits(Space("renamed", ("a", "b"), {"head": 2, "stem": 3}))
+    with pytest.raises(InputError, match="grouping has groups a, b; toy has b, a"):
+        G.check_fits(Space("toy", ("b", "a"), {"head": 2, "stem": 3}))
 
 
 # -- making one ---------------------------------------------------------------------------------
@@ -221,7 +223,10 @@ def test_manual_keeps_to_the_quota(space: Space, data: st.DataObject) -> None:
 @given(spaces(), st.data())
 def test_manual_with_any_weights_is_valid(space: Space, data: st.DataObject) -> None:
     positive = st.floats(0, exclude_min=True, allow_infinity=False)
-    Grouping.manual(space, {group: data.draw(positive) for group in space.groups}).check_fits(space)
+    grouping = Grouping.manual(space, {group: data.draw(positive) for group in space.groups})
+    grouping.check_fits(space)
+    for unit, row in grouping.counts().items():
+        assert min(row.values()) >= 1 and sum(row.values()) == space.free_units[unit]
 
 
 @pytest.mark.parametrize("weight", [0, -1.0, math.inf, math.nan])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,6 @@ FLOORS = (
     ("spaces",),
     ("accountant",),
     ("latency",),
-    ("costs",),
     ("budget",),
     ("runs",),
     ("engine",),
@@ -108,3 +107,79 @@ def test_the_rule_itself(source: str, complaint: str) -> None:
     found = breaches(source, "groupnas.spaces.space", "groupnas.spaces")
     assert len(found) == bool(complaint)
     assert complaint in "".join(found)
+
+
+# -- circles ------------------------------------------------------------------------------------
+
+
+def imported(source: str, module: str, is_package: bool, modules: Collection[str]) -> set[str]:
+    """Which of some modules another imports: lazily and for type checkers too.
+
+    A package's ``__init__`` only where a name is taken from it.
+    """
+    package = module if is_package else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            home = ".".join([*base, *filter(None, [node.module])])
+            names = {f"{home}.{alias.name}" for alias in node.names}
+            found |= names & set(modules) | ({home} if names - set(modules) else set())
+    return found & set(modules) - {module}
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The modules that import each other, directly or by way of others: each set of them once."""
+    reached = {}
+    for start in graph:
+        seen, ahead = set(), [start]
+        while ahead:
+            new = set(graph[ahead.pop()]) - seen
+            seen |= new
+            ahead += new
+        reached[start] = seen
+    found = {
+        tuple(sorted(b for b in reached[a] if a in reached[b])) for a in graph if a in reached[a]
+    }
+    return sorted(map(list, found))
+
+
+def test_no_modules_import_each_other() -> None:
+    files = {
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): f
+        for f in FILES
+    }
+    graph = {
+        module: imported(file.read_text(encoding="utf-8"), module, file.stem == "__init__", files)
+        for module, file in files.items()
+    }
+    assert circles(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import p.a", {"p.a"}),
+        ("from p.a import x", {"p.a"}),
+        ("from p import a", {"p.a"}),
+        ("from p import x", {"p"}),
+        ("from p import a, x", {"p", "p.a"}),
+        ("from . import a", {"p.q.a"}),
+        ("from .. import a", {"p.a"}),
+        ("from .. import a, x", {"p", "p.a"}),
+        ("from .a import x\nfrom ..a import y", {"p.q.a", "p.a"}),
+        ("def f():\n    import p.a", {"p.a"}),
+        ("if TYPE_CHECKING:\n    from p.q.a import X", {"p.q.a"}),
+        ('import torch\nfrom p.q import b\nJOB = "p.a:Job"', set()),
+    ],
+)
+def test_what_counts_as_an_import(source: str, expected: set[str]) -> None:
+    assert imported(source, "p.q.b", False, {"p", "p.a", "p.q.a", "p.q.b"}) == expected
+
+
+def test_circles_by_hand() -> None:
+    graph = {"a": "bc", "b": "c", "c": "b", "d": "e", "e": "fa", "f": "d", "g": "a"}
+    assert circles(graph) == [["b", "c"], ["d", "e", "f"]]

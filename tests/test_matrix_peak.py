@@ -31,8 +31,11 @@ def test_a_network_as_the_accountant_counts(
     """Of even groups, whose convolutions hold no zeros."""
     space = groupnas.load_space(ROOT / "examples/three_parts.yaml")
     grouping = groupnas.Grouping.even(space)
-    export_onnx(build(space, grouping), tmp_path / "net.onnx", batch=batch)
-    assert script.total_macs(tmp_path / "net.onnx") == groupnas.flops(space, grouping).total
+    export_onnx(build(groupnas.Allocation(space, grouping)), tmp_path / "net.onnx", batch=batch)
+    assert (
+        script.total_macs(tmp_path / "net.onnx")
+        == groupnas.flops(groupnas.Allocation(space, grouping)).total
+    )
 
 
 def test_single_nodes_by_hand(script: ModuleType, tmp_path: Path) -> None:
@@ -46,10 +49,10 @@ def test_single_nodes_by_hand(script: ModuleType, tmp_path: Path) -> None:
 def test_a_profile_has_every_convolution(script: ModuleType, tmp_path: Path) -> None:
     space = groupnas.load_space("picasso_local")
     grouping = groupnas.Grouping.even(space)
-    export_onnx(build(space, grouping), tmp_path / "net.onnx", batch=1)
+    export_onnx(build(groupnas.Allocation(space, grouping)), tmp_path / "net.onnx", batch=1)
     found = script.profile(tmp_path / "net.onnx", threads=1, runs=3)
     convolutions = [figures for kind, figures in found.items() if figures[2] and "x" in kind]
-    counted = groupnas.flops(space, grouping)
+    counted = groupnas.flops(groupnas.Allocation(space, grouping))
     ops = {layer.name: layer.op for layer in space.layers}
     expected = sum(n for name, n in counted.per_layer.items() if ops[name] != "linear")
     # Channels that ONNX Runtime pads to whole blocks are computed, and counted.

@@ -16,11 +16,14 @@ from groupnas.budget import Budget, fit
 from groupnas.errors import InputError
 from groupnas.groupbench import load_groupbench
 from groupnas.latency.measure import measure_table
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.derive import build
 from groupnas.task import TaskParts, TaskSubset
 from groupnas.tasks import load_task
 
 SPACE = groupnas.load_space("groupbench")
 EVEN = Grouping.even(SPACE)
+BOTH = Allocation.even(SPACE)
 BENCH = load_groupbench()
 NET = groupnas.Supernet(SPACE)
 SIZES = EVEN.counts()
@@ -49,6 +52,7 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: Grouping.from_scores(SPACE, {"stem": 1, "body": 2}), "stem: expected a list"),
         (lambda: Grouping("s", "ab", {"u": [0, 1]}), "groups: expected a list, got 'ab'"),
         (lambda: Grouping(5, ["a"], {"u": [0]}), "space: expected a text, got 5"),
+        (lambda: Grouping("s\0", ["a"], {"u": [0]}), "space: expected a text, got 's.x00'"),
         (lambda: Grouping("s", ["a"], {"u": "0"}), "u: expected a list"),
         (
             lambda: Grouping("s", ["a", "b"], {"u": [0, 1.0]}),
@@ -67,8 +71,16 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: groupnas.Supernet(SPACE, init=1), "init: expected a text, got 1"),
         (lambda: groupnas.Supernet(SPACE, confidence="0.9"), "confidence: expected a number"),
         (lambda: groupnas.Supernet(SPACE, confidence=np.nan), "confidence: expected a number"),
-        (lambda: groupnas.flops("groupbench", EVEN), "space: expected a SearchSpace, got a str"),
-        (lambda: groupnas.flops(SPACE, SIZES), "grouping: expected a Grouping, got a dict"),
+        (lambda: Allocation("groupbench", EVEN), "space: expected a SearchSpace, got a str"),
+        (lambda: Allocation(SPACE, SIZES), "grouping: expected a Grouping, got a dict"),
+        (lambda: Allocation.from_counts(SPACE, [1]), "counts: expected a Mapping, got a list"),
+        (lambda: Allocation.from_counts(SPACE, with_sizes(2.0)), "stem: left_eye: expected a who"),
+        (lambda: Allocation.from_widths(SPACE, {"nose": 1}), "widths.nose: expected a Mapping"),
+        (lambda: Allocation.from_widths(SPACE, {"nose": {"stem": 9}}), "units: missing body"),
+        (lambda: Allocation.even(SPACE).costs(3), "measure: expected a text"),
+        (lambda: build(EVEN), "allocation: expected an Allocation, got a Grouping"),
+        (lambda: groupnas.flops(EVEN), "allocation: expected an Allocation, got a Grouping"),
+        (lambda: BENCH.errors(EVEN), "allocation: expected an Allocation, got a Grouping"),
         (
             lambda: fit(SPACE, with_sizes(np.nan), Budget()),
             "sizes.stem.left_eye: expected a number",
@@ -78,16 +90,16 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: fit(SPACE, SIZES, 1.0), "budget: expected a Budget, got a float"),
         (lambda: BENCH.search(groupnas.load_strategy("even"), 1.0), "seed: expected a whole"),
         (lambda: BENCH.search("even"), "strategy: expected a Strategy, got a str"),
-        (lambda: BENCH.errors(EVEN, True), "seed: expected a whole number"),
-        (lambda: BENCH.evaluate(EVEN, 2.0, 0), "epochs: expected a whole number from 1 on"),
-        (lambda: BENCH.evaluate(EVEN, 1, "0"), "seed: expected a whole number"),
+        (lambda: BENCH.errors(BOTH, True), "seed: expected a whole number"),
+        (lambda: BENCH.evaluate(BOTH, 2.0, 0), "epochs: expected a whole number from 1 on"),
+        (lambda: BENCH.evaluate(BOTH, 1, "0"), "seed: expected a whole number"),
         (lambda: BENCH.optimum(widths="keep"), "widths 'keep': did you mean 'kept'"),
         (lambda: load_task("synthetic", limit=True), "limit: expected a whole number from 1 on"),
         (lambda: load_task("synthetic", limit=20.0), "limit: expected a whole number from 1 on"),
         (lambda: load_task(5), "data: expected a text, got 5"),
         (lambda: measure_table(SPACE, threads=1.0), "threads: expected a whole number from 1 on"),
         (lambda: groupnas.export_onnx(NET, "a.onnx", batch=True), "batch: expected a whole number"),
-        (lambda: groupnas.flops(SPACE, EVEN, ["mac"]), "convention: expected a text"),
+        (lambda: groupnas.flops(BOTH, ["mac"]), "convention: expected a text"),
         (lambda: groupnas.LayoutPlanner(5), "table: expected a LatencyTable, got a int"),
         (lambda: groupnas.LayoutPlanner(forms="dense"), "forms: expected a list, got 'dense'"),
         (lambda: groupnas.LayoutPlanner(forms=["x"]), "forms: 'x': "),
@@ -126,7 +138,7 @@ def test_what_is_taken_for_what_it_is(tmp_path: Path) -> None:
     assert Grouping.from_scores(SPACE, scores) == EVEN
     assert groupnas.load_space("picasso_local", 98) == groupnas.load_space("picasso_local:98")
     assert SPACE.only(np.array(["nose"])).groups == ("nose",)
-    assert BENCH.evaluate(EVEN, np.int64(3), np.int64(1)) == BENCH.evaluate(EVEN, 3, 1)
+    assert BENCH.evaluate(BOTH, np.int64(3), np.int64(1)) == BENCH.evaluate(BOTH, 3, 1)
 
 
 def test_views_of_tasks(shapes: Any) -> None:

@@ -26,7 +26,7 @@ BENCH = load_groupbench()
         (BENCH.table, "Table(about={"),
         (BENCH.curves()["nose"], "Curve(70, NME "),
         (BENCH.choices(groupnas.Budget(total=0.001)), "Choices(none)"),
-        (groupnas.flops(SPACE, EVEN), "FlopsTable(space='picasso_local:68'"),
+        (groupnas.flops(groupnas.Allocation(SPACE, EVEN)), "FlopsTable(space='picasso_local:68'"),
         (LatencyTable.shipped(), "LatencyTable(name='x86_avx512'"),
         (split_by_source(["a", "b", "c"], 0.3, 0), "Split(2 samples train, 1 validate)"),
         (groupnas.Budget(), "Budget(measure='mac', total=1.0"),

@@ -19,11 +19,12 @@ from groupnas.cli.options import (
     Resume,
     Track,
     anchored,
+    measure_option,
     resolved,
     resolved_strategy,
     whole_number,
 )
-from groupnas.cli.output import beside, courtesy
+from groupnas.cli.output import beside, courtesy, tell_caveat
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
 from groupnas.files import nearest
@@ -81,13 +82,14 @@ def compare(
         Parameter(
             consume_multiple=1,
             negative="",
-            help="MACs of the trained networks, relative to even groups; 1.0 by default.",
+            help="Costs of the trained networks, relative to even groups; 1.0 by default.",
         ),
     ] = None,
+    measure: Annotated[str | None, measure_option("mac by default")] = None,
     tolerance: Annotated[
         float | None,
         Parameter(
-            help="By how much the MACs may miss their budget; 0.01 by default.",
+            help="By how much the costs may miss their budget; 0.01 by default.",
             validator=Number(gt=0, lt=1),
         ),
     ] = None,
@@ -159,6 +161,7 @@ def compare(
             strategies or [],
             seeds,
             budgets,
+            None if measure is None else resolved(measure),
             jobs,
             resume,
             cascade,
@@ -179,6 +182,7 @@ def _compare(
     names: Sequence[str],
     seeds: int | None,
     budgets: Sequence[float] | None,
+    measure: str | None,
     jobs: int | None,
     resume: bool,
     cascade: Path | None,
@@ -189,6 +193,7 @@ def _compare(
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
     from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
+    from groupnas.spaces.measure import measure as find_measure
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
@@ -201,6 +206,8 @@ def _compare(
     strategies = {**(before.strategies if before else {}), **chosen}
     if baseline is not None and baseline not in strategies:
         raise InputError(f"--baseline {baseline}: {nearest(baseline, strategies)}")
+    measure = measure or (before.measure if before else "mac")
+    tell_caveat(find_measure(measure))
 
     from groupnas.comparison.compare import compare as run
     from groupnas.engine.search import recorded_space
@@ -233,6 +240,7 @@ def _compare(
             training=recipe.local_stage.training,
             seeds=range(seeds) if seeds else (before.seeds if before else range(_SEEDS)),
             budgets=budgets or (before.budgets if before else (1.0,)),
+            measure=measure,
             tolerance=arguments["tolerance"] or 0.01,
             validation=recipe.validation,
             more=more,

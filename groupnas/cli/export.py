@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, DataRoot, whole_number
-from groupnas.cli.output import courtesy, tell, working
+from groupnas.cli.output import courtesy, tell_caveat, working
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.deploy.planner import LayoutPlanner, Plan
+    from groupnas.deploy.plan import Plan
+    from groupnas.deploy.planner import LayoutPlanner
     from groupnas.landmarks.data.face import BoxPolicy
     from groupnas.landmarks.deploy.calibration import FacePair
     from groupnas.spaces.derive import GroupedNetwork
@@ -141,9 +142,7 @@ def export(
             from groupnas.deploy.planner import LayoutPlanner
 
             planner = LayoutPlanner(table)
-            caveat = planner.table.caveat()
-            if caveat is not None:
-                tell(caveat)
+            tell_caveat(planner.table)
         if whole:
             assert model is not None
             plans = _export_cascade(model, out, planner)
@@ -238,14 +237,12 @@ def _network(
         _, whole, local = load_networks(model)
         return (whole if stage == "global" else local).module.eval()
 
-    from groupnas.grouping import Grouping
-    from groupnas.spaces import load_space
-    from groupnas.spaces.derive import build
+    from groupnas.spaces import Allocation, load_space
 
     assert space is not None
     found = load_space(space)
-    chosen = Grouping.even(found) if grouping is None else Grouping.load(grouping)
-    return build(found.fitted(chosen), chosen).eval()
+    chosen = Allocation.load(grouping, found) if grouping else Allocation.even(found)
+    return chosen.build().eval()
 
 
 def _tell(name: str, plan: Plan, everything: bool) -> None:

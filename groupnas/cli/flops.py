@@ -29,12 +29,11 @@ def flops(
         raise InputError("--json, --markdown: give one of them")
     from groupnas.accountant import flops as count
     from groupnas.cli.tables import print_table
-    from groupnas.grouping import Grouping
-    from groupnas.spaces import load_space
+    from groupnas.spaces import Allocation, load_space
 
     chosen = load_space(space)
-    counted = Grouping.load(grouping) if grouping else Grouping.even(chosen)
-    table = count(chosen.fitted(counted), counted, convention)
+    counted = Allocation.load(grouping, chosen) if grouping else Allocation.even(chosen)
+    table = count(counted, convention)
     if as_json:
         print(json.dumps(table.to_dict(), indent=2))
     elif markdown:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from groupnas.extras import MEASURES
 from groupnas.files import split_text
 from groupnas.machine import cores
 
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
     """An option that takes a whole number from ``least`` on."""
     return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+
+
+def measure_option(otherwise: str) -> Parameter:
+    """An option that takes what budgets count; ``otherwise`` says what holds without it."""
+    names = dict.fromkeys(entry.name for entry in entry_points(group=MEASURES))
+    return Parameter(
+        help=f"What budgets count: {', '.join(names)}, or the .json file of a latency table "
+        f"(`groupnas bench --table`); {otherwise}."
+    )
 
 
 def _whole(_: Any, tokens: Any) -> int:

@@ -16,10 +16,13 @@ from contextlib import (
     suppress,
 )
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from groupnas.errors import InputError
 from groupnas.files import opened
+
+if TYPE_CHECKING:
+    from groupnas.spaces.measure import Measure
 
 _NARROW = 40  # columns; narrower terminals are taken to be as wide
 
@@ -65,6 +68,13 @@ def standard_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = real
+
+
+def tell_caveat(measure: Measure) -> None:
+    """Tell why a measure's costs are not those of this machine, where they are not."""
+    caveat = measure.caveat()
+    if caveat is not None:
+        tell(caveat)
 
 
 def tell(line: str) -> None:

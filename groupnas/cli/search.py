@@ -20,11 +20,12 @@ from groupnas.cli.options import (
     Threads,
     Track,
     anchored,
+    measure_option,
     resolved,
     use_threads,
     whole_number,
 )
-from groupnas.cli.output import courtesy, tell
+from groupnas.cli.output import courtesy, tell_caveat
 from groupnas.cli.resumption import recorded_arguments, say_stopped
 from groupnas.errors import InputError
 
@@ -69,18 +70,12 @@ def search(
             validator=Number(gt=0),
         ),
     ] = None,
-    measure: Annotated[
-        str | None,
-        Parameter(
-            help="What the budget counts: mac, params, latency, or the .json file of a latency "
-            "table (`groupnas bench --table`); else as the strategy says."
-        ),
-    ] = None,
-    multiple: Annotated[
+    measure: Annotated[str | None, measure_option("else as the strategy says")] = None,
+    divisor: Annotated[
         int | None,
         Parameter(
-            help="Channels of every group are a multiple of this power of two, which kernels "
-            "compute in whole blocks: 16 with AVX-512, 8 on other CPUs."
+            help="A power of two that divides every group's channels, since kernels compute "
+            "whole blocks of them: 16 with AVX-512, 8 on other CPUs."
         ),
     ] = None,
     out: RunOut = None,
@@ -122,7 +117,7 @@ def search(
     folder = out or _default_folder(arguments, _DEFAULT if strategy is None else strategy)
     if measure is not None:
         measure = resolved(measure)
-    options = {"total": budget, "measure": measure, "multiple": multiple}
+    options = {"total": budget, "measure": measure, "divisor": divisor}
     settings = _settings(strategy, options, resume)
     _search(arguments, folder, settings, epochs, resume, track or ())
 
@@ -136,7 +131,6 @@ def _settings(strategy: str | None, options: Mapping[str, object], resume: bool)
         resume: Whether a run is resumed.
     """
     from groupnas.budget import Budget
-    from groupnas.costs import measure
     from groupnas.engine.strategy import load_strategy
     from groupnas.schema import validate
 
@@ -149,13 +143,11 @@ def _settings(strategy: str | None, options: Mapping[str, object], resume: bool)
     settings = anchored(load_strategy(_DEFAULT if strategy is None else strategy))
     if given:
         own = (settings.budget or Budget()).model_dump()
-        budget = validate(Budget, {**own, **given}, "--budget, --measure, --multiple")
+        budget = validate(Budget, {**own, **given}, "--budget, --measure, --divisor")
         settings = settings.with_budget(budget)
     if settings.budget is not None:
         # A wrong table is told now, not at the end of the search
-        caveat = getattr(measure(settings.budget.measure), "caveat", lambda: None)()
-        if caveat is not None:
-            tell(caveat)
+        tell_caveat(settings.budget.resolved_measure)
     return settings
 
 

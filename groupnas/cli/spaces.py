@@ -14,7 +14,7 @@ def spaces(*, as_json: AsJson = False) -> None:
     from groupnas.accountant import flops
     from groupnas.cli.tables import print_table, readable
     from groupnas.files import shipped_names
-    from groupnas.grouping import Grouping
+    from groupnas.spaces import Allocation
     from groupnas.spaces.space import load_space, variant_names
 
     def read(name: str) -> Iterator[dict[str, Any]]:
@@ -26,7 +26,7 @@ def spaces(*, as_json: AsJson = False) -> None:
                 "groups": list(space.groups),
                 "free_units": len(space.free_units),
                 "outputs": sum(space.outputs.values()),
-                "macs_even": flops(space, Grouping.even(space)).total,
+                "macs_even": flops(Allocation.even(space)).total,
             }
 
     rows = list(readable(shipped_names("search_spaces"), read))

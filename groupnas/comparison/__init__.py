@@ -1,5 +1,6 @@
 """Strategies compared honestly: the same data, cost, training and seeds, and how sure it is."""
 
-from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 
 __all__ = ["Comparison", "read_comparison"]

@@ -28,10 +28,11 @@ from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.tracking import trackers
-from groupnas.engine.training import Trained, Trainer, train
+from groupnas.engine.training import Trained, train
 from groupnas.errors import InputError
 from groupnas.runs.folder import FOUND, RESULT, RunFolder
 from groupnas.runs.kinds import SEARCH
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
@@ -122,9 +123,8 @@ class _Bench:
         job = self._finished_search(piece)
         with torch.random.fork_rng():
             design = job.design(self.plan.budget(piece))
-        cost = {
-            name: design.costs(name) for name in dict.fromkeys(("mac", "params", self.plan.measure))
-        }
+        names = dict.fromkeys(("mac", "params", self.plan.measure))
+        cost = {name: design.costs(name) for name in names}
         trained = self._trained(piece, design, cost)
         means: dict[str, dict[str, float]] = {}
         counts: dict[str, dict[str, int]] = {}
@@ -195,23 +195,24 @@ class _Bench:
             if name not in self._scorers:
                 self._scorers[name] = self.work.more[name]()
             return self._scorers[name](trained.network)
-        job = Trainer(
-            trained.network, self.task, self.plan.training, self.split, device=self.work.device
-        )
-        held_out = self.split.validation.tolist()
+        task, side, device = self.task, self.split.validation, self.work.device
+        errors = sample_errors(trained.network, task, side, self._batch_size, device)
         return SampleErrors(
-            errors=sample_errors(job, trained.network).numpy(),
-            groups=tuple(self.task.outputs),
-            weights=torch.tensor(list(self.task.outputs.values())).double().numpy(),
-            sources=np.array([self.task.sources[index] for index in held_out], dtype=np.str_),
-            unit=self.task.error_unit,
+            errors=errors.numpy(),
+            groups=tuple(task.outputs),
+            weights=torch.tensor(list(task.outputs.values())).double().numpy(),
+            sources=np.array([task.sources[index] for index in side.tolist()], dtype=np.str_),
+            unit=task.error_unit,
         )
+
+    @property
+    def _batch_size(self) -> int:
+        return min(self.plan.training.batch_size, len(self.split.train))
 
     @property
     def _steps(self) -> int:
         """Of one epoch of a training."""
-        samples = len(self.split.train)
-        return samples // min(self.plan.training.batch_size, samples)
+        return len(self.split.train) // self._batch_size
 
     def _flops(self, job: SearchJob, design: Design) -> dict[str, dict[str, int]]:
         """Operations of every group: where the search began, where it ended, what was trained.
@@ -220,8 +221,9 @@ class _Bench:
         """
         if design.grouping is None:
             return {}
-        groupings = {"initial": job.initial, "found": job.grouping(), "trained": design.grouping}
+        space, found = self.work.space, job.allocation()
+        groupings = {"initial": job.initial, "found": found.grouping, "trained": design.grouping}
         return {
-            name: flops(self.work.space.fitted(grouping), grouping, _CONVENTION).per_group
+            name: flops(Allocation(space, grouping), _CONVENTION).per_group
             for name, grouping in groupings.items()
         }

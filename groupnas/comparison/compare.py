@@ -20,8 +20,8 @@ from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_PHOTOS
-from groupnas.comparison.summary import Comparison, read_comparison
-from groupnas.costs import measure as find_measure
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.job import check_same, checked_device, describe_task, versions
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
@@ -34,6 +34,7 @@ from groupnas.errors import InputError
 from groupnas.machine import cores
 from groupnas.runs.folder import CONFIG, SPACE, RunFolder, what_counts
 from groupnas.runs.kinds import COMPARISON
+from groupnas.spaces.measure import measure as find_measure
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
@@ -166,7 +167,7 @@ def compare(
         training=training,
         validation=validation,
     )
-    find_measure(plan.measure)  # before searches are done that no training could follow
+    find_measure(measure)  # before searches are done that no training could follow
     checked_device(device)
     track = values.names("track", track)
     trackers(track)  # what is not installed or reached is told before anything runs

@@ -149,7 +149,7 @@ class Plan:
         """What a trained network may cost.
 
         What its strategy's own budget says of single parts holds in proportion; its groups' sizes
-        are multiples of what that says.
+        have its divisor.
         """
         assert piece.budget is not None
         own = self.strategies[piece.strategy].budget or Budget()
@@ -160,7 +160,7 @@ class Plan:
             total=piece.budget,
             parts=parts,
             tolerance=self.tolerance,
-            multiple=own.multiple,
+            divisor=own.divisor,
         )
 
     def to_dict(self) -> dict[str, Any]:

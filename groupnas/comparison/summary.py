@@ -1,22 +1,22 @@
-"""What a comparison's folder says: errors, differences to a baseline, and what searches cost."""
+"""Read a comparison's folder: errors, differences to a baseline, and what searches cost."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.comparison.plan import ComparisonConfig, Piece
-from groupnas.comparison.records import CELL, VALIDATION, errors_file, read_cell, seconds
+from groupnas.comparison.records import CELL, errors_file, read_cell, seconds
 from groupnas.comparison.records import steps as count_steps
+from groupnas.comparison.rows import Cell, Row, SearchCost
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference, paired_differences, spread
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.missing import known_counts, known_means
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -26,168 +26,6 @@ from groupnas.schema import validate
 from groupnas.values import whole
 
 BASELINE = "even"
-Spread = tuple[float, float | None]  # mean and standard deviation over seeds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One trained network: its piece, what ``cell.json`` says, and its errors by set."""
-
-    piece: Piece
-    told: Mapping[str, Any] = field(repr=False)
-    errors: Mapping[str, SampleErrors] = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A strategy at one budget on one set of samples, over its seeds.
-
-    Attributes:
-        strategy: Its label.
-        budget: Relative to even groups.
-        samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
-        count: Samples in it.
-        photos: That those are from.
-        counts: Samples that show each group, and any at all, which is called ``mean``.
-        seeds: That are finished.
-        diverged: Those of them whose network has errors that are not finite: its mean is infinite,
-            and there are no differences to it.
-        cost: Of the network, in the comparison's measure; mean over seeds.
-        unit: Of the errors.
-        errors: Mean and standard deviation over seeds, of every group that a sample shows and of
-            ``mean``.
-        differences: To the baseline with the same budget, over the seeds that both have; none for
-            the baseline itself, where there is none, or where one of both diverged.
-        relative: Those differences in units of the baseline's error, where that is not 0.
-    """
-
-    strategy: str
-    budget: float
-    samples: str
-    count: int
-    photos: int
-    counts: Mapping[str, int]
-    seeds: tuple[int, ...]
-    diverged: tuple[int, ...]
-    cost: float
-    unit: str
-    errors: Mapping[str, Spread]
-    differences: Mapping[str, Difference] = field(repr=False)
-    relative: Mapping[str, float] = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as JSON holds it, which knows no infinity: ``None``."""
-        return {
-            **{key: value for key, value in vars(self).items() if key != "differences"},
-            "counts": dict(self.counts),
-            "seeds": list(self.seeds),
-            "diverged": list(self.diverged),
-            "errors": {
-                name: {"mean": mean if math.isfinite(mean) else None, "deviation": deviation}
-                for name, (mean, deviation) in self.errors.items()
-            },
-            "differences": {name: d.to_dict() for name, d in self.differences.items()},
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchCost:
-    """What the searches of a strategy took, a mean over seeds.
-
-    Attributes:
-        strategy: Its label.
-        seconds: Of the CPU, in all epochs.
-        steps: Of optimisers.
-        trainings: The seconds in units of one plain training, the baseline's.
-        training_steps: The steps in units of that training's.
-    """
-
-    strategy: str
-    seconds: float
-    steps: float
-    trainings: float
-    training_steps: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All that is finished of a comparison; printed, its tables.
-
-    Attributes:
-        folder: Where it lies.
-        task: What was learned from.
-        groups: Names of the space's groups.
-        measure: Of costs.
-        baseline: What differences are to; ``None`` where that strategy is not in it.
-        rows: Errors.
-        searches: Costs of searches.
-        cells: Every trained network.
-        missing: Pieces that are not finished.
-    """
-
-    folder: Path
-    task: str
-    groups: tuple[str, ...]
-    measure: str
-    baseline: str | None
-    rows: tuple[Row, ...]
-    searches: tuple[SearchCost, ...]
-    cells: tuple[Cell, ...]
-    missing: tuple[Piece, ...]
-
-    def __repr__(self) -> str:
-        missing = f", {len(self.missing)} missing" if self.missing else ""
-        return (
-            f"Comparison({str(self.folder)!r}: {', '.join(self.strategies) or 'nothing'} on "
-            f"{self.task}; {len(self.cells)} networks{missing})"
-        )
-
-    def __str__(self) -> str:
-        from groupnas.comparison.tables import as_text
-
-        return as_text(self)
-
-    @property
-    def samples(self) -> tuple[str, ...]:
-        """The sets of samples and their subsets."""
-        return tuple(dict.fromkeys(row.samples for row in self.rows))
-
-    @property
-    def budgets(self) -> tuple[float, ...]:
-        """Those of finished networks."""
-        return tuple(dict.fromkeys(row.budget for row in self.rows))
-
-    @property
-    def strategies(self) -> tuple[str, ...]:
-        """Those with finished networks."""
-        return tuple(dict.fromkeys(row.strategy for row in self.rows))
-
-    def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> Row | None:
-        """A row, if that is finished."""
-        key = (strategy, budget, samples)
-        return next((r for r in self.rows if (r.strategy, r.budget, r.samples) == key), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but single samples, as JSON holds it."""
-        return {
-            "task": self.task,
-            "groups": list(self.groups),
-            "measure": self.measure,
-            "baseline": self.baseline,
-            "rows": [row.to_dict() for row in self.rows],
-            "searches": [vars(cost) for cost in self.searches],
-            "networks": [_finite(dict(cell.told)) for cell in self.cells],
-            "missing": [str(piece) for piece in self.missing],
-        }
-
-
-def _finite(value: Any) -> Any:
-    """The value as JSON can hold it: ``None`` for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_comparison(

@@ -1,12 +1,18 @@
-"""Comparisons as tables."""
+"""A comparison, and its tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
+from groupnas.comparison.plan import Piece
+from groupnas.comparison.records import VALIDATION
+from groupnas.comparison.rows import Cell, Row, SearchCost, Spread
 from groupnas.comparison.statistics import LEAST_PHOTOS, Difference
-from groupnas.comparison.summary import Comparison, Row, Spread
 from groupnas.errors import InputError
 
 Table = list[list[str]]  # a header, then rows
@@ -17,6 +23,85 @@ NOTE = (
 )
 LONGEST = 2000  # characters of a comparison that is printed
 _MEGA = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that is finished of a comparison; printed, its tables.
+
+    Attributes:
+        folder: Where it lies.
+        task: What was learned from.
+        groups: Names of the space's groups.
+        measure: Of costs.
+        baseline: What differences are to; ``None`` where that strategy is not in it.
+        rows: Errors.
+        searches: Costs of searches.
+        cells: Every trained network.
+        missing: Pieces that are not finished.
+    """
+
+    folder: Path
+    task: str
+    groups: tuple[str, ...]
+    measure: str
+    baseline: str | None
+    rows: tuple[Row, ...]
+    searches: tuple[SearchCost, ...]
+    cells: tuple[Cell, ...]
+    missing: tuple[Piece, ...]
+
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        return (
+            f"Comparison({str(self.folder)!r}: {', '.join(self.strategies) or 'nothing'} on "
+            f"{self.task}; {len(self.cells)} networks{missing})"
+        )
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """The sets of samples and their subsets."""
+        return tuple(dict.fromkeys(row.samples for row in self.rows))
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """Those of finished networks."""
+        return tuple(dict.fromkeys(row.budget for row in self.rows))
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Those with finished networks."""
+        return tuple(dict.fromkeys(row.strategy for row in self.rows))
+
+    def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> Row | None:
+        """A row, if that is finished."""
+        key = (strategy, budget, samples)
+        return next((r for r in self.rows if (r.strategy, r.budget, r.samples) == key), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but single samples, as JSON holds it."""
+        return {
+            "task": self.task,
+            "groups": list(self.groups),
+            "measure": self.measure,
+            "baseline": self.baseline,
+            "rows": [row.to_dict() for row in self.rows],
+            "searches": [vars(cost) for cost in self.searches],
+            "networks": [_finite(dict(cell.told)) for cell in self.cells],
+            "missing": [str(piece) for piece in self.missing],
+        }
+
+
+def _finite(value: Any) -> Any:
+    """The value as JSON can hold it: ``None`` for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[str]]]:

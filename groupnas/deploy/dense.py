@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from groupnas.deploy.layout import Layout
 from groupnas.deploy.network import DeployedNetwork
-from groupnas.deploy.planner import LayerPlan, Plan
+from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.errors import InputError
 from groupnas.spaces.derive import GroupedNetwork
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, channelwise, module_name, run_blocks
 from groupnas.spaces.pieces import Piece, read_pieces
-
-if TYPE_CHECKING:
-    from groupnas.deploy.planner import LayerPlan, Plan
 
 Operator = nn.Conv2d | nn.Linear
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import get_args
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from groupnas.deploy.elimination import minimise
 from groupnas.deploy.layout import FORMS, Form, Layout, fixed_layouts, free_layouts, partitions
 from groupnas.deploy.network import DeployedNetwork
+from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.latency.kernel import Format, Kernel, kernel_format
@@ -38,60 +39,6 @@ class State:
 
     layout: Layout
     format: Format
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerPlan:
-    """How one layer is computed.
-
-    Attributes:
-        layer: Its shape as it was derived.
-        form: See :data:`groupnas.deploy.layout.FORMS`.
-        groups: Of the convolution; pieces of a split one.
-        inputs: Where its input's channels are.
-        outputs: Where its output's are.
-        ms: What the cost model expects, changes of the memory format included.
-    """
-
-    layer: Layer
-    form: Form
-    groups: int
-    inputs: Layout
-    outputs: Layout
-    ms: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a network is laid out.
-
-    Attributes:
-        layers: Every layer, input to output.
-        table: Name of the latency table that decided.
-    """
-
-    layers: tuple[LayerPlan, ...] = field(repr=False)
-    table: str
-
-    @property
-    def ms(self) -> float:
-        """What the cost model expects the whole network to take, for one image, in milliseconds."""
-        return sum(layer.ms for layer in self.layers)
-
-    def to_markdown(self) -> str:
-        """A table of all choices."""
-        rows = ["| layer | channels | laid out | form | groups | µs |", "|---|---|---|---|---|---|"]
-        for plan in self.layers:
-            had = f"{plan.layer.in_channels} → {plan.layer.out_channels}"
-            has = f"{plan.inputs.channels} → {plan.outputs.channels}"
-            rows.append(
-                f"| {plan.layer.name} | {had} | {has} | {plan.form} | {plan.groups} "
-                f"| {1000 * plan.ms:.1f} |"
-            )
-        rows.append(f"| all | | | | | {1000 * self.ms:.1f} |")
-        return "\n".join(rows)
-
-    __str__ = to_markdown
 
 
 class LayoutPlanner:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from groupnas.costs import grouping_costs, measure
 from groupnas.grouping import Grouping
-from groupnas.spaces.space import SearchSpace
+from groupnas.spaces.measure import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class Design(Protocol):
-    """A network without weights.
+    """A network without weights; an :class:`groupnas.Allocation` is one.
 
     Attributes:
-        grouping: Which group each channel belongs to; ``None`` where parts share channels.
+        grouping: Which group each channel belongs to; ``None`` where groups share channels.
     """
 
     @property
@@ -31,34 +29,7 @@ class Design(Protocol):
         """
         ...
 
-    def costs(self, measure: str = "mac") -> dict[str, float]:
-        """What every group costs, per image, in a measure that :func:`groupnas.costs.measure`
-        knows; ``{"all": ...}`` where parts share channels."""
+    def costs(self, by: str | Measure = "mac") -> dict[str, float]:
+        """The cost of every group, per image, in a measure or the one of that name; ``{"all":
+        ...}`` where groups share channels."""
         ...
-
-
-@dataclass(frozen=True)
-class GroupingDesign:
-    """The plain network of a grouping.
-
-    Attributes:
-        space: A space that the grouping fits.
-        grouping: Any.
-    """
-
-    space: SearchSpace
-    grouping: Grouping
-
-    def build(self, start: Tensor | None = None) -> nn.Module:
-        """As :meth:`Design.build`."""
-        from groupnas.spaces.derive import build
-
-        return build(self.space, self.grouping, start)
-
-    def costs(self, measure: str = "mac") -> dict[str, float]:
-        """As :meth:`Design.costs`."""
-        return _costs(self.space, self.grouping, measure)
-
-
-def _costs(space: SearchSpace, grouping: Grouping, name: str) -> dict[str, float]:
-    return grouping_costs(space, grouping, measure(name))

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from groupnas._version import __version__
-from groupnas.engine.observer import Observer
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
 from groupnas.errors import InputError, shown
 from groupnas.runs.fields import Recorded
-from groupnas.runs.folder import (
-    CHECKPOINT,
-    CONFIG,
-    HISTORY,
-    RESULT,
-    TIMINGS,
-    RunFolder,
-    what_counts,
-)
+from groupnas.runs.folder import CHECKPOINT, CONFIG, RunFolder, what_counts
 from groupnas.runs.records import Epoch
 from groupnas.task import Task
 
@@ -75,10 +64,6 @@ class Job(Protocol):
         """One pass over the training side; its record is appended to the history."""
         ...
 
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        """A batch of the task on the job's device; arguments as of :meth:`Task.batch`."""
-        ...
-
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on: tensors and plain values only."""
         ...
@@ -86,68 +71,6 @@ class Job(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the saved job stood, bit for bit (CPU, same thread count)."""
         ...
-
-
-def run_job(
-    folder: RunFolder,
-    job: Job,
-    observers: Sequence[Observer],
-    conclude: Callable[[], Record],
-    write_outcome: Callable[[], None] = lambda: None,
-) -> Record:
-    """Run the epochs that are left; each ends with a checkpoint and what derives from it.
-
-    Args:
-        folder: Held by the caller.
-        job: New, or gone on with.
-        observers: Told how it goes.
-        conclude: What there is to say of the finished job.
-        write_outcome: Writes what else can be read off the job after each epoch.
-
-    Returns:
-        What ``conclude`` said, which ``result.json`` holds now.
-    """
-
-    def write() -> None:
-        write_outcome()
-        folder.write_lines(HISTORY, job.history)
-
-    def tell(done: int, total: int) -> None:
-        for observer in observers:
-            observer.stepped(done, total)
-
-    # A kill may have come between a checkpoint and these; the checkpoint is what counts.
-    write()
-    with ExitStack() as ending:
-        for observer in observers:
-            ending.callback(observer.closed)
-            observer.started(folder, job)
-        while len(job.history) < job.total_epochs:
-            record = _timed_epoch(folder, job, tell)
-            write()
-            for observer in observers:
-                observer.epoch_ended(record)
-        result = conclude()
-        folder.write_json(RESULT, result)
-        for observer in observers:
-            observer.finished(result)
-    return result
-
-
-def _timed_epoch(folder: RunFolder, job: Job, tell: Callable[[int, int], None]) -> Record:
-    """One epoch, in the checkpoint when this returns."""
-    start, busy, waited = time.perf_counter(), time.process_time(), job.data_seconds
-    record = job.run_epoch(tell)
-    timing = {
-        "epoch": record["epoch"],
-        "seconds": round(time.perf_counter() - start, 3),
-        # Of all threads: what others do on the machine does not count.
-        "cpu_seconds": round(time.process_time() - busy, 3),
-        "data_seconds": round(job.data_seconds - waited, 3),
-    }
-    folder.save_checkpoint(job.state_dict())
-    folder.append_line(TIMINGS, timing)
-    return record
 
 
 def go_on(folder: RunFolder, job: Job) -> None:

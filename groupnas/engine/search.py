@@ -12,19 +12,18 @@ from torch import nn
 
 from groupnas import values
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs
 from groupnas.engine.design import Design
 from groupnas.engine.job import (
     check_same,
     checked_device,
     describe_task,
     go_on,
-    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
+from groupnas.engine.running import run_job
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
@@ -33,6 +32,7 @@ from groupnas.grouping import Grouping
 from groupnas.runs.fields import RECORDS
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.runs.kinds import SEARCH
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.task import Task
 
@@ -44,7 +44,7 @@ class Run:
     Attributes:
         folder: Its files.
         job: The search itself, at its end.
-        grouping: What was found, within the strategy's budget if that has one.
+        allocation: What was found, within the strategy's budget if that has one.
         initial: What it started from.
         history: One record for each epoch, as in ``history.jsonl``.
         result: Costs before and after, how many validation samples show each part, and what else
@@ -53,10 +53,15 @@ class Run:
 
     folder: RunFolder
     job: SearchJob = field(repr=False)
-    grouping: Grouping
+    allocation: Allocation
     initial: Grouping = field(repr=False)
     history: Sequence[Mapping[str, Any]] = field(repr=False)
     result: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def grouping(self) -> Grouping:
+        """The grouping of :attr:`allocation`."""
+        return self.allocation.grouping
 
     def design(self, budget: Budget | None = None) -> Design:
         """What was found, at any budget; see :meth:`SearchJob.design`."""
@@ -201,26 +206,27 @@ def _run(
     return Run(
         folder=folder,
         job=job,
-        grouping=_found(job),
+        allocation=_found(job),
         initial=job.initial,
         history=job.history,
         result=result,
     )
 
 
-def _found(job: SearchJob) -> Grouping:
-    return job.design().grouping or job.grouping()
+def _found(job: SearchJob) -> Allocation:
+    grouping = job.design().grouping
+    return job.allocation() if grouping is None else Allocation(job.space, grouping)
 
 
 def _result(job: SearchJob, counts: dict[str, int]) -> dict[str, Any]:
     found = _found(job)
-    same_widths = job.space.fitted(found) is job.space
+    grouping, same_widths = found.grouping, found.space is job.space
     return {
         "epochs": len(job.history),
         "steps": sum(record["steps"] for record in job.history),
-        "channels": sum(len(channels) for channels in found.assignments.values()),
-        "resized": found.resized(job.initial) if same_widths else None,
-        "macs_before": grouping_costs(job.space, job.initial),
+        "channels": sum(len(channels) for channels in grouping.assignments.values()),
+        "resized": grouping.resized(job.initial) if same_widths else None,
+        "macs_before": Allocation(job.space, job.initial).costs(),
         "macs_after": job.design().costs(),
         "error_unit": job.task.error_unit,
         **({"validation_counts": counts} if counts else {}),

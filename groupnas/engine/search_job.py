@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from groupnas.budget import Budget, fit
-from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.design import Design
+from groupnas.engine.evaluate import Evaluate, load_batch
 from groupnas.engine.job import Record
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check.declared import check_parts
 from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.runs.fields import Recorded
 from groupnas.runs.records import Epoch, SearchEpoch
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
+
+
+class StrategySettings(Protocol):
+    """The part of a :class:`~groupnas.engine.strategy.Strategy` that every job reads."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def budget(self) -> Budget | None: ...
+
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]: ...
+
+    def recorded(self) -> Recorded:
+        """What the records of its runs hold."""
+        ...
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """A sentence on a ``result.json``; empty where there is none."""
+        ...
 
 
 class SearchJob(ABC):
@@ -42,6 +64,8 @@ class SearchJob(ABC):
         seed: Of the split.
         device: Where networks live.
         validation: Share of the samples that judges; 0 where nothing is judged.
+        evaluate: Judges groupings in place of trainings, if given; see
+            :meth:`groupnas.engine.strategy.Strategy.start`.
 
     Raises:
         InputError: task and space do not fit together, or too few photos to split.
@@ -56,14 +80,15 @@ class SearchJob(ABC):
         self,
         space: SearchSpace,
         task: Task,
-        strategy: Strategy,
+        strategy: StrategySettings,
         seed: int,
         device: str | torch.device,
         validation: float = 0.0,
+        evaluate: Evaluate | None = None,
     ) -> None:
         _check_parts(space, task)
         self.space, self.task, self.strategy = space, task, strategy
-        self.seed, self.device = seed, torch.device(device)
+        self.seed, self.device, self.evaluate = seed, torch.device(device), evaluate
         if validation:
             self.split = split_by_source(task.sources, validation, seed)
         else:
@@ -84,11 +109,14 @@ class SearchJob(ABC):
         return [f"{self.space.name} on {self.task.name}: {self.strategy.title}"]
 
     def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        """A batch of the task on the search's device; arguments as of :meth:`Task.batch`."""
-        x, target = self.task.batch(indices, generator)
-        # Networks are made in the default dtype, whatever the task's numbers are kept in.
-        x = x.to(self.device, torch.get_default_dtype(), memory_format=torch.channels_last)
-        return x, self.task.to(target, self.device)
+        """A batch of the task on the search's device; the time it takes is counted.
+
+        Arguments are those of :meth:`groupnas.task.Task.batch`.
+        """
+        start = time.perf_counter()
+        batch = load_batch(self.task, indices, self.device, generator)
+        self.data_seconds += time.perf_counter() - start
+        return batch
 
     def open(self, folder: Path) -> None:  # noqa: B027  - most need nothing there
         """Told, once the folder is held and before anything else, where the run's files are."""
@@ -104,25 +132,23 @@ class SearchJob(ABC):
         """
 
     @abstractmethod
-    def grouping(self) -> Grouping:
-        """The best so far; it fits ``space.fitted(...)``."""
+    def allocation(self) -> Allocation:
+        """The best so far."""
 
     def design(self, budget: Budget | None = None) -> Design:
         """What is found, at a budget; by default the strategy's, or as it is if that has none.
 
-        Here: the sizes of :meth:`grouping`, all multiplied by one factor. A strategy that knows
+        Here: the sizes of :meth:`allocation`, all multiplied by one factor. A strategy that knows
         better overrides it.
 
         Raises:
             InputError: the budget cannot be met.
         """
-        found, budget = self.grouping(), budget or self.strategy.budget
-        if budget is not None:
-            found = fit(self.space, found.counts(), budget)
-        return GroupingDesign(self.space.fitted(found), found)
+        found, budget = self.allocation(), budget or self.strategy.budget
+        return found if budget is None else fit(self.space, found.grouping.counts(), budget)
 
     def network(self) -> nn.Module | None:
-        """The network of :meth:`grouping` with the search's own weights, if it has such."""
+        """The network of :meth:`allocation` with the search's own weights, if it has such."""
         return None
 
     def outcome(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from groupnas.grouping import Grouping
 from groupnas.runs.records import Epoch
 from groupnas.saved import check_plain
 from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 
 
@@ -115,18 +116,16 @@ def load_generator(generator: torch.Generator | None, state: Tensor, where: str)
         raise StateError(f"{where}: is no state of a random generator") from error
 
 
-def load_grouping(state: Any, space: SearchSpace, where: str) -> Grouping:
-    """A saved grouping of a space, at any widths.
+def load_allocation(state: Any, space: SearchSpace, where: str) -> Allocation:
+    """The allocation of a space, at any widths, whose grouping was saved.
 
     Raises:
         StateError: it is none.
     """
     try:
-        found = Grouping.from_dict(state)
-        space.fitted(found)
+        return Allocation(space, Grouping.from_dict(state))
     except InputError as error:
         raise StateError(f"{where}: {error}") from error
-    return found
 
 
 def check_indices(found: Tensor, indices: Tensor, where: str) -> None:

@@ -9,10 +9,9 @@ built-in ones in groupnas's own ``pyproject.toml``, others in their packages'.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -20,6 +19,7 @@ from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
+from groupnas.extras import install_hint, load_registered, registered
 from groupnas.files import nearest, split_text
 from groupnas.runs.fields import Recorded, RecordField
 from groupnas.schema import Settings, merged, read_preset, validate
@@ -27,6 +27,7 @@ from groupnas.values import instance
 from groupnas.values import path as path_of
 
 if TYPE_CHECKING:
+    from groupnas.engine.evaluate import Evaluate
     from groupnas.engine.search_job import SearchJob
     from groupnas.spaces.space import SearchSpace
     from groupnas.task import Task
@@ -63,14 +64,17 @@ class Optimizer(Settings):
     warmup: Share = 0.0
 
 
-class Strategy(Settings, ABC):
+class Strategy(Settings):
     """A way to choose a grouping, with all its settings: what a strategy file holds.
 
     Inherit from it to add an algorithm: give ``algorithm`` its one value, add the settings as
-    fields, write :meth:`start`, and register the class as an entry point of the group
+    fields, say in ``job`` what does the work, and register the class as an entry point of the group
     ``groupnas.strategies`` under that value.
 
     Attributes:
+        job: Place of the :class:`~groupnas.engine.search_job.SearchJob`, ``"package.module:Name"``,
+            which is imported when a search starts; see :meth:`start`.
+        extra: The extra of groupnas that the job needs, if any.
         format: 1.
         algorithm: The entry point's name.
         title: One line for lists.
@@ -80,6 +84,8 @@ class Strategy(Settings, ABC):
     """
 
     fields: ClassVar[tuple[RecordField, ...]] = ()
+    job: ClassVar[str]
+    extra: ClassVar[str] = ""
 
     format: Literal[1] = 1
     algorithm: str
@@ -92,21 +98,64 @@ class Strategy(Settings, ABC):
     def _one_line(cls, title: str) -> str:
         return " ".join(title.split())
 
-    @abstractmethod
+    @property
+    def trains_candidates(self) -> bool:
+        """True where groupings are judged one by one, so that something else may judge them."""
+        return False
+
     def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
+        self,
+        space: SearchSpace,
+        task: Task,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        evaluate: Evaluate | None = None,
     ) -> SearchJob:
         """The search as a job that has not begun.
+
+        It is made as ``Job(space, task, self, seed=..., device=...)``, and gets ``evaluate=...``
+        where the strategy trains candidates.
 
         Args:
             space: What to search.
             task: What to learn from: inputs and outputs of each group are the space's.
             seed: Of everything random.
             device: A torch device.
+            evaluate: Judges groupings in place of trainings, e.g. a table or a cluster: called with
+                a grouping, the number of training epochs and the seed of the weights, it returns
+                the validation error of every group and ``mean``. Depends on these alone.
 
         Raises:
-            InputError: settings, space and task do not fit together.
+            InputError: settings, space and task do not fit together; an extra is not installed; or
+                there is an ``evaluate``, and nothing that it could judge.
         """
+        judged = {"evaluate": evaluate} if self.trains_candidates else {}
+        if evaluate is not None and not judged:
+            raise InputError(
+                f"evaluate: {self.algorithm} trains no candidates that it could judge; leave it out"
+            )
+        return self.job_class()(space, task, self, seed=seed, device=device, **judged)
+
+    def job_class(self) -> Callable[..., SearchJob]:
+        """Return the class at :attr:`job`; override it where that depends on the settings."""
+        return self.resolve(self.job)
+
+    def resolve(self, place: str) -> Any:
+        """Return what is at ``"package.module:Name"``, imported now: settings load no torch.
+
+        Raises:
+            InputError: the module needs an extra that is not installed.
+        """
+        module, _, name = place.partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except ImportError as error:
+            if not self.extra:
+                raise
+            raise InputError(
+                f"algorithm {self.algorithm}: {error}; install it with: {install_hint(self.extra)}"
+            ) from error
 
     @property
     def planned(self) -> int | None:
@@ -193,25 +242,16 @@ def strategy_from(data: Any, origin: str) -> Strategy:
     if name not in algorithms():
         raise InputError(f"{origin}: algorithm {name!r}: {nearest(name, algorithms())}")
     try:
-        found = algorithms()[name].load()
-    except ImportError as error:
-        raise InputError(f"{origin}: algorithm {name!r} cannot be loaded: {error}") from error
+        found = load_registered(ENTRY_POINTS, "algorithm", name)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
     return validate(found, data, origin)
 
 
-@cache
 def algorithms() -> dict[str, EntryPoint]:
     """The installed algorithms by name: groupnas's own and those of other packages.
 
     Raises:
         InputError: two packages offer one name.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise InputError(
-                f"algorithm {entry.name!r} is offered twice: {other.value} and {entry.value}; "
-                "uninstall one of the packages"
-            )
-    return found
+    return registered(ENTRY_POINTS, "algorithm")

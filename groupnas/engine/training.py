@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from groupnas import values
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import load_batch, mean_errors
 from groupnas.engine.job import (
     Means,
     Record,
@@ -22,7 +22,6 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer, observers_from
@@ -30,6 +29,7 @@ from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.progress import progress
+from groupnas.engine.running import run_job
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.state import (
     StateError,
@@ -144,7 +144,9 @@ class Trainer:
                 "epoch": epoch + 1,
                 "train_loss": means.mean("loss"),
                 "train_error": means.table("error", list(self.task.outputs)),
-                "validation": validation_errors(self, self.averaged),
+                "validation": mean_errors(
+                    self.averaged, self.task, self.split.validation, self.batch_size, self.device
+                ),
             }
         )
         if self.best_epoch == epoch + 1:
@@ -152,9 +154,7 @@ class Trainer:
         return self.history[-1]
 
     def _step(self, means: Means) -> None:
-        start = time.perf_counter()
-        x, target = self.load(next(self.stream), self._rng)
-        self.data_seconds += time.perf_counter() - start
+        x, target = self._load(next(self.stream))
         predicted = forward(self.network, x, self.settings.precision)
         loss = finite_loss(self.task, predicted, target, "training")
         self._optimizer.zero_grad()
@@ -164,12 +164,11 @@ class Trainer:
         means.add("loss", loss)
         means.add_rows("error", part_errors(self.task, predicted, target))
 
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        """A batch of the task on the training's device; arguments as of :meth:`Task.batch`."""
-        x, target = self.task.batch(indices, generator)
-        dtype = next(self.network.parameters()).dtype
-        x = x.to(self.device, dtype, memory_format=torch.channels_last)
-        return x, self.task.to(target, self.device)
+    def _load(self, indices: Tensor) -> tuple[Tensor, Any]:
+        start, dtype = time.perf_counter(), next(self.network.parameters()).dtype
+        batch = load_batch(self.task, indices, self.device, self._rng, dtype)
+        self.data_seconds += time.perf_counter() - start
+        return batch
 
     def _kept(self) -> dict[str, Tensor]:
         return self.averaged.module.state_dict()

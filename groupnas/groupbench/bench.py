@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs, part_cost
-from groupnas.costs import measure as find_measure
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.groupbench.table import Table
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import Measure, part_cost
 from groupnas.spaces.space import SearchSpace, load_space
-from groupnas.strategies.knapsack.settings import Knapsack
-from groupnas.strategies.trials.settings import TrialSearch
 from groupnas.values import instance, whole
 from groupnas.values import seed as seed_of
 
@@ -115,30 +112,30 @@ class GroupBench:
     # -- what a grouping is worth ---------------------------------------------------------------
 
     def errors(
-        self, grouping: Grouping, seed: int | None = None, split: Faces = "validation"
+        self, allocation: Allocation, seed: int | None = None, split: Faces = "validation"
     ) -> dict[str, float]:
-        """What the grouping's network ended with: the error of every part, and ``mean``.
+        """What the allocation's network ended with: the error of every part, and ``mean``.
 
         What a part has beyond the table's largest sizes, which kept widths never exceed, is taken
         to bring nothing.
 
         Args:
-            grouping: Of any widths.
+            allocation: Of the benchmark's space, at any widths.
             seed: Of one training, 0 to ``seeds - 1``; the mean over all by default.
             split: Which faces.
 
         Raises:
-            InputError: another space's grouping, or a seed that the table does not hold.
+            InputError: another space's allocation, or a seed that the table does not hold.
         """
-        return self._look_up(grouping, self._at_end(seed, split))
+        return self._look_up(allocation, self._at_end(seed, split))
 
-    def evaluate(self, grouping: Grouping, epochs: int, seed: int) -> dict[str, float]:
+    def evaluate(self, allocation: Allocation, epochs: int, seed: int) -> dict[str, float]:
         """Validation errors of one training after some epochs: what a trial is, without training.
 
         The epochs are those of one long training, as is usual in such tables.
 
         Args:
-            grouping: As of :meth:`errors`.
+            allocation: As of :meth:`errors`.
             epochs: At least 1; the last where there are not as many.
             seed: Any; its remainder says which of the trainings.
 
@@ -147,20 +144,20 @@ class GroupBench:
         """
         after = min(whole("epochs", epochs, 1), self.epochs) - 1
         seed = seed_of("seed", seed)
-        return self._look_up(grouping, self.table.validation[..., seed % self.seeds, after])
+        return self._look_up(allocation, self.table.validation[..., seed % self.seeds, after])
 
-    def regret(self, grouping: Grouping, budget: Budget | None = None) -> float:
-        """The grouping's test error less the optimum's, widths free; in points of NME %, >= 0.
+    def regret(self, allocation: Allocation, budget: Budget | None = None) -> float:
+        """The allocation's test error less the optimum's, widths free; in points of NME %, >= 0.
 
         Raises:
-            InputError: the grouping costs more than the budget, or as :meth:`errors`.
+            InputError: the allocation costs more than the budget, or as :meth:`errors`.
         """
         budget = budget or Budget()
-        self._check_within(grouping, budget)
+        self._check_within(allocation, budget)
         key = budget.model_dump_json()
         if key not in self._optima:
             self._optima[key] = self.optimum(budget)[1]
-        return self.errors(grouping, split="test")["mean"] - self._optima[key]
+        return self.errors(allocation, split="test")["mean"] - self._optima[key]
 
     def search(self, strategy: Strategy, seed: int = 0) -> SearchJob:
         """A search on the benchmark, run to its end.
@@ -182,15 +179,13 @@ class GroupBench:
         instance("strategy", strategy, Strategy)
         seed = seed_of("seed", seed)
 
-        def look_up(grouping: Grouping, epochs: int, _: int) -> dict[str, float]:
-            return self.evaluate(grouping, epochs, seed)
+        def look_up(allocation: Allocation, epochs: int, _: int) -> dict[str, float]:
+            return self.evaluate(allocation, epochs, seed)
 
         strategy = strategy.with_budget(strategy.budget or FIT)
         with torch.random.fork_rng():
-            if isinstance(strategy, (TrialSearch, Knapsack)):
-                job = strategy.start(self.space(), self.task(), seed=seed, evaluate=look_up)
-            else:
-                job = strategy.start(self.space(), self.task(), seed=seed)
+            evaluate = look_up if strategy.trains_candidates else None
+            job = strategy.start(self.space(), self.task(), seed=seed, evaluate=evaluate)
             while len(job.history) < job.total_epochs:
                 job.run_epoch(lambda done, total: None)
         return job
@@ -199,8 +194,8 @@ class GroupBench:
 
     def optimum(
         self, budget: Budget | None = None, widths: Widths = "free"
-    ) -> tuple[Grouping, float]:
-        """The best grouping within a budget by test error, and that error; see :meth:`choices`.
+    ) -> tuple[Allocation, float]:
+        """The best allocation within a budget by test error, and that error; see :meth:`choices`.
 
         Raises:
             InputError: nothing is within the budget.
@@ -209,7 +204,7 @@ class GroupBench:
         if not len(choices.errors):
             raise InputError("budget: no grouping of the table is within it; allow more")
         best = int(choices.errors.argmin())
-        return self.grouping(choices.sizes[best]), float(choices.errors[best])
+        return self.allocation(choices.sizes[best]), float(choices.errors[best])
 
     def choices(
         self, budget: Budget | None = None, widths: Widths = "free", split: Faces = "test"
@@ -226,7 +221,7 @@ class GroupBench:
             InputError: no such widths or split.
         """
         budget = budget or Budget()
-        curves = self.curves(split=split, measure=budget.measure)
+        curves = self.curves(split=split, by=budget.resolved_measure)
         sizes = [curve.sizes for curve in curves.values()]
         allowed = np.ones([len(rows) for rows in sizes], bool)
         for groups, limit in budget.limits(self._space).items():
@@ -246,16 +241,16 @@ class GroupBench:
         )
 
     def curves(
-        self, seed: int | None = None, split: Faces = "validation", measure: str = "mac"
+        self, seed: int | None = None, split: Faces = "validation", by: str | Measure = "mac"
     ) -> dict[str, Curve]:
         """Every part's error and cost at every size: all that there is to know.
 
         Args:
             seed: As of :meth:`errors`.
             split: As of :meth:`errors`.
-            measure: Of the costs; a name that :func:`groupnas.costs.measure` takes.
+            by: Of the costs: a measure, or the name of one.
         """
-        by, units = find_measure(measure), list(self._space.free_units)
+        units = list(self._space.free_units)
         found = {}
         for part, errors in zip(self._space.groups, self._at_end(seed, split), strict=True):
             places = np.unravel_index(np.arange(errors.size), errors.shape)
@@ -267,14 +262,10 @@ class GroupBench:
             found[part] = Curve(sizes, np.array(costs), errors.ravel())
         return found
 
-    def grouping(self, sizes: NDArray[np.int64]) -> Grouping:
-        """The grouping of a row of :attr:`Choices.sizes`, ``(P, U)``."""
-        counts = {
-            unit: dict(zip(self._space.groups, column, strict=True))
-            for unit, column in zip(self._space.free_units, sizes.T.tolist(), strict=True)
-        }
-        widths = {unit: sum(row.values()) for unit, row in counts.items()}
-        return Grouping.from_counts(self._space.resized(widths), counts)
+    def allocation(self, sizes: NDArray[np.int64]) -> Allocation:
+        """The allocation of a row of :attr:`Choices.sizes`, ``(P, U)``."""
+        rows = (dict(zip(self._space.free_units, row, strict=True)) for row in sizes.tolist())
+        return Allocation.from_widths(self._space, dict(zip(self._space.groups, rows, strict=True)))
 
     # -- the table ------------------------------------------------------------------------------
 
@@ -305,10 +296,14 @@ class GroupBench:
             raise InputError(f"seed {seed}: the table has seeds 0 to {self.seeds - 1}")
         return ends[split][..., seed].astype(float)
 
-    def _look_up(self, grouping: Grouping, errors: NDArray[Any]) -> dict[str, float]:
+    def _own(self, allocation: Allocation) -> Allocation:
+        """The same; :class:`InputError` where it is not of the benchmark's space."""
+        instance("allocation", allocation, Allocation)
+        return Allocation(self._space, allocation.grouping)
+
+    def _look_up(self, allocation: Allocation, errors: NDArray[Any]) -> dict[str, float]:
         """Every part's entry of ``(P, A, B)`` errors, and ``mean``."""
-        self._space.fitted(grouping)
-        counts = grouping.counts()
+        counts = self._own(allocation).grouping.counts()
         found = {}
         for part, entry in zip(self._space.groups, errors, strict=True):
             for unit in self._space.free_units:
@@ -316,8 +311,8 @@ class GroupBench:
             found[part] = float(entry)
         return {**found, "mean": float(self._weights @ list(found.values()))}
 
-    def _check_within(self, grouping: Grouping, budget: Budget) -> None:
-        costs = grouping_costs(self._space, grouping, find_measure(budget.measure))
+    def _check_within(self, allocation: Allocation, budget: Budget) -> None:
+        costs = self._own(allocation).costs(budget.resolved_measure)
         for groups, limit in budget.limits(self._space).items():
             used = sum(costs[group] for group in groups)
             if used > limit * (1 + budget.tolerance):

@@ -18,17 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
-from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.data.face_sets import face_set
 from groupnas.landmarks.load import load_landmarks
 from groupnas.landmarks.losses import LandmarkLoss
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
@@ -73,39 +73,33 @@ def search_task() -> Task:
     return TaskSubset(all_faces(), torch.arange(TRAIN + VALIDATION))
 
 
-def train(
-    space: SearchSpace, grouping: Grouping, seed: int, settings: Training = TRAINING
-) -> PartErrors:
-    """Train a grouping's network and judge it; a second or two.
+def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> PartErrors:
+    """Train an allocation's network and judge it; a second or two.
 
     Args:
-        space: GroupBench's.
-        grouping: Of any widths.
+        allocation: Of GroupBench's space, at any widths.
         seed: Of weights, batches and augmentation.
         settings: The table's by default.
     """
     task = all_faces()
     train, validation, test = torch.arange(len(task.sources)).split((TRAIN, VALIDATION, TEST))
-    network = build_seeded(space, grouping, seed, task.mean_output())
+    network = build_seeded(allocation, seed, task.mean_output())
     trainer = Trainer(network, task, settings, Split(train, validation), seed)
     for _ in range(settings.epochs):
         trainer.run_epoch()
     curves = {part: [row["validation"][part] for row in trainer.history] for part in PARTS}
-    trainer.split = Split(train, test)
-    at_end = validation_errors(trainer, trainer.averaged)
+    at_end = mean_errors(trainer.averaged, task, test, trainer.batch_size, trainer.device)
     return PartErrors(curves, {part: at_end[part] for part in PARTS})
 
 
-def build_seeded(
-    space: SearchSpace, grouping: Grouping, seed: int, start: Tensor | None = None
-) -> GroupedNetwork:
+def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None) -> GroupedNetwork:
     """As :func:`groupnas.spaces.derive.build`, but each group's weights know nothing of the others.
 
     They are drawn from ``(seed, group, the group's channels)``. Nobody else's draws are shifted.
     """
-    counts = grouping.counts()
+    space, counts = allocation.space, allocation.grouping.counts()
     with torch.random.fork_rng():
-        network = build(space.fitted(grouping), grouping, start)
+        network = allocation.build(start)
         alone = [
             _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
             for group in space.groups
@@ -121,5 +115,4 @@ def _build_alone(
 ) -> GroupedNetwork:
     digest = hashlib.sha256(f"{seed} {group} {sorted(widths.items())}".encode()).digest()
     torch.manual_seed(int.from_bytes(digest[:7], "big"))
-    part = space.only([group]).resized(widths)
-    return build(part, Grouping.even(part))
+    return Allocation.from_widths(space.only([group]), {group: widths}).build()

@@ -136,7 +136,7 @@ class InCascade:
         stage = data.recipe.local_stage
         network = load_networks(self.model)[1]
         try:
-            check_network(network.space, network.crops, whole_face(markup))
+            check_network(network.allocation.space, network.crops, whole_face(markup))
         except InputError as error:
             raise InputError(f"{self.model}: {error}") from error
         whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)

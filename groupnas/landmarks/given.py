@@ -21,6 +21,7 @@ from groupnas.landmarks.model import Network, check_network, load_networks, mark
 from groupnas.landmarks.recipe import Recipe, Stage
 from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
 from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.controls import Control
@@ -63,7 +64,7 @@ class Given:
         if self.grouping is not None:
             file = recipe.local_stage.grouping
             try:
-                self.spaces["local"].fitted(self.grouping)
+                Allocation(self.spaces["local"], self.grouping)
             except InputError as error:
                 text = str(error)
                 raise InputError(text if file in text else f"{file}: {text}") from error
@@ -138,7 +139,7 @@ def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
     """The global network of a saved cascade, which must know the same points."""
     network = load_networks(model)[1]
     try:
-        check_network(network.space, network.crops, whole_face(markup))
+        check_network(network.allocation.space, network.crops, whole_face(markup))
     except InputError as error:
         raise InputError(f"{os.fspath(model)}: {error}") from error
     return network

@@ -32,7 +32,8 @@ from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.runs.kinds import CASCADE, folder_kind, told_kind
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.writing import atomic_path, write_text
@@ -103,14 +104,12 @@ class Network:
     """A trained network and what it takes to build it again.
 
     Attributes:
-        space: What it is of.
-        grouping: Its grouping.
+        allocation: Its space and grouping.
         crops: What it is shown.
         module: With its weights, as :func:`groupnas.spaces.derive.build` makes it.
     """
 
-    space: SearchSpace
-    grouping: Grouping
+    allocation: Allocation
     crops: CropSettings
     module: GroupedNetwork
 
@@ -168,12 +167,11 @@ def save_cascade(
 def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> Network:
     """The network of one stage with its weights; raises :class:`InputError` as it fits."""
     space = SearchSpace.from_file(card.space, card.name, card.variant)
-    grouping = Grouping.from_dict(card.grouping)
-    space = space.fitted(grouping)
+    allocation = Allocation(space, Grouping.from_dict(card.grouping))
     prefix = f"{stage}."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     with torch.device("meta"):  # before there is memory for whatever the card asks for
-        expected = build(space, grouping).float().state_dict()
+        expected = allocation.build().float().state_dict()
     try:
         check_like(state, expected, stage)
     except StateError as error:
@@ -181,9 +179,9 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
     for name, tensor in state.items():
         if not bool(tensor.isfinite().all()):
             raise InputError(f"{prefix}{name}: a weight is not finite; train the model again")
-    module = build(space, grouping).float()  # as its crops, whatever torch's default dtype is
+    module = allocation.build().float()  # as its crops, whatever torch's default dtype is
     module.load_state_dict(state)
-    return Network(space, grouping, card.crops, module)
+    return Network(allocation, card.crops, module)
 
 
 def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
@@ -277,18 +275,18 @@ def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> No
 
 
 def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
-    check_network(network.space, network.crops, markup)
+    check_network(network.allocation.space, network.crops, markup)
     module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Stage(module.eval(), markup, network.crops)
 
 
 def _stage_card(network: Network) -> StageCard:
-    space = network.space
+    space = network.allocation.space
     return StageCard(
         name=space.name.removesuffix(f":{space.variant}"),
         variant=space.variant,
         space=space.file,
-        grouping=network.grouping.to_dict(),
+        grouping=network.allocation.grouping.to_dict(),
         crops=network.crops,
     )
 

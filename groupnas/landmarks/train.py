@@ -37,7 +37,8 @@ from groupnas.landmarks.recipe import LocalStage, Recipe, Stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.folder import RunFolder
 from groupnas.runs.kinds import CASCADE
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import TaskSubset
 
@@ -214,10 +215,10 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
     space = setup.given.spaces[name]
     torch.manual_seed(setup.seed)
     if isinstance(stage, LocalStage):
-        grouping, module = _grouped(setup, stage, space, task)
+        allocation, module = _grouped(setup, stage, space, task)
     else:
-        grouping = Grouping.even(space)
-        module = build(space, grouping, task.mean_output())
+        allocation = Allocation.even(space)
+        module = allocation.build(task.mean_output())
     trained = train(
         module,
         task,
@@ -230,21 +231,21 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         resume=RunFolder(folder).exists,
         observers=setup.observers(name),
         quiet=True,
-        arguments={"space": space.name, "grouping": grouping.to_dict()},
+        arguments={"space": space.name, "grouping": allocation.grouping.to_dict()},
     )
     network = cast(GroupedNetwork, trained.network)  # the module that was given
-    return Network(space.fitted(grouping), grouping, stage.crops, network)
+    return Network(allocation, stage.crops, network)
 
 
 def _grouped(
     setup: Setup, stage: LocalStage, space: SearchSpace, task: LandmarkTask
-) -> tuple[Grouping, nn.Module]:
-    """The local network's grouping, searched for where the recipe says so, and its first weights.
+) -> tuple[Allocation, nn.Module]:
+    """The local network's allocation, searched for where the recipe says so, and its first weights.
 
     The search sees the training side alone, and splits that once more.
     """
     strategy = setup.given.strategy
-    grouping = setup.given.grouping or Grouping.even(space)
+    allocation = Allocation(space, setup.given.grouping or Grouping.even(space))
     if strategy is not None:
         folder = setup.folder / "search"
         begun = RunFolder(folder).exists
@@ -259,7 +260,7 @@ def _grouped(
             observers=setup.observers("search"),
             quiet=True,
         )
-        grouping = run.grouping
+        allocation = run.allocation
         if stage.inherit:
             network = run.network()
             if network is None:
@@ -267,8 +268,8 @@ def _grouped(
                     f"local_stage.inherit: {stage.grouping} trains no network to inherit from; "
                     "set it to false"
                 )
-            return grouping, network
-    return grouping, build(space.fitted(grouping), grouping, task.mean_output())
+            return allocation, network
+    return allocation, allocation.build(task.mean_output())
 
 
 def _pose_balance(setup: Setup) -> Tensor:

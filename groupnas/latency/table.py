@@ -27,6 +27,7 @@ from groupnas.machine import lacks_avx512, machine
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
+from groupnas.spaces.measure import Measure
 from groupnas.writing import write_text
 
 SHIPPED = "x86_avx512"
@@ -117,8 +118,8 @@ class LatencyFile(Settings):
 
 
 @dataclass(frozen=True)
-class LatencyTable:
-    """Milliseconds of kernels and networks, for an image; a :class:`groupnas.costs.Measure`.
+class LatencyTable(Measure):
+    """Milliseconds of kernels and networks, for an image.
 
     Attributes:
         name: Where it was loaded from; ``latency`` where it was just measured.
@@ -128,6 +129,9 @@ class LatencyTable:
     name: str
     file: LatencyFile
     unit: str = "ms"
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # what was measured has none
 
     @property
     def block(self) -> int:

@@ -20,7 +20,7 @@ from groupnas.report.figure import check_suffix, save, styled
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
-    from groupnas.comparison.summary import Row
+    from groupnas.comparison.rows import Row
 
 _PANEL, _LINE, _FRAME = 240.0, 17.0, 74.0  # points: width of a panel, height of a line, the rest
 _MARGINS = 190.0  # of each panel: labels on one side, a legend on the other

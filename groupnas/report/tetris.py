@@ -30,10 +30,11 @@ from groupnas.report.layout import (
     TITLE,
     Layout,
 )
+from groupnas.spaces.allocation import Allocation
 
 
 def plot_tetris(
-    panels: Sequence[tuple[str, Grouping]],
+    panels: Sequence[tuple[str, Grouping | Allocation]],
     path: str | os.PathLike[str],
     since: Sequence[int | None] | None = None,
 ) -> Path:
@@ -46,7 +47,7 @@ def plot_tetris(
     changed.
 
     Args:
-        panels: Title and grouping of each panel, from top to bottom.
+        panels: Title and grouping, or allocation, of each panel, from top to bottom.
         path: The picture.
         since: For every panel the index of the panel it is compared with, or ``None``. Left out,
             all others are compared with the first. Groupings of different units or groups are
@@ -63,12 +64,13 @@ def plot_tetris(
 
 
 def tetris_figure(
-    panels: Sequence[tuple[str, Grouping]], since: Sequence[int | None] | None = None
+    panels: Sequence[tuple[str, Grouping | Allocation]], since: Sequence[int | None] | None = None
 ) -> Figure:
     """The figure that :func:`plot_tetris` saves."""
     if not panels:
         raise InputError("nothing to plot: expected at least one grouping")
-    drawn = _panels(panels, since or [None] + [0] * (len(panels) - 1))
+    groupings = [(t, p.grouping if isinstance(p, Allocation) else p) for t, p in panels]
+    drawn = _panels(groupings, since or [None] + [0] * (len(panels) - 1))
     width = max(panel.width for panel in drawn)
     height = sum(panel.height for panel in drawn) + MARGIN
     with styled():

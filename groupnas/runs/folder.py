@@ -25,12 +25,12 @@ from groupnas.files import read_bytes
 from groupnas.formats import check_folder
 from groupnas.saved import check_plain
 from groupnas.schema import read_yaml
+from groupnas.spaces.space import SPACE as SPACE
 from groupnas.writing import atomic_path, remove_leftovers, write_text
 
 CHECKPOINT_FORMAT = 2
 
 CONFIG = "config.yaml"
-SPACE = "space.yaml"
 SPLIT = "split.json"
 INITIAL = "initial_grouping.json"
 FOUND = "grouping.json"
@@ -47,11 +47,19 @@ _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 _log = logging.getLogger(__name__)
 
 
-def what_counts(settings: Any) -> Any:
-    """The settings of a strategy, as files hold them, without those that change nothing."""
+def what_counts(settings: Any, divisor: str = "divisor") -> Any:
+    """The settings of a strategy, as files hold them, without those that change nothing.
+
+    A budget's ``divisor``, which was once ``multiple``, is called as the argument says.
+    """
     if not isinstance(settings, Mapping):  # of a damaged file
         return settings
-    return {key: value for key, value in settings.items() if key not in ("title", "source")}
+    found = {key: value for key, value in settings.items() if key not in ("title", "source")}
+    budget = found.get("budget")
+    if isinstance(budget, Mapping):
+        old = ("divisor", "multiple")
+        found["budget"] = {divisor if key in old else key: value for key, value in budget.items()}
+    return found
 
 
 def check_recorded(recorded: Mapping[str, Any], names: Sequence[str], origin: str) -> None:
@@ -169,7 +177,8 @@ class RunFolder:
         One of another seed would fit, and go on as a run that nobody described.
         """
         found = {key: config[key] for key in _IDENTITY if key in config}
-        found["strategy"] = what_counts(found.get("strategy"))
+        # By the name that is in the checkpoints of older runs
+        found["strategy"] = what_counts(found.get("strategy"), divisor="multiple")
         text = json.dumps(found, sort_keys=True, default=str)
         self._identity = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 

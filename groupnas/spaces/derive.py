@@ -13,6 +13,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.grouping import Grouping
 from groupnas.nn import MaskedConv2d, MaskedLinear
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import init_plain, module_name, run_blocks
 from groupnas.spaces.pieces import Piece, plain_layer, read_norm, read_pieces, write_pieces
@@ -117,19 +118,17 @@ class GroupedNetwork(nn.Module):
         return cast(Tensor, self.blocks[module_name(block.name)](x))
 
 
-def build(space: SearchSpace, grouping: Grouping, start: Tensor | None = None) -> GroupedNetwork:
-    """The plain network of a grouping with fresh weights (MSRA, each group's own fan-in).
+def build(allocation: Allocation, start: Tensor | None = None) -> GroupedNetwork:
+    """The plain network of an allocation with fresh weights (MSRA, each group's own fan-in).
 
     The output layer's weights are a hundredth of that, and its biases are ``start`` ``(outputs,)``,
     0 by default: training starts from outputs near there.
     Channels are ordered by group inside each unit, so that groups are contiguous; inputs and
     outputs keep their order. Maps ``(N, C_in, H, W)`` to ``(N, outputs)``.
-
-    Raises:
-        InputError: the grouping does not fit the space.
     """
-    grouping.check_fits(space)
-    members = _members(space, grouping)
+    instance("allocation", allocation, Allocation)
+    space = allocation.space
+    members = _members(space, allocation.grouping)
     sizes = {unit: list(map(len, groups)) for unit, groups in members.items()}
     network = _assemble(space.blocks, space.groups, sizes)
     network.initialise(start)
@@ -184,7 +183,7 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     device = weight.device
     # The fresh weights are overwritten; nobody's draws should shift
     with torch.random.fork_rng(), device:
-        network = build(net.space, grouping).to(weight.dtype)
+        network = build(Allocation(net.space, grouping)).to(weight.dtype)
     members = {
         unit: [torch.tensor(channels, device=device) for channels in groups]
         for unit, groups in _members(net.space, grouping).items()

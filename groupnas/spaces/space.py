@@ -13,13 +13,14 @@ import yaml
 
 from groupnas.errors import InputError
 from groupnas.files import find_shipped, nearest, split_choice
-from groupnas.grouping import Grouping
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.schema import Published, SpaceFile, read_space_file
 from groupnas.values import as_whole, instance, names, text, whole
 from groupnas.values import path as path_of
 from groupnas.writing import write_text
+
+SPACE = "space.yaml"  # in the folder of a run: what is searched there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,21 +85,9 @@ class SearchSpace:
                 raise InputError(
                     f"{unit}: {channels} channels cannot hold {len(self.groups)} groups"
                 )
+        if all(self.units[unit] == channels for unit, channels in widths.items()):
+            return self
         return self._with(self.inputs, self.outputs, widths)
-
-    def fitted(self, grouping: Grouping) -> SearchSpace:
-        """The space that a grouping fits: this one, or this one with the grouping's widths.
-
-        Raises:
-            InputError: units or groups that are not the space's.
-        """
-        widths = {unit: len(channels) for unit, channels in grouping.assignments.items()}
-        if widths.keys() == self.free_units.keys() and widths != self.free_units:
-            fitted = self.resized(widths)
-        else:
-            fitted = self
-        grouping.check_fits(fitted)
-        return fitted
 
     def only(self, groups: Sequence[str]) -> SearchSpace:
         """Some groups alone, in the space's order; the units stay as wide as they are.

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from groupnas.budget import Budget, fit
-from groupnas.costs import grouping_costs, measure
 from groupnas.engine.strategy import Strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from groupnas.engine.design import Design
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.task import Task
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -28,28 +27,20 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Control(Strategy):
     """A strategy that learns nothing: its grouping is there at once."""
 
+    job: ClassVar[str] = "groupnas.strategies.known:KnownGrouping"
+
     @property
     def planned(self) -> int:
         """None at all."""
         return 0
 
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.known import KnownGrouping
+    def choose(self, space: SearchSpace, seed: int) -> Allocation:
+        """The allocation, before any budget."""
+        return Allocation.even(space)
 
-        return KnownGrouping(space, task, self, seed, device, self.choose(space, seed))
-
-    def choose(self, space: SearchSpace, seed: int) -> Grouping:
-        """The grouping, before any budget."""
-        return Grouping.even(space)
-
-    def design(self, space: SearchSpace, grouping: Grouping, budget: Budget | None) -> Design:
-        """The network of :meth:`choose`'s grouping, at a budget if there is one."""
-        from groupnas.engine.design import GroupingDesign
-
-        found = grouping if budget is None else fit(space, grouping.counts(), budget)
-        return GroupingDesign(space.fitted(found), found)
+    def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:
+        """The network of what :meth:`choose` gave, at a budget if there is one."""
+        return chosen if budget is None else fit(space, chosen.grouping.counts(), budget)
 
 
 class Even(Control):
@@ -71,10 +62,9 @@ class Random(Control):
     budget: Budget | None = Budget()
     draw: Literal["channels", "sizes"] = "channels"
 
-    def choose(self, space: SearchSpace, seed: int) -> Grouping:
-        if self.draw == "sizes":
-            return Grouping.random_sizes(space, seed)
-        return Grouping.random(space, seed)
+    def choose(self, space: SearchSpace, seed: int) -> Allocation:
+        draw = Grouping.random_sizes if self.draw == "sizes" else Grouping.random
+        return Allocation(space, draw(space, seed))
 
 
 class Manual(Control):
@@ -89,16 +79,10 @@ class Manual(Control):
     weights: dict[str, Weight] = {}
     file: str | None = None
 
-    def choose(self, space: SearchSpace, seed: int) -> Grouping:
+    def choose(self, space: SearchSpace, seed: int) -> Allocation:
         if self.file is None:
-            return Grouping.manual(space, self.weights)
-        path = self.file.replace("{seed}", str(seed))
-        found = Grouping.load(path)
-        try:
-            space.fitted(found)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        return found
+            return Allocation(space, Grouping.manual(space, self.weights))
+        return Allocation.load(self.file.replace("{seed}", str(seed)), space)
 
     def with_text(self, text: str) -> Manual:
         """Of ``nose:0.8,mouth:1.2``, or of the path of a ``grouping.json``."""
@@ -133,21 +117,17 @@ class Ungrouped(Control):
     algorithm: Literal["ungrouped"] = "ungrouped"
     budget: Budget | None = Budget()
 
-    def design(self, space: SearchSpace, grouping: Grouping, budget: Budget | None) -> Design:
-        from groupnas.engine.design import GroupingDesign
-
-        whole = space.ungrouped()
-        found = Grouping.even(whole)
+    def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:
+        found = Allocation.even(space.ungrouped())
         if budget is not None:
             if budget.parts or budget.total is None:
                 raise InputError("budget.parts: an ungrouped network has no parts; give a total")
-            cost = measure(budget.measure)
-            grouped = sum(grouping_costs(space, Grouping.even(space), cost).values())
-            alone = sum(grouping_costs(whole, found, cost).values())
-            share = budget.total * grouped / alone
-            found = fit(whole, found.counts(), budget.model_copy(update={"total": share}))
-        fitted = whole.fitted(found)
-        return _WithoutParts(GroupingDesign(fitted, found))
+            cost = budget.resolved_measure
+            grouped = sum(Allocation.even(space).costs(cost).values())
+            share = budget.total * grouped / sum(found.costs(cost).values())
+            budget = budget.model_copy(update={"total": share})
+            found = fit(found.space, found.grouping.counts(), budget)
+        return _WithoutParts(found)
 
 
 class Separate(Control):
@@ -155,49 +135,50 @@ class Separate(Control):
 
     algorithm: Literal["separate"] = "separate"
 
-    def design(self, space: SearchSpace, grouping: Grouping, budget: Budget | None) -> Design:
-        return _Separate(space, super().design(space, grouping, budget).grouping)
+    def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:
+        found = super().design(space, chosen, budget)
+        assert isinstance(found, Allocation)
+        return _Separate(found)
 
 
 @dataclass(frozen=True)
 class _WithoutParts:
     """A design whose parts share channels."""
 
-    inner: Design
+    inner: Allocation
     grouping: None = None
 
     def build(self, start: Tensor | None = None) -> nn.Module:
         return self.inner.build(start)
 
-    def costs(self, measure: str = "mac") -> dict[str, float]:
-        return self.inner.costs(measure)
+    def costs(self, by: str | Measure = "mac") -> dict[str, float]:
+        return self.inner.costs(by)
 
 
 @dataclass(frozen=True)
 class _Separate:
-    """One network for each group, each as wide as the group of a grouping."""
+    """One network for each group, each as wide as the group of an allocation."""
 
-    space: SearchSpace
-    grouping: Any
+    inner: Allocation
+
+    @property
+    def grouping(self) -> Grouping:
+        return self.inner.grouping
 
     def build(self, start: Tensor | None = None) -> nn.Module:
-        from groupnas.spaces.derive import build
-        from groupnas.strategies.known import SideBySide
+        from groupnas.strategies.side_by_side import SideBySide
 
-        starts: Mapping[str, Tensor | None] = dict.fromkeys(self.space.groups)
+        space, counts = self.inner.space, self.grouping.counts()
+        starts: Mapping[str, Tensor | None] = dict.fromkeys(space.groups)
         if start is not None:
-            sizes = list(self.space.outputs.values())
-            starts = dict(zip(self.space.groups, start.split(sizes), strict=True))
-        counts = self.grouping.counts()
+            sizes = list(space.outputs.values())
+            starts = dict(zip(space.groups, start.split(sizes), strict=True))
         networks = []
-        for group in self.space.groups:
-            alone = self.space.only([group]).resized(
-                {unit: counts[unit][group] for unit in self.space.free_units}
-            )
-            networks.append(build(alone, Grouping.even(alone), starts[group]))
-        return SideBySide(list(self.space.inputs.values()), networks)
+        for group in space.groups:
+            widths = {unit: row[group] for unit, row in counts.items()}
+            alone = Allocation.from_widths(space.only([group]), {group: widths})
+            networks.append(alone.build(starts[group]))
+        return SideBySide(list(space.inputs.values()), networks)
 
-    def costs(self, measure: str = "mac") -> dict[str, float]:
-        from groupnas.engine.design import GroupingDesign
-
-        return GroupingDesign(self.space.fitted(self.grouping), self.grouping).costs(measure)
+    def costs(self, by: str | Measure = "mac") -> dict[str, float]:
+        return self.inner.costs(by)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import groupnas.strategies.nni_space  # noqa: F401  # before any module of NNI
 from groupnas.grouping import Grouping
-from groupnas.spaces.derive import build
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.known import SideBySide
+from groupnas.strategies.side_by_side import SideBySide
 
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace  # isort: skip
 
@@ -39,7 +39,7 @@ class PartModelSpace(ModelSpace):  # type: ignore[misc]
         parts = []
         for group in space.groups:
             alone = [space.only([group]).resized(self.widths(group, s)) for s in self.scales]
-            networks = [build(part, Grouping.even(part)) for part in alone]
+            networks = [Allocation.even(part).build() for part in alone]
             parts.append(LayerChoice(networks, label=group))
         self.parts = SideBySide(list(space.inputs.values()), parts)
 
@@ -52,12 +52,7 @@ class PartModelSpace(ModelSpace):  # type: ignore[misc]
         even = Grouping.even(self.space).counts()
         return {unit: max(1, round(scale * row[group])) for unit, row in even.items()}
 
-    def grouping(self, sample: Mapping[str, int]) -> Grouping:
-        """The grouping of a sample ``{group: choice}``; fits ``space.fitted(...)``, at any cost."""
+    def allocation(self, sample: Mapping[str, int]) -> Allocation:
+        """The allocation of a sample ``{group: choice}``, at any cost."""
         widths = {group: self.widths(group, self.scales[sample[group]]) for group in sample}
-        counts = {
-            unit: {group: widths[group][unit] for group in self.space.groups}
-            for unit in self.space.free_units
-        }
-        totals = {unit: sum(row.values()) for unit, row in counts.items()}
-        return Grouping.from_counts(self.space.resized(totals), counts)
+        return Allocation.from_widths(self.space, widths)

@@ -16,7 +16,7 @@ from typing import Any
 from groupnas.strategies.nni_settings import Nni
 from groupnas.strategies.nni_space import GroupingModelSpace  # before any other module of NNI
 from groupnas.strategies.trials.encoding import Encoding, Point
-from groupnas.strategies.trials.job import Proposal
+from groupnas.strategies.trials.proposal import Proposal
 
 from nni import NoMoreTrialError  # isort: skip
 from nni.nas.execution import ExecutionEngine  # isort: skip

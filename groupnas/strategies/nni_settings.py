@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Positive
-from groupnas.errors import InputError
-from groupnas.extras import install_hint
 from groupnas.strategies.trials.settings import Several, TrialSearch
 
 if TYPE_CHECKING:
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.strategies.trials.encoding import Encoding
-    from groupnas.strategies.trials.evaluator import Evaluate
-    from groupnas.strategies.trials.job import Propose, TrialsJob
-    from groupnas.task import Task
+    from groupnas.engine.search_job import SearchJob
 
 
 class Nni(TrialSearch):
@@ -32,6 +27,9 @@ class Nni(TrialSearch):
         mutation: Probability of the evolution that a coordinate is drawn anew.
         startup: Random trials before TPE models them.
     """
+
+    proposer: ClassVar[str] = "groupnas.strategies.nni_proposer:NniProposer"
+    extra: ClassVar[str] = "nni"
 
     algorithm: Literal["nni"] = "nni"
     exploration: Literal["random", "evolution", "tpe", "grid"] = "tpe"
@@ -49,26 +47,7 @@ class Nni(TrialSearch):
             raise ValueError(f"tournament: expected at most the population, {self.population}")
         return self
 
-    def proposer(self, encoding: Encoding, seed: int) -> Propose:
-        """As :meth:`TrialSearch.proposer`."""
-        from groupnas.strategies.nni_proposer import NniProposer
-
-        return NniProposer(encoding, self, seed)
-
-    def start(
-        self,
-        space: SearchSpace,
-        task: Task,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        evaluate: Evaluate | None = None,
-    ) -> TrialsJob:
-        """As :meth:`TrialSearch.start`; an :class:`InputError` where NNI is not installed."""
-        try:
-            import groupnas.strategies.nni_space  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                f"algorithm nni: {error}; install NNI 3.0 with: {install_hint('nni')}"
-            ) from error
-        return super().start(space, task, seed=seed, device=device, evaluate=evaluate)
+    def job_class(self) -> Callable[..., SearchJob]:
+        """Return the class of all trials; NNI is looked for before there is a run folder."""
+        self.resolve(self.proposer)
+        return super().job_class()

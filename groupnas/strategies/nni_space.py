@@ -31,7 +31,6 @@ from nni.nas.space import model_context
 
 from groupnas.budget import Budget
 from groupnas.nn.activation import ReLU6
-from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
 
@@ -80,8 +79,8 @@ class GroupingModelSpace(ModelSpace):  # type: ignore[misc]
             label: ensure_frozen(self.add_mutable(Categorical(values, label=label, default=0.0)))
             for label in encoding.bounds
         }
-        self.grouping = encoding.decode(point)
-        self.network = build(space.fitted(self.grouping), self.grouping, start)
+        self.allocation = encoding.decode(point)
+        self.network = self.allocation.build(start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""

@@ -18,7 +18,6 @@ from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, load_cascade, save_cascade
 from groupnas.onnx_tools import open_session
-from groupnas.spaces.derive import build
 
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
 
@@ -33,16 +32,16 @@ def call(*arguments: str) -> int:
 @pytest.fixture(scope="module")
 def local() -> Network:
     space = gn.load_space("picasso_local")
-    grouping = Grouping.random(space, 0)
+    allocation = gn.Allocation(space, Grouping.random(space, 0))
     torch.manual_seed(0)
-    return Network(space, grouping, PART_CROPS, build(space, grouping))
+    return Network(allocation, PART_CROPS, allocation.build())
 
 
 @pytest.fixture
 def model(local: Network, tmp_path: Path) -> str:
     space = gn.load_space("picasso_global")
-    grouping = Grouping.even(space)
-    whole = Network(space, grouping, FACE_CROPS, build(space, grouping))
+    allocation = gn.Allocation.even(space)
+    whole = Network(allocation, FACE_CROPS, allocation.build())
     card = save_cascade(
         tmp_path / "model.json",
         whole,

@@ -39,7 +39,7 @@ def test_of_a_grouping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     grouping.save(tmp_path / "g.json")
     options = ["--grouping", str(tmp_path / "g.json"), "--convention", "thop", "--json"]
     assert call("--space", SPACE, *options) == 0
-    expected = groupnas.flops(space, grouping, "thop").per_group
+    expected = groupnas.flops(groupnas.Allocation(space, grouping), "thop").per_group
     assert json.loads(capsys.readouterr().out)["per_group"] == expected
 
 

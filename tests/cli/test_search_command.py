@@ -135,7 +135,7 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         ("--out tiny.yaml GIVEN", "tiny.yaml: is a file; expected a folder for a run"),
         ("--out tiny.yaml/run GIVEN", "tiny.yaml/run: cannot be written: Not a directory"),
         ("--device nonsense GIVEN", "device 'nonsense' cannot be used here"),
-        ("--multiple 12 GIVEN", "--multiple: multiple: input should be 1, 2, 4, 8, 16, 32 or 64"),
+        ("--divisor 12 GIVEN", "--divisor: divisor: input should be 1, 2, 4, 8, 16, 32 or 64"),
         ("--measure none.json GIVEN", "none.json: cannot be read: No such file"),
         ("--measure seconds GIVEN", "measure 'seconds': choose from: latency, mac, params"),
         ("--device cuda:99 GIVEN", "device 'cuda:99' cannot be used here"),

@@ -18,7 +18,8 @@ import groupnas
 from groupnas.comparison.compare import Progress, compare
 from groupnas.comparison.plan import labelled
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.summary import Comparison, read_comparison
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.strategy import Optimizer, Strategy
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
@@ -92,8 +93,8 @@ def test_numbers_are_those_of_the_networks(
     cell = json.loads((folder / "cell.json").read_text())
     grouping = groupnas.Grouping.load(folder / "grouping.json")
     # cost: half of what even groups cost, counted by the accountant
-    even = groupnas.flops(shapes_space, groupnas.Grouping.even(shapes_space)).total
-    table = groupnas.flops(shapes_space.fitted(grouping), grouping)
+    even = groupnas.flops(groupnas.Allocation.even(shapes_space)).total
+    table = groupnas.flops(groupnas.Allocation(shapes_space, grouping))
     assert cell["costs"]["mac"] == table.per_group
     assert table.total == pytest.approx(even / 2, rel=0.01)
     assert cell["costs"]["params"] == table.params_per_group
@@ -102,7 +103,7 @@ def test_numbers_are_those_of_the_networks(
     # errors: of the best weights, on the held-out drawings
     from groupnas.spaces.derive import build
 
-    network = build(shapes_space.fitted(grouping), grouping)
+    network = build(groupnas.Allocation(shapes_space, grouping))
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     network.load_state_dict(state["best"])
     task = own_parts.Shapes(samples=40)

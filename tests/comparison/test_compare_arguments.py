@@ -14,8 +14,8 @@ import torch
 import yaml
 
 import groupnas
-from groupnas.comparison.summary import Comparison, read_comparison
-from groupnas.comparison.tables import LONGEST
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import LONGEST, Comparison
 from groupnas.engine.strategy import Optimizer, load_strategy
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError

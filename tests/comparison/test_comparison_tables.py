@@ -14,8 +14,8 @@ import yaml
 from groupnas.cli.compare import _show
 from groupnas.comparison import Comparison, read_comparison
 from groupnas.comparison.plan import Piece
+from groupnas.comparison.rows import Row
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.summary import Row
 from groupnas.comparison.tables import errors_table, parts_table, remarks, search_table
 from groupnas.errors import InputError
 

@@ -49,7 +49,9 @@ def test_a_fixed_batch_and_a_network_to_train_on(
     randomised: Callable[..., Any], tmp_path: Path
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = randomised(build(space, Grouping.random(space)))  # in training mode, and stays there
+    network = randomised(
+        build(gn.Allocation(space, Grouping.random(space)))
+    )  # in training mode, and stays there
     gn.export_onnx(network, tmp_path / "net.onnx", batch=2)
     assert network.training
     session = open_session(tmp_path / "net.onnx")
@@ -62,7 +64,7 @@ def test_a_fixed_batch_and_a_network_to_train_on(
 
 def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:
     space = load_space("picasso_local")
-    deployed = PLANNER(build(space, Grouping.random(space, 2)).eval())
+    deployed = PLANNER(build(gn.Allocation(space, Grouping.random(space, 2))).eval())
     gn.export_onnx(deployed, tmp_path / "net.onnx", batch=1)
     nodes = onnx.load(tmp_path / "net.onnx").graph.node
     kinds = {node.op_type for node in nodes}
@@ -76,7 +78,7 @@ def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:
 def test_a_batch_that_is_none(batch: int, tmp_path: Path) -> None:
     space = load_space(SMALL / "plain.yaml")
     with pytest.raises(InputError, match=f"batch: expected a whole number from 1 on, got {batch}"):
-        gn.export_onnx(build(space, Grouping.even(space)), tmp_path / "net.onnx", batch=batch)
+        gn.export_onnx(build(gn.Allocation.even(space)), tmp_path / "net.onnx", batch=batch)
     assert not list(tmp_path.iterdir())
 
 
@@ -85,7 +87,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no/such/net.onnx"):
         file = tmp_path / "no/such/net.onnx"
         (tmp_path / "no").write_text("a file where a folder is needed")
-        gn.export_onnx(build(space, Grouping.even(space)), file)
+        gn.export_onnx(build(gn.Allocation.even(space)), file)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_a_network_that_no_runtime_could_use(
     change: Callable[[Any], Any], message: str, tmp_path: Path
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = build(space, Grouping.random(space))
+    network = build(gn.Allocation(space, Grouping.random(space)))
     change(network)
     with pytest.raises(InputError, match=rf"blocks\S+: {message}"):
         gn.export_onnx(network, tmp_path / "net.onnx")
@@ -119,7 +121,7 @@ def statistics(network: torch.nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("planner", [PLANNER, DensePlanner()], ids=["layout", "dense"])
 def test_such_a_network_laid_out(planner: Any, tmp_path: Path) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = build(space, Grouping.random(space)).double().eval()
+    network = build(gn.Allocation(space, Grouping.random(space))).double().eval()
     with pytest.raises(InputError, match="is float64"):
         gn.export_onnx(planner(network), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
@@ -130,7 +132,7 @@ def test_a_float32_network_whatever_the_surroundings(
     default_dtype: torch.dtype, randomised: Callable[..., Any], tmp_path: Path
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = randomised(build(space, Grouping.random(space)).float()).eval()
+    network = randomised(build(gn.Allocation(space, Grouping.random(space))).float()).eval()
     with torch.device("meta"), torch.inference_mode():
         gn.export_onnx(network, tmp_path / "net.onnx", batch=2)
     x = torch.randn(2, 4, 6, 5, dtype=torch.float32)
@@ -146,4 +148,4 @@ def test_what_is_missing_is_named(
     space = load_space(SMALL / "plain.yaml")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"^{package} is missing; .*'groupnas\[onnx\]'"):
-        gn.export_onnx(build(space, Grouping.even(space)), tmp_path / "x.onnx")
+        gn.export_onnx(build(gn.Allocation.even(space)), tmp_path / "x.onnx")

@@ -115,7 +115,7 @@ def test_products_that_scale_or_add_matrices_stay_float(
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space = load_space(THREE_PARTS)
     torch.manual_seed(0)
-    network = build(space, Grouping.random(space, 2)).eval()
+    network = build(gn.Allocation(space, Grouping.random(space, 2))).eval()
     path = tmp_path_factory.mktemp("quantise") / "float.onnx"
     gn.export_onnx(DensePlanner()(network), path)
     return path

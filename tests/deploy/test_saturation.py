@@ -165,7 +165,7 @@ def test_large_weights(
 def test_a_network_answers_the_same_on_every_processor(tmp_path: Path) -> None:
     space = load_space(THREE_PARTS)
     torch.manual_seed(0)
-    network = build(space, Grouping.random(space, 2)).eval()
+    network = build(gn.Allocation(space, Grouping.random(space, 2))).eval()
     gn.export_onnx(network, tmp_path / "float.onnx")  # grouped and depthwise ones
     x = DRAW.standard_normal((1, 3, 16, 16), dtype=np.float32)
     quantise_onnx(tmp_path / "float.onnx", tmp_path / "int8.onnx", [x])

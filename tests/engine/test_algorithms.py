@@ -13,6 +13,7 @@ import groupnas as gn
 from groupnas.engine import strategy as module
 from groupnas.engine.strategy import algorithms, load_strategy, strategy_from
 from groupnas.errors import InputError
+from groupnas.extras import registered
 from groupnas.files import shipped_names
 from groupnas.schema import preset_names
 
@@ -20,6 +21,7 @@ PLUGIN = '''
 from typing import Literal
 from groupnas.engine.strategy import Strategy
 from groupnas.grouping import Grouping
+from groupnas.spaces import Allocation
 from groupnas.strategies.controls import Even
 
 class First(Even):
@@ -28,7 +30,7 @@ class First(Even):
     share: float = 2.0
 
     def choose(self, space, seed):
-        return Grouping.manual(space, {space.groups[0]: self.share})
+        return Allocation(space, Grouping.manual(space, {space.groups[0]: self.share}))
 '''
 
 
@@ -41,9 +43,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[groupnas.strategies]\nfirst = others:First\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    algorithms.cache_clear()
+    registered.cache_clear()
     yield tmp_path
-    algorithms.cache_clear()
+    registered.cache_clear()
     sys.modules.pop("others", None)
 
 
@@ -56,7 +58,7 @@ def test_another_packages_algorithm_works_as_ours(plugin: Path) -> None:
         name, error_unit, sources = "nothing", "", ["a", "b"]
         inputs, outputs = space.inputs, space.outputs
 
-    grouping = found.start(space, Nothing()).grouping()  # type: ignore[arg-type]
+    grouping = found.start(space, Nothing()).allocation().grouping  # type: ignore[arg-type]
     assert grouping.counts()["stem"] == {"left_eye": 12, "right_eye": 4, "nose": 4, "mouth": 4}
     (plugin / "wrong.yaml").write_text("algorithm: first\ntitle: Mine\nshre: 3.0\n")
     with pytest.raises(InputError, match=r"wrong\.yaml: shre: unknown key"):

@@ -206,7 +206,7 @@ def test_recorded_arguments_are_plain(go: Any, tmp_path: Path) -> None:
         (lambda: groupnas.Budget(total=np.True_), "Budget: total: expected a number, got "),
         (lambda: groupnas.Budget(total=-1.0), "Budget: total: "),
         (lambda: groupnas.Budget(total=10**400), "Budget: total: "),
-        (lambda: groupnas.Budget(multiple=True), "Budget: multiple: expected a number, got True"),
+        (lambda: groupnas.Budget(divisor=True), "Budget: divisor: expected a number, got True"),
         (lambda: groupnas.Budget(parts={"a": True}), "Budget: parts: expected a number"),
         (lambda: groupnas.Budget(totl=1.0), "Budget: totl: unknown key"),
         (lambda: groupnas.load_strategy("gumbel").with_settings(order=True), "masks: order: "),
@@ -220,9 +220,9 @@ def test_settings_made_in_python(make: Callable[[], Any], said: str) -> None:
 
 
 def test_settings_take_numbers_of_arrays() -> None:
-    budget = groupnas.Budget(total=np.float32(0.5), multiple=np.int64(8))
-    assert (budget.total, budget.multiple) == (0.5, 8)
-    assert type(budget.total) is float and type(budget.multiple) is int
+    budget = groupnas.Budget(total=np.float32(0.5), divisor=np.int64(8))
+    assert (budget.total, budget.divisor) == (0.5, 8)
+    assert type(budget.total) is float and type(budget.divisor) is int
     weights = Optimizer(lr=torch.tensor(0.5), momentum=np.array(0.25))  # type: ignore[arg-type]
     assert (weights.lr, weights.momentum) == (0.5, 0.25)
     strategy = groupnas.load_strategy("gumbel").with_epochs(np.int32(3))  # type: ignore[arg-type]

@@ -13,7 +13,6 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from groupnas.engine.job import (
     Job,
@@ -22,10 +21,10 @@ from groupnas.engine.job import (
     checked_device,
     describe_task,
     go_on,
-    run_job,
     versions,
 )
 from groupnas.engine.observer import Observer
+from groupnas.engine.running import run_job
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
@@ -55,9 +54,6 @@ class Counting:
         self.data_seconds += 1.25
         self.history.append({"epoch": len(self.history) + 1})
         return self.history[-1]
-
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        return indices, None
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history}
@@ -160,7 +156,10 @@ def test_go_on_with_another_jobs_checkpoint(folder: RunFolder, state: dict[str, 
 def test_same_settings_are_the_same_after_yaml(folder: RunFolder) -> None:
     config = {"a": {"b": [1, 2.5, None], "c": "text"}, "seed": 3, "other": 1}
     check_same(yaml.safe_load(yaml.safe_dump(config)), config, ("a", "seed"), folder)
-    check_same({**config, "other": 2}, config, ("a", "seed"), folder)  # not asked for
+    other = {**config, "other": 2}
+    check_same(other, config, ("a", "seed"), folder)  # not asked for
+    with pytest.raises(InputError, match="other = 2, not 1"):
+        check_same(other, config, ("a", "seed", "other"), folder)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +183,11 @@ def test_the_first_difference_is_named(
 
 
 def test_titles_change_nothing(folder: RunFolder) -> None:
-    was, now = ({"strategy": {"title": text, "source": text}} for text in ("a", "b"))
+    was, now = ({"strategy": {"title": text, "source": text, "lr": 1}} for text in ("a", "b"))
     check_same(was, now, ("strategy",), folder)
+    now["strategy"]["lr"] = 2
+    with pytest.raises(InputError, match="strategy.lr = 1, not 2;"):
+        check_same(was, now, ("strategy",), folder)
 
 
 # -- the rest -----------------------------------------------------------------------------------

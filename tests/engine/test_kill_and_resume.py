@@ -104,11 +104,19 @@ def epochs(out: Path) -> int:
     return len(history.read_text().splitlines()) if history.exists() else 0
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """SIGKILL; the moments are seeded by the clock, so that each run of this test tries others."""
-    whole = start(tmp_path / "whole")
-    seed = time.time_ns()
-    draw, killed, out = random.Random(seed), tmp_path / "killed", []
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The folder of a run that nobody stopped, what it printed, and what it said meanwhile."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    run = start(out)
+    printed, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    return out, printed, errors
+
+
+def test_killed_at_any_moment(whole: tuple[Path, str, str], tmp_path: Path) -> None:
+    """SIGKILL, in and between epochs; the moments are drawn with a fixed seed."""
+    draw, killed, after = random.Random(0), tmp_path / "killed", []
     for attempt in range(3):
         run = start(killed, *(["--resume"] if (killed / "config.yaml").exists() else []))
         aim = epochs(killed) + draw.randint(0, 3)
@@ -119,28 +127,25 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         time.sleep(draw.uniform(0, 0.25))
         run.kill()
         _, errors = run.communicate()
-        assert run.returncode == -9, f"seed {seed}, attempt {attempt}: {errors}"
-        out.append(epochs(killed))
+        assert run.returncode == -9, f"attempt {attempt}: {errors}"
+        after.append(epochs(killed))
     last = start(killed, "--resume")
-    assert last.wait(timeout=120) == 0, f"seed {seed}: {last.communicate()[1]}"
-    assert whole.wait(timeout=120) == 0
-    for process in (last, whole):
-        process.communicate()
-    expected, found = result(tmp_path / "whole"), result(killed)
+    _, errors = last.communicate(timeout=300)
+    assert last.returncode == 0, errors
+    expected, found = result(whole[0]), result(killed)
     different = [name for name in SAME if found[name] != expected[name]]
-    assert different == [], f"seed {seed}, killed in epochs {out}"
+    assert different == [], f"killed after epochs {after}"
     assert only_whole_files(killed)
     assert json.loads(found["result.json"])["epochs"] == 16
 
 
-def test_the_example_as_a_person_runs_it(tmp_path: Path) -> None:
-    run = start(tmp_path / "run")
-    printed, errors = run.communicate(timeout=120)
-    assert run.returncode == 0 and " 16/16 " in errors
+def test_the_example_as_a_person_runs_it(whole: tuple[Path, str, str]) -> None:
+    out, printed, errors = whole
+    assert " 16/16 " in errors
     lines = printed.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["disc", "square", "ring"]
     assert all("11,456 ->" in line and "MACs" in line for line in lines[:3])
-    again = start(tmp_path / "run")
+    again = start(out)
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 1
     assert errors.startswith("own_parts: ") and "holds a run already" in errors

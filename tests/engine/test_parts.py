@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import groupnas as gn
-from groupnas.engine.evaluate import sample_errors, validation_errors
+from groupnas.engine.evaluate import mean_errors, sample_errors
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
@@ -55,14 +55,7 @@ class Points:
         return str(self.truth.tolist())
 
 
-class Judged:
-    """What a job offers to those who judge a network."""
-
-    task, batch_size = Points(), 3  # the last batch shows nothing at all
-    split = Split(ALL[:0], ALL)
-
-    def load(self, indices: Tensor, generator: torch.Generator | None = None) -> Any:
-        return self.task.batch(indices, generator)
+FOUR: tuple[Any, ...] = (Points(), ALL, 3, "cpu")  # the last batch shows nothing at all
 
 
 def same(found: Tensor, expected: list[list[float]]) -> None:
@@ -74,19 +67,17 @@ def zeros(x: Tensor) -> Tensor:
 
 
 def test_errors_of_what_is_shown() -> None:
-    job: Any = Judged()
-    same(sample_errors(job, zeros), [[1, 1], [2, NAN], [NAN, 2], [NAN, NAN]])
+    same(sample_errors(zeros, *FOUR), [[1, 1], [2, NAN], [NAN, 2], [NAN, NAN]])
     # the samples' own means are 1, 2 and 2: the first's of both parts
-    assert validation_errors(job, zeros) == pytest.approx({"a": 1.5, "b": 1.5, "mean": 5 / 3})
+    assert mean_errors(zeros, *FOUR) == pytest.approx({"a": 1.5, "b": 1.5, "mean": 5 / 3})
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_a_network_that_diverged_does_not_pass_for_missing_points(value: float) -> None:
-    job: Any = Judged()
     answer = torch.tensor([0.0, value, 0.0])  # of part b
-    found = sample_errors(job, lambda x: answer.expand(len(x), -1))
+    found = sample_errors(lambda x: answer.expand(len(x), -1), *FOUR)
     same(found, [[1, INF], [2, NAN], [NAN, INF], [NAN, NAN]])
-    assert validation_errors(job, lambda x: answer.expand(len(x), -1)) == {
+    assert mean_errors(lambda x: answer.expand(len(x), -1), *FOUR) == {
         "a": 1.5,
         "b": INF,
         "mean": INF,
@@ -172,7 +163,7 @@ def test_a_training_counts_what_is_there(
     task = gappy()
     settings = Training(epochs=1, batch_size=8, weights=Optimizer(lr=0.01))
     split = split_by_source(task.sources, 0.4, 0)
-    network = build(shapes_space, gn.Grouping.even(shapes_space))
+    network = build(gn.Allocation.even(shapes_space))
     found = gn.train(network, task, settings, tmp_path / "r", split=split)
     x, target = task.batch(split.validation)
     with torch.no_grad():
@@ -195,7 +186,7 @@ def test_an_epoch_without_a_part_has_no_training_error_of_it(
     gappy: Any, shapes_space: gn.SearchSpace
 ) -> None:
     task = gappy(gaps=slice(1, None))  # the first drawing alone has a ring
-    network = build(shapes_space, gn.Grouping.even(shapes_space))
+    network = build(gn.Allocation.even(shapes_space))
     settings = Training(epochs=1, batch_size=9, weights=Optimizer(lr=0.01))
     trainer = Trainer(network, task, settings, Split(torch.arange(2, 20), torch.arange(2)))
     error = trainer.run_epoch()["train_error"]
@@ -245,7 +236,7 @@ def test_a_part_that_one_side_lacks_is_refused_before_anything_is_written(
         gn.search(shapes_space, load(), brief("gumbel"), tmp_path / "run")
     with pytest.raises(InputError, match=refused):
         gn.compare(shapes_space, load, ["even"], tmp_path / "run", training=settings, jobs=1)
-    network = build(shapes_space, gn.Grouping.even(shapes_space))
+    network = build(gn.Allocation.even(shapes_space))
     split = split_by_source(load().sources, 0.2, 0)
     with pytest.raises(InputError, match=refused):
         gn.train(network, load(), settings, tmp_path / "run", split=split)

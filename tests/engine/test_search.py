@@ -19,6 +19,7 @@ import groupnas.writing
 from groupnas.engine.search import Run
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
+from groupnas.strategies.controls import Manual
 
 
 @pytest.fixture
@@ -70,13 +71,39 @@ def test_what_a_run_leaves_behind(go: Any, tmp_path: Path) -> None:
     assert config["strategy"]["epochs"] == 2 and config["task"]["samples"] == 100
 
 
-def test_result_by_hand(go: Any, shapes_space: Any) -> None:
+def macs(stem: int, hidden: int, trunk: int, wider: int, head: int) -> int:
+    """MACs of one shape in examples/three_parts.yaml, with so many channels, row by row."""
+    return sum(
+        (
+            9 * 64 * 1 * stem,  # 16 x 16 to 8 x 8
+            64 * stem * hidden + 9 * 16 * hidden + 16 * hidden * trunk,  # to 4 x 4
+            16 * trunk * wider + 9 * 16 * wider + 16 * wider * trunk,
+            16 * trunk * head,
+            16 * head * 3,
+        )
+    )
+
+
+def test_result_by_hand(go: Any) -> None:
+    run = go(strategy=Manual(title="The ring gets half", weights={"ring": 2.0}))
+    # 12, 24, 18, 36 and 24 channels as 1 : 1 : 2; of 4.5, 4.5 and 9 the first is rounded up.
+    assert run.result["macs_after"] == {"disc": 7_728, "square": 7_248, "ring": 21_600}
+    assert run.result["channels"] == 12 + 24 + 18 + 36 + 24
+
+
+def test_the_result_tells_what_changed_between_the_files(go: Any, tmp_path: Path) -> None:
     run = go()
-    assert run.result["moved"] > 0
-    assert run.result["macs_before"] == groupnas.flops(shapes_space, run.initial).per_group
-    assert run.result["macs_after"] == groupnas.flops(shapes_space, run.grouping).per_group
-    assert run.result["moved"] == run.grouping.changed(run.initial)
-    assert run.result["channels"] == sum(shapes_space.free_units.values())
+    before, after = (
+        json.loads((tmp_path / "run" / name).read_text())["units"]
+        for name in ("initial_grouping.json", "grouping.json")
+    )
+    moved = [a != b for unit in before for a, b in zip(before[unit], after[unit], strict=True)]
+    assert run.result["moved"] == sum(moved) > 0
+    for name, units in (("macs_before", before), ("macs_after", after)):
+        expected = [macs(*(channels.count(g) for channels in units.values())) for g in range(3)]
+        assert list(run.result[name].values()) == expected
+    # 4 of 12, 8 of 24, 6 of 18, 12 of 36 and 8 of 24 channels
+    assert run.result["macs_before"] == dict.fromkeys(("disc", "square", "ring"), 11_456)
     assert run.result["epochs"] == 3 and run.result["error_unit"] == "px"
     assert set(run.result["validation_errors"]) == {"constant", "supernet", "derived"}
 

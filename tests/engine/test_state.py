@@ -46,8 +46,24 @@ def grown() -> dict[str, Any]:
 
 def test_what_has_grown_fits() -> None:
     check_like(grown(), FRESH)
-    check_like({"table": {7: "b"}}, {"table": {0: "a"}})  # by number: of what has been done
-    check_like({"best": 0.5, "count": 2.0}, {"best": None, "count": 0})
+    with pytest.raises(StateError, match="notes: expected a mapping"):
+        check_like({**grown(), "notes": [3]}, FRESH)
+
+
+@pytest.mark.parametrize(
+    ("found", "other", "fresh"),
+    [
+        ({7: "b"}, ["b"], {0: "a"}),  # by number: of what has been done
+        (0.5, None, 0),
+        ("b", 1, "a"),
+        ([], {}, [1]),
+    ],
+)
+def test_of_the_same_kind(found: Any, other: Any, fresh: Any) -> None:
+    check_like({"it": found}, {"it": fresh})
+    check_like({"it": other}, {"it": None})  # anything has come since
+    with pytest.raises(StateError, match="^it: expected"):
+        check_like({"it": other}, {"it": fresh})
 
 
 @pytest.mark.parametrize(

@@ -139,11 +139,11 @@ def test_of_equal_epochs_the_first_is_kept(
 ) -> None:
     means, seen = iter([3.0, 1.0, 2.0, 1.0]), []
 
-    def scripted(job: Trainer, network: nn.Module) -> dict[str, float]:
-        seen.append({k: v.clone() for k, v in job.averaged.module.state_dict().items()})
+    def scripted(network: Any, *_: Any) -> dict[str, float]:
+        seen.append({k: v.clone() for k, v in network.module.state_dict().items()})
         return {"mean": next(means)}
 
-    monkeypatch.setattr(training, "validation_errors", scripted)
+    monkeypatch.setattr(training, "mean_errors", scripted)
     trained = go(settings=SETTINGS.model_copy(update={"epochs": 4}))
     assert trained.result["best_epoch"] == 2 and trained.result["validation_errors"]["mean"] == 1.0
     kept = trained.network.state_dict()
@@ -155,7 +155,7 @@ def test_an_epoch_without_a_number_is_never_the_best(
     go: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = iter([math.nan, 2.0, math.nan])
-    monkeypatch.setattr(training, "validation_errors", lambda *_: {"mean": next(means)})
+    monkeypatch.setattr(training, "mean_errors", lambda *_: {"mean": next(means)})
     assert go().result["best_epoch"] == 2
 
 

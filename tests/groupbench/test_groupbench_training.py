@@ -6,30 +6,25 @@ import torch
 
 from groupnas.groupbench import GroupBench
 from groupnas.groupbench.training import PARTS, TRAINING, build_seeded, search_task, train
-from groupnas.grouping import Grouping
 from groupnas.nn import UnevenGroupConv2d
 from groupnas.spaces import load_space
+from groupnas.spaces.allocation import Allocation
 
 SPACE = load_space("groupbench")
 BRIEF = TRAINING.model_copy(update={"epochs": 2})
 
 
-def sizes(*rows: tuple[int, int]) -> Grouping:
+def sizes(*rows: tuple[int, int]) -> Allocation:
     """Stem and body channels of left eye, nose and mouth."""
-    columns = zip(*rows, strict=True)
-    counts = {
-        unit: dict(zip(PARTS, column, strict=True))
-        for unit, column in zip(SPACE.free_units, columns, strict=True)
-    }
-    widths = {unit: sum(row.values()) for unit, row in counts.items()}
-    return Grouping.from_counts(SPACE.resized(widths), counts)
+    widths = (dict(zip(SPACE.free_units, row, strict=True)) for row in rows)
+    return Allocation.from_widths(SPACE, dict(zip(PARTS, widths, strict=True)))
 
 
-def weights(grouping: Grouping, seed: int = 0) -> list[torch.Tensor]:
+def weights(allocation: Allocation, seed: int = 0) -> list[torch.Tensor]:
     """The stem's weights of each part."""
     conv = next(
         m
-        for m in build_seeded(SPACE, grouping, seed).modules()
+        for m in build_seeded(allocation, seed).modules()
         if isinstance(m, (torch.nn.Conv2d, UnevenGroupConv2d))
     )
     if isinstance(conv, UnevenGroupConv2d):
@@ -52,26 +47,26 @@ def test_nobody_elses_draws_are_shifted() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    build_seeded(SPACE, Grouping.even(SPACE), 5)
+    build_seeded(Allocation.even(SPACE), 5)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_joint_training_is_part_by_part_training() -> None:
     """What the table rests on: a part's error knows nothing of the other parts' sizes."""
     rows = [(2, 3), (3, 4), (4, 5)]
-    joint = train(SPACE, sizes(*rows), 0, BRIEF)
+    joint = train(sizes(*rows), 0, BRIEF)
     for part, row in zip(PARTS, rows, strict=True):
-        apart = train(SPACE, sizes(row, row, row), 0, BRIEF)  # as the table was made
+        apart = train(sizes(row, row, row), 0, BRIEF)  # as the table was made
         # Only sums in another order, which a training's steps blow up slowly.
         assert joint.validation[part] == pytest.approx(apart.validation[part], rel=1e-3)
         assert joint.test[part] == pytest.approx(apart.test[part], rel=1e-3)
     assert joint.test["mouth"] != pytest.approx(
-        train(SPACE, sizes((2, 3), (3, 4), (5, 5)), 0, BRIEF).test["mouth"], rel=1e-3
+        train(sizes((2, 3), (3, 4), (5, 5)), 0, BRIEF).test["mouth"], rel=1e-3
     )
 
 
 def test_the_shipped_table_is_what_training_gives(bench: GroupBench) -> None:
-    errors = train(SPACE, sizes((2, 6), (5, 3), (4, 4)), 1)
+    errors = train(sizes((2, 6), (5, 3), (4, 4)), 1)
     cells = {"left_eye": (0, 1, 5, 1), "nose": (1, 4, 2, 1), "mouth": (2, 3, 3, 1)}
     for part, cell in cells.items():
         shipped = bench.table.validation[cell]

@@ -27,6 +27,7 @@ from groupnas.landmarks.model import (
     markup_space,
     save_cascade,
 )
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
@@ -38,13 +39,13 @@ CROPS = replace(FACE_CROPS, size=24), replace(PART_CROPS, size=16)
 def network_of(name: str, crops: CropSettings, seed: int, variant: str | None = None) -> Network:
     """Weights, BatchNorm statistics and a grouping that are nobody's default."""
     space = load_space(name, variant)
-    grouping = Grouping.random(space, seed)
+    allocation = Allocation(space, Grouping.random(space, seed))
     torch.manual_seed(seed)
-    module = build(space, grouping)
+    module = build(allocation)
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) * 0.1 + 0.05)
-    return Network(space, grouping, crops, module.eval())
+    return Network(allocation, crops, module.eval())
 
 
 def save(path: Path, seed: int = 0) -> Path:

@@ -25,6 +25,7 @@ from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import train_cascade
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
@@ -285,7 +286,7 @@ def test_a_global_network_of_other_points_is_refused(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = load_space("picasso_global", "29")
-    other = module.Network(space, Grouping.even(space), FACE_CROPS, torch.nn.Identity())
+    other = module.Network(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
     monkeypatch.setattr(given, "load_networks", lambda path: (None, other, None))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")
@@ -304,7 +305,7 @@ def test_a_fresh_network_answers_the_mean_shape(
     np.testing.assert_allclose(start.reshape(-1, 2), task.patches.points.mean(axis=0), atol=1e-6)
     space = load_space(name)
     torch.manual_seed(0)
-    network = build(space, Grouping.even(space), start)  # in training mode, as it is first used
+    network = build(Allocation.even(space), start)  # in training mode, as it is first used
     x, target = task.batch(torch.arange(6))
     with torch.no_grad():
         predicted = network(x)

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from groupnas import Grouping, load_space
 from groupnas.budget import Budget, fit
-from groupnas.costs import grouping_costs, measure, part_cost
 from groupnas.errors import InputError
 from groupnas.latency import Kernel, LatencyTable
 from groupnas.latency.grid import plain_layer
 from groupnas.latency.regimes import regime_of
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import INPUT, Layer
+from groupnas.spaces.measure import Measure, measure, part_cost
 
 SPACE = load_space("picasso_local")
 SHIPPED = LatencyTable.shipped()
@@ -150,7 +151,7 @@ def test_tensors_are_numbers_with_a_gradient_that_never_falls(
 @pytest.mark.parametrize("name", ["picasso_local", "picasso_global", "groupbench"])
 def test_the_shipped_table_costs_every_space(name: str) -> None:
     space = load_space(name)
-    costs = grouping_costs(space, Grouping.even(space), SHIPPED)
+    costs = Allocation.even(space).costs(SHIPPED)
     fixed = sum(SHIPPED.fixed(layer) for layer in space.layers)
     assert sum(costs.values()) > fixed > 0
     widths = {unit: n / len(space.groups) for unit, n in space.free_units.items()}
@@ -187,13 +188,13 @@ def test_budgets_are_met_in_milliseconds(tmp_path: Path) -> None:
     assert measure(str(path)) == replace(SHIPPED, name=str(path))
     budget = Budget(total=0.8, measure=str(path))
     found = fit(SPACE, Grouping.random_sizes(SPACE, 3).counts(), budget)
-    even = sum(grouping_costs(SPACE, Grouping.even(SPACE), SHIPPED).values())
-    cost = sum(grouping_costs(SPACE, found, SHIPPED).values())
+    even = sum(Allocation.even(SPACE).costs(SHIPPED).values())
+    cost = sum(found.costs(SHIPPED).values())
     assert cost == pytest.approx(0.8 * even, rel=0.01) and cost <= 0.8 * even
 
 
 def test_groups_share_what_is_fixed() -> None:
-    class OnlyFixed:
+    class OnlyFixed(Measure):
         name, unit = "fixed", "x"
 
         def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
@@ -202,12 +203,10 @@ def test_groups_share_what_is_fixed() -> None:
         def fixed(self, layer: Layer) -> float:
             return 2.0
 
-    costs = grouping_costs(SPACE, Grouping.even(SPACE), OnlyFixed())
+    costs = Allocation.even(SPACE).costs(OnlyFixed())
     assert set(costs.values()) == {2.0 * len(SPACE.layers) / 4}
     whole = SPACE.ungrouped()
-    assert grouping_costs(whole, Grouping.even(whole), OnlyFixed()) == {
-        "all": 2.0 * len(SPACE.layers)
-    }
+    assert Allocation.even(whole).costs(OnlyFixed()) == {"all": 2.0 * len(SPACE.layers)}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groupnas import Grouping, load_space
-from groupnas.costs import grouping_costs
+from groupnas import load_space
 from groupnas.latency import Kernel, LatencyTable, kernel_format, measure_table
 from groupnas.latency import measure as module
 from groupnas.latency.graphs import BLOCKED, FLOOD, kernel_model, pass_model
@@ -16,6 +15,7 @@ from groupnas.latency.grid import kernel_grid, pass_grid, plain_layer
 from groupnas.latency.kernel import padded_kernel
 from groupnas.latency.regimes import regime_of
 from groupnas.onnx_tools import open_session
+from groupnas.spaces.allocation import Allocation
 
 onnx = pytest.importorskip("onnx")
 
@@ -119,6 +119,6 @@ def test_a_table_of_a_small_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert found.block == module.block_size()
     path = tmp_path / "small.json"
     found.save(path)
-    costs = grouping_costs(SPACE, Grouping.even(SPACE), LatencyTable.load(path))
+    costs = Allocation.even(SPACE).costs(LatencyTable.load(path))
     assert all(ms > 0 for ms in costs.values())
-    assert costs == grouping_costs(SPACE, Grouping.even(SPACE), found)
+    assert costs == Allocation.even(SPACE).costs(found)

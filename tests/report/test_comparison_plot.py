@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from groupnas.comparison.rows import Row
 from groupnas.comparison.statistics import Difference
-from groupnas.comparison.summary import Comparison, Row
+from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.report import comparison as module
 from groupnas.report.comparison import plot_comparison

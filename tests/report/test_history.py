@@ -140,9 +140,7 @@ def test_warmup_is_shaded_and_health_marked() -> None:
 def test_groups_in_given_order_and_unknown_ones_refused() -> None:
     figure = history_figure([record(1)], MASKS, GROUPS[::-1])
     assert figure.axes[4].lines[0].get_ydata()[0] == record(1)["macs"]["mouth"] / 1e6
-    with pytest.raises(
-        InputError, match="MACs of each group: no group 'node'; did you mean"
-    ):
+    with pytest.raises(InputError, match="MACs of each group: no group 'node'; did you mean"):
         history_figure([record(1)], MASKS, ["node"])
 
 

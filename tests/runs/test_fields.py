@@ -35,16 +35,13 @@ class Walk(Strategy):
         RecordField("shoe", "Size of the shoe", drawn=False),
     )
 
+    job: ClassVar[str] = f"{__name__}:Walking"
+
     algorithm: Literal["walk"] = "walk"
     epochs: int = 3
 
     def recorded(self) -> Recorded:
         return replace(super().recorded(), step="walk", phases={"slow": "strolling"})
-
-    def start(
-        self, space: gn.SearchSpace, task: Any, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        return Walking(space, task, self, seed, device)
 
 
 class Walking(SearchJob):
@@ -57,8 +54,8 @@ class Walking(SearchJob):
         self.history.append({**record, "pace": epoch / 2, "reach": reach, "shoe": 40 + epoch})
         return self.history[-1]
 
-    def grouping(self) -> gn.Grouping:
-        return self.initial
+    def allocation(self) -> gn.Allocation:
+        return gn.Allocation.even(self.space)
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history}

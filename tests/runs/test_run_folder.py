@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import groupnas.writing
-from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
+from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 
 ROOT = Path(__file__).parents[2]
 STATE = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}

@@ -19,9 +19,9 @@ def test_other_widths_reach_every_layer_of_a_unit() -> None:
         assert new.in_channels == (32 if old.in_unit == "stage2.trunk" else old.in_channels)
         assert new.out_channels == (32 if old.out_unit == "stage2.trunk" else old.out_channels)
     even = gn.Grouping.even(wide)
-    assert build(wide, even)(torch.zeros(1, 4, 64, 64)).shape == (1, 102)
-    assert SPACE.fitted(even) == wide
-    assert SPACE.fitted(gn.Grouping.even(SPACE)) is SPACE
+    assert build(gn.Allocation(wide, even))(torch.zeros(1, 4, 64, 64)).shape == (1, 102)
+    assert gn.Allocation(SPACE, even).space == wide
+    assert gn.Allocation.even(SPACE).space is SPACE
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_widths_that_cannot_be(widths: dict[str, int], message: str) -> None:
 def test_a_grouping_of_other_units_fits_no_widths() -> None:
     other = gn.load_space("examples/three_parts.yaml")
     with pytest.raises(InputError, match="groups"):
-        SPACE.fitted(gn.Grouping.even(other))
+        gn.Allocation(SPACE, gn.Grouping.even(other))
 
 
 def test_some_groups_cost_what_they_cost_among_all() -> None:
@@ -49,10 +49,10 @@ def test_some_groups_cost_what_they_cost_among_all() -> None:
     some = SPACE.only(["mouth", "left_eye"])
     assert some.groups == ("left_eye", "mouth")
     narrow = some.resized({u: counts[u]["left_eye"] + counts[u]["mouth"] for u in some.free_units})
-    costs = gn.flops(narrow, gn.Grouping.even(narrow)).per_group
-    whole = gn.flops(SPACE, even).per_group
+    costs = gn.flops(gn.Allocation.even(narrow)).per_group
+    whole = gn.flops(gn.Allocation(SPACE, even)).per_group
     assert costs == {group: whole[group] for group in some.groups}
-    assert build(narrow, gn.Grouping.even(narrow))(torch.zeros(2, 2, 64, 64)).shape == (2, 62)
+    assert build(gn.Allocation.even(narrow))(torch.zeros(2, 2, 64, 64)).shape == (2, 62)
     with pytest.raises(InputError, match="did you mean 'mouth'"):
         SPACE.only(["mouht"])
     with pytest.raises(InputError, match="at least one"):
@@ -63,7 +63,7 @@ def test_without_groups_every_output_sees_every_input() -> None:
     whole = SPACE.ungrouped()
     assert whole.groups == ("all",) and whole.free_units == SPACE.free_units
     torch.manual_seed(0)
-    network = build(whole, gn.Grouping.even(whole)).eval()
+    network = build(gn.Allocation.even(whole)).eval()
     x = torch.randn(1, 4, 64, 64, requires_grad=True)
     for part in range(4):
         (gradient,) = torch.autograd.grad(network(x)[0, 25 * part], x)

@@ -39,7 +39,7 @@ def start(space: Any, name: str, seed: int = 0) -> Any:
 @pytest.mark.parametrize("total", [0.5, 1.0])
 def test_every_control_costs_the_same_and_runs(space: Any, name: str, total: float) -> None:
     design = start(space, name).design(Budget(total=total))
-    even = gn.flops(space, gn.Grouping.even(space)).total
+    even = gn.flops(gn.Allocation.even(space)).total
     assert sum(design.costs().values()) == pytest.approx(total * even, rel=0.01)
     start_at = torch.linspace(-1, 1, 102)
     torch.manual_seed(0)
@@ -88,14 +88,15 @@ def test_separate_networks_do_not_see_each_others_inputs(space: Any) -> None:
 def test_by_hand_from_text_and_from_a_file(space: Any, tmp_path: Path) -> None:
     strategy = load_strategy("manual=nose:0.8,mouth:1.2")
     expected = gn.Grouping.manual(space, {"nose": 0.8, "mouth": 1.2})
-    assert strategy.start(space, Nothing(space)).grouping() == expected  # type: ignore[arg-type]
+    assert strategy.start(space, Nothing(space)).allocation().grouping == expected  # type: ignore[arg-type]
     expected.save(tmp_path / "g.json")
     path = str(tmp_path / "g.json")
     loaded = start(space, f"manual={path}")
-    assert loaded.grouping() == expected
+    assert loaded.allocation().grouping == expected
     of_seeds = str(tmp_path / "g{seed}.json")
     gn.Grouping.random(space, 5).save(tmp_path / "g5.json")
-    assert start(space, f"manual={of_seeds}", 5).grouping() == gn.Grouping.random(space, 5)
+    fifth = start(space, f"manual={of_seeds}", 5).allocation()
+    assert fifth.grouping == gn.Grouping.random(space, 5)
     with pytest.raises(InputError, match=r"g6\.json: cannot be read"):
         start(space, f"manual={of_seeds}", 6)
     with pytest.raises(InputError, match="even takes nothing behind '='"):

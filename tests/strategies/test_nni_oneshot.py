@@ -12,7 +12,7 @@ pytest.importorskip("nni", reason="needs the extra nni")
 
 from groupnas.accountant import flops
 from groupnas.grouping import Grouping
-from groupnas.spaces import SearchSpace
+from groupnas.spaces import Allocation, SearchSpace
 from groupnas.strategies.nni_oneshot import PartModelSpace
 
 import nni  # isort: skip
@@ -22,18 +22,19 @@ from nni.nas.space import RawFormatModelSpace  # isort: skip
 
 def test_a_sample_is_a_grouping_and_its_network(shapes_space: SearchSpace) -> None:
     space = PartModelSpace(shapes_space, scales=(0.5, 1.0, 2.0))
-    assert space.grouping(dict.fromkeys(shapes_space.groups, 1)) == Grouping.even(shapes_space)
+    usual = space.allocation(dict.fromkeys(shapes_space.groups, 1))
+    assert usual == Allocation.even(shapes_space)
     sample = {"disc": 0, "square": 1, "ring": 2}
-    frozen, grouping = space.freeze(sample), space.grouping(sample)
+    frozen, found = space.freeze(sample), space.allocation(sample)
     even = Grouping.even(shapes_space).counts()
-    for unit, row in grouping.counts().items():
+    for unit, row in found.grouping.counts().items():
         assert row == {
             "disc": max(1, round(0.5 * even[unit]["disc"])),
             "square": even[unit]["square"],
             "ring": 2 * even[unit]["ring"],
         }
     parameters = sum(p.numel() for p in frozen.parameters())
-    assert parameters == flops(shapes_space.fitted(grouping), grouping).total_params
+    assert parameters == flops(found).total_params
     x = torch.randn(2, 3, 16, 16)
     before = frozen.eval()(x)
     x[:, 0] += 1  # the disc's input
@@ -84,4 +85,4 @@ def test_one_shot_strategies_choose_a_size_for_each_part(
     search(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
     (best,) = search.list_models(limit=1)
     assert set(best.sample) == set(shapes_space.groups)
-    shapes_space.fitted(space.grouping(best.sample))
+    space.allocation(best.sample)

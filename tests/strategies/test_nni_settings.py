@@ -40,7 +40,8 @@ def test_without_nni_says_what_to_install(
     shapes_space: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nni", None)
-    monkeypatch.delitem(sys.modules, "groupnas.strategies.nni_space", raising=False)
+    for module in ("nni_space", "nni_proposer"):
+        monkeypatch.delitem(sys.modules, f"groupnas.strategies.{module}", raising=False)
     strategy = validate(Nni, SETTINGS, "mine.yaml")
     with pytest.raises(InputError, match=r"'groupnas\[nni\]'") as raised:
         strategy.start(shapes_space, shapes)

@@ -17,9 +17,11 @@ pytest.importorskip("nni", reason="needs the extra nni")
 
 from groupnas.accountant import flops
 from groupnas.budget import Budget
+from groupnas.engine.search_job import SearchJob
 from groupnas.engine.strategy import Optimizer
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.strategies.nni_settings import Nni
 from groupnas.strategies.nni_space import GroupingModelSpace, profile
@@ -53,10 +55,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _wants_ring(grouping: Grouping, epochs: int = 0, seed: int = 0) -> dict[str, float]:
+def _wants_ring(found: Allocation, epochs: int = 0, seed: int = 0) -> dict[str, float]:
     """Errors that fall with a group's channels, the ring's most of all."""
-    counts = grouping.counts()
-    sizes = {group: sum(row[group] for row in counts.values()) for group in grouping.groups}
+    counts = found.grouping.counts()
+    sizes = {group: sum(row[group] for row in counts.values()) for group in found.space.groups}
     errors = {group: (8 if group == "ring" else 1) / size for group, size in sizes.items()}
     return {**errors, "mean": sum(errors.values())}
 
@@ -81,7 +83,8 @@ def _settings(exploration: str, **changes: Any) -> Nni:
     )
 
 
-def _finished(job: TrialsJob) -> TrialsJob:
+def _finished(job: SearchJob) -> TrialsJob:
+    assert isinstance(job, TrialsJob)
     while len(job.history) < job.total_epochs:
         job.run_epoch()
     return job
@@ -92,7 +95,7 @@ def _finished(job: TrialsJob) -> TrialsJob:
 
 def test_unfrozen_is_the_even_network(shapes_space: SearchSpace) -> None:
     space = GroupingModelSpace(shapes_space)
-    assert space.grouping == Grouping.even(shapes_space)
+    assert space.allocation.grouping == Grouping.even(shapes_space)
     assert space(torch.zeros(2, 3, 16, 16)).shape == (2, 9)
     choices = space.simplify()
     assert list(choices) == ["split.1", "split.2", "tilt.disc", "tilt.square", "tilt.ring"]
@@ -105,18 +108,17 @@ def test_frozen_is_the_derived_network_of_equal_cost(
 ) -> None:
     space = GroupingModelSpace(shapes_space, resolution, levels=3)
     encoding = Encoding(space=shapes_space, budget=Budget(), resolution=resolution, spread=0.5)
-    even = flops(shapes_space, Grouping.even(shapes_space)).total
+    even = flops(Allocation.even(shapes_space)).total
     for turn in range(3):
         sample = {
             name: 0.5 * ((position + turn) % 3 - 1)
             for position, name in enumerate(space.simplify())
         }
         frozen = space.freeze(sample)
-        assert frozen.grouping == encoding.decode(sample)
-        assert frozen.grouping != space.grouping
-        fitted = shapes_space.fitted(frozen.grouping)
-        assert flops(fitted, frozen.grouping).total == pytest.approx(even, rel=0.01)
-        plain = build(fitted, frozen.grouping)
+        assert frozen.allocation == encoding.decode(sample)
+        assert frozen.allocation != space.allocation
+        assert flops(frozen.allocation).total == pytest.approx(even, rel=0.01)
+        plain = frozen.allocation.build()
         frozen.network.load_state_dict(plain.state_dict())  # the same layers
         x = torch.randn(2, 3, 16, 16)
         assert torch.equal(frozen.eval()(x), plain.eval()(x))
@@ -137,7 +139,7 @@ def _run_by_nni(space: SearchSpace, exploration: str, trials: int) -> list[dict[
 
     def evaluate(model: GroupingModelSpace) -> None:
         samples.append(dict(nni.get_current_parameter().sample))
-        nni.report_final_result(-_wants_ring(model.grouping)["mean"])
+        nni.report_final_result(-_wants_ring(model.allocation)["mean"])
 
     engine = SequentialExecutionEngine(max_model_count=trials)
     model_space = GroupingModelSpace(space, levels=3)
@@ -166,7 +168,7 @@ def test_trial_by_trial_is_what_nni_runs_in_one_go(
 def test_resumed_after_every_trial_ends_the_same(
     shapes_space: SearchSpace, shapes: Any, exploration: str
 ) -> None:
-    def start() -> TrialsJob:
+    def start() -> SearchJob:
         settings = _settings(exploration, trials=9)
         return settings.start(shapes_space, shapes, seed=SEED, evaluate=_wants_ring)
 
@@ -177,7 +179,7 @@ def test_resumed_after_every_trial_ends_the_same(
         resumed.load_state_dict(piecewise.state_dict())
         piecewise = resumed
     assert piecewise.history == whole.history
-    assert piecewise.grouping() == whole.grouping()
+    assert piecewise.allocation() == whole.allocation()
 
 
 def _least_errors(space: SearchSpace, task: Any, exploration: str) -> float:
@@ -221,10 +223,10 @@ def test_trains(shapes_space: SearchSpace, shapes: Any) -> None:
 def test_nni_counts_what_the_accountant_counts(path: Path) -> None:
     space = load_space(path)
     for grouping in (Grouping.even(space), Grouping.random(space, 1)):
-        table = flops(space, grouping)
+        table = flops(Allocation(space, grouping))
         bare = {"count_bias": False, "count_normalization": False, "count_activation": False}
-        operations, _ = profile(build(space, grouping), space, **bare)
-        everything, parameters = profile(build(space, grouping), space)
+        operations, _ = profile(build(Allocation(space, grouping)), space, **bare)
+        everything, parameters = profile(build(Allocation(space, grouping)), space)
         assert operations == table.total
         assert parameters == table.total_params
         assert everything - operations == sum(
@@ -240,5 +242,5 @@ def test_nni_counts_the_local_network_as_the_accountant_does() -> None:
     space = load_space("picasso_local")
     grouping = Grouping.random(space, 0)
     bare = {"count_bias": False, "count_normalization": False, "count_activation": False}
-    operations, _ = profile(build(space, grouping), space, **bare)
-    assert operations == flops(space, grouping).total
+    operations, _ = profile(build(Allocation(space, grouping)), space, **bare)
+    assert operations == flops(Allocation(space, grouping)).total

@@ -67,7 +67,7 @@ def export_cascade(
     import_onnx()
     card, *networks = load_networks(model)
     for network, markup in zip(networks, _markups(card), strict=True):
-        check_network(network.space, network.crops, markup)
+        check_network(network.allocation.space, network.crops, markup)
     seen: Sequence[Crops | None] = (None, None)
     if calibration is not None:
         seen = crops_shown(load_cascade(model), calibration)

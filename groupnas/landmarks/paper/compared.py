@@ -11,14 +11,14 @@ import numpy as np
 from groupnas.accountant import flops
 from groupnas.comparison import Comparison
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.summary import Row as Scored
+from groupnas.comparison.rows import Row as Scored
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
 from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import Protocol
 from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Compared, Runs, Strategy
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
 from groupnas.runs.fields import numbers
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 _MEGA = 1e6
@@ -223,4 +223,4 @@ def _convention(question: Question, data: str, protocol: Protocol) -> str:
 def _even_total(points: int) -> int:
     """Operations of the local network of a markup, in even groups."""
     space = load_space(f"picasso_local:{points}")
-    return flops(space, Grouping.even(space), CONVENTION).total
+    return flops(Allocation.even(space), CONVENTION).total

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from groupnas.accountant import flops
-from groupnas.grouping import Grouping
 from groupnas.landmarks.paper.runs import Runs
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.schema import Row as LayerRow
 from groupnas.spaces.space import SearchSpace, load_space
@@ -31,7 +31,7 @@ def layers(_: Runs, question: Question) -> Answer:
 def operations(_: Runs, question: Question) -> Answer:
     """Operations (G), parameters (M) and size (MB) of even groups: of all spaces, and the first."""
     tables = [
-        flops(space, Grouping.even(space), CONVENTION)
+        flops(Allocation.even(space), CONVENTION)
         for space in map(load_space, question.measured.spaces)
     ]
     note = (

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from groupnas.accountant import flops
-from groupnas.grouping import Grouping
 from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import FigureDefinition, load_published
 from groupnas.landmarks.paper.runs import Runs
 from groupnas.palette import MUTED, PAPER, WARNING, look
 from groupnas.report.figure import save, styled
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 _MODEL = "cascade"  # what a timing calls ours
@@ -79,7 +79,7 @@ def measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, fl
 def _operations() -> float:
     """Billions, of both networks with even groups."""
     spaces = [load_space(name) for name in ("picasso_global:98", "picasso_local:98")]
-    tables = [flops(space, Grouping.even(space), CONVENTION) for space in spaces]
+    tables = [flops(Allocation.even(space), CONVENTION) for space in spaces]
     return sum(table.total for table in tables) / 1e9
 
 

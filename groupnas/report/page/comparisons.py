@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from groupnas.comparison.summary import Cell, Comparison, read_comparison
+from groupnas.comparison.rows import Cell
+from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.command import compare_command

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from groupnas.comparison.rows import Row
 from groupnas.comparison.statistics import Difference
-from groupnas.comparison.summary import Comparison, Row
-from groupnas.comparison.tables import Table, counted, errors_table, parts_table, remarks, several
+from groupnas.comparison.tables import (
+    Comparison,
+    Table,
+    counted,
+    errors_table,
+    parts_table,
+    remarks,
+    several,
+)
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.page.charts import CONFIG, SCHEMA, Spec
 

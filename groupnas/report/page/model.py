@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groupnas.comparison.summary import Comparison
+from groupnas.comparison.tables import Comparison
 from groupnas.runs.fields import Chart
 
 Sizes = Mapping[str, Sequence[int]]

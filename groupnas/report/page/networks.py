@@ -11,6 +11,7 @@ from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
 from groupnas.report.page.reading import Reader
 from groupnas.runs.fields import Recorded
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 
 
@@ -61,7 +62,7 @@ def cost(title: str, space: SearchSpace | None, grouping: Grouping | None) -> Co
     if space is None or grouping is None:
         return None
     try:
-        table = flops(space.fitted(grouping), grouping)
+        table = flops(Allocation(space, grouping))
     except InputError:
         return None
     return Cost(network=title, macs=table.per_group, params=table.params_per_group)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas._version import __version__
-from groupnas.comparison.summary import Comparison
-from groupnas.comparison.tables import NOTE, search_table
+from groupnas.comparison.tables import NOTE, Comparison, search_table
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
 from groupnas.palette import COLOURS, look

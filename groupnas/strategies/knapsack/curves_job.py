@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from groupnas.budget import Budget, fit
-from groupnas.costs import part_cost
-from groupnas.engine.design import GroupingDesign
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
 from groupnas.runs.records import Finite
 from groupnas.saved import Saved
 from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import part_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves import Curve, fit_models
 from groupnas.strategies.knapsack.profiles import Family
@@ -49,6 +49,7 @@ class CurvesJob(SearchJob):
         strategy: All settings.
         seed: Of everything random. The global random state of torch is set from it.
         device: Where networks live.
+        evaluate: As of :class:`SearchJob`.
 
     Raises:
         InputError: task and space do not fit together, or too few photos to split.
@@ -63,8 +64,9 @@ class CurvesJob(SearchJob):
         strategy: Knapsack,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
         torch.manual_seed(seed)
         self._rng = torch.Generator().manual_seed(seed)
         ranges = {"tilt": strategy.tilt, "ratio": strategy.ratio}
@@ -125,7 +127,7 @@ class CurvesJob(SearchJob):
         """Whether there is anything to fit."""
         return min(len(curve.errors) for curve in self.curves.values()) >= _LEAST
 
-    def design(self, budget: Budget | None = None) -> GroupingDesign:
+    def design(self, budget: Budget | None = None) -> Allocation:
         """The best sizes for a budget; even ones before anything is measured.
 
         Raises:
@@ -133,14 +135,12 @@ class CurvesJob(SearchJob):
         """
         budget = budget or self.strategy.budget or _AS_EVEN
         if self._measured:
-            found = self.solution().grouping(budget)
-        else:
-            found = fit(self.space, self.initial.counts(), budget)
-        return GroupingDesign(self.space.fitted(found), found)
+            return self.solution().allocation(budget)
+        return fit(self.space, self.initial.counts(), budget)
 
-    def grouping(self) -> Grouping:
-        """Of :meth:`design`, at the strategy's budget, or at what even groups cost, about."""
-        return self.design().grouping
+    def allocation(self) -> Allocation:
+        """The design at the strategy's budget, or at what even groups cost, about."""
+        return self.design()
 
     def outcome(self) -> dict[str, Any]:
         """Every part's curve, and what the models promise of the allocation, for result.json."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from groupnas.engine.evaluate import recalibrate, validation_errors
+from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
-from groupnas.engine.split import Split, Stream
+from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
@@ -56,7 +54,7 @@ class SlimmableJob(CurvesJob):
         self.net = SlimmableNetwork(space, self.family.widest(), task.mean_output())
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = make_optimizer(strategy.weights, self.net.parameters())
-        self._bench = self._with_fewer_batches()
+        self._calibration = self._few_batches()
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""
@@ -102,9 +100,7 @@ class SlimmableJob(CurvesJob):
 
         Every part draws its own of the pool ``(n, knobs)``, and has its own in each pass.
         """
-        start = time.perf_counter()
         x, target = self.load(next(self._stream), self._rng)
-        self.data_seconds += time.perf_counter() - start
         groups = self.space.groups
         shape = (self.strategy.passes, len(groups))
         picks = torch.randint(len(pool), shape, generator=self._rng).numpy()
@@ -132,14 +128,14 @@ class SlimmableJob(CurvesJob):
         for index in range(count):
             profiles = {group: rows[index] for group, rows in proposed.items()}
             network = self._plain({g: self.family.widths(p) for g, p in profiles.items()})
-            self._add(profiles, validation_errors(self, network))
+            self._add(profiles, self._errors(network))
             on_step(index + 1, count)
         return {
             "phase": "curves",
             "steps": 0,
             "points": len(self.curves[self.space.groups[0]].errors),
             "held_out": {g: model.held_out for g, model in self.solution().models.items()},
-            "sizes": self.grouping().sizes(),
+            "sizes": self.allocation().grouping.sizes(),
         }
 
     def _proposals(self, count: int) -> dict[str, Floats]:
@@ -159,29 +155,25 @@ class SlimmableJob(CurvesJob):
 
     def _plain(self, sizes: Mapping[str, Mapping[str, int]]) -> nn.Module:
         """The network of some sizes, with the search's weights and statistics of its own."""
-        units = self.space.free_units
-        counts = {unit: {group: sizes[group][unit] for group in sizes} for unit in units}
-        widths = {unit: sum(row.values()) for unit, row in counts.items()}
-        network: nn.Module = self.net.plain(
-            Grouping.from_counts(self.space.resized(widths), counts)
-        )
+        network: nn.Module = self.net.plain(Allocation.from_widths(self.space, sizes))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # The same crops for all of them, so that their differences are their own.
-        recalibrate(self._bench, network, torch.Generator().manual_seed(self.seed))
+        crops = torch.Generator().manual_seed(self.seed)
+        recalibrate(network, self.task, self._calibration, self.batch_size, self.device, crops)
         return network.eval()
 
-    def _with_fewer_batches(self) -> SlimmableJob:
-        """This job with as few training samples as BatchNorm's statistics need."""
+    def _few_batches(self) -> Tensor:
+        """As few training samples as BatchNorm's statistics need."""
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(self.split.train), generator=generator)
-        few = self.split.train[order[: self.strategy.calibration * self.batch_size]]
-        bench = copy.copy(self)
-        bench.split = Split(few, self.split.validation)
-        return bench
+        return self.split.train[order[: self.strategy.calibration * self.batch_size]]
+
+    def _errors(self, network: nn.Module) -> dict[str, float]:
+        return mean_errors(network, self.task, self.split.validation, self.batch_size, self.device)
 
     def network(self) -> nn.Module | None:
         """The network found, with the slimmable one's weights; ``None`` if it is wider."""
-        counts, widest = self.grouping().counts(), self.family.widest()
+        counts, widest = self.allocation().grouping.counts(), self.family.widest()
         if any(max(row.values()) > widest[unit] for unit, row in counts.items()):
             return None
         return self._plain(
@@ -191,7 +183,7 @@ class SlimmableJob(CurvesJob):
     def outcome(self) -> dict[str, Any]:
         """As of :class:`CurvesJob`, and the errors of the network with the search's weights."""
         network = self.network()
-        errors = {} if network is None else {"derived": validation_errors(self, network)}
+        errors = {} if network is None else {"derived": self._errors(network)}
         return {"validation_errors": errors, **super().outcome()}
 
     # -- state ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.costs import part_cost
+from groupnas.spaces.measure import part_cost
 from groupnas.spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]

@@ -14,26 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from groupnas.costs import grouping_costs
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.training_settings import Training
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
-from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.evaluator import judge
 from groupnas.task import Task
 
 Floats = NDArray[np.float64]
 
 
 class ScratchJob(CurvesJob):
-    """The state of a knapsack search whose epochs are trials.
-
-    Args:
-        space: As of :class:`CurvesJob`, and so are the others.
-        evaluate: What takes the place of a training.
-    """
+    """A knapsack search whose epochs are trials; arguments as of :class:`CurvesJob`."""
 
     def __init__(
         self,
@@ -44,17 +39,16 @@ class ScratchJob(CurvesJob):
         device: str | torch.device = "cpu",
         evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device)
+        super().__init__(space, task, strategy, seed, device, evaluate)
         self.total_epochs = strategy.trials
         self.batch_size = strategy.batch_size
         steps = len(self.split.train) // min(strategy.batch_size, len(self.split.train))
         self.steps = strategy.epochs * steps
-        self._evaluate = evaluate
         self._training = Training(
             epochs=strategy.epochs, batch_size=strategy.batch_size, weights=strategy.weights
         )
         self._plan = {group: self._spread(strategy.trials) for group in space.groups}
-        self._even = sum(grouping_costs(space, self.initial).values())
+        self._even = sum(Allocation.even(space).costs().values())
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""
@@ -72,11 +66,12 @@ class ScratchJob(CurvesJob):
         """
         trial = len(self.history)
         profiles = {group: rows[trial] for group, rows in self._plan.items()}
-        grouping = self._grouping_of(profiles)
-        worth = self._worth(grouping, on_step)
-        self.data_seconds += worth.data_seconds
+        widths = {group: self.family.widths(profile) for group, profile in profiles.items()}
+        tried = Allocation.from_widths(self.space, widths)
+        # The same seed for all, so that their differences are their sizes'.
+        worth = judge(self, tried, self._training, self.seed, on_step)
         self._add(profiles, worth.errors)
-        cost = sum(grouping_costs(self.space, grouping).values())
+        cost = sum(tried.costs().values())
         self.history.append(
             {
                 "epoch": trial + 1,
@@ -84,24 +79,10 @@ class ScratchJob(CurvesJob):
                 "steps": worth.steps,
                 "cost": cost / self._even,
                 "errors": worth.errors,
-                "sizes": self.grouping().sizes(),
+                "sizes": self.allocation().grouping.sizes(),
             }
         )
         return self.history[-1]
-
-    def _worth(self, grouping: Grouping, on_step: Callable[[int, int], None]) -> Worth:
-        if self._evaluate is not None:
-            return Worth(dict(self._evaluate(grouping, self.strategy.epochs, self.seed)))
-        # The same seed for all, so that their differences are their sizes'.
-        return train_from_scratch(self, grouping, self._training, self.seed, on_step)
-
-    def _grouping_of(self, profiles: dict[str, Floats]) -> Grouping:
-        widths = {group: self.family.widths(profile) for group, profile in profiles.items()}
-        counts = {
-            unit: {group: widths[group][unit] for group in widths} for unit in self.space.free_units
-        }
-        total = {unit: sum(row.values()) for unit, row in counts.items()}
-        return Grouping.from_counts(self.space.resized(total), counts)
 
     def _spread(self, count: int) -> Floats:
         """Profiles ``(count, knobs)``, one in each of as many slices of every knob (Latin)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,9 +13,6 @@ from groupnas.runs.fields import ERROR, Recorded, RecordField
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.strategies.trials.evaluator import Evaluate
-    from groupnas.task import Task
 
 
 class Knapsack(Strategy):
@@ -44,6 +42,8 @@ class Knapsack(Strategy):
         calibration: Batches that BatchNorm's statistics of each profile are collected from.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.knapsack.scratch:ScratchJob"
+    slimmable_job: ClassVar[str] = "groupnas.strategies.knapsack.job:SlimmableJob"
     fields: ClassVar[tuple[RecordField, ...]] = (
         RecordField("steps", "Steps", drawn=False),
         RecordField("cost", "Cost", "relative to even groups"),
@@ -91,25 +91,11 @@ class Knapsack(Strategy):
         told = replace(super().recorded(), step=step, plots=("history", "curves"))
         return replace(told, health=True, sizes="best", phases={"train": "training"})
 
-    def start(
-        self,
-        space: SearchSpace,
-        task: Task,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        evaluate: Evaluate | None = None,
-    ) -> SearchJob:
-        """As :meth:`Strategy.start`.
+    @property
+    def trains_candidates(self) -> bool:
+        """True where curves are measured in trainings from scratch."""
+        return self.curves == "scratch"
 
-        Args:
-            space: As there, and so are the others.
-            evaluate: What takes the place of a training from scratch, e.g. a table.
-        """
-        if self.curves == "slimmable":
-            from groupnas.strategies.knapsack.job import SlimmableJob
-
-            return SlimmableJob(space, task, self, seed, device)
-        from groupnas.strategies.knapsack.scratch import ScratchJob
-
-        return ScratchJob(space, task, self, seed, device, evaluate)
+    def job_class(self) -> Callable[..., SearchJob]:
+        """Return the class of the way that curves are measured."""
+        return self.resolve(self.job if self.curves == "scratch" else self.slimmable_job)

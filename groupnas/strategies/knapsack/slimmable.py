@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groupnas.grouping import Grouping
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import channelwise, module_name, run_blocks, tail
 from groupnas.spaces.pieces import Piece, write_pieces
@@ -171,17 +171,16 @@ class SlimmableNetwork(nn.Module):
         return torch.cat([part(piece, sizes[group]) for group, part, piece in triples], dim=1)
 
     @torch.no_grad()
-    def plain(self, grouping: Grouping) -> GroupedNetwork:
-        """The derived network of a grouping with these weights, on their device, in their dtype.
+    def plain(self, allocation: Allocation) -> GroupedNetwork:
+        """The derived network of an allocation with these weights, on their device, in their dtype.
 
-        In training mode its outputs are the slimmable network's at the grouping's sizes, as long as
-        the grouping keeps every group within the widest. BatchNorm's running statistics are fresh:
-        collect them before it is evaluated.
+        In training mode its outputs are the slimmable network's at the same sizes, as long as no
+        group is wider than the widest. BatchNorm's running statistics are fresh: collect them
+        before it is evaluated.
         """
-        space = self.space.fitted(grouping)
-        counts = grouping.counts()
+        space, counts = allocation.space, allocation.grouping.counts()
         with torch.random.fork_rng():  # the fresh weights are overwritten
-            network = build(space, grouping)
+            network = allocation.build()
         some = next(self.parameters())
         network.to(some.device, some.dtype)
         rows = [

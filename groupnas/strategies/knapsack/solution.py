@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from groupnas.budget import Budget, fit
-from groupnas.costs import measure, part_cost
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import Measure, part_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.allocation import Choices, Front, front
 from groupnas.strategies.knapsack.curves import ErrorModel
@@ -47,11 +47,10 @@ class Solution:
         return self.family.grid()
 
     @lru_cache  # noqa: B019  - lives as long as what it is of
-    def choices(self, name: str = "mac") -> dict[str, Choices]:
-        """Costs, in the measure of that name, and errors of the grid's profiles, by group."""
+    def choices(self, by: str | Measure = "mac") -> dict[str, Choices]:
+        """Costs, in a measure, and errors of the grid's profiles, by group."""
         columns = torch.from_numpy(self.family.sizes(self.grid)).double().unbind(dim=1)
         widths = dict(zip(self.family.units, columns, strict=True))
-        by = measure(name)
         return {
             group: Choices(
                 part_cost(self.space, group, widths, by).numpy(), model.predict(self.grid)
@@ -60,9 +59,9 @@ class Solution:
         }
 
     @lru_cache  # noqa: B019
-    def front(self, groups: tuple[str, ...], name: str = "mac") -> Front:
+    def front(self, groups: tuple[str, ...], by: str | Measure = "mac") -> Front:
         """Least error against cost of some groups together."""
-        choices = self.choices(name)
+        choices = self.choices(by)
         return front({group: choices[group] for group in groups}, self.weights)
 
     def profiles(self, budget: Budget) -> dict[str, Floats]:
@@ -77,10 +76,10 @@ class Solution:
             limits.update(even.limits(self.space))
         picks: dict[str, int] = {}
         for groups, limit in limits.items():
-            picks.update(self.front(groups, budget.measure).within(limit))
+            picks.update(self.front(groups, budget.resolved_measure).within(limit))
         return {group: self.grid[picks[group]] for group in self.space.groups}
 
-    def grouping(self, budget: Budget) -> Grouping:
+    def allocation(self, budget: Budget) -> Allocation:
         """These profiles, scaled and rounded so that the budget is met.
 
         Raises:

@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from groupnas.costs import Measure
-from groupnas.costs import measure as find_measure
 from groupnas.nn.kronecker import (
     KroneckerFactors,
     group_count,
@@ -18,6 +16,7 @@ from groupnas.nn.kronecker import (
 )
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.measure import Measure, measure
 from groupnas.spaces.modules import channelwise, tail
 from groupnas.spaces.space import SearchSpace
 
@@ -46,9 +45,9 @@ class KroneckerDesign:
             for layer in convolutions(self.space)
         }
 
-    def costs(self, measure: str = "mac") -> dict[str, float]:
+    def costs(self, by: str | Measure = "mac") -> dict[str, float]:
         """What the whole network costs, under the name ``all``."""
-        return {"all": network_cost(self.space, self.groups(), find_measure(measure))}
+        return {"all": network_cost(self.space, self.groups(), measure(by))}
 
     def build(self, start: Tensor | None = None) -> nn.Module:
         """As plain grouped convolutions with fresh weights; see :class:`Design`."""
@@ -96,12 +95,12 @@ def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) ->
     return GroupedNetwork(space.blocks, blocks)
 
 
-def network_cost(space: SearchSpace, groups: Mapping[str, Any], measure: Measure) -> Any:
+def network_cost(space: SearchSpace, groups: Mapping[str, Any], by: Measure) -> Any:
     """What the network costs with so many groups in each convolution: numbers, or tensors."""
     return sum(
-        measure.fixed(layer)
+        by.fixed(layer)
         + groups.get(layer.name, 1)
-        * measure.of_layer(
+        * by.of_layer(
             layer,
             layer.in_channels / groups.get(layer.name, 1),
             layer.out_channels / groups.get(layer.name, 1),

@@ -9,11 +9,10 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from groupnas.budget import Budget
-from groupnas.costs import Measure, grouping_costs
-from groupnas.costs import measure as find_measure
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.kronecker.design import (
     Gates,
@@ -36,7 +35,7 @@ def cost_limit(space: SearchSpace, budget: Budget) -> float:
     """
     if budget.parts or budget.total is None:
         raise InputError("budget.parts: kronecker keeps no parts apart; give a total alone")
-    even = grouping_costs(space, Grouping.even(space), find_measure(budget.measure))
+    even = Allocation.even(space).costs(budget.resolved_measure)
     return budget.total * sum(even.values())
 
 
@@ -57,12 +56,12 @@ def fitted(space: SearchSpace, logits: Logits, budget: Budget) -> KroneckerDesig
     Raises:
         InputError: the budget cannot be met within its tolerance.
     """
-    limit, cost = cost_limit(space, budget), find_measure(budget.measure)
+    limit, cost = cost_limit(space, budget), budget.resolved_measure
     start, logits = _narrowed(space, logits, limit, cost)
     gates = _chosen(start, logits, limit, cost)
     while True:
         design = _completed(start, gates, limit, cost, budget.tolerance)
-        missed = design.costs(budget.measure)["all"] / limit - 1
+        missed = design.costs(cost)["all"] / limit - 1
         if abs(missed) <= budget.tolerance:
             return design
         still_open = sorted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.budget import Budget
-from groupnas.costs import measure
-from groupnas.engine.evaluate import recalibrate, validation_errors
+from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
-from groupnas.grouping import Grouping
 from groupnas.nn import KroneckerConv2d
 from groupnas.nn.kronecker import budget_penalty, group_count
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.kronecker.design import (
@@ -62,7 +60,7 @@ class KroneckerSearch(SearchJob):
         super().__init__(space, task, strategy, seed, device, strategy.validation)
         self.strategy: Kronecker = strategy
         budget = strategy.budget or Budget()
-        self._limit, self._measure = cost_limit(space, budget), measure(budget.measure)
+        self._limit, self._measure = cost_limit(space, budget), budget.resolved_measure
         torch.manual_seed(seed)
         self._data_rng = torch.Generator().manual_seed(seed)
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
@@ -109,9 +107,7 @@ class KroneckerSearch(SearchJob):
         return self.history[-1]
 
     def _step(self, sums: Means) -> None:
-        start = time.perf_counter()
         x, target = self.load(next(self.train_stream), self._data_rng)
-        self.data_seconds += time.perf_counter() - start
         predicted = self.net(x)
         loss = finite_loss(self.task, predicted, target, "training")
         penalty = self.strategy.penalty * budget_penalty(self._cost(), self._limit)
@@ -132,12 +128,12 @@ class KroneckerSearch(SearchJob):
     def _gates(self) -> dict[str, tuple[int, ...]]:
         return {name: layer.chosen for name, layer in self.layers.items()}
 
-    def grouping(self) -> Grouping:
+    def allocation(self) -> Allocation:
         """Even groups: the only ones of the space's kind that a Kronecker product can represent.
 
         What was learned is no grouping of the space; :meth:`design` holds it.
         """
-        return Grouping.even(self.space)
+        return Allocation.even(self.space)
 
     def design(self, budget: Budget | None = None) -> KroneckerDesign:
         """The learned numbers of groups, at a budget; see :func:`fitted`."""
@@ -158,12 +154,13 @@ class KroneckerSearch(SearchJob):
 
     def outcome(self) -> dict[str, Any]:
         """The learned numbers of groups, their cost over the budget, and the network's errors."""
-        network = self.network()
-        recalibrate(self, network, torch.Generator().manual_seed(0))
+        network, split, how = self.network(), self.split, (self.batch_size, self.device)
+        recalibrate(network, self.task, split.train, *how, torch.Generator().manual_seed(0))
+        errors = mean_errors(network.eval(), self.task, split.validation, *how)
         return {
             "groups": {name: layer.groups for name, layer in self.layers.items()},
             "cost": float(self._cost().item() / self._limit),
-            "validation_errors": {"derived": validation_errors(self, network.eval())},
+            "validation_errors": {"derived": errors},
         }
 
     def state_dict(self) -> dict[str, Any]:

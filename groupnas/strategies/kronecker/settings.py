@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from groupnas.budget import Budget
 from groupnas.engine.strategy import Optimizer, Positive, Strategy
 from groupnas.runs.fields import ERROR, RecordField
-
-if TYPE_CHECKING:
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.task import Task
 
 
 class Kronecker(Strategy):
@@ -32,6 +27,8 @@ class Kronecker(Strategy):
         penalty: Weight of max(cost / budget - 1, 0), which is added to the training loss.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.kronecker.job:KroneckerSearch"
+
     fields: ClassVar[tuple[RecordField, ...]] = (
         RecordField("steps", "Steps", drawn=False),
         RecordField("train_loss", "training", chart="Loss"),
@@ -48,10 +45,3 @@ class Kronecker(Strategy):
     validation: Annotated[float, Field(gt=0, lt=1)]
     weights: Optimizer
     penalty: Annotated[float, Field(ge=0)] = 1.0
-
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.kronecker.job import KroneckerSearch
-
-        return KroneckerSearch(space, task, self, seed, device)

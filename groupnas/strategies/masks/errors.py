@@ -1,53 +1,51 @@
-"""What a mask search is worth: validation errors of the supernet and of the derived network."""
+"""Validation errors of a mask search's supernet, and of the network derived from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from groupnas.engine.evaluate import recalibrate, validation_errors
+from groupnas.engine.evaluate import load_batch, mean_errors, recalibrate
+from groupnas.engine.split import Split
 from groupnas.spaces.derive import derive
+from groupnas.spaces.supernet import Supernet
+from groupnas.task import Task
 
-if TYPE_CHECKING:
-    from groupnas.strategies.masks.job import BilevelSearch
 
-
-def final_errors(search: BilevelSearch) -> dict[str, dict[str, float]]:
+@torch.no_grad()
+def final_errors(
+    net: Supernet, task: Task, split: Split, batch_size: int, device: torch.device
+) -> dict[str, dict[str, float]]:
     """Validation errors of ``supernet`` (masks drawn as in the search) and ``derived`` network.
 
     Both see BatchNorm statistics of their own, from the augmented training side. The difference
     is what the relaxation hid. ``constant`` is the error of the derived network's mean output, the
-    same for every sample: what a network that looks at nothing has. Does not change the search's
-    weights.
+    same for every sample: what a network that looks at nothing has. Does not change the supernet.
     """
     seed = torch.Generator().manual_seed(0)
-    network = derive(search.net)
-    recalibrate(search, network, seed)
+    training = (task, split.train, batch_size, device)
+    validation = (task, split.validation, batch_size, device)
+    network = derive(net)
+    recalibrate(network, *training, seed)
     network.eval()
-    with _drawing(search.net):
-        recalibrate(search, search.net, seed)
-        supernet = validation_errors(search, search.net)
-    mean = _mean_output(search, network)
+    with _drawing(net):
+        recalibrate(net, *training, seed)
+        supernet = mean_errors(net, *validation)
+    batches = split.validation.split(batch_size)
+    outputs = [network(load_batch(task, indices, device)[0]) for indices in batches]
+    mean = torch.cat(outputs).mean(dim=0)
     return {
-        "constant": validation_errors(search, lambda x: mean.expand(len(x), -1)),
+        "constant": mean_errors(lambda x: mean.expand(len(x), -1), *validation),
         "supernet": supernet,
-        "derived": validation_errors(search, network),
+        "derived": mean_errors(network, *validation),
     }
 
 
-@torch.no_grad()
-def _mean_output(search: BilevelSearch, network: nn.Module) -> Tensor:
-    """Mean output over the validation side, ``(outputs,)``."""
-    batches = search.split.validation.split(search.strategy.batch_size)
-    return torch.cat([network(search.load(indices)[0]) for indices in batches]).mean(dim=0)
-
-
 @contextmanager
-def _drawing(net: nn.Module) -> Iterator[None]:
+def _drawing(net: Supernet) -> Iterator[None]:
     """Masks draw, and BatchNorm's statistics are put back afterwards."""
     kept: dict[str, Tensor] = {k: v.clone() for k, v in net.state_dict().items()}
     net.train()

@@ -6,7 +6,6 @@ training loss together.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -22,10 +21,10 @@ from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
-from groupnas.engine.state import check_table, load_generator, load_grouping, load_optimizer
-from groupnas.grouping import Grouping
+from groupnas.engine.state import check_table, load_allocation, load_generator, load_optimizer
 from groupnas.nn import Temperature
 from groupnas.runs.records import Costs, Epoch, SearchEpoch
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
@@ -167,7 +166,7 @@ class BilevelSearch(SearchJob):
                 group: sum(sizes[group] for sizes in counts.values()) for group in self.space.groups
             },
             "sizes": after.sizes(),
-            "macs": flops(self.space, after).per_group,
+            "macs": flops(Allocation(self.space, after)).per_group,
         }
         record["health"] = diagnose([*self.history, record], self.strategy)
         self.history.append(record)
@@ -268,10 +267,7 @@ class BilevelSearch(SearchJob):
         )
 
     def _next_batch(self, stream: Stream) -> Batch:
-        start = time.perf_counter()
-        batch = self.load(next(stream), self._data_rng)
-        self.data_seconds += time.perf_counter() - start
-        return batch
+        return self.load(next(stream), self._data_rng)
 
     def _search_progress(self, epoch: float) -> float:
         return (epoch - self.strategy.warmup_epochs) / self.strategy.epochs
@@ -283,9 +279,9 @@ class BilevelSearch(SearchJob):
             progress = max(self._search_progress(epoch), 0.0)
             set_learning_rate(self._mask_optimizer, self.strategy.masks.optimizer, progress)
 
-    def grouping(self) -> Grouping:
+    def allocation(self) -> Allocation:
         """The masks' likeliest one."""
-        return self.net.grouping()
+        return Allocation(self.space, self.net.grouping())
 
     def network(self) -> nn.Module:
         """The derived network, with the supernet's weights."""
@@ -293,7 +289,8 @@ class BilevelSearch(SearchJob):
 
     def outcome(self) -> dict[str, Any]:
         """How far the masks moved and decided, and what supernet and derived network are worth."""
-        found, errors = self.net.grouping(), final_errors(self)
+        found = self.net.grouping()
+        errors = final_errors(self.net, self.task, self.split, self.batch_size, self.device)
         last = self.history[-1]
         return {
             "moved": found.changed(self.initial),
@@ -335,7 +332,7 @@ class BilevelSearch(SearchJob):
         load_generator(None, state["torch_rng"], "torch_rng")
         if self.device.type == "cuda" and len(state["cuda_rng"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.initial = load_grouping(state["initial"], self.space, "initial")
+        self.initial = load_allocation(state["initial"], self.space, "initial").grouping
         self.history = list(state["history"])
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from groupnas.budget import Budget
-from groupnas.costs import measure, part_cost
 from groupnas.errors import InputError
+from groupnas.spaces.measure import part_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
 
@@ -36,7 +36,7 @@ class Penalty:
             if budget is None:
                 raise InputError("penalty: needs a budget; give the strategy one, or take it out")
             self._limits = budget.limits(space)
-            self._measure = measure(budget.measure)
+            self._measure = budget.resolved_measure
 
     def __bool__(self) -> bool:
         """Whether anything is penalised at all."""

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
 from groupnas.runs.fields import ERROR, Recorded, RecordField
 from groupnas.schema import Settings
-
-if TYPE_CHECKING:
-    from groupnas.engine.search_job import SearchJob
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.task import Task
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -72,6 +67,8 @@ class MaskSearch(Strategy):
             :func:`groupnas.engine.precision.forward`.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.masks.job:BilevelSearch"
+
     fields: ClassVar[tuple[RecordField, ...]] = (
         RecordField("train_loss", "training", chart="Loss"),
         RecordField("mask_loss", "masks", chart="Loss", gap="warm-up"),
@@ -126,10 +123,3 @@ class MaskSearch(Strategy):
             f"{result['moved']} channels moved to another group; entropy {result['entropy']:.2f}, "
             f"{result['decided']:.0%} decided."
         )
-
-    def start(
-        self, space: SearchSpace, task: Task, *, seed: int = 0, device: str = "cpu"
-    ) -> SearchJob:
-        from groupnas.strategies.masks.job import BilevelSearch
-
-        return BilevelSearch(space, task, self, seed, device)

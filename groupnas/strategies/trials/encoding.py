@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.budget import Budget, fit
-from groupnas.costs import grouping_costs, measure
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 
 Point = Mapping[str, float]
@@ -90,19 +90,17 @@ class Encoding:
             for u, unit in enumerate(self.space.free_units)
         }
 
-    def decode(self, point: Point) -> Grouping:
-        """The grouping of a point, at its budget; units may become wider or narrower.
+    def decode(self, point: Point) -> Allocation:
+        """The allocation of a point, at its budget; units may become wider or narrower.
 
         Raises:
             InputError: the budget does not pay for one channel of each group.
         """
         budget = scaled(self.budget, point.get(COST, 1.0))
-        grouping = fit(
-            self.space, self.sizes(point), budget.model_copy(update={"tolerance": SLACK})
-        )
-        if usage(self.space, grouping, budget) > 1 + budget.tolerance:
+        found = fit(self.space, self.sizes(point), budget.model_copy(update={"tolerance": SLACK}))
+        if usage(self.space, found, budget) > 1 + budget.tolerance:
             raise InputError(f"budget: is too small for one channel of each group: {budget!r}")
-        return grouping
+        return found
 
     @property
     def _items(self) -> list[tuple[str, tuple[float, float]]]:
@@ -141,9 +139,9 @@ def scaled(budget: Budget, share: float) -> Budget:
     )
 
 
-def usage(space: SearchSpace, grouping: Grouping, budget: Budget) -> float:
-    """How much of a budget a grouping costs, of the limit that it uses most: 1.0 is all of it."""
-    costs = grouping_costs(space, grouping, measure(budget.measure))
+def usage(space: SearchSpace, found: Allocation, budget: Budget) -> float:
+    """The share of a space's budget that an allocation costs, of the limit that it uses most."""
+    costs = found.costs(budget.resolved_measure)
     return max(
         sum(costs[group] for group in groups) / limit
         for groups, limit in budget.limits(space).items()

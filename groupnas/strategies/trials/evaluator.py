@@ -1,8 +1,8 @@
-"""What a grouping is worth: a short training from scratch, or whatever takes its place."""
+"""The worth of a grouping: a short training from scratch, or whatever takes its place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,40 +10,36 @@ import torch
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
-from groupnas.grouping import Grouping
-from groupnas.spaces.derive import build
-
-# Grouping, training epochs, seed of the weights -> validation error of each group and "mean".
-Evaluate = Callable[[Grouping, int, int], Mapping[str, float]]
+from groupnas.spaces.allocation import Allocation
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What came of one evaluation.
+    """The outcome of one evaluation.
 
     Attributes:
         errors: Validation error of each group, and ``mean``.
         steps: Optimiser steps that it took.
-        data_seconds: Time spent waiting for data.
     """
 
     errors: dict[str, float]
     steps: int = 0
-    data_seconds: float = 0.0
 
 
-def train_from_scratch(
+def judge(
     job: SearchJob,
-    grouping: Grouping,
+    allocation: Allocation,
     training: Training,
     seed: int,
     on_step: Callable[[int, int], None],
 ) -> Worth:
-    """Train the derived network of a grouping on the job's split; its best epoch's errors.
+    """Train the derived network of an allocation on the job's split; its best epoch's errors.
+
+    Where the job has an ``evaluate``, that is asked instead.
 
     Args:
-        job: Space, task, split and device.
-        grouping: Need not have the space's widths.
+        job: Space, task, split and device; the time spent waiting for data is added to its own.
+        allocation: Of the job's space, at any widths.
         training: How.
         seed: Of the weights, the order of the data and its augmentation.
         on_step: Told how many steps of all are over.
@@ -51,17 +47,20 @@ def train_from_scratch(
     Raises:
         InputError: the loss is no longer finite.
     """
+    if job.evaluate is not None:
+        errors = job.evaluate(allocation, training.epochs, seed)
+        return Worth({name: float(error) for name, error in errors.items()})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build(job.space.fitted(grouping), grouping, job.task.mean_output())
+        network = allocation.build(job.task.mean_output())
     trainer = Trainer(network, job.task, training, job.split, seed, job.device)
     for epoch in range(training.epochs):
         before = epoch * trainer.steps
         trainer.run_epoch(
             lambda done, total, before=before: on_step(before + done, training.epochs * total)  # type: ignore[misc]
         )
+    job.data_seconds += trainer.data_seconds
     return Worth(
         errors=dict(trainer.history[trainer.best_epoch - 1]["validation"]),
         steps=training.epochs * trainer.steps,
-        data_seconds=trainer.data_seconds,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from groupnas.strategies.trials.encoding import Encoding, Point
-from groupnas.strategies.trials.job import Proposal
+from groupnas.strategies.trials.proposal import Proposal
 from groupnas.strategies.trials.settings import Evolution
 
 

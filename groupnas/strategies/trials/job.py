@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
 from groupnas.budget import Budget, fit
-from groupnas.engine.design import Design, GroupingDesign
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
 from groupnas.runs.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.saved import Saved
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding, usage
-from groupnas.strategies.trials.evaluator import Evaluate, Worth, train_from_scratch
+from groupnas.strategies.trials.evaluator import Worth, judge
+from groupnas.strategies.trials.proposal import Proposal, Propose
 from groupnas.strategies.trials.settings import TrialSearch
 from groupnas.task import Task
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """What to try next: a point of the encoding, and for how many epochs to train it."""
-
-    point: dict[str, float]
-    epochs: int
-
-
 FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the trials before it
-
-# From the records of all trials so far; random only through their number, so that a resumed search
-# needs nothing but its history.
-Propose = Callable[[Sequence[Record]], Proposal]
 
 
 class Trial(Saved):
@@ -72,7 +59,7 @@ class TrialsJob(SearchJob):
         strategy: All settings.
         seed: Of the split and of what is tried.
         device: Where networks are trained.
-        evaluate: In place of training; must depend on its arguments alone.
+        evaluate: As of :class:`SearchJob`.
     """
 
     record: type[Epoch] = TrialEpoch
@@ -86,15 +73,14 @@ class TrialsJob(SearchJob):
         device: str | torch.device = "cpu",
         evaluate: Evaluate | None = None,
     ) -> None:
-        super().__init__(space, task, strategy, seed, device, strategy.validation)
+        super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
         self.settings = strategy
         self.budget = strategy.budget or Budget()
         self.encoding = self._encoding()
         self.batch_size = min(strategy.batch_size, len(self.split.train))
         self.steps = strategy.epochs * (len(self.split.train) // self.batch_size)
         self.total_epochs = strategy.planned
-        self._evaluate = evaluate
-        self._known: dict[tuple[Grouping, int], dict[str, float]] = {}
+        self._known: dict[tuple[Allocation, int], dict[str, float]] = {}
 
     def _encoding(self) -> Encoding:
         settings = self.settings
@@ -117,8 +103,9 @@ class TrialsJob(SearchJob):
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """One trial."""
-        proposal = self.settings.proposer(self.encoding, self.seed)(self.history)
-        return self._append(self._judge(len(self.history), proposal, on_step))
+        settings = self.settings
+        propose: Propose = settings.resolve(settings.proposer)(self.encoding, settings, self.seed)
+        return self._append(self._judge(len(self.history), propose(self.history), on_step))
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -126,8 +113,8 @@ class TrialsJob(SearchJob):
         self, number: int, proposal: Proposal, on_step: Callable[[int, int], None]
     ) -> Record:
         """What a trial is worth, as a record without its place in the history."""
-        grouping = self.encoding.decode(proposal.point)
-        worth = self._worth(grouping, proposal.epochs, on_step)
+        found = self.encoding.decode(proposal.point)
+        worth = self._worth(found, proposal.epochs, on_step)
         if not all(map(math.isfinite, worth.errors.values())):
             raise InputError(f"trial {number}: its validation errors are {worth.errors}")
         return {
@@ -135,26 +122,18 @@ class TrialsJob(SearchJob):
             "trained": proposal.epochs,
             "steps": worth.steps,
             "errors": worth.errors,
-            "cost": usage(self.space, grouping, self.budget),
+            "cost": usage(self.space, found, self.budget),
             "point": proposal.point,
         }
 
-    def _worth(self, grouping: Grouping, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
-        seed = self.settings.weights_seed
-        if (grouping, epochs) in self._known:  # trained again, it would come to the same
-            return Worth(self._known[grouping, epochs])
-        if self._evaluate is not None:
-            return Worth({k: float(v) for k, v in self._evaluate(grouping, epochs, seed).items()})
-        settings = self.settings
+    def _worth(self, found: Allocation, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
+        if (found, epochs) in self._known:  # trained again, it would come to the same
+            return Worth(self._known[found, epochs])
+        how = self.settings
         training = Training(
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            weights=settings.weights,
-            average=settings.average,
+            epochs=epochs, batch_size=how.batch_size, weights=how.weights, average=how.average
         )
-        worth = train_from_scratch(self, grouping, training, seed, on_step)
-        self.data_seconds += worth.data_seconds
-        return worth
+        return judge(self, found, training, how.weights_seed, on_step)
 
     def _append(self, record: Record) -> Record:
         """Take a judged trial into the history."""
@@ -162,7 +141,7 @@ class TrialsJob(SearchJob):
         means = [r["errors"]["mean"] for r in [*comparable, record]]
         self.history.append({"epoch": len(self.history) + 1, **record, "best": min(means)})
         self._known[self.encoding.decode(record["point"]), record["trained"]] = record["errors"]
-        self.history[-1]["sizes"] = self.grouping().sizes()
+        self.history[-1]["sizes"] = self.allocation().grouping.sizes()
         return self.history[-1]
 
     def _check_trial(self, record: Record, where: str) -> None:
@@ -192,20 +171,18 @@ class TrialsJob(SearchJob):
             return float(record["cost"])
         return usage(self.space, self.encoding.decode(record["point"]), budget)
 
-    def grouping(self) -> Grouping:
+    def allocation(self) -> Allocation:
         """The best so far; even groups before the first trial."""
         best = self.best()
         return self.encoding.decode(best["point"] if best else self.encoding.even)
 
-    def design(self, budget: Budget | None = None) -> Design:
+    def design(self, budget: Budget | None = None) -> Allocation:
         """The best trial as it was judged, or at another budget its proportions."""
         if budget is None or budget == self.budget:
-            found = self.grouping()
-        else:
-            best = self.best(budget)
-            point = best["point"] if best else self.encoding.even
-            found = fit(self.space, self.encoding.sizes(point), budget)
-        return GroupingDesign(self.space.fitted(found), found)
+            return self.allocation()
+        best = self.best(budget)
+        point = best["point"] if best else self.encoding.even
+        return fit(self.space, self.encoding.sizes(point), budget)
 
     def outcome(self) -> dict[str, Any]:
         """How many trials there were, and the errors of even groups and of the best trial."""

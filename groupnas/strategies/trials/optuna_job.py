@@ -6,6 +6,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
 from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
-from groupnas.strategies.trials.evaluator import Evaluate
-from groupnas.strategies.trials.job import FOLLOWS, Proposal, Trial, TrialsJob
+from groupnas.strategies.trials.job import FOLLOWS, Trial, TrialsJob
+from groupnas.strategies.trials.proposal import Proposal
 from groupnas.strategies.trials.settings import OptunaSearch
 from groupnas.strategies.trials.study import RESULT, SharedStudy, in_memory, open_study, quiet
 from groupnas.task import Task
@@ -98,14 +100,8 @@ class OptunaJob(TrialsJob):
         return 2 if self.settings.sampler == "nsga2" else 1
 
     def _encoding(self) -> Encoding:
-        settings = self.settings
-        return Encoding(
-            space=self.space,
-            budget=self.budget,
-            resolution=settings.resolution,
-            spread=settings.spread,
-            costs=settings.costs if settings.sampler == "nsga2" else None,
-        )
+        costs = self.settings.costs if self.settings.sampler == "nsga2" else None
+        return replace(super()._encoding(), costs=costs)
 
     def _values(self, record: Record) -> list[float]:
         return [record["errors"]["mean"], record["cost"]][: self._objectives]

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
-from groupnas.errors import InputError
-from groupnas.extras import install_hint
 from groupnas.runs.fields import ERROR, Recorded, RecordField
-
-if TYPE_CHECKING:
-    from groupnas.spaces.space import SearchSpace
-    from groupnas.strategies.trials.encoding import Encoding
-    from groupnas.strategies.trials.evaluator import Evaluate
-    from groupnas.strategies.trials.job import Propose, TrialsJob
-    from groupnas.task import Task
 
 Cost = Annotated[float, Field(gt=0)]
 Several = Annotated[int, Field(ge=2, strict=True)]
 
 
 class TrialSearch(Strategy):
-    """What every black-box search over group sizes has; inherit, and write :meth:`proposer`.
+    """The settings of every black-box search over group sizes; inherit, and set ``proposer``.
 
     Without a budget, trials cost as much as even groups.
 
     Attributes:
+        proposer: Place of what chooses the next trial, as of ``job``: a class that is made of the
+            encoding of sizes, these settings and a seed, and whose objects are called with the
+            records of all trials so far; see :mod:`groupnas.strategies.trials.proposal`.
         trials: Groupings to try; the first is even.
         epochs: Passes over the training side for each.
         batch_size: Samples of a step.
@@ -42,6 +36,9 @@ class TrialSearch(Strategy):
         spread: How far the coordinates reach; at 0.5, a group may be half again as wide as an even
             one, about, or as much wider late than early.
     """
+
+    job: ClassVar[str] = "groupnas.strategies.trials.job:TrialsJob"
+    proposer: ClassVar[str]
 
     fields: ClassVar[tuple[RecordField, ...]] = (
         RecordField("trial", "Trial", drawn=False),
@@ -71,23 +68,10 @@ class TrialSearch(Strategy):
         """As :meth:`Strategy.recorded`."""
         return replace(super().recorded(), step="trial", sizes="best")
 
-    def proposer(self, encoding: Encoding, seed: int) -> Propose:
-        """What chooses the next trial from those before."""
-        raise NotImplementedError
-
-    def start(
-        self,
-        space: SearchSpace,
-        task: Task,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        evaluate: Evaluate | None = None,
-    ) -> TrialsJob:
-        """As :meth:`Strategy.start`; ``evaluate`` takes the place of training, e.g. a table."""
-        from groupnas.strategies.trials.job import TrialsJob
-
-        return TrialsJob(space, task, self, seed, device, evaluate)
+    @property
+    def trains_candidates(self) -> bool:
+        """True: every trial is a training of its own."""
+        return True
 
 
 class Evolution(TrialSearch):
@@ -98,6 +82,8 @@ class Evolution(TrialSearch):
         tournament: Drawn from the population; the best of them is the parent.
         mutation: Standard deviation of a child's change in one or two coordinates, in spreads.
     """
+
+    proposer: ClassVar[str] = "groupnas.strategies.trials.evolution:AgingEvolution"
 
     algorithm: Literal["evolution"] = "evolution"
     population: Positive = 10
@@ -110,12 +96,6 @@ class Evolution(TrialSearch):
             raise ValueError(f"tournament: expected at most the population, {self.population}")
         return self
 
-    def proposer(self, encoding: Encoding, seed: int) -> Propose:
-        """As :meth:`TrialSearch.proposer`."""
-        from groupnas.strategies.trials.evolution import AgingEvolution
-
-        return AgingEvolution(encoding, self, seed)
-
 
 class Halving(TrialSearch):
     """Random search with successive halving: the better goes on to a longer training.
@@ -126,6 +106,8 @@ class Halving(TrialSearch):
         rungs: 1 is plain random search.
         eta: One grouping of so many goes on, and even groups always, to compare with.
     """
+
+    proposer: ClassVar[str] = "groupnas.strategies.trials.halving:SuccessiveHalving"
 
     algorithm: Literal["halving"] = "halving"
     rungs: Positive = 3
@@ -145,12 +127,6 @@ class Halving(TrialSearch):
         """Trials of all rungs: what goes on is trained again, from scratch."""
         return sum(trials for trials, _ in self.plan)
 
-    def proposer(self, encoding: Encoding, seed: int) -> Propose:
-        """As :meth:`TrialSearch.proposer`."""
-        from groupnas.strategies.trials.halving import SuccessiveHalving
-
-        return SuccessiveHalving(encoding, self, seed)
-
 
 class OptunaSearch(TrialSearch):
     """Optuna's samplers, in a study that several runs may share (extra ``optuna``).
@@ -166,6 +142,9 @@ class OptunaSearch(TrialSearch):
         study: The study's name in there; runs that share it differ in nothing but their folders.
     """
 
+    job: ClassVar[str] = "groupnas.strategies.trials.optuna_job:OptunaJob"
+    extra: ClassVar[str] = "optuna"
+
     algorithm: Literal["optuna"] = "optuna"
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     startup: Positive = 10
@@ -179,23 +158,3 @@ class OptunaSearch(TrialSearch):
         if self.costs[0] >= self.costs[1]:
             raise ValueError(f"costs: expected the lower share first, got {list(self.costs)}")
         return self
-
-    def start(
-        self,
-        space: SearchSpace,
-        task: Task,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        evaluate: Evaluate | None = None,
-    ) -> TrialsJob:
-        """As :meth:`TrialSearch.start`; an :class:`InputError` where Optuna is not installed."""
-        try:
-            import optuna  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                f"algorithm optuna: {error}; install it with: {install_hint('optuna')}"
-            ) from error
-        from groupnas.strategies.trials.optuna_job import OptunaJob
-
-        return OptunaJob(space, task, self, seed, device, evaluate)

@@ -12,6 +12,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, save_cascade
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
@@ -21,11 +22,11 @@ SMALL = Path(__file__).parents[2] / "landmarks/small"
 def network_of(name: str, crops: CropSettings, variant: str | None = None) -> Network:
     """One that answers a face's shape, and that depends on what it sees."""
     space = load_space(str(SMALL / f"{name}.yaml"), variant)
-    grouping = Grouping.random(space, 1)
+    allocation = Allocation(space, Grouping.random(space, 1))
     torch.manual_seed(1)
     start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
-    module = build(space, grouping, start)
-    return Network(space, grouping, crops, module.eval())
+    module = build(allocation, start)
+    return Network(allocation, crops, module.eval())
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,8 @@ from groupnas.landmarks.deploy.runtime import OnnxCascade
 
 cascade = OnnxCascade.load(sys.argv[1])
 found = cascade.locate(np.zeros((40, 50, 3), np.uint8), np.array([[5.0, 5, 30, 35]]))
-assert found.points.shape == (1, 68, 2) and cascade.markup.points == 68
 heavy = {"torch", "PIL", "pydantic", "onnx", "scipy", "yaml", "matplotlib"}
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
+print(found.points.shape, cascade.markup.points, heavy & set(sys.modules))
 """
 
 
@@ -39,7 +38,9 @@ def cascade(exported: Path) -> OnnxCascade:
 
 
 def test_nothing_else_is_imported(exported: Path) -> None:
-    subprocess.run([sys.executable, "-c", ALONE, str(exported)], check=True, timeout=60)
+    command = [sys.executable, "-c", ALONE, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "(1, 68, 2) 68 set()\n", done.stderr
 
 
 def test_faces_one_by_one_are_as_together(cascade: OnnxCascade) -> None:

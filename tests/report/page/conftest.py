@@ -13,8 +13,9 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
+from groupnas.comparison.rows import Row, SearchCost
 from groupnas.comparison.statistics import Difference
-from groupnas.comparison.summary import Comparison, Row, SearchCost
+from groupnas.comparison.tables import Comparison
 from groupnas.engine.search import search
 
 

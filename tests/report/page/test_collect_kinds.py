@@ -24,6 +24,7 @@ from groupnas.grouping import Grouping
 from groupnas.report.page import collect, render
 from groupnas.report.page.model import Run
 from groupnas.spaces import SearchSpace
+from groupnas.spaces.allocation import Allocation
 
 TRAINING = {"epochs": 4, "batch_size": 8, "weights": {"lr": 0.01}}
 TRAINED = {"epoch": 1, "train_loss": 2.0, "validation": {"circle": 3.0, "mean": 3.0}}
@@ -187,7 +188,7 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     run = read(folder)
     assert run.environment == {"device": "cpu", "threads": "2"}
     assert run.kind == "cascade" and run.finished and run.groups == space.groups
-    assert run.costs[0].macs == flops(space, Grouping.even(space)).per_group
+    assert run.costs[0].macs == flops(Allocation.even(space)).per_group
     assert run.scores[0].errors == {"nose": 2.5, "mean": 3.5}
     assert {chart.title.split(":")[0] for chart in run.charts} == {"search", "local"}
     assert run.command[4:6] == ("--grouping", "it's mine.json")
@@ -239,7 +240,7 @@ def test_training_in_a_comparison_has_its_space(
     run = read(folder)
     found = Grouping.load(folder / "grouping.json")
     assert run.network is not None and len(run.network.layers) == len(shapes_space.layers)
-    assert run.costs[0].macs == flops(shapes_space, found).per_group
+    assert run.costs[0].macs == flops(Allocation(shapes_space, found)).per_group
     alone = shutil.copytree(folder, comparison.parent / "alone")
     run = read(Path(alone))
     assert run.network is not None and run.network.layers == ()

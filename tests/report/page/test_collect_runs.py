@@ -20,6 +20,7 @@ from groupnas.report.page import collect, render
 from groupnas.report.page.collect import _names
 from groupnas.report.page.model import Network, Run
 from groupnas.spaces import SearchSpace
+from groupnas.spaces.allocation import Allocation
 
 FILES = ("config.yaml", "history.jsonl", "result.json", "grouping.json", "initial_grouping.json")
 
@@ -65,7 +66,7 @@ def test_layers_cost_what_the_accountant_says(searched: Path, shapes_space: Sear
     run = read(searched)
     network = drawn(run)
     sizes = {**(network.fixed or {}), **network.divisions[-1].sizes}
-    table = flops(shapes_space, Grouping.load(searched / "grouping.json"))
+    table = flops(Allocation(shapes_space, Grouping.load(searched / "grouping.json")))
     for place, group in enumerate(network.groups):
         macs = sum(
             layer.factor

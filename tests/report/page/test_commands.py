@@ -60,7 +60,7 @@ def test_search_with_other_settings_brings_them_along(tmp_path: Path) -> None:
 
 def test_settings_that_an_older_version_lacked_have_their_defaults() -> None:
     told = config("knapsack")
-    for key in ("multiple",):
+    for key in ("divisor",):
         told["strategy"]["budget"].pop(key, None)
     assert "knapsack" in search_command(told, FOLDER, "mine")[0]
 

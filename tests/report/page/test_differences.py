@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from groupnas.comparison.summary import Comparison
-from groupnas.comparison.tables import NOTE, errors_table, parts_table
+from groupnas.comparison.tables import NOTE, Comparison, errors_table, parts_table
 from groupnas.palette import COLOURS, INK
 from groupnas.report.page import render
 from groupnas.report.page.differences import forest, panels

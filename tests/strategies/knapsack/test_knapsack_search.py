@@ -14,11 +14,11 @@ import torch
 
 import groupnas
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs, measure
-from groupnas.engine.evaluate import validation_errors
+from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.schema import validate
+from groupnas.spaces.measure import measure
 from groupnas.strategies.knapsack.curves import Curve, fit_models
 from groupnas.strategies.knapsack.job import SlimmableJob
 from groupnas.strategies.knapsack.profiles import Family
@@ -69,6 +69,10 @@ def run(job: SlimmableJob, epochs: int | None = None) -> SlimmableJob:
     return job
 
 
+def errors_of(job: SlimmableJob, network: torch.nn.Module) -> dict[str, float]:
+    return mean_errors(network, job.task, job.split.validation, job.batch_size, job.device)
+
+
 @pytest.mark.parametrize("stop", [1, 3])  # in the training, in the measurements
 def test_a_stopped_search_goes_on_bit_for_bit(
     make: Make, finished: SlimmableJob, stop: int, tmp_path: Path
@@ -78,7 +82,7 @@ def test_a_stopped_search_goes_on_bit_for_bit(
     other.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
     run(other)
     assert other.history == finished.history
-    assert other.grouping() == finished.grouping()
+    assert other.allocation().grouping == finished.allocation().grouping
     assert json.dumps(other.outcome()) == json.dumps(finished.outcome())
 
 
@@ -94,7 +98,7 @@ def test_history(finished: SlimmableJob) -> None:
     assert set(losses) == {"widest", "smallest", "random"}
     assert finished.history[-1]["points"] == 12
     assert ["sizes" in record for record in finished.history] == [False] * 2 + [True] * 3
-    counts = finished.grouping().counts()
+    counts = finished.allocation().grouping.counts()
     assert finished.history[-1]["sizes"] == {unit: [*row.values()] for unit, row in counts.items()}
     assert json.loads(json.dumps(finished.history)) == finished.history
 
@@ -108,7 +112,7 @@ def test_the_first_round_is_without_shape(finished: SlimmableJob) -> None:
 def test_without_shapes_every_round_is(make: Make) -> None:
     job = run(make(profiles="uniform"))
     assert {len(profile) for curve in job.curves.values() for profile in curve.profiles} == {1}
-    counts = job.grouping().counts()
+    counts = job.allocation().grouping.counts()
     for group in job.space.groups:  # the same share in every unit, but for rounding
         shares = [row[group] / job.space.free_units[unit] for unit, row in counts.items()]
         assert max(shares) - min(shares) < 0.15
@@ -120,7 +124,7 @@ def test_a_measured_error_is_the_plain_networks(finished: SlimmableJob) -> None:
     profile = np.array(finished.curves[group].profiles[-1])
     sizes = {other: finished.family.widths(finished.family.line(3)[0]) for other in others}
     network = finished._plain({group: finished.family.widths(profile), **sizes})
-    error = validation_errors(finished, network)[group]
+    error = errors_of(finished, network)[group]
     assert error == pytest.approx(finished.curves[group].errors[-1], rel=1e-3)
 
 
@@ -130,7 +134,7 @@ def test_any_budget_is_met_without_training(finished: SlimmableJob, total: float
     space = finished.space
     budget = Budget(measure=by, total=total, tolerance=0.03)
     design = finished.design(budget)
-    even = grouping_costs(space, groupnas.Grouping.even(space), measure(by))
+    even = groupnas.Allocation.even(space).costs(measure(by))
     assert sum(design.costs(by).values()) / sum(even.values()) == pytest.approx(total, rel=0.03)
     network = design.build()
     assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 9)
@@ -139,7 +143,7 @@ def test_any_budget_is_met_without_training(finished: SlimmableJob, total: float
 def test_budgets_of_single_parts_are_met(finished: SlimmableJob) -> None:
     budget = Budget(total=1.0, parts={"ring": 0.6}, tolerance=0.05)
     costs = finished.design(budget).costs()
-    even = grouping_costs(finished.space, finished.initial)
+    even = groupnas.Allocation(finished.space, finished.initial).costs()
     assert costs["ring"] / even["ring"] == pytest.approx(0.6, rel=0.05)
     assert sum(costs.values()) / sum(even.values()) == pytest.approx(1.0, rel=0.05)
     alone = finished.design(Budget(total=None, parts={"ring": 0.6}, tolerance=0.05)).costs()
@@ -148,14 +152,14 @@ def test_budgets_of_single_parts_are_met(finished: SlimmableJob) -> None:
 
 def test_even_before_anything_is_measured(make: Make) -> None:
     job = make()
-    assert job.grouping().resized(job.initial) == 0
+    assert job.allocation().grouping.resized(job.initial) == 0
 
 
 def test_what_a_network_is_taken_out_with(finished: SlimmableJob) -> None:
     network = finished.network()
     assert network is not None and not network.training
     outcome = finished.outcome()
-    assert outcome["validation_errors"]["derived"] == validation_errors(finished, network)
+    assert outcome["validation_errors"]["derived"] == errors_of(finished, network)
     assert json.loads(json.dumps(outcome)) == outcome
     assert sum(outcome["shares"].values()) == pytest.approx(1)
 

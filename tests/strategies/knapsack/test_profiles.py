@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groupnas.costs import part_cost
 from groupnas.spaces import load_space
+from groupnas.spaces.measure import part_cost
 from groupnas.strategies.knapsack.profiles import Family
 
 RANGES = {"tilt": 0.5, "ratio": 0.3}

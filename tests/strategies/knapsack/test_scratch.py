@@ -12,7 +12,6 @@ import torch
 
 import groupnas
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.schema import validate
@@ -45,31 +44,27 @@ def run(job: ScratchJob, epochs: int | None = None) -> ScratchJob:
     return job
 
 
-def needy_ring(grouping: groupnas.Grouping, epochs: int, seed: int) -> Mapping[str, float]:
+def needy_ring(found: groupnas.Allocation, epochs: int, seed: int) -> Mapping[str, float]:
     """The ring's error falls with its channels, that of the others does not."""
-    ring = sum(row["ring"] for row in grouping.counts().values())
+    ring = sum(row["ring"] for row in found.grouping.counts().values())
     return {"disc": 1.0, "square": 1.0, "ring": 40 / ring, "mean": 0.0}
 
 
 def test_a_trial_is_one_training_of_all_parts(shapes_space: Any, shapes: Any) -> None:
     job = run(start(shapes_space, shapes), 2)
     record, profiles = job.history[1], {g: np.array(c.profiles[1]) for g, c in job.curves.items()}
-    counts = {
-        unit: {group: job.family.widths(z)[unit] for group, z in profiles.items()}
-        for unit in shapes_space.free_units
-    }
-    space = shapes_space.resized({unit: sum(row.values()) for unit, row in counts.items()})
-    grouping = groupnas.Grouping.from_counts(space, counts)
+    widths = {group: job.family.widths(z) for group, z in profiles.items()}
+    tried = groupnas.Allocation.from_widths(shapes_space, widths)
     assert len({tuple(z) for z in profiles.values()}) > 1
     torch.manual_seed(0)
-    network = build(space, grouping, shapes.mean_output())
+    network = build(tried, shapes.mean_output())
     training = Training(epochs=1, batch_size=20, weights=job.strategy.weights)
     trainer = Trainer(network, shapes, training, job.split, 0)
     trainer.run_epoch()
     assert trainer.history[0]["validation"] == record["errors"]
     assert [curve.errors[1] for curve in job.curves.values()] == list(record["errors"].values())[:3]
-    even = sum(grouping_costs(shapes_space, job.initial).values())
-    assert record["cost"] == sum(grouping_costs(space, grouping).values()) / even
+    even = sum(groupnas.Allocation(shapes_space, job.initial).costs().values())
+    assert record["cost"] == sum(tried.costs().values()) / even
     assert record["steps"] == 3
 
 
@@ -79,7 +74,7 @@ def test_a_stopped_search_goes_on_alike(shapes_space: Any, shapes: Any, tmp_path
     other = start(shapes_space, shapes)
     other.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
     assert run(other).history == whole.history
-    assert other.grouping() == whole.grouping()
+    assert other.allocation().grouping == whole.allocation().grouping
 
 
 def test_every_knob_is_spread_evenly(shapes_space: Any, shapes: Any) -> None:
@@ -93,17 +88,17 @@ def test_every_knob_is_spread_evenly(shapes_space: Any, shapes: Any) -> None:
 def test_channels_go_where_they_help(shapes_space: Any, shapes: Any, seed: int) -> None:
     job = run(start(shapes_space, shapes, seed, needy_ring, trials=12))
     costs = job.design(Budget(tolerance=0.05)).costs()
-    even = grouping_costs(shapes_space, job.initial)
+    even = groupnas.Allocation(shapes_space, job.initial).costs()
     assert costs["ring"] > 1.3 * even["ring"]
     assert sum(costs.values()) == pytest.approx(sum(even.values()), rel=0.05)
 
 
 def test_before_there_is_anything_to_fit_groups_are_even(shapes_space: Any, shapes: Any) -> None:
     job = run(start(shapes_space, shapes, evaluate=needy_ring), 3)
-    assert job.grouping() == job.initial
+    assert job.allocation().grouping == job.initial
     even = {unit: [*row.values()] for unit, row in job.initial.counts().items()}
     assert [record["sizes"] for record in job.history] == [even] * 3
-    found = run(job, 1).grouping()
+    found = run(job, 1).allocation().grouping
     assert found != job.initial
     sizes = {unit: [*row.values()] for unit, row in found.counts().items()}
     assert job.history[-1]["sizes"] == sizes

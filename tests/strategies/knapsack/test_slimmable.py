@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
 
 SMALL = sorted((Path(__file__).parents[2] / "spaces/small").glob("*.yaml"))
@@ -33,12 +32,6 @@ def sizes_of(space: SearchSpace, seed: int) -> dict[str, dict[str, int]]:
     }
 
 
-def grouping_of(space: SearchSpace, sizes: Mapping[str, Mapping[str, int]]) -> Grouping:
-    counts = {unit: {g: sizes[g][unit] for g in space.groups} for unit in space.free_units}
-    widths = {unit: sum(row.values()) for unit, row in counts.items()}
-    return Grouping.from_counts(space.resized(widths), counts)
-
-
 @torch.no_grad()
 def network_of(space: SearchSpace) -> SlimmableNetwork:
     """With random weights everywhere, so that none can be mixed up."""
@@ -56,7 +49,7 @@ def crops(space: SearchSpace) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_size_is_the_plain_network_of_that_size(space: SearchSpace, seed: int) -> None:
     network, sizes = network_of(space), sizes_of(space, seed)
-    plain = network.plain(grouping_of(space, sizes)).train()
+    plain = network.plain(Allocation.from_widths(space, sizes)).train()
     x = crops(space)
     torch.testing.assert_close(network(x, sizes), plain(x), rtol=1e-6, atol=1e-8)
 
@@ -65,7 +58,7 @@ def test_even_sizes_are_taken_out_too(space: SearchSpace) -> None:
     # Equal groups make one grouped convolution, uneven ones a convolution each.
     network = network_of(space)
     sizes = {group: dict.fromkeys(space.free_units, 2) for group in space.groups}
-    plain = network.plain(grouping_of(space, sizes)).train()
+    plain = network.plain(Allocation.from_widths(space, sizes)).train()
     x = crops(space)
     torch.testing.assert_close(network(x, sizes), plain(x), rtol=1e-6, atol=1e-8)
 
@@ -104,11 +97,11 @@ def test_outputs_start_where_they_are_told(space: SearchSpace) -> None:
 def test_the_callers_random_state_is_left_alone(space: SearchSpace) -> None:
     network = network_of(space)
     before = torch.get_rng_state()
-    network.plain(grouping_of(space, sizes_of(space, 0)))
+    network.plain(Allocation.from_widths(space, sizes_of(space, 0)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_statistics_of_a_plain_network_are_fresh(space: SearchSpace) -> None:
-    plain = network_of(space).plain(grouping_of(space, sizes_of(space, 0)))
+    plain = network_of(space).plain(Allocation.from_widths(space, sizes_of(space, 0)))
     norms = [module for module in plain.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(int(norm.num_batches_tracked or 0) == 0 for norm in norms)

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import groupnas
 from groupnas.accountant import flops
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs, measure
 from groupnas.errors import InputError
+from groupnas.spaces.measure import measure
 from groupnas.strategies.kronecker.design import (
     KroneckerDesign,
     convolutions,
@@ -63,7 +63,10 @@ def test_no_groups_at_all_is_the_ungrouped_network(shapes_space: groupnas.Search
     dense = {layer.name: (1,) * len(factors(layer).gated) for layer in convolutions(shapes_space)}
     whole = shapes_space.ungrouped()
     even = groupnas.Grouping.even(whole)
-    assert KroneckerDesign(shapes_space, dense).costs()["all"] == flops(whole, even).total
+    assert (
+        KroneckerDesign(shapes_space, dense).costs()["all"]
+        == flops(groupnas.Allocation(whole, even)).total
+    )
 
 
 def test_it_is_no_grouping_and_mixes_parts(shapes_space: groupnas.SearchSpace) -> None:
@@ -88,7 +91,7 @@ def test_outputs_start_near_what_is_asked_for(shapes_space: groupnas.SearchSpace
 @pytest.mark.parametrize("total", [0.25, 0.5, 1.0, 2.0, 5.0])
 def test_the_local_network_meets_any_budget(total: float) -> None:
     space = groupnas.load_space("picasso_local")
-    even = sum(grouping_costs(space, groupnas.Grouping.even(space)).values())
+    even = sum(groupnas.Allocation.even(space).costs().values())
     design = fitted(space, logits_of(space), Budget(total=total))
     assert design.costs()["all"] == pytest.approx(total * even, rel=0.01)
     # what is counted can be built: every number of groups divides both widths
@@ -104,7 +107,7 @@ def test_other_measures(shapes_space: groupnas.SearchSpace) -> None:
     budget = Budget(measure="params", total=1.5, tolerance=0.03)
     design = fitted(shapes_space, logits_of(shapes_space), budget)
     even = groupnas.Grouping.even(shapes_space)
-    cost = sum(grouping_costs(shapes_space, even, measure("params")).values())
+    cost = sum(groupnas.Allocation(shapes_space, even).costs(measure("params")).values())
     assert sum(p.numel() for p in design.build().parameters()) == pytest.approx(
         1.5 * cost, rel=0.03
     )

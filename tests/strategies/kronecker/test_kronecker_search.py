@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 import groupnas
-from groupnas.costs import grouping_costs
 from groupnas.engine.strategy import load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.strategies.kronecker.job import KroneckerSearch
@@ -58,7 +57,7 @@ def test_record_and_outcome(make: Make) -> None:
     record = job.history[-1]
     assert (record["epoch"], record["steps"]) == (2, 3)
     assert record["groups"] == {name: layer.groups for name, layer in job.layers.items()}
-    even = sum(grouping_costs(job.space, job.initial).values())
+    even = sum(groupnas.Allocation(job.space, job.initial).costs().values())
     cost = record["cost"] * 1.2 * even
     unfitted = make(budget=None)
     unfitted.load_state_dict(job.state_dict())
@@ -69,10 +68,10 @@ def test_record_and_outcome(make: Make) -> None:
 
 def test_the_design_meets_the_budget_and_is_no_grouping(make: Make) -> None:
     job = searched(make())
-    even = sum(grouping_costs(job.space, job.initial).values())
+    even = sum(groupnas.Allocation(job.space, job.initial).costs().values())
     assert job.design().costs()["all"] == pytest.approx(1.2 * even, rel=0.05)
     assert job.design().grouping is None
-    assert job.grouping() == groupnas.Grouping.even(job.space)
+    assert job.allocation().grouping == groupnas.Grouping.even(job.space)
 
 
 def test_the_plain_network_computes_what_was_learned(make: Make) -> None:

@@ -95,7 +95,7 @@ def test_state_goes_on_bit_for_bit(make_search: Callable[..., BilevelSearch]) ->
     other.run_epoch()  # where it stands does not matter
     other.load_state_dict(torch.load(buffer, weights_only=True))
     other.run_epoch()
-    assert other.history == whole.history and other.grouping() == whole.grouping()
+    assert other.history == whole.history and other.allocation() == whole.allocation()
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_record_of_the_masks_by_hand(recorded: Any) -> None:
     assert last["moved"] == pytest.approx(moved / len(end))
     grouping = search.net.grouping()
     assert last["resized"] == pytest.approx(grouping.resized(search.initial) / len(end))
-    assert last["macs"] == dict(groupnas.flops(space, grouping).per_group)
+    assert last["macs"] == dict(groupnas.flops(groupnas.Allocation(space, grouping)).per_group)
     assert list(last["sizes"]) == list(space.free_units)  # in network order, for pictures
     for unit, sizes in last["sizes"].items():
         assert sizes == [grouping.assignments[unit].count(group) for group in range(3)]

@@ -11,8 +11,8 @@ import torch
 
 import groupnas
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs, measure
 from groupnas.errors import InputError
+from groupnas.spaces.measure import measure
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.penalty import Penalty
 
@@ -42,8 +42,8 @@ def test_costs_of_decided_masks_are_the_grouping_s(net: groupnas.Supernet, name:
     net.set_grouping(grouping)
     budget = Budget(measure=name, total=1.0, parts={"ring": 1.5})
     found = Penalty(net.space, 0.0, 3.0, budget)(net)
-    costs = grouping_costs(net.space, grouping, measure(name))
-    even = grouping_costs(net.space, groupnas.Grouping.even(net.space), measure(name))
+    costs = groupnas.Allocation(net.space, grouping).costs(measure(name))
+    even = groupnas.Allocation.even(net.space).costs(measure(name))
     rest = sum(even.values()) - 1.5 * even["ring"]
     expected = math.log(costs["ring"] / (1.5 * even["ring"])) ** 2
     expected += math.log((costs["disc"] + costs["square"]) / rest) ** 2
@@ -63,7 +63,7 @@ def test_descending_it_moves_a_part_to_its_budget(
         penalty(net).backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in net.arch_parameters())
         optimizer.step()
-    even = grouping_costs(net.space, groupnas.Grouping.even(net.space), measure(name))
+    even = groupnas.Allocation.even(net.space).costs(measure(name))
     cost = penalty.expected_costs(net.probabilities())["ring"].item()
     assert cost == pytest.approx(share * even["ring"], rel=0.01)
 
@@ -87,8 +87,8 @@ def test_a_search_spends_a_part_s_budget(
     search = searched(make_search(masks=masks, budget=budget, **settings))
     penalties = [record["penalty"] for record in search.history]
     assert penalties[0] is None and penalties[2] < penalties[1]
-    even = grouping_costs(search.space, search.initial)
-    assert grouping_costs(search.space, search.grouping())["ring"] > 1.2 * even["ring"]
+    even = groupnas.Allocation(search.space, search.initial).costs()
+    assert search.allocation().costs()["ring"] > 1.2 * even["ring"]
     # what the penalty only nears, the design meets
     design = search.design()
     assert design.costs()["ring"] == pytest.approx(1.6 * even["ring"], rel=0.05)

@@ -173,4 +173,4 @@ def test_orders_differ_and_see_the_same_number_of_batches(
     assert [r["steps"] for r in first.history] == [r["steps"] for r in second.history] == [3, 5, 5]
     assert first.history[0] == second.history[0]  # the warm-up knows no order
     assert first.history[1] != second.history[1]
-    assert isinstance(second.grouping(), groupnas.Grouping)
+    assert isinstance(second.allocation(), groupnas.Allocation)

@@ -9,16 +9,16 @@ import pytest
 
 from groupnas.budget import Budget
 from groupnas.engine.strategy import load_strategy
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.trials.encoding import Encoding
 from groupnas.strategies.trials.job import TrialsJob
 
 NEEDS = {"disc": 1.0, "square": 2.0, "ring": 6.0}
 
 
-def formula(grouping: Grouping, epochs: int, seed: int) -> dict[str, float]:
+def formula(found: Allocation, epochs: int, seed: int) -> dict[str, float]:
     """Falls with a group's channels, most where the need is greatest and late in the network."""
-    counts = grouping.counts().values()
+    counts = found.grouping.counts().values()
     errors = {
         group: need * sum((i + 1) / unit[group] for i, unit in enumerate(counts)) + 1 / epochs
         for group, need in NEEDS.items()
@@ -44,7 +44,7 @@ def make_job(shapes_space: Any, shapes: Any) -> Callable[..., TrialsJob]:
     def make(name: str, evaluate: Any = formula, seed: int = 0, **settings: Any) -> TrialsJob:
         shipped = load_strategy(name)
         strategy = type(shipped).model_validate({**shipped.model_dump(), **settings})
-        job = strategy.start(shapes_space, shapes, seed=seed, evaluate=evaluate)  # type: ignore[call-arg]
+        job = strategy.start(shapes_space, shapes, seed=seed, evaluate=evaluate)
         assert isinstance(job, TrialsJob)
         return job
 

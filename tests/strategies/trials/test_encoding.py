@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groupnas.budget import Budget
-from groupnas.costs import grouping_costs
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.trials.encoding import Encoding, _contrasts, scaled, usage
 
 Make = Callable[..., Encoding]
@@ -79,7 +79,7 @@ def test_sizes_by_hand(encoding: Make) -> None:
 @pytest.mark.parametrize("resolution", ["part", "depth", "unit"])
 def test_zero_is_even(encoding: Make, resolution: str) -> None:
     points = encoding(resolution=resolution)
-    assert points.decode(points.even) == Grouping.even(points.space)
+    assert points.decode(points.even) == Allocation.even(points.space)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -88,16 +88,16 @@ def test_no_point_costs_more_than_the_budget(encoding: Make, seed: int, resoluti
     points = encoding(resolution=resolution)
     point = points.draw(random.Random(seed))
     assert all(low <= point[name] <= high for name, (low, high) in points.bounds.items())
-    grouping = points.decode(point)
-    even = sum(grouping_costs(points.space, Grouping.even(points.space)).values())
-    assert 0.98 * even < sum(grouping_costs(points.space, grouping).values()) <= even
+    found = points.decode(point)
+    even = sum(Allocation.even(points.space).costs().values())
+    assert 0.98 * even < sum(found.costs().values()) <= even
 
 
 def test_a_group_with_its_own_budget_is_in_no_split(encoding: Make) -> None:
     points = encoding(Budget(parts={"ring": 1.5}), resolution="part")
     assert list(points.bounds) == ["split.1"]
-    even = grouping_costs(points.space, Grouping.even(points.space))
-    costs = grouping_costs(points.space, points.decode({"split.1": 0.5}))
+    even = Allocation.even(points.space).costs()
+    costs = points.decode({"split.1": 0.5}).costs()
     assert costs["ring"] == pytest.approx(1.5 * even["ring"], rel=0.05)
     assert costs["disc"] < even["disc"]  # has the smaller share of a smaller rest
     assert sum(costs.values()) <= sum(even.values())

@@ -258,6 +258,7 @@ def test_optuna_is_named_where_it_is_missing(make_job: Make, monkeypatch: Any) -
     import sys
 
     monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "groupnas.strategies.trials.optuna_job", raising=False)
     with pytest.raises(InputError, match=r"'groupnas\[optuna\]'"):
         make_job("optuna")
 

@@ -15,6 +15,7 @@ from groupnas.engine.search import search
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.strategies.trials.job import TrialsJob
 
@@ -32,11 +33,11 @@ def test_even_is_first_and_never_beaten_by_the_result(
     make_job: Make, finish: Finish, name: str
 ) -> None:
     job = make_job(name)
-    assert job.grouping() == Grouping.even(job.space)
+    assert job.allocation().grouping == Grouping.even(job.space)
     finish(job)
     first, best = job.history[0], job.best()
     assert best is not None
-    assert job.encoding.decode(first["point"]) == Grouping.even(job.space)
+    assert job.encoding.decode(first["point"]) == Allocation.even(job.space)
     assert first["cost"] == 1.0
     errors = job.outcome()["validation_errors"]
     assert errors["found"]["mean"] <= errors["even"]["mean"]
@@ -56,7 +57,7 @@ def test_records_hold_the_sizes_of_the_best_so_far(
         most = max(other["trained"] for other in job.history[:done])
         rivals = [other for other in job.history[:done] if other["trained"] == most]
         best = min(rivals, key=lambda other: other["errors"]["mean"])
-        counts = job.encoding.decode(best["point"]).counts()
+        counts = job.encoding.decode(best["point"]).grouping.counts()
         assert record["sizes"] == {unit: [*row.values()] for unit, row in counts.items()}
 
 
@@ -68,7 +69,7 @@ def test_a_search_killed_in_any_trial_goes_on_as_if_never_stopped(
     fields = {*type(load_strategy(name)).model_fields, "seed"}
     settings = {key: value for key, value in settings.items() if key in fields}
     whole = finish(make_job(name, **settings))
-    formula = whole._evaluate
+    formula = whole.evaluate
     for end in (0, 1, 4):
         calls = 0
 
@@ -87,15 +88,15 @@ def test_a_search_killed_in_any_trial_goes_on_as_if_never_stopped(
         again.load_state_dict(job.state_dict())
         assert again.history == whole.history[: len(job.history)]
         assert finish(again).history == whole.history
-        assert again.grouping() == whole.grouping()
+        assert again.allocation().grouping == whole.allocation().grouping
         assert finish(make_job(name, **{**settings, "seed": 4})).history != whole.history
 
 
 def test_the_same_sizes_are_judged_once(make_job: Make, finish: Finish) -> None:
     judged = []
 
-    def evaluate(grouping: Grouping, epochs: int, seed: int) -> dict[str, float]:
-        judged.append(grouping)
+    def evaluate(allocation: Allocation, epochs: int, seed: int) -> dict[str, float]:
+        judged.append(allocation.grouping)
         return {"disc": 1.0, "square": 1.0, "ring": 1.0, "mean": 1.0}
 
     # Coordinates this small are all even.
@@ -131,10 +132,10 @@ def test_errors_that_are_no_numbers(make_job: Make) -> None:
 def test_other_budgets_get_the_best_proportions(make_job: Make, finish: Finish) -> None:
     job = finish(make_job("evolution:quick"))
     own, half = job.design(), job.design(Budget(total=0.5, tolerance=0.05))
-    assert job.design(Budget()).grouping == own.grouping == job.grouping()
+    assert job.design(Budget()).grouping == own.grouping == job.allocation().grouping
     assert sum(half.costs().values()) == pytest.approx(0.5 * sum(own.costs().values()), rel=0.06)
     assert half.grouping is not None
-    build(job.space.fitted(half.grouping), half.grouping)
+    build(Allocation(job.space, half.grouping))
 
 
 def test_nsga2_keeps_to_the_budget_and_tells_the_front(make_job: Make, finish: Finish) -> None:

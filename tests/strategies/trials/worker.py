@@ -16,22 +16,22 @@ from conftest import formula
 import groupnas
 from groupnas.engine.search import search
 from groupnas.engine.strategy import load_strategy
-from groupnas.grouping import Grouping
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.trials.settings import OptunaSearch
 
 JOURNAL, LOG, RUN, SECONDS, TRIALS = sys.argv[1:]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def judge(grouping: Grouping, epochs: int, seed: int) -> dict[str, float]:
+def judge(found: Allocation, epochs: int, seed: int) -> dict[str, float]:
     """Leaves a line before and after; lines this short are written at once."""
-    sizes = hash(grouping)
+    sizes = hash(found)
     with open(LOG, "a") as log:
         log.write(f"begin {RUN} {os.getpid()} {sizes}\n")
     time.sleep(float(SECONDS))
     with open(LOG, "a") as log:
         log.write(f"end {RUN} {os.getpid()} {sizes}\n")
-    return formula(grouping, epochs, seed)
+    return formula(found, epochs, seed)
 
 
 class Slow(OptunaSearch):

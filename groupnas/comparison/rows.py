@@ -1,0 +1,94 @@
+"""The entries of a comparison: networks, rows of errors over their seeds, costs of searches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from groupnas.comparison.plan import Piece
+from groupnas.comparison.samples import SampleErrors
+from groupnas.comparison.statistics import Difference
+
+Spread = tuple[float, float | None]  # mean and standard deviation over seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One trained network: its piece, what ``cell.json`` says, and its errors by set."""
+
+    piece: Piece
+    told: Mapping[str, Any] = field(repr=False)
+    errors: Mapping[str, SampleErrors] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A strategy at one budget on one set of samples, over its seeds.
+
+    Attributes:
+        strategy: Its label.
+        budget: Relative to even groups.
+        samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
+        count: Samples in it.
+        photos: That those are from.
+        counts: Samples that show each group, and any at all, which is called ``mean``.
+        seeds: That are finished.
+        diverged: Those of them whose network has errors that are not finite: its mean is infinite,
+            and there are no differences to it.
+        cost: Of the network, in the comparison's measure; mean over seeds.
+        unit: Of the errors.
+        errors: Mean and standard deviation over seeds, of every group that a sample shows and of
+            ``mean``.
+        differences: To the baseline with the same budget, over the seeds that both have; none for
+            the baseline itself, where there is none, or where one of both diverged.
+        relative: Those differences in units of the baseline's error, where that is not 0.
+    """
+
+    strategy: str
+    budget: float
+    samples: str
+    count: int
+    photos: int
+    counts: Mapping[str, int]
+    seeds: tuple[int, ...]
+    diverged: tuple[int, ...]
+    cost: float
+    unit: str
+    errors: Mapping[str, Spread]
+    differences: Mapping[str, Difference] = field(repr=False)
+    relative: Mapping[str, float] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON holds it, which knows no infinity: ``None``."""
+        return {
+            **{key: value for key, value in vars(self).items() if key != "differences"},
+            "counts": dict(self.counts),
+            "seeds": list(self.seeds),
+            "diverged": list(self.diverged),
+            "errors": {
+                name: {"mean": mean if math.isfinite(mean) else None, "deviation": deviation}
+                for name, (mean, deviation) in self.errors.items()
+            },
+            "differences": {name: d.to_dict() for name, d in self.differences.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchCost:
+    """What the searches of a strategy took, a mean over seeds.
+
+    Attributes:
+        strategy: Its label.
+        seconds: Of the CPU, in all epochs.
+        steps: Of optimisers.
+        trainings: The seconds in units of one plain training, the baseline's.
+        training_steps: The steps in units of that training's.
+    """
+
+    strategy: str
+    seconds: float
+    steps: float
+    trainings: float
+    training_steps: float

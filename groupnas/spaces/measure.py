@@ -1,0 +1,136 @@
+"""What a group's channels cost, in any measure that is a sum over groups and over layers.
+
+A group's cost depends on its own channels alone, so that an allocation can be solved group by
+group, and every measure takes numbers and tensors alike, so that it can be descended. Measures are
+:class:`Measure` classes registered as entry points of the group ``groupnas.measures``: the built-in
+ones in groupnas's own ``pyproject.toml``, others in their packages'.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from groupnas.errors import InputError
+from groupnas.extras import MEASURES, load_registered, registered
+from groupnas.files import nearest
+from groupnas.spaces.layer import Layer
+from groupnas.values import text
+
+if TYPE_CHECKING:
+    from groupnas.spaces.space import SearchSpace
+
+_OF_FILES = "latency"  # whose measures `.json` files hold
+
+
+class Measure(ABC):
+    """A cost that adds up over layers and groups.
+
+    Attributes:
+        name: What it was registered as, or where its file was loaded from.
+        unit: What a cost is counted in.
+    """
+
+    name: str
+    unit: str
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The measure that the registered name means."""
+        return cls()
+
+    @abstractmethod
+    def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
+        """The cost of one group with ``a`` input and ``b`` output channels of a layer.
+
+        Args:
+            layer: Its shape; its own numbers of channels do not matter.
+            a: A number, or a tensor of any shape.
+            b: Likewise; equal to ``a`` where each channel is kept to itself.
+        """
+
+    def fixed(self, layer: Layer) -> float:
+        """What a layer costs whatever its channels; its groups share it. Here: nothing."""
+        return 0
+
+    def caveat(self) -> str | None:
+        """Why its costs are not those of this machine, in words; ``None`` where they are."""
+        return None
+
+
+def measure(name: str | Measure = "mac") -> Measure:
+    """The measure of a registered name, or the latency table of a ``.json`` file.
+
+    A file is read once, until it changes.
+
+    Args:
+        name: ``mac``, ``params``, ``latency`` (the table that groupnas comes with), what another
+            package registered, or a file; a measure is returned as it is.
+
+    Raises:
+        InputError: an unknown name, or a file that is no latency table.
+    """
+    if isinstance(name, Measure):
+        return name
+    if text("measure", name).lower().endswith(".json"):
+        try:
+            state = os.stat(name)
+        except (OSError, ValueError):  # told by who reads it
+            return _of_file(name, None)
+        return _of_file(name, (state.st_ino, state.st_mtime_ns, state.st_size))
+    if name not in measures():
+        known = nearest(name, measures())
+        raise InputError(f"measure {name!r}: {known}, or the .json file of a latency table")
+    return _shipped(measures()[name])
+
+
+def measures() -> dict[str, EntryPoint]:
+    """The installed measures by name: groupnas's own and those of other packages.
+
+    Raises:
+        InputError: two packages offer one name.
+    """
+    return registered(MEASURES, "measure")
+
+
+@cache
+def _shipped(entry: EntryPoint) -> Measure:
+    found: Measure = load_registered(MEASURES, "measure", entry.name).shipped()
+    return found
+
+
+@lru_cache(maxsize=8)
+def _of_file(name: str, version: tuple[int, ...] | None) -> Measure:
+    found: Measure = load_registered(MEASURES, "measure", _OF_FILES).load(name)
+    return found
+
+
+def part_cost(
+    space: SearchSpace, group: str, widths: Mapping[str, Any], by: str | Measure = "mac"
+) -> Any:
+    """What one group costs, per image, with so many channels, and its share of what is fixed.
+
+    Args:
+        space: Whose layers are counted.
+        group: One of its groups.
+        widths: The group's channels in every free unit: numbers, or tensors of one shape.
+        by: The measure.
+
+    Returns:
+        A number or a tensor of the widths' shape, in the measure's unit; differentiable.
+    """
+    by = measure(by)
+    index = space.groups.index(group)
+    ends = {unit: channels.count(index) for unit, channels in space.fixed.items()}
+    sizes = {**ends, **widths}
+    fixed = sum(by.fixed(layer) for layer in space.layers)
+    own = sum(
+        by.of_layer(layer, sizes[layer.in_unit], sizes[layer.out_unit]) for layer in space.layers
+    )
+    return own + fixed / len(space.groups) if fixed else own  # whole numbers stay whole
