@@ -27,7 +27,8 @@ from groupnas.comparison.plan import Plan
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
-from groupnas.engine.training import Training, train
+from groupnas.engine.training import train
+from groupnas.engine.training_settings import Training
 from groupnas.groupbench.table import Table
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cache import load_patches, save_patches
@@ -38,7 +39,7 @@ from groupnas.landmarks.paper import render as render_table
 from groupnas.landmarks.paper.runs import read_runs
 from groupnas.landmarks.saved import read_faces
 from groupnas.latency.table import LatencyTable
-from groupnas.report import read_curves, read_history, read_training
+from groupnas.report import read_curves, read_history, read_recorded, read_training
 from groupnas.report.history import history_figure
 from groupnas.report.page.collect import collect
 from groupnas.report.page.render import render
@@ -338,6 +339,11 @@ def _digest(file: Path) -> None:
         card.write_text(json.dumps(told))
 
 
+def _history(folder: Path) -> None:
+    file = folder / "history.jsonl"
+    history_figure(read_history(file), read_recorded(file))
+
+
 def _result(folder: Path) -> None:
     from groupnas.report.curves import plot_curves
 
@@ -380,7 +386,7 @@ FORMATS = (
         "history.jsonl, masks",
         "history.jsonl",
         _of("gumbel"),
-        lambda f: history_figure(read_history(f / "history.jsonl")),
+        _history,
         2,
     ),
     Format(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from groupnas.engine.search import search as search
     from groupnas.engine.strategy import load_strategy as load_strategy
     from groupnas.engine.task_check import check_task as check_task
-    from groupnas.engine.training import Training as Training
     from groupnas.engine.training import train as train
+    from groupnas.engine.training_settings import Training as Training
     from groupnas.errors import InputError as InputError
     from groupnas.grouping import Grouping as Grouping
     from groupnas.spaces.allocation import Allocation as Allocation
@@ -34,7 +34,7 @@ _HOMES = {
     "LayoutPlanner": "groupnas.deploy.planner",
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
-    "Training": "groupnas.engine.training",
+    "Training": "groupnas.engine.training_settings",
     "check_task": "groupnas.engine.task_check",
     "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",

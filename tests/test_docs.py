@@ -24,7 +24,7 @@ import groupnas
 import groupnas.nn
 from groupnas.cli.app import app
 from groupnas.engine.strategy import load_strategy
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml

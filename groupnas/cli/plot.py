@@ -33,7 +33,7 @@ def plot(
     Args:
         paths: Run folders, grouping files; or one history.
         output: A .png, .svg or .pdf file.
-        kind: tetris: each unit's channels by group; history: a mask search's epochs; curves: each
+        kind: tetris: each unit's channels by group; history: a search's epochs; curves: each
             part's error against its MACs, of a knapsack search; training: the epochs of trainings,
             or of all stages of a cascade.
     """
@@ -44,6 +44,7 @@ def plot(
         plot_training,
         read_curves,
         read_history,
+        read_recorded,
         read_training,
     )
     from groupnas.report.figure import check_suffix
@@ -52,7 +53,7 @@ def plot(
     check_suffix(output)
     if kind == "history":
         file = _one_file(paths, kind, HISTORY, "expected a search that has begun")
-        plot_history(read_history(file), output)
+        plot_history(read_history(file), output, read_recorded(file))
     elif kind == "curves":
         file = _one_file(paths, kind, RESULT, "its search has not ended")
         plot_curves(read_curves(file), output)

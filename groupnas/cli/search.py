@@ -203,30 +203,31 @@ def _draw(run: Run) -> None:
     """The plots of a finished run, as many as can be drawn."""
     with courtesy("no plot was drawn"):
         from groupnas.report import plot_curves, plot_history, plot_tetris
-    result = run.result
+    recorded = run.job.recorded
     if _grouped(run):
         with courtesy("the Tetris plot was not drawn"):
             panels = [("initial", run.initial), ("found", run.grouping)]
             plot_tetris(panels, run.folder / _PLOTS["Tetris plot"])
-    if "curves" in result:  # of parts
+    if "curves" in recorded.plots:
         with courtesy("the curves plot was not drawn"):
-            plot_curves(result, run.folder / _PLOTS["curves plot"])
-    if "entropy" in result:  # of masks
+            plot_curves(run.result, run.folder / _PLOTS["curves plot"])
+    if "history" in recorded.plots and run.history:
         with courtesy("the history plot was not drawn"):
-            plot_history(list(run.history), run.folder / _PLOTS["history plot"])
+            plot_history(run.history, run.folder / _PLOTS["history plot"], recorded)
 
 
 def _summary(run: Run, space: SearchSpace) -> None:
     from groupnas.cli.tables import print_table
+    from groupnas.runs.fields import findings
     from groupnas.runs.folder import FOUND
 
     result = run.result
     print_table(_rows(result, space), numbers=True)
     if _grouped(run):
-        print(_changes(result))
+        print(" ".join(filter(None, [_changes(result), run.job.strategy.summary(result)])))
     else:
         print("Parts share channels: there is no grouping to draw.")
-    for finding in result.get("health", []):
+    for finding in findings(result):
         print(f"health: {finding}")
     if _grouped(run):
         print(f"grouping: {run.folder / FOUND}")
@@ -264,20 +265,13 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
 
 
 def _changes(result: Mapping[str, Any]) -> str:
-    """How far the grouping is from the one that the search started with, in a sentence or two."""
+    """How far the grouping is from the one that the search started with, in a sentence."""
     if result["resized"] is None:
-        text = f"{result['channels']} channels, in units of other widths than the space's."
-    else:
-        text = (
-            f"Group sizes differ from the initial ones by {result['resized']} of "
-            f"{result['channels']} channels."
-        )
-    if "entropy" in result:
-        text += (
-            f" {result['moved']} channels moved to another group; entropy {result['entropy']:.2f}, "
-            f"{result['decided']:.0%} decided."
-        )
-    return text
+        return f"{result['channels']} channels, in units of other widths than the space's."
+    return (
+        f"Group sizes differ from the initial ones by {result['resized']} of "
+        f"{result['channels']} channels."
+    )
 
 
 def _short(macs: int) -> str:

@@ -29,7 +29,7 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check import check_task
 from groupnas.engine.tracking import trackers
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.machine import cores
 from groupnas.runs.begin import Beginning, check_same, describe_space, describe_task

@@ -21,7 +21,7 @@ from groupnas.values import path as path_of
 from groupnas.values import seed as seed_of
 
 if TYPE_CHECKING:
-    from groupnas.engine.training import Training
+    from groupnas.engine.training_settings import Training
 
 _LABEL = re.compile(r"^[\w.+=,-]+$")
 
@@ -181,7 +181,7 @@ class Plan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], origin: str) -> Plan:
         """The inverse of :meth:`to_dict`; :class:`InputError` names what is wrong of ``origin``."""
-        from groupnas.engine.training import Training
+        from groupnas.engine.training_settings import Training
 
         told = validate(PlanConfig, data, f"{origin}: is damaged")
         training = validate(Training, told.training, f"{origin}: training")

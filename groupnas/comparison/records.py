@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from groupnas.runs.folder import HISTORY, TIMINGS, RunFolder
-from groupnas.runs.records import Costs, Epoch, Finite, SearchEpoch, Timing
+from groupnas.runs.records import Costs, Epoch, Finite, SearchEpoch, Timing, read_epochs
 from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
@@ -46,17 +46,18 @@ def seconds(folder: RunFolder) -> float:
 
     An epoch that a kill left out counts as their mean.
     """
-    lines = _lines(folder / TIMINGS, Timing)
+    path = folder / TIMINGS
+    lines = read_records(path, Timing) if path.is_file() else ()
     times = {line["epoch"]: line["cpu_seconds"] for line in lines}
-    epochs = len(_lines(folder / HISTORY, Epoch))
+    epochs = len(_history(folder, Epoch))
     return sum(times.values()) * epochs / len(times) if times else 0.0
 
 
 def steps(folder: RunFolder) -> int:
     """Optimiser steps that a search took."""
-    return sum(line["steps"] for line in _lines(folder / HISTORY, SearchEpoch))
+    return sum(record["steps"] for record in _history(folder, SearchEpoch))
 
 
-def _lines(path: Path, model: type[Saved]) -> list[dict[str, Any]]:
-    """The records of a log, none if it has not begun."""
-    return list(read_records(path, model)) if path.is_file() else []
+def _history(folder: RunFolder, model: type[Epoch]) -> list[dict[str, Any]]:
+    path = folder / HISTORY
+    return read_epochs(path, model) if path.is_file() else []

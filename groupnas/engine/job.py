@@ -11,6 +11,7 @@ from torch import Tensor
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
 from groupnas.errors import InputError
+from groupnas.runs.fields import Recorded
 from groupnas.runs.folder import CHECKPOINT, CONFIG, RunFolder
 from groupnas.runs.records import Epoch
 from groupnas.task import Task
@@ -30,6 +31,7 @@ class Job(Protocol):
         steps: Of one epoch.
         data_seconds: Time spent waiting for data so far.
         record: What an epoch's record holds, at least.
+        recorded: What people are shown of it.
     """
 
     task: Task
@@ -39,6 +41,9 @@ class Job(Protocol):
 
     @property
     def record(self) -> type[Epoch]: ...
+
+    @property
+    def recorded(self) -> Recorded: ...
 
     @property
     def batch_size(self) -> int: ...

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from groupnas.engine.observer import Observer
+from groupnas.runs.fields import findings
 from groupnas.values import flag
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from groupnas.runs.folder import RunFolder
 
 
-# What the columns of learned masks are.
-_MASK_LEGEND = (
-    "each epoch: losses of weights and masks, channels that changed group, entropy (1 undecided, "
-    "0 decided), channels of each part"
-)
 _HEADER_EVERY = 20  # epochs; the names must not scroll away
 
 
@@ -100,7 +96,8 @@ class ConsoleProgress(Observer):
             speed_estimate_period=120,
         )
         self._findings: set[str] = set()
-        self._lines = 0
+        self._header: tuple[str, ...] = ()
+        self._lines = 0  # since the header
 
     def started(self, folder: RunFolder, job: Job) -> None:
         first, *others = job.describe()
@@ -108,6 +105,7 @@ class ConsoleProgress(Observer):
             self._say(line)
         if job.history:
             self._say(f"resuming after epoch {len(job.history)}")
+        self._recorded = job.recorded
         self._total, self._done = job.total_epochs, len(job.history)
         self._bar = self._progress.add_task(
             self._what,
@@ -121,16 +119,16 @@ class ConsoleProgress(Observer):
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         self._done = record["epoch"]
-        columns = _columns(record)
-        cells = {"epoch": f"{record['epoch']}/{self._total}", **columns}
-        widths = [max(len(name), 2 * len(str(self._total)) + 1, 7) for name in cells]
-        if self._lines == 0 and "entropy" in record:
-            self._say(_MASK_LEGEND)
-        if self._lines % _HEADER_EVERY == 0:
-            self._say("  ".join(f"{name:>{w}}" for name, w in zip(cells, widths, strict=True)))
+        fields = self._recorded.filled([record]).fields
+        cells = [cell for field in fields if field.shown for cell in field.cells(record)]
+        header, texts = zip(("epoch", f"{record['epoch']}/{self._total}"), *cells, strict=True)
+        widths = [max(len(name), 2 * len(str(self._total)) + 1, 7) for name in header]
+        if header != self._header or self._lines == _HEADER_EVERY:
+            self._header, self._lines = header, 0
+            self._say("  ".join(f"{name:>{w}}" for name, w in zip(header, widths, strict=True)))
         self._lines += 1
-        self._say("  ".join(f"{cell:>{w}}" for cell, w in zip(cells.values(), widths, strict=True)))
-        for finding in record.get("health", []):
+        self._say("  ".join(f"{text:>{w}}" for text, w in zip(texts, widths, strict=True)))
+        for finding in findings(record):
             kind = finding.split(":")[0]
             if kind not in self._findings:
                 self._say(f"  health: {finding}")
@@ -138,39 +136,3 @@ class ConsoleProgress(Observer):
 
     def closed(self) -> None:
         self._progress.stop()  # leaves the terminal as it was
-
-
-def _columns(record: dict[str, Any]) -> dict[str, str]:
-    """What a person wants to see of an epoch: of a training, of learned masks, or of whatever."""
-    if "validation" in record:
-        return _training_columns(record)
-    if "entropy" in record:
-        return _mask_columns(record)
-    numbers = {**record, **record.get("errors", {})}
-    return {
-        name: f"{value:#.4g}" if isinstance(value, float) else str(value)
-        for name, value in numbers.items()
-        if isinstance(value, (int, float)) and name != "epoch"
-    }
-
-
-def _mask_columns(record: dict[str, Any]) -> dict[str, str]:
-    """Losses, share of channels that changed group, entropy, channels of every group."""
-    masks = record["mask_loss"]
-    return {
-        "train": f"{record['train_loss']:#.4g}",
-        "masks": "warm-up" if masks is None else f"{masks:#.4g}",
-        "changed": f"{record['changed']:.1%}",
-        "entropy": f"{record['entropy']:.2f}",
-        **{group: str(channels) for group, channels in record["channels"].items()},
-    }
-
-
-def _training_columns(record: dict[str, Any]) -> dict[str, str]:
-    """Training loss, and the validation error of every group and over all."""
-    errors = record["validation"]
-    shown = errors if len(errors) > 2 else {"error": errors["mean"]}
-    return {
-        "train": f"{record['train_loss']:#.4g}",
-        **{group: f"{error:.2f}" for group, error in shown.items()},
-    }

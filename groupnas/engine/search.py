@@ -24,6 +24,7 @@ from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.runs.begin import Beginning, describe_space, describe_task
+from groupnas.runs.fields import RECORDS
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.allocation import Allocation
@@ -137,6 +138,7 @@ def search(
             "device": str(device),
             "threads": torch.get_num_threads(),
             "strategy": job.strategy.model_dump(mode="json"),
+            RECORDS: job.recorded.to_dict(),
         }
         run.check(config, ("space", "task", "seed", "strategy"))
         with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):

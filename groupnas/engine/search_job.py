@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from groupnas.engine.task_check.declared import check_parts
 from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.fields import Recorded
 from groupnas.runs.records import Epoch, SearchEpoch
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
@@ -36,6 +38,14 @@ class StrategySettings(Protocol):
     def budget(self) -> Budget | None: ...
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]: ...
+
+    def recorded(self) -> Recorded:
+        """What the records of its runs hold."""
+        ...
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """A sentence on a ``result.json``; empty where there is none."""
+        ...
 
 
 class SearchJob(ABC):
@@ -87,6 +97,12 @@ class SearchJob(ABC):
         self.initial = Grouping.even(space)
         self.history: list[Record] = []
         self.data_seconds = 0.0
+
+    @property
+    def recorded(self) -> Recorded:
+        """What its records hold."""
+        told, unit = self.strategy.recorded(), self.task.error_unit
+        return replace(told, planned=self.total_epochs, error_unit=str(unit))
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""

@@ -9,7 +9,7 @@ built-in ones in groupnas's own ``pyproject.toml``, others in their packages'.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -20,6 +20,7 @@ from groupnas.errors import InputError
 from groupnas.extras import install_hint
 from groupnas.files import nearest, split_text
 from groupnas.registry import Registry
+from groupnas.runs.fields import Recorded, RecordField
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
 from groupnas.values import path as path_of
@@ -76,8 +77,10 @@ class Strategy(Settings):
         title: One line for lists.
         source: Where the algorithm was published.
         budget: What the network found may cost; as much as it turns out where there is none.
+        fields: What the records of its runs hold, for all who show them; see :meth:`recorded`.
     """
 
+    fields: ClassVar[tuple[RecordField, ...]] = ()
     job: ClassVar[str]
     extra: ClassVar[str] = ""
 
@@ -150,6 +153,19 @@ class Strategy(Settings):
             raise InputError(
                 f"algorithm {self.algorithm}: {error}; install it with: {install_hint(self.extra)}"
             ) from error
+
+    @property
+    def planned(self) -> int | None:
+        """How many epochs a search has; ``None`` where the settings do not say."""
+        return getattr(self, "epochs", None)
+
+    def recorded(self) -> Recorded:
+        """What the records of its runs hold; without :attr:`fields`, whatever numbers there are."""
+        return Recorded(fields=self.fields, planned=self.planned)
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """A sentence on a ``result.json``, which the command prints; empty where there is none."""
+        return ""
 
     def with_epochs(self, epochs: int | None) -> Self:
         """The same strategy with another number of search epochs.

@@ -6,11 +6,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,7 +24,7 @@ from groupnas.engine.job import (
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
-from groupnas.engine.precision import Precision, forward
+from groupnas.engine.precision import forward
 from groupnas.engine.progress import progress
 from groupnas.engine.running import run_job
 from groupnas.engine.split import Split, Stream
@@ -36,37 +35,16 @@ from groupnas.engine.state import (
     load_generator,
     load_optimizer,
 )
-from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.engine.task_check import check_task
+from groupnas.engine.training_settings import Training, TrainingEpoch
 from groupnas.errors import InputError
 from groupnas.runs.begin import Beginning, describe_task
+from groupnas.runs.fields import RECORDS, Recorded
 from groupnas.runs.folder import SPLIT, RunFolder
 from groupnas.runs.kinds import TRAINING
-from groupnas.runs.records import Epoch, Sides, TrainingEpoch
+from groupnas.runs.records import Epoch, Sides
 from groupnas.saved import read_saved
-from groupnas.schema import Settings
 from groupnas.task import Task
-
-
-class Training(Settings):
-    """How a plain network is trained.
-
-    Attributes:
-        epochs: Passes over the training side.
-        batch_size: Samples of a step.
-        weights: Optimiser of the weights.
-        average: Decay, for each step, of the moving average of weights and BatchNorm statistics
-            that is validated and kept; it begins lower, so that the first steps are soon
-            forgotten. 0 keeps the latest weights themselves.
-        precision: What the network computes in while it is trained; see
-            :func:`groupnas.engine.precision.forward`.
-    """
-
-    epochs: Positive
-    batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
-    weights: Optimizer
-    average: Share = 0.0
-    precision: Precision = "float32"
 
 
 class Trainer:
@@ -131,6 +109,11 @@ class Trainer:
         # No comparison finds a nan the greater one.
         errors = [math.inf if math.isnan(error) else error for error in errors]
         return 1 + errors.index(min(errors))
+
+    @property
+    def recorded(self) -> Recorded:
+        """What its records hold."""
+        return replace(self.settings.recorded(), error_unit=str(self.task.error_unit))
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is about to run."""
@@ -316,6 +299,7 @@ def train(
         "device": str(device),
         "threads": torch.get_num_threads(),
         "training": settings.model_dump(mode="json"),
+        RECORDS: job.recorded.to_dict(),
     }
     run.check(config, ("arguments", "task", "seed", "training"))
     if run.recorded is not None:

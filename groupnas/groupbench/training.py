@@ -21,7 +21,8 @@ from torch import Tensor
 from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
-from groupnas.engine.training import Trainer, Training
+from groupnas.engine.training import Trainer
+from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.pieces import Piece, read_pieces, write_pieces

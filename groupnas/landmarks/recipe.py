@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.cascade import Blend
 from groupnas.landmarks.crops import CropSettings

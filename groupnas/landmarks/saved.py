@@ -6,7 +6,7 @@ import csv
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field
 
 from groupnas.errors import InputError, shown
 from groupnas.files import read_text
@@ -115,30 +115,6 @@ class TimingFile(Saved):
     runtime: str
 
 
-class MaskSettings(Saved):
-    """Of a mask search."""
-
-    relaxation: str = ""
-
-
-class StrategySettings(Saved):
-    """What a paper's tables ask of a strategy, of this package or another."""
-
-    algorithm: str | None = None
-    epochs: Count | None = None
-    warmup_epochs: Count = 0
-    masks: MaskSettings | None = None
-    file: str | None = None
-    weights: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _shares(self) -> StrategySettings:
-        shares = (self.weights or {}).values() if self.algorithm == "manual" else ()
-        if not all(type(share) in (int, float) for share in shares):
-            raise ValueError("weights: expected numbers by group")
-        return self
-
-
 class Arguments(Saved):
     """What a run was started with."""
 
@@ -148,8 +124,8 @@ class Arguments(Saved):
 class RunConfig(Saved):
     """``config.yaml`` of a search or a comparison, as far as tables ask for it."""
 
-    strategy: StrategySettings | None = None
-    strategies: dict[str, StrategySettings] | None = None
+    strategy: dict[str, Any] | None = None
+    strategies: dict[str, dict[str, Any]] | None = None
     training: EpochsSettings | None = None
     arguments: Arguments | None = None
 

@@ -2,7 +2,7 @@
 
 import groupnas.matplotlib_tools  # noqa: F401 - before anything of matplotlib
 from groupnas.report.curves import plot_curves, read_curves
-from groupnas.report.history import plot_history, read_history
+from groupnas.report.history import plot_history, read_history, read_recorded
 from groupnas.report.tetris import plot_tetris
 from groupnas.report.training import plot_training, read_training
 
@@ -13,5 +13,6 @@ __all__ = [
     "plot_training",
     "read_curves",
     "read_history",
+    "read_recorded",
     "read_training",
 ]

@@ -48,7 +48,7 @@ class Predicted(Saved):
     found: Costs
 
 
-class KnapsackResult(Saved):
+class CurvesResult(Saved):
     """``result.json`` of a knapsack search, as far as it is drawn."""
 
     curves: Annotated[dict[str, PartCurve], Field(min_length=1)]
@@ -65,7 +65,7 @@ def read_curves(path: str | os.PathLike[str]) -> Result:
         InputError: the file cannot be read, is damaged, or is another strategy's.
     """
     said = "is not the result.json of a knapsack search, or is damaged"
-    result: dict[str, Any] = read_saved(path, KnapsackResult, said=said)
+    result: dict[str, Any] = read_saved(path, CurvesResult, said=said)
     for group, curve in result["curves"].items():
         tables = {
             "macs_before": result["macs_before"],

@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
+from groupnas.engine.training_settings import TrainingEpoch
 from groupnas.errors import InputError
 from groupnas.palette import INK, look
 from groupnas.report.figure import check_suffix, save, styled
-from groupnas.runs.records import TrainingEpoch, read_epochs
+from groupnas.runs.records import read_begun
 
 Record = Mapping[str, Any]
 
@@ -26,10 +27,10 @@ def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a training's ``history.jsonl``, one an epoch, in order.
 
     Raises:
-        InputError: as ``groupnas.runs.records.read_epochs``, of a training; or the parts that
+        InputError: as ``groupnas.runs.records.read_begun``, of a training; or the groups that
             have errors are not the same in all epochs.
     """
-    records = read_epochs(path, TrainingEpoch)
+    records = read_begun(path, TrainingEpoch)
     parts = records[0]["validation"].keys()
     for record in records:
         if record["validation"].keys() != parts:

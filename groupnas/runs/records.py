@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -30,29 +30,6 @@ class SearchEpoch(Epoch):
     steps: Count
 
 
-class TrainingEpoch(Epoch):
-    """Of the training of one network."""
-
-    train_loss: float
-    train_error: Table | None = None
-    validation: Annotated[dict[str, float], Field(min_length=2)]
-
-
-class MaskEpoch(Epoch):
-    """Of a mask search."""
-
-    phase: Literal["warmup", "search"]
-    train_loss: float
-    mask_loss: float | None
-    temperature: float
-    entropy: float
-    changed: float
-    moved: float
-    channels: Costs
-    macs: Costs
-    health: list[str]
-
-
 class Sides(Saved):
     """``split.json``: the sources on either side."""
 
@@ -67,28 +44,42 @@ class Timing(Saved):
     cpu_seconds: Annotated[Finite, Field(ge=0)]
 
 
-def check_follows(
-    record: Mapping[str, Any], before: Sequence[Mapping[str, Any]], origin: str
-) -> None:
-    """Raise :class:`InputError` where an epoch is not after those before it."""
-    if before and record["epoch"] <= before[-1]["epoch"]:
-        raise InputError(
-            f"{origin}, line {len(before) + 1}: epoch {record['epoch']} does not follow epoch "
-            f"{before[-1]['epoch']}"
-        )
+def read_epochs(
+    path: str | os.PathLike[str],
+    model: type[Epoch] = Epoch,
+    on_damage: Callable[[InputError], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Read the records of a ``history.jsonl``, one an epoch, in order; none where it is empty.
 
-
-def read_epochs(path: str | os.PathLike[str], model: type[Epoch] = Epoch) -> list[dict[str, Any]]:
-    """The records of a ``history.jsonl``, one an epoch, in order.
+    Args:
+        path: The file.
+        model: What each record must hold.
+        on_damage: Told the error below instead of its being raised: the epochs before the damage
+            are returned.
 
     Raises:
-        InputError: the file cannot be read, or holds no epoch; or a line is damaged, not of such a
-            run, or its epoch not after the one before.
+        InputError: the file cannot be read; a line is damaged, not of such a run, or its epoch not
+            after the one before.
     """
     found: list[dict[str, Any]] = []
-    for record in read_records(path, model):
-        check_follows(record, found, os.fspath(path))
-        found.append(record)
+    try:
+        for record in read_records(path, model):
+            if found and record["epoch"] <= found[-1]["epoch"]:
+                raise InputError(
+                    f"{os.fspath(path)}, line {len(found) + 1}: epoch {record['epoch']} does not "
+                    f"follow epoch {found[-1]['epoch']}"
+                )
+            found.append(record)
+    except InputError as error:
+        if on_damage is None:
+            raise
+        on_damage(error)
+    return found
+
+
+def read_begun(path: str | os.PathLike[str], model: type[Epoch] = Epoch) -> list[dict[str, Any]]:
+    """Read as :func:`read_epochs`; an :class:`InputError` also where there is no epoch yet."""
+    found = read_epochs(path, model)
     if not found:
         raise InputError(f"{os.fspath(path)}: holds no epoch yet; expected one JSON object a line")
     return found

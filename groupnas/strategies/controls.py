@@ -29,6 +29,11 @@ class Control(Strategy):
 
     job: ClassVar[str] = "groupnas.strategies.known:KnownGrouping"
 
+    @property
+    def planned(self) -> int:
+        """None at all."""
+        return 0
+
     def choose(self, space: SearchSpace, seed: int) -> Allocation:
         """The allocation, before any budget."""
         return Allocation.even(space)

@@ -21,7 +21,7 @@ from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.engine.strategy import Optimizer, Strategy
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.strategies.controls import Manual
 from groupnas.strategies.masks.settings import MaskSearch

@@ -17,7 +17,7 @@ import groupnas
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import LONGEST, Comparison
 from groupnas.engine.strategy import Optimizer, load_strategy
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 
 TRAINING = Training(epochs=1, batch_size=16, weights=Optimizer(lr=0.01))

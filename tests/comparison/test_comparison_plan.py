@@ -11,7 +11,7 @@ import yaml
 from groupnas.budget import Budget
 from groupnas.comparison.plan import Piece, Plan, labelled
 from groupnas.engine.strategy import Optimizer, load_strategy
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 
 TRAINING = Training(epochs=1, batch_size=4, weights=Optimizer(lr=0.01))

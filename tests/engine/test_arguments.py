@@ -16,7 +16,8 @@ from torch import nn
 import groupnas
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Optimizer
-from groupnas.engine.training import Trained, Training
+from groupnas.engine.training import Trained
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 
 SETTINGS = Training(epochs=1, batch_size=20, weights=Optimizer(lr=0.01))

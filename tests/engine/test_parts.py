@@ -16,7 +16,8 @@ from groupnas.engine.evaluate import mean_errors, sample_errors
 from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
-from groupnas.engine.training import Trainer, Training
+from groupnas.engine.training import Trainer
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.spaces.derive import build
 

@@ -13,7 +13,12 @@ import pytest
 
 import groupnas
 from groupnas.engine.progress import ConsoleProgress, is_shown
+from groupnas.engine.strategy import Optimizer, load_strategy
+from groupnas.engine.training_settings import Training
+from groupnas.runs.fields import Recorded
 from groupnas.runs.folder import RunFolder
+
+TRAINING = Training(epochs=30, batch_size=2, weights=Optimizer(lr=0.1)).recorded()
 
 
 class Stub:
@@ -21,16 +26,17 @@ class Stub:
 
     total_epochs, steps = 30, 2
 
-    def __init__(self, done: int = 0) -> None:
+    def __init__(self, done: int = 0, recorded: Recorded = TRAINING) -> None:
+        self.recorded = recorded
         self.history: list[dict[str, Any]] = [{}] * done
 
     def describe(self) -> list[str]:
         return ["shapes: 70 samples train"]
 
 
-def show(records: list[dict[str, Any]], done: int = 0) -> None:
+def show(records: list[dict[str, Any]], done: int = 0, recorded: Recorded = TRAINING) -> None:
     progress = ConsoleProgress("training")
-    job: Any = Stub(done)
+    job: Any = Stub(done, recorded)
     progress.started(RunFolder("run"), job)
     for record in records:
         progress.stepped(1, 2)
@@ -60,14 +66,14 @@ def test_a_training_of_parts(capsys: pytest.CaptureFixture[str]) -> None:
     show([trained(3, nose=4.567, mouth=5.0, mean=4.8)], done=2)
     assert lines(capsys)[1:] == [
         ["resuming", "after", "epoch", "2"],
-        ["epoch", "train", "nose", "mouth", "mean"],
+        ["epoch", "train_loss", "nose", "mouth", "mean"],
         ["3/30", "1.235", "4.57", "5.00", "4.80"],
     ]
 
 
 def test_a_training_of_one_region_has_one_error(capsys: pytest.CaptureFixture[str]) -> None:
     show([trained(1, face=4.567, mean=4.567)])
-    assert lines(capsys)[1:] == [["epoch", "train", "error"], ["1/30", "1.235", "4.57"]]
+    assert lines(capsys)[1:] == [["epoch", "train_loss", "validation"], ["1/30", "1.235", "4.57"]]
 
 
 def test_names_are_printed_again_and_columns_line_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,15 +91,27 @@ def test_a_search_and_its_health_which_is_said_once(capsys: pytest.CaptureFixtur
         {**record, "epoch": epoch, "mask_loss": 4.0, "health": [f"silent: {epoch} of 9"]}
         for epoch in (2, 3)
     ]
-    show([warmup, *found])
-    legend, *printed = lines(capsys)[1:]
-    assert " ".join(legend).endswith("entropy (1 undecided, 0 decided), channels of each part")
-    assert printed == [
-        ["epoch", "train", "masks", "changed", "entropy", "a", "b"],
+    show([warmup, *found], recorded=load_strategy("gumbel").recorded())
+    assert lines(capsys)[1:] == [
+        ["epoch", "train_loss", "mask_loss", "changed", "entropy", "a", "b"],
         ["1/30", "2.000", "warm-up", "12.5%", "0.50", "3", "5"],
         ["2/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
         ["health:", "silent:", "2", "of", "9"],
         ["3/30", "2.000", "4.000", "12.5%", "0.50", "3", "5"],
+    ]
+
+
+def test_other_columns_have_names_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of phases that record other things; and what declares nothing shows its numbers."""
+    records = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}, {"epoch": 3, "kept": 7}]
+    show([*records, {"epoch": 4, "kept": 8, "on": True, "by": {"a": 1}}], recorded=Recorded())
+    assert lines(capsys)[1:] == [
+        ["epoch", "loss"],
+        ["1/30", "2.000"],
+        ["2/30", "1.000"],
+        ["epoch", "kept"],
+        ["3/30", "7"],
+        ["4/30", "8"],
     ]
 
 

@@ -23,7 +23,8 @@ from groupnas.engine import training
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import Split, Stream, split_by_source
 from groupnas.engine.strategy import Optimizer
-from groupnas.engine.training import Trained, Trainer, Training, train
+from groupnas.engine.training import Trained, Trainer, train
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
 

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
+from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.palette import WASH, look
-from groupnas.report.history import history_figure, plot_history, read_history
+from groupnas.report.history import history_figure, plot_history, read_history, read_recorded
+from groupnas.runs.fields import Recorded, RecordField
 
+MASKS = load_strategy("gumbel").recorded()
 GROUPS = ("left_eye", "right_eye", "nose", "mouth")
 
 
@@ -27,6 +31,8 @@ def record(epoch: int, /, **changes: Any) -> dict[str, Any]:
         "mask_loss": None if warm else 2 / epoch,
         "temperature": 5 * 0.9**epoch,
         "entropy": 1 / epoch,
+        "decided": 0.5,
+        "error": None,
         "changed": 0.1,
         "moved": 0.1 * epoch / 10,
         "channels": {group: 100 + index * epoch for index, group in enumerate(GROUPS)},
@@ -37,6 +43,8 @@ def record(epoch: int, /, **changes: Any) -> dict[str, Any]:
 
 
 def write(path: Path, *lines: Any) -> Path:
+    config = {"strategy": {}, "records": MASKS.to_dict()}
+    path.with_name("config.yaml").write_text(yaml.safe_dump(config))
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("".join(text + "\n" for text in texts))
     return path
@@ -44,7 +52,11 @@ def write(path: Path, *lines: Any) -> Path:
 
 def test_read(tmp_path: Path) -> None:
     records = [record(1), record(2), record(5)]
-    assert read_history(write(tmp_path / "history.jsonl", *records)) == records
+    file = write(tmp_path / "history.jsonl", *records)
+    assert read_history(file) == records and read_recorded(file) == MASKS
+    (tmp_path / "config.yaml").write_text("records: {planned: -1}")
+    with pytest.raises(InputError, match=r"config.yaml: is damaged: records.planned: input should"):
+        read_history(file)
 
 
 KIND = "is damaged, or of another kind of run"
@@ -58,14 +70,13 @@ KIND = "is damaged, or of another kind of run"
         ("[]", f"{KIND}: expected an object, got []"),
         (record(1), "epoch 1 does not follow epoch 1"),
         (record(2, epoch=True), f"{KIND}: epoch: input should be a valid integer, got True"),
-        (record(2, phase="rest"), f"{KIND}: phase: input should be 'warmup' or 'search'"),
-        (record(2, train_loss=None), f"{KIND}: train_loss: input should be a valid number"),
+        (record(2, phase=1), f"{KIND}: phase: input should be a valid string, got 1"),
+        (record(2, train_loss=True), f"{KIND}: train_loss: input should be a valid number"),
         (record(2, mask_loss="low"), f"{KIND}: mask_loss: input should be a valid number"),
-        (record(2, channels={}), f"{KIND}: channels: dictionary should have at least 1 item"),
+        (record(2, channels=5), f"{KIND}: channels: input should be a valid dictionary, got 5"),
         (record(2, macs={"nose": "1"}), f"{KIND}: macs.nose: input should be a valid number"),
-        (record(2, macs={"nose": math.nan}), f"{KIND}: macs.nose: input should be a finite number"),
         (record(2, health="ill"), f"{KIND}: health: input should be a valid list, got 'ill'"),
-        ({"epoch": 2}, f"{KIND}: phase: missing"),
+        ({"phase": "search"}, f"{KIND}: epoch: missing"),
         ('{"epoch": 2, "epoch": 2}', "is not JSON: key 'epoch' stands twice"),
         ('{"epoch": 99999999999999999999}', "a whole number is too large: 99999999999999999999"),
         ('{"\\ud800": 1}', "'\\ud800' is no text"),
@@ -92,18 +103,19 @@ def test_empty_missing_and_binary_files(tmp_path: Path) -> None:
 
 def test_every_curve_is_drawn() -> None:
     records = [record(epoch) for epoch in range(1, 7)]
-    figure = history_figure(records)
+    figure = history_figure(records, MASKS)
     axes = {axes.get_title(loc="left"): axes for axes in figure.axes}
     curves = {
         (title, line.get_label()): list(line.get_ydata())
         for title, shown in axes.items()
         for line in shown.lines
     }
-    assert curves["Loss", "train"] == [record["train_loss"] for record in records]
-    mask = curves["Loss", "mask"]
+    assert curves["Loss", "training"] == [record["train_loss"] for record in records]
+    mask = curves["Loss", "masks"]
     assert all(map(math.isnan, mask[:2])) and mask[2:] == [2 / epoch for epoch in range(3, 7)]
-    assert curves["Masks", "moved (total)"] == [record["moved"] for record in records]
-    assert curves["Masks", "moved (epoch)"] == [0.1] * 6
+    assert curves["Channels moved, shares", "in all"] == [record["moved"] for record in records]
+    assert curves["Channels moved, shares", "in the epoch"] == [0.1] * 6
+    assert "Error of masks' batches" not in axes  # there is none
     for index, group in enumerate(GROUPS):
         macs = axes["MACs of each group (M)"].lines[index]
         assert macs.get_color() == look(index).colour
@@ -115,7 +127,7 @@ def test_every_curve_is_drawn() -> None:
 def test_warmup_is_shaded_and_health_marked() -> None:
     records = [record(epoch) for epoch in range(1, 7)]
     records[4]["health"] = ["group 'nose' is starving", "and again"]
-    figure = history_figure(records)
+    figure = history_figure(records, MASKS)
     loss = figure.axes[0]
     assert [to_hex(patch.get_facecolor()) for patch in loss.patches] == [WASH]
     assert loss.patches[0].get_extents().transformed(loss.transData.inverted()).x1 == 2.5
@@ -126,10 +138,10 @@ def test_warmup_is_shaded_and_health_marked() -> None:
 
 
 def test_groups_in_given_order_and_unknown_ones_refused() -> None:
-    figure = history_figure([record(1)], GROUPS[::-1])
+    figure = history_figure([record(1)], MASKS, GROUPS[::-1])
     assert figure.axes[4].lines[0].get_ydata()[0] == record(1)["macs"]["mouth"] / 1e6
-    with pytest.raises(InputError, match="epoch 1: channels: no group 'node'; did you mean 'nose'"):
-        history_figure([record(1)], ["node"])
+    with pytest.raises(InputError, match="MACs of each group: no group 'node'; did you mean"):
+        history_figure([record(1)], MASKS, ["node"])
 
 
 @pytest.mark.parametrize(("epochs", "groups", "ill"), [(1, 2, 0), (3, 4, 3), (90, 14, 40)])
@@ -140,7 +152,7 @@ def test_text_stays_inside(epochs: int, groups: int, ill: int) -> None:
     ]
     for entry in records[:ill]:
         entry["health"] = ["stage2.block1.hidden: " + "a very long message " * 9]
-    figure = history_figure(records)
+    figure = history_figure(records, MASKS)
     renderer = FigureCanvasAgg(figure).get_renderer()
     for axes in figure.axes:
         box = axes.get_tightbbox(renderer)
@@ -153,8 +165,36 @@ def test_text_stays_inside(epochs: int, groups: int, ill: int) -> None:
 
 def test_saved_twice_the_same(tmp_path: Path) -> None:
     records = [record(epoch) for epoch in range(1, 4)]
-    one = plot_history(records, tmp_path / "1.svg", GROUPS)
-    two = plot_history(records, tmp_path / "2.svg", GROUPS)
+    one = plot_history(records, tmp_path / "1.svg", MASKS, GROUPS)
+    two = plot_history(records, tmp_path / "2.svg", MASKS, GROUPS)
     assert one.read_bytes() == two.read_bytes()
     with pytest.raises(InputError, match="holds no epoch"):
         plot_history([], tmp_path / "3.svg")
+
+
+def test_any_numbers_are_drawn_where_nothing_is_declared() -> None:
+    """A strategy that is not installed here, of a folder that does not say what it records."""
+    points = {f"coordinate {index}": 0.1 for index in range(14)}
+    records = [{"epoch": e, "cost": e, "point": points, "words": "x"} for e in (1, 2)]
+    figure = history_figure(records)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["cost", "point", "", ""]
+    assert len(figure.axes[1].lines) == 14
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    box = figure.axes[1].get_tightbbox(renderer)
+    assert box.x1 <= figure.bbox.x1 and box.y0 >= figure.bbox.y0
+    with pytest.raises(InputError, match="no numbers that are drawn"):
+        history_figure([{"epoch": 1, "words": "x"}])
+
+
+def test_charts_share_axes_and_keep_to_what_is_a_share() -> None:
+    fields = (
+        RecordField("a", "one", "shares", chart="Both"),
+        RecordField("b", "two", "shares", chart="Both"),
+        RecordField("c", "Alone", "shares"),
+    )
+    records = [{"epoch": 1, "a": 0.2, "b": 0.3, "c": 1.5}]
+    both, alone, *_ = history_figure(records, Recorded(fields=fields, step="trial")).axes
+    assert both.get_title(loc="left") == "Both, shares" and len(both.lines) == 2
+    assert both.get_ylim() == (-0.03, 1.03) != alone.get_ylim()
+    assert both.get_xlabel() == alone.get_xlabel() == "trial"

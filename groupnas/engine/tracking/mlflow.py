@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from groupnas.engine.tracking.tracker import Tracker, leaves, one_line
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
+from groupnas.runs.fields import RECORDS
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RESULT, RunFolder
 from groupnas.saved import Saved, read_saved
 
@@ -115,7 +116,9 @@ class MLflow(Tracker):
     def _send_settings(self) -> None:
         from mlflow.entities import Param
 
-        texts = {key: str(value) for key, value in leaves(self._folder.read_config())}
+        config = self._folder.read_config()
+        config.pop(RECORDS, None)  # no setting
+        texts = {key: str(value) for key, value in leaves(config)}
         settings = [Param(key, text) for key, text in texts.items() if len(text) <= _LONGEST]
         for first in range(0, len(settings), _BATCH):
             self._client.log_batch(self._run, params=settings[first : first + _BATCH])

@@ -10,12 +10,10 @@ from typing import Any
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.page.evaluations import card_scores
-from groupnas.report.page.epochs import charts, health
-from groupnas.report.page.model import Chart, Cost, Run
-from groupnas.report.page.networks import cost, find_space, network
+from groupnas.report.page.model import Run
+from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
-from groupnas.report.page.runs import described, how_far, surroundings
-from groupnas.runs.folder import CONFIG, FOUND, RESULT
+from groupnas.runs.folder import CONFIG, FOUND, INITIAL
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
@@ -26,61 +24,53 @@ _STAGES = ("global", "search", "local")
 
 def collect_cascade(reader: Reader, name: str) -> Run:
     """The folder that ``groupnas train`` writes: its stages, and the model once there is one."""
-    config = reader.config()
     resume = shlex.join(["groupnas", "train", "--resume", "--out", str(reader.path)])
     card = reader.json(MODEL, f"the training has not ended; to go on: {resume}")
-    drawn_charts: list[Chart] = []
-    said: list[tuple[str, str]] = []
-    done: list[str] = []
-    records: list[dict[str, Any]] = []
-    environment: dict[str, str] | None = None
-    searched = reader.inside("search")
-    for stage in _STAGES:
-        inside = reader.inside(stage)
-        if not inside.has(CONFIG):
-            continue
-        history, result = inside.history(), inside.json(RESULT)
-        settings = inside.config()
-        total = mapping(settings.get("training" if stage != "search" else "strategy")).get("epochs")
-        done.append(f"{stage} stage: {how_far(inside, len(history), total, bool(result))}")
-        drawn_charts += charts(history, str(result.get("error_unit", "")), stage)
-        said += [(f"{stage}, {when}", text) for when, text in health(history, result) or ()]
-        environment = surroundings(settings) or environment
-        records = history if stage == "search" else records
+    stages = {stage: reader.inside(stage) for stage in _STAGES}
+    begun = {stage: inside for stage, inside in stages.items() if inside.has(CONFIG)}
     networks = {stage: _network(reader, card, f"{stage}_stage") for stage in ("global", "local")}
     space, grouping = networks["local"]
     groupings: list[tuple[str, Grouping | None]] = [("trained", grouping)]
-    if searched.has(CONFIG):
-        start, found = searched.grouping("initial_grouping.json"), searched.grouping(FOUND)
+    search = begun.get("search")
+    if search:
+        start, found = search.grouping(INITIAL), search.grouping(FOUND)
         groupings = [("initial", start), ("found", found), *groupings]
-        space = space or find_space(searched.config(), searched)
-    named = [(title, g) for title, g in groupings if g is not None]
-    drawn = network(named, space, records)
-    scores, curves = card_scores(mapping(card.get("scores")))
-    run = Run(
-        name=name,
-        folder=str(reader.path),
-        kind="cascade",
-        state=_state(reader, card, done),
+        space = space or search.space
+    drawn = network([(title, g) for title, g in groupings if g is not None], space, search)
+    scores = card_scores(mapping(card.get("scores")))
+    costs = [cost(f"{stage} network", *pair) for stage, pair in networks.items()]
+    run = reader.run(
+        name,
+        "cascade",
+        drawn,
+        state=_state(reader, card, begun),
         finished=bool(card),
-        groups=drawn.groups if drawn else (),
-        network=drawn,
-        costs=_costs(networks),
-        charts=tuple(drawn_charts),
-        health=tuple(said),
+        costs=tuple(filter(None, costs)),
+        charts=tuple(
+            replace(chart, title=f"{stage}: {chart.title}")
+            for stage, inside in begun.items()
+            for chart in inside.charts
+        ),
+        health=tuple(
+            (f"{stage}, {when}", text)
+            for stage, inside in begun.items()
+            for when, text in inside.health or ()
+        ),
         scores=scores,
-        curves=curves,
-        **described(config, reader),
     )
+    environments = [inside.environment for inside in begun.values()][::-1]
     return replace(
         run,
-        data=run.data or _data(reader, card),
-        environment={**(environment or {}), **(run.environment or {})} or None,
+        data=run.data or _data(begun, card),
+        environment={**next(filter(None, environments), {}), **(run.environment or {})} or None,
+        notes=tuple(reader.notes),
     )
 
 
-def _state(reader: Reader, card: Mapping[str, Any], done: list[str]) -> str:
-    stages = " ".join(text[0].upper() + text[1:] for text in done)
+def _state(reader: Reader, card: Mapping[str, Any], begun: Mapping[str, Reader]) -> str:
+    stages = " ".join(
+        f"{stage.capitalize()} stage: {inside.state}" for stage, inside in begun.items()
+    )
     if card:
         return f"The model is written. {stages}".strip()
     if reader.has(MODEL):
@@ -107,23 +97,13 @@ def _network(
         return None, None
 
 
-def _costs(
-    networks: Mapping[str, tuple[SearchSpace | None, Grouping | None]],
-) -> tuple[Cost, ...]:
-    priced = [cost(f"{stage} network", *pair) for stage, pair in networks.items()]
-    return tuple(item for item in priced if item)
-
-
-def _data(reader: Reader, card: Mapping[str, Any]) -> dict[str, str] | None:
+def _data(begun: Mapping[str, Reader], card: Mapping[str, Any]) -> dict[str, str] | None:
     """Of the first stage that recorded its data, with what the card says."""
-    told = {
-        key: str(value)
-        for key, value in mapping(card.get("trained")).items()
-        if key in ("data", "faces", "validation_faces")
+    told = mapping(card.get("trained"))
+    said: dict[str, Any] = {
+        key: told[key] for key in ("data", "faces", "validation_faces") if key in told
     }
-    for stage in sorted(_STAGES, key="search".__eq__):  # a search may see fewer samples
-        inside = Reader(reader.path / stage)
-        if inside.has(CONFIG):
-            task = mapping(inside.config().get("task"))
-            return {**{key: str(value) for key, value in task.items()}, **told}
-    return told or None
+    # The search last, since it may see fewer samples.
+    order = [begun[stage] for stage in ("global", "local", "search") if stage in begun]
+    task: dict[str, Any] = mapping(order[0].config.get("task")) if order else {}
+    return {key: str(value) for key, value in (task | said).items()} or None

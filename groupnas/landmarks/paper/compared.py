@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import Protocol
 from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Compared, Runs, Strategy
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
+from groupnas.runs.fields import numbers
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
@@ -199,10 +200,9 @@ def _protocol_notes(
     if one.comparison.budgets[0] != 1:
         told.append(f"at {one.comparison.budgets[0]:g} times the cost of even groups")
     notes = [f"other protocol: {'; '.join(told)}"] if told else []
-    if strategy.role == SEARCHED and strategy.settings.get("algorithm") not in (None, "masks"):
+    if strategy.role == SEARCHED and not strategy.alike:
         notes.append(f"searched by {strategy.label}, not by the paper's algorithm")
-    if strategy.role == "manual" and strategy.settings.get("weights"):
-        weights: Mapping[str, float] = strategy.settings["weights"]
+    if strategy.role == "manual" and (weights := numbers(strategy.settings.get("weights"))):
         shares = ", ".join(f"{group} {weight:g}" for group, weight in weights.items())
         notes.append(f"divided by hand, relative to even: {shares}; the paper's sets are unknown")
     return notes

@@ -83,10 +83,20 @@ class Protocol(Settings):
 
 
 class Published(Settings):
-    """All figures of a publication."""
+    """All figures of a publication.
+
+    Attributes:
+        format: 1.
+        source: The publication.
+        strategies: Which settings make a strategy which row: by row, patterns (``*`` is anything)
+            by dotted key; ``None`` where there must be nothing.
+        protocols: How it measured, by data set.
+        tables: As printed.
+    """
 
     format: Literal[1]
     source: str
+    strategies: dict[str, dict[str, str | None]] = {}
     protocols: dict[str, Protocol] = {}
     tables: dict[str, PublishedTable]
 

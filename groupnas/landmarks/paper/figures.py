@@ -9,21 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
+from groupnas.engine.recorded import recorded_by
+from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.landmarks.paper.definition import FigureDefinition, Wanted, load_definition
-from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Evaluated, Runs, read_runs, role_of
+from groupnas.landmarks.paper.definition import (
+    FigureDefinition,
+    Wanted,
+    load_definition,
+    load_published,
+)
+from groupnas.landmarks.paper.runs import Evaluated, Runs, read_runs, role_of
 from groupnas.landmarks.paper.sheet import plot_sheet
 from groupnas.landmarks.paper.speed import plot_speed
 from groupnas.landmarks.saved import FACES, read_faces
 from groupnas.report.curves import plot_curves, read_curves
 from groupnas.report.figure import check_suffix
 from groupnas.report.tetris import plot_tetris
-from groupnas.runs.folder import INITIAL, RESULT
+from groupnas.runs.folder import CONFIG, INITIAL, RESULT, RunFolder
 
 COLUMN = 252.0  # points
 _SHOWN = 8  # faces of a sheet
-_ROLES = {"gumbel": SEARCHED, "flgc": FLGC}  # strategies that are told by what they do
 
 
 def render_figure(
@@ -69,10 +75,10 @@ def _tetris(name: str, definition: FigureDefinition, runs: Runs, path: Path) -> 
 
 
 def _search(name: str, runs: Runs, wanted: Wanted) -> Path:
-    role = _ROLES.get(wanted.strategy)
+    published = load_published().strategies
+    role = role_of("", load_strategy(wanted.strategy).model_dump(), published)
     for folder, settings in runs.all_searches():
-        algorithm = settings.get("algorithm")
-        if role_of("", settings) == role if role else algorithm == wanted.strategy:
+        if role_of("", settings, published) == role:
             return folder
     raise InputError(
         f"{name}: needs a search by {wanted.strategy}: groupnas search --space {wanted.space} "
@@ -81,9 +87,11 @@ def _search(name: str, runs: Runs, wanted: Wanted) -> Path:
 
 
 def _curves(name: str, definition: FigureDefinition, runs: Runs, path: Path) -> None:
-    """Every part's error at every cost, of the first knapsack search that has ended."""
-    for folder, settings in runs.all_searches():
-        if settings.get("algorithm") == "knapsack" and (folder / RESULT).is_file():
+    """Every part's error at every cost, of the first search of such curves that has ended."""
+    for folder, _ in runs.all_searches():
+        config = RunFolder(folder).read_config()
+        recorded = recorded_by(config, str(folder / CONFIG))
+        if "curves" in recorded.plots and (folder / RESULT).is_file():
             plot_curves(read_curves(folder / RESULT), path, column=True)
             return
     raise InputError(f"{name}: needs {definition.needs}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from groupnas.comparison import Comparison, read_comparison
+from groupnas.engine.recorded import recorded_by
 from groupnas.errors import InputError
+from groupnas.landmarks.paper.definition import load_published
 from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
 from groupnas.runs.kinds import COMPARISON, SEARCH, expect, refusal
@@ -17,8 +20,7 @@ from groupnas.saved import Saved, read_saved
 from groupnas.schema import validate
 
 MODEL = "model.json"  # of `groupnas train`
-SEARCHED, FLGC = "searched", "flgc"  # roles of strategies beside the controls' own names
-_CONTROLS = ("even", "random", "manual", "ungrouped", "separate")
+SEARCHED, FLGC, OTHER = "searched", "flgc", "other"  # roles, as the published strategies are called
 _DRAWS = 10  # of the bootstrap, whose intervals no paper's table shows
 
 
@@ -28,20 +30,20 @@ class Strategy:
 
     Attributes:
         label: Its name there.
-        role: What it is to the paper: :data:`SEARCHED`, :data:`FLGC`, a control's name, or
-            ``"other"``.
+        role: What it is to the paper: one of its strategies, or :data:`OTHER`.
         settings: Of its file.
+        alike: Whether its algorithm is that of the paper's search, as far as is known.
     """
 
     label: str
     role: str
     settings: Mapping[str, Any]
+    alike: bool = False
 
     @property
     def epochs(self) -> int | None:
         """Of a search like the paper's, warm-up included; others' are no measure of it."""
-        found = self.settings.get("epochs") if self.settings.get("algorithm") == "masks" else None
-        return None if found is None else found + self.settings.get("warmup_epochs", 0)
+        return recorded_by({"strategy": self.settings}, self.label).planned if self.alike else None
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,24 @@ class Compared:
         """
         settings = self.config.get("strategies") or {}
         found = [(label, settings.get(label) or {}) for label in self.comparison.strategies]
-        roles = {label: role_of(label, given) for label, given in found}
+        published = load_published().strategies
+        roles = {label: role_of(label, given, published) for label, given in found}
         ours = (
             searched
             if searched in roles
             else next(
                 (label for label, role in roles.items() if role == SEARCHED),
-                _only([label for label, role in roles.items() if role == "other"]),
+                _only([label for label, role in roles.items() if role == OTHER]),
             )
         )
         for label, role in roles.items():
             if role == SEARCHED or label == ours:
-                roles[label] = SEARCHED if label == ours else "other"
-        return [Strategy(label, roles[label], given) for label, given in found]
+                roles[label] = SEARCHED if label == ours else OTHER
+        algorithms = (None, published.get(SEARCHED, {}).get("algorithm"))
+        return [
+            Strategy(label, roles[label], given, given.get("algorithm") in algorithms)
+            for label, given in found
+        ]
 
 
 @dataclass(frozen=True)
@@ -130,18 +137,31 @@ class Runs:
                     yield path, settings.get(label) or {}
 
 
-def role_of(label: str, settings: Mapping[str, Any]) -> str:
-    """What a strategy is to the paper, by its algorithm; by its label where that is unknown."""
-    algorithm = settings.get("algorithm")
-    if algorithm == "masks":
-        relaxation = str((settings.get("masks") or {}).get("relaxation", ""))
-        return FLGC if relaxation == FLGC else SEARCHED if "gumbel" in relaxation else "other"
-    if algorithm == "manual" and settings.get("file"):
-        return "other"  # a grouping from elsewhere
-    if algorithm is not None:
-        return algorithm if algorithm in _CONTROLS else "other"
-    known = (*_CONTROLS, FLGC)
-    return next((kind for kind in known if label.startswith(kind)), SEARCHED)
+def role_of(
+    label: str, settings: Mapping[str, Any], published: Mapping[str, Mapping[str, str | None]]
+) -> str:
+    """What a strategy is to the paper, by its settings; by its label where those are unknown.
+
+    Args:
+        label: Its name in a comparison.
+        settings: Of its file.
+        published: The paper's strategies, see :class:`Published`.
+    """
+    if settings.get("algorithm") is None:
+        return next((r for r in published if r != SEARCHED and label.startswith(r)), SEARCHED)
+    fits = (role for role, patterns in published.items() if _fits(settings, patterns))
+    return next(fits, OTHER)
+
+
+def _fits(settings: Mapping[str, Any], patterns: Mapping[str, str | None]) -> bool:
+    for key, pattern in patterns.items():
+        value: Any = settings
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        known = value is not None
+        if known if pattern is None else not (known and fnmatchcase(str(value), pattern)):
+            return False
+    return True
 
 
 def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:

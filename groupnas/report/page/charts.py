@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from groupnas.palette import COLOURS, INK, MUTED, look
-from groupnas.report.page.model import Chart, Curve
+from groupnas.report.page.model import Curve
+from groupnas.runs.fields import Chart
 
 _DASHES = ([1, 0], [5, 2], [1.5, 1.5], [5, 1.5, 1, 1.5])
 _LINES = (2, 0, 4, 6, 8, 10)  # of the palette's colours: dark ones, which lines need
@@ -43,14 +44,14 @@ CONFIG: Spec = {
 
 def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
     """Lines over epochs, each with a readout at the pointer."""
-    names = _in_order(chart.lines, groups) if chart.parts else list(chart.lines)
+    names = _in_order(chart.lines, groups) if chart.groups else list(chart.lines)
     rows: list[Spec] = [
         {chart.step: epoch, "line": name, "value": value}
         for name in names
         for epoch, value in zip(chart.epochs, chart.lines[name], strict=True)
         if value is not None
     ]
-    colours, dashes = _looks(names, groups if chart.parts else ())
+    colours, dashes = _looks(names, groups if chart.groups else ())
     first, last = chart.epochs[0], chart.epochs[-1]
     span = [first, last] if first < last else [first - 1, last + 1]
     # Few epochs would have ticks between them, whatever the least step is said to be.
@@ -105,7 +106,7 @@ def _in_order(lines: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
 
 
 def _looks(names: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[list[float]]]:
-    """Colours and dashes: a part's own, black for what is no part, else dark ones in turn."""
+    """Colours and dashes: a group's own, black for what is no group, else dark ones in turn."""
     colours, dashes = [], []
     for place, name in enumerate(names):
         if groups:

@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from groupnas.comparison.rows import Cell
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Curve, Run
-from groupnas.report.page.networks import find_space, network
+from groupnas.report.page.networks import network
 from groupnas.report.page.reading import Reader, mapping
-from groupnas.report.page.runs import described
 from groupnas.runs.folder import FOUND, INITIAL
 
 
 def collect_comparison(reader: Reader, name: str) -> Run:
     """A comparison's folder, finished or not."""
-    config = reader.config()
     found: Comparison | None = None
     try:
         found = read_comparison(
@@ -29,30 +28,23 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         )
     except InputError as error:
         reader.note("", f"errors and costs are left out: {error}")
-    groupings = _groupings(reader, config)
-    space = find_space(config, reader) if groupings else None
-    drawn = network(groupings, space)
-    return Run(
-        name=name,
-        folder=str(reader.path),
-        kind="comparison",
-        state=_state(found),
-        finished=found is not None and bool(found.cells) and not found.missing,
-        groups=drawn.groups if drawn else (found.groups if found else ()),
-        network=drawn,
-        costs=_costs(found) if found else (),
-        comparison=found,
-        curves=_curves(found) if found else (),
-        **_noted(reader, config, found),
-    )
-
-
-def _noted(reader: Reader, config: dict[str, Any], found: Comparison | None) -> dict[str, Any]:
+    groupings = _groupings(reader)
+    drawn = network(groupings, reader.space if groupings else None)
     if found and found.missing:
         resume = shlex.join(["groupnas", "compare", "--resume", "--out", str(reader.path)])
         some = ", ".join(map(str, found.missing[:3])) + (" …" if len(found.missing) > 3 else "")
         reader.note("", f"{len(found.missing)} trainings are missing ({some}); to go on: {resume}")
-    return described(config, reader)
+    return reader.run(
+        name,
+        "comparison",
+        drawn,
+        state=_state(found),
+        finished=found is not None and bool(found.cells) and not found.missing,
+        groups=drawn.groups if drawn else (found.groups if found else ()),
+        costs=_costs(found) if found else (),
+        comparison=found,
+        curves=_curves(found) if found else (),
+    )
 
 
 def _state(found: Comparison | None) -> str:
@@ -64,9 +56,9 @@ def _state(found: Comparison | None) -> str:
     return f"Finished: {done} networks of {len(found.strategies)} strategies are trained."
 
 
-def _groupings(reader: Reader, config: Mapping[str, Any]) -> list[tuple[str, Grouping]]:
+def _groupings(reader: Reader) -> list[tuple[str, Grouping]]:
     """The start that searches share, then what each found."""
-    labels, seeds = mapping(config.get("strategies")), config.get("seeds")
+    labels, seeds = mapping(reader.config.get("strategies")), reader.config.get("seeds")
     found: list[tuple[str, Grouping]] = []
     for label in labels:
         for seed in seeds if isinstance(seeds, list) else []:
@@ -80,14 +72,17 @@ def _groupings(reader: Reader, config: Mapping[str, Any]) -> list[tuple[str, Gro
     return found
 
 
+def _called(cell: Cell, found: Comparison) -> str:
+    """The strategy of a network, and its budget where there are several."""
+    several = len(found.budgets) > 1
+    return f"{cell.piece.strategy} at {cell.piece.budget:g}" if several else cell.piece.strategy
+
+
 def _costs(found: Comparison) -> tuple[Cost, ...]:
     """Costs of each strategy's networks at each budget, a mean over seeds."""
     tables: dict[str, list[Mapping[str, Any]]] = {}
     for cell in found.cells:
-        title = cell.piece.strategy
-        if len(found.budgets) > 1:
-            title += f" at {cell.piece.budget:g}"
-        tables.setdefault(title, []).append(mapping(cell.told.get("costs")))
+        tables.setdefault(_called(cell, found), []).append(mapping(cell.told.get("costs")))
     return tuple(
         Cost(network=title, macs=_mean(told, "mac"), params=_mean(told, "params") or None)
         for title, told in tables.items()
@@ -96,20 +91,17 @@ def _costs(found: Comparison) -> tuple[Cost, ...]:
 
 def _mean(tables: list[Mapping[str, Any]], measure: str) -> dict[str, float]:
     rows = [mapping(table.get(measure)) for table in tables]
-    parts = [part for part in rows[0] if all(part in row for row in rows)]
-    return {part: float(np.mean([row[part] for row in rows])) for part in parts}
+    groups = [group for group in rows[0] if all(group in row for row in rows)]
+    return {group: float(np.mean([row[group] for row in rows])) for group in groups}
 
 
 def _curves(found: Comparison) -> tuple[Curve, ...]:
     """Errors of the samples, those of all seeds together."""
     pooled: dict[tuple[str, str, str], list[Any]] = {}
     for cell in found.cells:
-        network = cell.piece.strategy
-        if len(found.budgets) > 1:
-            network += f" at {cell.piece.budget:g}"
         for samples, errors in cell.errors.items():
-            key = (samples, network, errors.unit)
             table = errors.table()[:, -1]
+            key = (samples, _called(cell, found), errors.unit)
             pooled.setdefault(key, []).append(table[~np.isnan(table)])
     return tuple(
         Curve(samples=samples, network=network, unit=unit, errors=pool.tolist())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groupnas.comparison.tables import Comparison
+from groupnas.runs.fields import Chart
 
 Sizes = Mapping[str, Sequence[int]]
 """Channels of every group, by unit."""
@@ -95,25 +96,6 @@ class Cost:
     network: str
     macs: Mapping[str, float]
     params: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """Numbers over epochs.
-
-    Attributes:
-        title: What they are, with their unit.
-        epochs: ``(N,)``.
-        lines: Name to ``(N,)`` numbers or gaps.
-        parts: Whether the names are parts, which have colours of their own.
-        step: What an epoch is called: a black-box search's is a ``trial``.
-    """
-
-    title: str
-    epochs: Sequence[int]
-    lines: Mapping[str, Sequence[float | None]]
-    parts: bool = False
-    step: str = "epoch"
 
 
 @dataclass(frozen=True, kw_only=True)

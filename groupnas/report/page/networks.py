@@ -9,45 +9,23 @@ from groupnas.accountant import count_operations, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
-from groupnas.report.page.reading import Reader, called, mapping
+from groupnas.report.page.reading import Reader
+from groupnas.runs.fields import Recorded
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.space import SPACE, SearchSpace, load_space
-
-
-def find_space(config: Mapping[str, Any], reader: Reader) -> SearchSpace | None:
-    """The space that a run was made in: the folder's own file, or the shipped one of that name.
-
-    Noted where there is none, or where it has changed since.
-    """
-    recorded = mapping(config.get("space"))
-    own = [reader.path / SPACE] if reader.has(SPACE) else []
-    names = [*own, *filter(None, [recorded.get("name")])]
-    reasons = []
-    for name in map(str, names):
-        try:
-            space = load_space(name)
-        except InputError as error:
-            reasons.append(str(error))
-            continue
-        if space.fingerprint() == recorded.get("fingerprint"):
-            return space
-        reasons.append(f"{name} is not the space of this run any more")
-    reason = reasons[0] if reasons else "config.yaml names none"
-    reader.note("", f"MACs of layers are left out, since the search space was not found: {reason}")
-    return None
+from groupnas.spaces.space import SearchSpace
 
 
 def network(
     groupings: Sequence[tuple[str, Grouping]],
     space: SearchSpace | None,
-    records: Sequence[Mapping[str, Any]] = (),
+    reader: Reader | None = None,
 ) -> Network | None:
     """What the Tetris plot shows; ``None`` without a grouping.
 
     Args:
         groupings: Titles and groupings of the same groups, the run's start first.
         space: For what layers cost.
-        records: Epochs; those with ``sizes`` make the slider.
+        reader: Of the search, whose records make the slider.
     """
     if not groupings:
         return None
@@ -55,7 +33,7 @@ def network(
     alike = [(title, found) for title, found in groupings if found.groups == start.groups]
     timeline = [
         (int(record["epoch"]), sizes)
-        for record in records
+        for record in (reader.records if reader else ())
         if (sizes := _sizes(record.get("sizes"), start)) is not None
     ]
     return Network(
@@ -67,17 +45,16 @@ def network(
         ),
         epochs=tuple(epoch for epoch, _ in timeline),
         timeline=tuple(sizes for _, sizes in timeline),
-        step=_step(records),
+        step=_step(reader.recorded) if reader else "Epoch",
         layers=_layers(space) if space and space.groups == start.groups else (),
         fixed=_fixed(space) if space and space.groups == start.groups else None,
     )
 
 
-def _step(records: Sequence[Mapping[str, Any]]) -> str:
-    """What the sizes of a record are: of masks as they stood, of others the best known then."""
-    if any("channels" in record for record in records):
-        return "Epoch"
-    return f"Best so far, {called(records)}"
+def _step(recorded: Recorded) -> str:
+    """What the sizes of a record are."""
+    best = recorded.sizes == "best"
+    return f"Best so far, {recorded.step}" if best else recorded.step.capitalize()
 
 
 def cost(title: str, space: SearchSpace | None, grouping: Grouping | None) -> Cost | None:

@@ -21,7 +21,8 @@ from groupnas.palette import COLOURS, look
 from groupnas.report.page.charts import Spec, distribution, epoch_chart
 from groupnas.report.page.collect import collect
 from groupnas.report.page.differences import panels
-from groupnas.report.page.model import Chart, Curve, Network, Note, Run
+from groupnas.report.page.model import Curve, Network, Note, Run
+from groupnas.runs.fields import Chart
 from groupnas.writing import write_text
 
 PAGE = "index.html"

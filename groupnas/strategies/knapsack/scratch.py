@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves_job import CurvesJob

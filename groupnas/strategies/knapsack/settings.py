@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
+from groupnas.runs.fields import ERROR, Recorded, RecordField
 
 if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
@@ -42,6 +44,15 @@ class Knapsack(Strategy):
 
     job: ClassVar[str] = "groupnas.strategies.knapsack.scratch:ScratchJob"
     slimmable_job: ClassVar[str] = "groupnas.strategies.knapsack.job:SlimmableJob"
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("steps", "Steps", drawn=False),
+        RecordField("cost", "Cost", "relative to even groups"),
+        RecordField("errors", "Error of trials", ERROR, each="group"),
+        RecordField("train_loss", "Loss", each="name"),
+        RecordField("train_error", "Training error", ERROR, each="group", shown=False),
+        RecordField("points", "Sizes measured", drawn=False),
+        RecordField("held_out", "Relative error of the curves on sizes held out", each="group"),
+    )
 
     algorithm: Literal["knapsack"] = "knapsack"
     curves: Literal["scratch", "slimmable"]
@@ -68,6 +79,17 @@ class Knapsack(Strategy):
         if not self.sandwich and not self.passes:
             raise ValueError("passes: expected at least 1 without the sandwich")
         return self
+
+    @property
+    def planned(self) -> int:
+        """Trainings from scratch; or epochs of the one training and rounds of measurements."""
+        return self.trials if self.curves == "scratch" else self.epochs + self.rounds
+
+    def recorded(self) -> Recorded:
+        """As :meth:`Strategy.recorded`."""
+        step = "trial" if self.curves == "scratch" else "epoch"
+        told = replace(super().recorded(), step=step, plots=("history", "curves"))
+        return replace(told, health=True, sizes="best", phases={"train": "training"})
 
     @property
     def trains_candidates(self) -> bool:

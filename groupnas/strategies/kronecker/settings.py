@@ -8,6 +8,7 @@ from pydantic import Field
 
 from groupnas.budget import Budget
 from groupnas.engine.strategy import Optimizer, Positive, Strategy
+from groupnas.runs.fields import ERROR, RecordField
 
 
 class Kronecker(Strategy):
@@ -27,6 +28,15 @@ class Kronecker(Strategy):
     """
 
     job: ClassVar[str] = "groupnas.strategies.kronecker.job:KroneckerSearch"
+
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("steps", "Steps", drawn=False),
+        RecordField("train_loss", "training", chart="Loss"),
+        RecordField("penalty", "penalty", chart="Loss"),
+        RecordField("changed", "Gates changed in the epoch", "shares"),
+        RecordField("cost", "Cost", "relative to the budget"),
+        RecordField("error", "Training error", ERROR, each="group", shown=False),
+    )
 
     algorithm: Literal["kronecker"] = "kronecker"
     budget: Budget | None = Budget()

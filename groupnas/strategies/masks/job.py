@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Stream
 from groupnas.engine.state import check_table, load_allocation, load_generator, load_optimizer
 from groupnas.nn import Temperature
-from groupnas.runs.records import Epoch, MaskEpoch, SearchEpoch
+from groupnas.runs.records import Costs, Epoch, SearchEpoch
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import derive
 from groupnas.spaces.space import SearchSpace
@@ -38,9 +38,19 @@ from groupnas.task import Task
 Batch = tuple[Tensor, Any]
 
 
-class SearchedEpoch(MaskEpoch, SearchEpoch):
-    """What the end of a search says, and its health, follow from these."""
+class MaskEpoch(SearchEpoch):
+    """An epoch; the end of a search and its health follow from these."""
 
+    phase: Literal["warmup", "search"]
+    train_loss: float
+    mask_loss: float | None
+    temperature: float
+    entropy: float
+    changed: float
+    moved: float
+    channels: Costs
+    macs: Costs
+    health: list[str]
     decided: float
     empty: list[str]
     mask_gradient: float | None
@@ -62,7 +72,7 @@ class BilevelSearch(SearchJob):
             without a budget.
     """
 
-    record: type[Epoch] = SearchedEpoch
+    record: type[Epoch] = MaskEpoch
 
     def __init__(
         self,
@@ -107,6 +117,8 @@ class BilevelSearch(SearchJob):
             f"{self.space.name} on {self.task.name}: {sides}",
             f"{self.total_epochs} epochs: {self.strategy.warmup_epochs} of warm-up, which train "
             f"weights only, then {self.strategy.epochs} of search",
+            "each epoch: losses of weights and masks, channels that changed group, entropy (1 "
+            "undecided, 0 decided), channels of each group",
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strategy
+from groupnas.runs.fields import ERROR, Recorded, RecordField
 from groupnas.schema import Settings
 
 Weight = Annotated[float, Field(ge=0)]
@@ -66,6 +69,19 @@ class MaskSearch(Strategy):
 
     job: ClassVar[str] = "groupnas.strategies.masks.job:BilevelSearch"
 
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("train_loss", "training", chart="Loss"),
+        RecordField("mask_loss", "masks", chart="Loss", gap="warm-up"),
+        RecordField("changed", "in the epoch", "shares", chart="Channels moved", format=".1%"),
+        RecordField("moved", "in all", chart="Channels moved", shown=False),
+        RecordField("entropy", "entropy", "shares", chart="Decisions of masks", format=".2f"),
+        RecordField("decided", "decided", chart="Decisions of masks", shown=False),
+        RecordField("temperature", "Temperature", shown=False),
+        RecordField("error", "Error of masks' batches", ERROR, each="group", shown=False),
+        RecordField("macs", "MACs of each group", each="group", shown=False),
+        RecordField("channels", "Channels of each group", each="group"),
+    )
+
     algorithm: Literal["masks"] = "masks"
     warmup_epochs: Natural
     epochs: Positive
@@ -90,3 +106,20 @@ class MaskSearch(Strategy):
                 if getattr(self, key) != 1:
                     raise ValueError(f"{key}: must be 1 with levels: 1, got {getattr(self, key)}")
         return self
+
+    @property
+    def planned(self) -> int:
+        """Epochs of warm-up and search."""
+        return self.warmup_epochs + self.epochs
+
+    def recorded(self) -> Recorded:
+        """As :meth:`Strategy.recorded`."""
+        phases = {"warmup": "warm-up"}
+        return replace(super().recorded(), health=True, sizes="epoch", phases=phases)
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """How far the masks moved and decided."""
+        return (
+            f"{result['moved']} channels moved to another group; entropy {result['entropy']:.2f}, "
+            f"{result['decided']:.0%} decided."
+        )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from groupnas.engine.search_job import SearchJob
-from groupnas.engine.training import Trainer, Training
+from groupnas.engine.training import Trainer
+from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
 
 

@@ -14,7 +14,7 @@ from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import StateError, check_table
-from groupnas.engine.training import Training
+from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.runs.records import Costs, Count, Epoch, Finite, SearchEpoch
 from groupnas.saved import Saved

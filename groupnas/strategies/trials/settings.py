@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
+from groupnas.runs.fields import ERROR, Recorded, RecordField
 
 Cost = Annotated[float, Field(gt=0)]
 Several = Annotated[int, Field(ge=2, strict=True)]
@@ -38,6 +40,15 @@ class TrialSearch(Strategy):
     job: ClassVar[str] = "groupnas.strategies.trials.job:TrialsJob"
     proposer: ClassVar[str]
 
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("trial", "Trial", drawn=False),
+        RecordField("trained", "Epochs of training", drawn=False),
+        RecordField("steps", "Steps", drawn=False),
+        RecordField("cost", "Cost", "relative to the budget"),
+        RecordField("best", "Best mean error so far", ERROR),
+        RecordField("errors", "Error of trials", ERROR, each="group"),
+    )
+
     trials: Positive
     epochs: Positive
     batch_size: Several  # BatchNorm needs two
@@ -52,6 +63,10 @@ class TrialSearch(Strategy):
     def planned(self) -> int:
         """Trials in all."""
         return self.trials
+
+    def recorded(self) -> Recorded:
+        """As :meth:`Strategy.recorded`."""
+        return replace(super().recorded(), step="trial", sizes="best")
 
     @property
     def trains_candidates(self) -> bool:

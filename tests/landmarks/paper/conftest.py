@@ -14,15 +14,14 @@ import yaml
 
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.samples import SampleErrors
+from groupnas.engine.strategy import load_strategy
 
 GROUPS = ("left_eye", "right_eye", "nose", "mouth")
-GUMBEL = {
-    "algorithm": "masks",
-    "masks": {"relaxation": "gumbel_hard"},
-    "epochs": 12,
-    "warmup_epochs": 3,
-}
-FLGC = {"algorithm": "masks", "masks": {"relaxation": "flgc"}, "epochs": 500, "warmup_epochs": 0}
+_LONG = {"gumbel": {"warmup_epochs": 3, "epochs": 12}, "flgc": {"epochs": 500}}
+GUMBEL, FLGC = (
+    load_strategy(name).with_settings(**changes).model_dump(mode="json")
+    for name, changes in _LONG.items()
+)
 # Label to settings, and the mean error of the easy faces; hard ones have twice as much.
 STRATEGIES: dict[str, tuple[dict[str, Any], float]] = {
     "separate": ({"algorithm": "separate"}, 2.5),

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 
+from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks import model
@@ -118,7 +119,8 @@ def test_groupings_inside_a_comparison(runs: ModuleType, drawn: list[Any], tmp_p
 
 def test_curves_of_a_knapsack_search(tmp_path: Path) -> None:
     even = Grouping.even(SPACE)
-    search = write_search(tmp_path / "k", {"algorithm": "knapsack"}, even, even)
+    settings = load_strategy("knapsack").model_dump(mode="json")
+    search = write_search(tmp_path / "k", settings, even, even)
     with pytest.raises(InputError, match="figure2: needs a search by knapsack"):
         render_figure("figure2", [search], tmp_path / "f.pdf")
     point = {"macs": 1e6, "error": 4.0}

@@ -197,8 +197,29 @@ def test_the_runs_are_named(everything: list[Path], comparison: Path) -> None:
 def test_only_searches_like_the_papers_are_held_to_its_epochs(runs: ModuleType) -> None:
     from groupnas.landmarks.paper.runs import Strategy
 
-    assert Strategy("a", "searched", runs.GUMBEL).epochs == 15
+    assert Strategy("a", "searched", runs.GUMBEL, alike=True).epochs == 3 + 12
     assert Strategy("a", "other", {"algorithm": "knapsack", "epochs": 6}).epochs is None
+
+
+@pytest.mark.parametrize(
+    ("label", "settings", "role"),
+    [
+        ("x", {"algorithm": "masks", "masks": {"relaxation": "gumbel_soft"}}, "searched"),
+        ("x", {"algorithm": "masks", "masks": {"relaxation": "flgc"}}, "flgc"),
+        ("x", {"algorithm": "masks", "masks": {"relaxation": "softmax_hard"}}, "other"),
+        ("x", {"algorithm": "masks", "masks": 3}, "other"),
+        ("x", {"algorithm": "manual", "weights": {"nose": 2.0}}, "manual"),
+        ("x", {"algorithm": "manual", "file": "elsewhere.json"}, "other"),
+        ("even", {"algorithm": "knapsack"}, "other"),
+        ("even_more", {}, "even"),
+        ("searched", {}, "searched"),
+    ],
+)
+def test_roles_are_told_by_settings(label: str, settings: dict[str, Any], role: str) -> None:
+    from groupnas.landmarks.paper.definition import load_published
+    from groupnas.landmarks.paper.runs import role_of
+
+    assert role_of(label, settings, load_published().strategies) == role
 
 
 def test_another_strategy_in_the_role_of_the_search(comparison: Path) -> None:

@@ -27,6 +27,7 @@ from groupnas.runs.folder import RunFolder
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.allocation import Allocation
 
+TRAINING = {"epochs": 4, "batch_size": 8, "weights": {"lr": 0.01}}
 TRAINED = {"epoch": 1, "train_loss": 2.0, "validation": {"circle": 3.0, "mean": 3.0}}
 
 
@@ -170,7 +171,7 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     card = {"local_stage": stage, "scores": {"validation": told}, "trained": {"data": "300w"}}
     begun = {"command": ["groupnas", "train", "--grouping", "it's mine.json"]}
     write(folder / "config.yaml", {"begun": begun, "recipe": {"format": 1}})
-    write(folder / "local/config.yaml", {"training": {"epochs": 4}, "task": {"name": "300w"}})
+    write(folder / "local/config.yaml", {"training": TRAINING, "task": {"name": "300w"}})
     write(folder / "local/history.jsonl", TRAINED)
     unfinished = read(folder)
     assert unfinished.state == (
@@ -185,7 +186,7 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     damaged = read(folder)
     assert damaged.state.startswith("The model's card cannot be read.")
     assert "groupnas train --resume writes it anew" in damaged.notes[0].text
-    local = {"training": {"epochs": 4}, "task": {"name": "300w"}, "device": "cpu", "threads": 2}
+    local = {"training": TRAINING, "task": {"name": "300w"}, "device": "cpu", "threads": 2}
     write(folder / "local/config.yaml", local)
     write(folder / "model.json", card)
     run = read(folder)
@@ -208,13 +209,13 @@ def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
 
 def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
     config = yaml.safe_load((searched / "config.yaml").read_text())
-    del config["strategy"]
-    arguments = {"costs": {"mac": {"ring": 5}}}
-    write(tmp_path / "t/config.yaml", {**config, "arguments": arguments, "training": {"epochs": 6}})
+    del config["records"], config["strategy"]  # of the search
+    config |= {"arguments": {"costs": {"mac": {"ring": 5}}}, "training": TRAINING}
+    write(tmp_path / "t/config.yaml", config)
     write(tmp_path / "t/history.jsonl", TRAINED)
     shutil.copy(searched / "grouping.json", tmp_path / "t/grouping.json")
     run = read(tmp_path / "t")
-    assert run.kind == "training" and "1 of 6" in run.state
+    assert run.kind == "training" and "1 of 4" in run.state
     (cost,) = run.costs
     assert (cost.network, cost.macs) == (
         "trained",

@@ -21,7 +21,6 @@ from groupnas.palette import COLOURS
 from groupnas.report.page import PAGE, collect, render, write_page
 from groupnas.report.page.charts import distribution, epoch_chart
 from groupnas.report.page.model import (
-    Chart,
     Curve,
     Division,
     Network,
@@ -32,6 +31,7 @@ from groupnas.report.page.model import (
     Score,
 )
 from groupnas.report.page.render import change, chart_rows, figure
+from groupnas.runs.fields import Chart
 
 LIBRARY = "window.vegaEmbed = () => Promise.resolve();"
 
@@ -190,7 +190,7 @@ def test_tables_of_charts_end_with_the_last_epoch() -> None:
 
 
 def test_parts_have_their_colours_in_the_spaces_order() -> None:
-    chart = Chart(title="MACs", epochs=(1, 2), lines={"b": (1, 2), "a": (3, None)}, parts=True)
+    chart = Chart(title="MACs", epochs=(1, 2), lines={"b": (1, 2), "a": (3, None)}, groups=True)
     spec = epoch_chart(chart, ("a", "b"))
     assert spec["encoding"]["color"]["scale"] == {"domain": ["a", "b"], "range": list(COLOURS[:2])}
     assert {"epoch": 2, "line": "a", "value": None} not in spec["data"]["values"]

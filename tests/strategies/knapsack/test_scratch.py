@@ -12,7 +12,8 @@ import torch
 
 import groupnas
 from groupnas.budget import Budget
-from groupnas.engine.training import Trainer, Training
+from groupnas.engine.training import Trainer
+from groupnas.engine.training_settings import Training
 from groupnas.schema import validate
 from groupnas.spaces.derive import build
 from groupnas.strategies.knapsack.scratch import ScratchJob

@@ -1,0 +1,51 @@
+"""Settings of the training of one network, and what it records; no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from groupnas.engine.strategy import Optimizer, Positive, Share
+from groupnas.runs.fields import ERROR, Recorded, RecordField
+from groupnas.runs.records import Epoch, Table
+from groupnas.schema import Settings
+
+
+class TrainingEpoch(Epoch):
+    """A record of a training: losses and errors."""
+
+    train_loss: float
+    train_error: Table | None = None
+    validation: Annotated[dict[str, float], Field(min_length=2)]
+
+
+class Training(Settings):
+    """How a plain network is trained.
+
+    Attributes:
+        epochs: Passes over the training side.
+        batch_size: Samples of a step.
+        weights: Optimiser of the weights.
+        average: Decay, for each step, of the moving average of weights and BatchNorm statistics
+            that is validated and kept; it begins lower, so that the first steps are soon
+            forgotten. 0 keeps the latest weights themselves.
+        precision: What the network computes in while it is trained; see
+            :func:`groupnas.engine.precision.forward`.
+    """
+
+    fields: ClassVar[tuple[RecordField, ...]] = (
+        RecordField("train_loss", "training", chart="Loss"),
+        RecordField("train_error", "Training error", unit=ERROR, each="group", shown=False),
+        RecordField("validation", "Validation error", unit=ERROR, each="group", format=".2f"),
+    )
+
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
+    weights: Optimizer
+    average: Share = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def recorded(self) -> Recorded:
+        """What the records of its epochs hold."""
+        return Recorded(fields=self.fields, planned=self.epochs, plots=("training",))
