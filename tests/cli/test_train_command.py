@@ -149,7 +149,7 @@ def test_mistakes(
     [
         (lambda text: "a: [", "run/config.yaml:1: is not YAML"),
         (lambda text: "- 1", "run/config.yaml: is damaged"),
-        (lambda text: text.replace("arguments:", "argument:"), "config.yaml: arguments: recipe: missing; grouping: "),
+        (lambda text: text.replace("arguments:", "argument:"), "arguments: recipe: missing; group"),
         # the run's own seed, which stands behind that among the arguments
         (lambda text: "seed: 1".join(text.rsplit("seed: 0", 1)), "run: the run was started with"),
     ],
