@@ -25,7 +25,7 @@ from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-STATE = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}
+STATE: dict[str, Any] = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}
 HOLDER = """
 import sys, time
 from groupnas.runs.folder import RunFolder
