@@ -19,10 +19,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from groupnas import values
-from groupnas.runs.kinds import check_kind, folder_kind, told_kind
 from groupnas.errors import InputError, shown
 from groupnas.files import read_bytes
 from groupnas.formats import check_folder
+from groupnas.runs.kinds import check_kind, folder_kind, told_kind
 from groupnas.saved import check_plain
 from groupnas.schema import read_yaml
 from groupnas.writing import atomic_path, remove_leftovers, write_text

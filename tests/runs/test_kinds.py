@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from groupnas.runs.kinds import check_kind, folder_kind, told_kind
 from groupnas.errors import InputError
+from groupnas.runs.kinds import check_kind, folder_kind, told_kind
 
 SIGNS = [
     ("comparison", ["train/", "search/"]),

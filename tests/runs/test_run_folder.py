@@ -21,11 +21,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import groupnas.writing
-from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 from groupnas.errors import InputError
+from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 
 ROOT = Path(__file__).parents[2]
-STATE: dict[str, Any] = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}
+STATE: dict[str, Any] = {
+    "weights": torch.arange(24.0).view(4, 6),
+    "history": [{"epoch": 1, "loss": 0.5}],
+}
 HOLDER = """
 import sys, time
 from groupnas.runs.folder import RunFolder
