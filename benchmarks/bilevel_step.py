@@ -22,7 +22,7 @@ from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.split import Stream
 from groupnas.spaces import Layer
 from groupnas.spaces.derive import GroupedNetwork
-from groupnas.spaces.modules import channelwise, init_plain, tail
+from groupnas.spaces.modules import init_plain, tail
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.tasks import load_task
 
@@ -122,14 +122,9 @@ def dense(space: SearchSpace) -> GroupedNetwork:
 
 
 def _dense_layer(layer: Layer) -> nn.Sequential:
-    if not layer.mixes_channels:
-        return nn.Sequential(channelwise(layer), *tail(layer))
-    if layer.op == "linear":
-        features = layer.in_channels * layer.positions
-        linear = nn.Linear(features, layer.out_channels, bias=layer.bias)
-        return nn.Sequential(nn.Flatten(), linear, *tail(layer))
-    conv = nn.Conv2d(layer.in_channels, layer.out_channels, bias=layer.bias, **layer.window)
-    return nn.Sequential(conv, *tail(layer))
+    flat = [nn.Flatten()] if layer.operation.flat else []
+    plain = layer.operation.dense(layer, layer.in_channels, layer.out_channels)
+    return nn.Sequential(*flat, plain, *tail(layer))
 
 
 if __name__ == "__main__":

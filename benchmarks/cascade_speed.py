@@ -22,7 +22,7 @@ from groupnas.cli.tables import print_table
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.cascade import Cascade
 from groupnas.landmarks.crops import extents
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import load_cascade
 

@@ -24,7 +24,7 @@ from groupnas.engine.split import split_by_source
 from groupnas.engine.training import train
 from groupnas.landmarks.cascade import Stage
 from groupnas.landmarks.crops import whole_face
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.located import Located

@@ -26,7 +26,7 @@ from groupnas.cli.tables import print_table
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.landmarks.boxes import face_box
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.export import Planner, join
 from groupnas.landmarks.deploy.graph import FLOAT, Graph
 from groupnas.landmarks.deploy.runtime import OnnxCascade

@@ -18,7 +18,7 @@ import torch
 from groupnas.cli.tables import print_table
 from groupnas.engine.split import split_by_source
 from groupnas.landmarks.boxes import face_box, normalisers
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.metrics import measure
 from groupnas.landmarks.model import load_cascade

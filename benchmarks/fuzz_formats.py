@@ -20,7 +20,7 @@ import yaml
 
 import groupnas
 from groupnas.cli.resumption import recorded_arguments
-from groupnas.cli.search import _RECORDED
+from groupnas.cli.search import _Arguments
 from groupnas.comparison import read_comparison
 from groupnas.comparison.compare import compare
 from groupnas.comparison.plan import Plan
@@ -113,7 +113,8 @@ def searched(place: Path, strategy: str) -> Path:
     """A brief search, finished."""
     out = place / f"search-{strategy.replace(':', '-')}"
     settings = load_strategy(strategy).with_settings(**_BRIEF[strategy])
-    arguments = {name: None for name in _RECORDED} | {"threads": 1, "seed": 0, "device": "cpu"}
+    arguments: dict[str, Any] = dict.fromkeys(_Arguments.model_fields)
+    arguments |= {"threads": 1, "seed": 0, "device": "cpu"}
     arguments |= {"space": str(_own()["SPACE"]), "data": "synthetic"}
     groupnas.search(space(), shapes(), settings, out, arguments=arguments)
     (out / "result.json").rename(out / "ended.json")
@@ -182,7 +183,7 @@ def cascade(place: Path) -> Path:
         even = Grouping.even(one)
         made = groupnas.Allocation(one, even)
         stages.append(Network(made, crop, made.build()))
-    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "trust": 1.0}
+    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "blend": 1.0}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
     told |= {"scores": {"validation": _scores("validation")}}
@@ -319,8 +320,8 @@ def _resume_comparison(folder: Path) -> None:
 
 
 def _resumed_search(folder: Path) -> None:
-    given = dict.fromkeys(_RECORDED)
-    recorded_arguments("search", folder, given, _RECORDED)
+    given = dict.fromkeys(_Arguments.model_fields)
+    recorded_arguments("search", folder, given, _Arguments)
     search_again(folder)
 
 

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from groupnas.engine.evaluate import mean_errors
-from groupnas.engine.job import versions
 from groupnas.groupbench import training
 from groupnas.groupbench.table import Table
+from groupnas.runs.begin import versions
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 
@@ -77,7 +77,7 @@ def check(space: SearchSpace, test: np.ndarray, count: int) -> dict[str, Any]:
 
 def constant_errors() -> dict[str, float]:
     """Test errors of the mean shape, which looks at nothing."""
-    task = training.all_faces()
+    task = training.all_samples()
     mean, test = task.mean_output(), torch.arange(len(task.sources))[-training.TEST :]
     assert mean is not None
     return mean_errors(
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space("groupbench")
-    task = training.all_faces()
+    task = training.all_samples()
     start = time.process_time()
     validation, test = fill(space, arguments.seeds)
     seconds = time.process_time() - start
@@ -107,7 +107,7 @@ def main() -> None:
         "faces": {
             "task": task.name,
             "fingerprint": task.fingerprint(),
-            "crop": training.CROPS.size,
+            "crop": training.CROP,
             "train": training.TRAIN,
             "validation": training.VALIDATION,
             "test": training.TEST,

@@ -33,13 +33,13 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
 from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
-from groupnas.landmarks.evaluation import STAGES, Pair, evaluate_faces
+from groupnas.landmarks.evaluation import STAGES, evaluate_faces
 from groupnas.landmarks.load import face_box, load_faces, spread
-from groupnas.landmarks.located import Located
+from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.onnx_tools import import_runtime, open_session
@@ -65,7 +65,7 @@ class Deployed:
         box: BoxPolicy = self.cascade.card["box"]
         return box
 
-    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Located:
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         found = [self.cascade.locate(image, box[None]) for image, box in faces]
         return Located(
             np.concatenate([one.points for one in found]),
@@ -73,7 +73,9 @@ class Deployed:
         )
 
 
-def export_all(model: str, seen: list[Pair], folder: Path, layouts: bool, ranges: bool) -> Files:
+def export_all(
+    model: str, seen: list[FacePair], folder: Path, layouts: bool, ranges: bool
+) -> Files:
     """Everything that is compared; the first export of each is what ratios are of."""
     fast, dense = LayoutPlanner(), DensePlanner()
     cascade = {name: folder / f"cascade-{name}.onnx" for name in ("float32", "int8")}
@@ -177,7 +179,7 @@ def accuracy(
             (less,) = paired_differences(int8[None, :, None], float32[None, :, None], sources)
             assert less is not None
             means = [f"{float32.mean():.4f}", f"{int8.mean():.4f}"]
-            interval = (less.mean, less.photos_low, less.photos_high)
+            interval = (less.mean, less.sources_low, less.sources_high)
             told = ("-" if value is None else f"{value:+.4f}" for value in interval)
             rows.append([stage, name, *means, *told])
     return rows

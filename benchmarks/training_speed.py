@@ -159,7 +159,7 @@ def layers(space: SearchSpace, batch: int, rounds: int) -> None:
     shapes = {
         (layer.in_channels, layer.out_channels, layer.in_size[0])
         for layer in space.layers
-        if layer.op == "conv" and layer.kernel == 1
+        if layer.mixes_channels and layer.taps == (1, 1)
     }
     for inputs, outputs, size in sorted(shapes, key=lambda shape: -shape[2]):
         for count in (4, 8, 16):

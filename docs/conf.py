@@ -58,7 +58,7 @@ napoleon_numpy_docstring = False
 _WITHIN = """
 Ended EntryPoint Evaluate Grouped Kernel KroneckerFactors LandmarkTarget Locator MaskedLayer Network
 Piece RunFolder SampleErrors Scorer SubsetReport Table Timing Trainer Trials TrialsJob __call__
-assignment cache choose history kernel_format neighbours_among
+KindT RuleT ThingT assignment cache choose history kernel_format neighbours_among
 """
 nitpicky = True
 nitpick_ignore_regex = [
@@ -66,7 +66,7 @@ nitpick_ignore_regex = [
     # Imported for type checkers only, so that they keep their short names.
     (r"py:class", r"Figure|Path|Tensor|nn\.Module"),
     # Types that have a name within their module.
-    (r"py:class", r"Activation|Channels|Form|MaskInit|Patches|Precision|Propose|Side|Size"),
+    (r"py:class", r"Channels|Form|MaskInit|Patches|Precision|Propose|Side|Size"),
     (r"py:.*", rf"([a-z_]+\.)*({'|'.join(_WITHIN.split())})"),
 ]
 

@@ -8,16 +8,19 @@ Figures are per image. FLOPs are not time: memory traffic and uneven groups are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.behind import BatchNorm, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure
+from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, text
 
@@ -62,6 +65,13 @@ CONVENTIONS: dict[str, Convention] = {
     "fvcore": Convention(summary="fvcore's FlopCountAnalysis, evaluation mode", mac=1, norm=2),
     "torch": Convention(summary="torch.utils.flop_counter: two per MAC", mac=2),
 }
+
+# Elements in, elements out, and channel pairs times output positions -> a layer's operations
+OPERATIONS: Room[Callable[[Layer, Convention, Any, Any, Any], Any]] = Room(
+    "the accountant", f"{__name__}.OPERATIONS"
+)
+# Operations of each element that passes what is behind a layer
+ELEMENTWISE: Room[Callable[[Convention], int]] = Room("the accountant", f"{__name__}.ELEMENTWISE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,44 +297,46 @@ class Parameters(Measure):
 def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:
     """Operations of one group (or of all, as tensors) with a inputs and b outputs."""
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
-    cost = _COUNTS[layer.op](layer, rules, a * area_in, b * area_out, pairs * area_out)
-    cost = cost + rules.norm * layer.norm * b * area_out
-    return cost + rules.act * (layer.act in ("relu", "relu6")) * b * area_out
+    count = OPERATIONS[layer.operation]
+    cost = count(layer, rules, a * area_in, b * area_out, pairs * area_out)
+    for part in (layer.normalisation, layer.activation):
+        if part is not None:
+            cost = cost + ELEMENTWISE[part](rules) * b * area_out
+    return cost
 
 
-def _count_conv(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
-    weights = out if layer.op == "depthwise" else pairs
-    return rules.mac * layer.kernel**2 * weights + rules.conv_bias * layer.bias * out
+@OPERATIONS.register(Convolution)
+def _count_convolution(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    weights = pairs if layer.mixes_channels else out
+    return rules.mac * math.prod(layer.taps) * weights + rules.conv_bias * layer.bias * out
 
 
+@OPERATIONS.register(Linear)
 def _count_linear(layer: Layer, rules: Convention, _in: Any, _out: Any, pairs: Any) -> Any:
-    return rules.mac * layer.positions * pairs
+    return rules.mac * math.prod(layer.taps) * pairs
 
 
-def _count_pool(
-    layer: Layer, rules: Convention, inputs: Any, out: Any, _pairs: Any, *, average: bool
-) -> Any:
-    return rules.pool_in * inputs + rules.average_out * average * out
+@OPERATIONS.register(MaxPool)
+def _count_pool(_layer: Layer, rules: Convention, inputs: Any, _out: Any, _pairs: Any) -> Any:
+    return rules.pool_in * inputs
 
 
-# Elements in, elements out, and channel pairs times output positions -> operations.
-_COUNTS: dict[str, Callable[[Layer, Convention, Any, Any, Any], Any]] = {
-    "conv": _count_conv,
-    "depthwise": _count_conv,
-    "linear": _count_linear,
-    "avgpool": partial(_count_pool, average=True),
-    "maxpool": partial(_count_pool, average=False),
-}
+@OPERATIONS.register(AveragePool)
+def _count_average(_layer: Layer, rules: Convention, inputs: Any, out: Any, _pairs: Any) -> Any:
+    return rules.pool_in * inputs + rules.average_out * out
+
+
+ELEMENTWISE.register(BatchNorm)(lambda rules: rules.norm)
+ELEMENTWISE.register(Relu, Relu6)(lambda rules: rules.act)
+ELEMENTWISE.register(Hardswish)(lambda rules: 0)  # no tool counts it
 
 
 def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
-    """Weights, biases and BatchNorm's two affine parameters of one group."""
-    kernel = {
-        "conv": layer.kernel**2 * pairs,
-        "depthwise": layer.kernel**2 * b,
-        "linear": layer.positions * pairs,
-    }.get(layer.op, 0)
-    return kernel + (layer.bias + 2 * layer.norm) * b
+    """Weights, biases and what is learned behind them, of one group."""
+    kernel = layer.operation.weighted * math.prod(layer.taps)
+    behind = [part for part in (layer.normalisation, layer.activation) if part is not None]
+    each = layer.bias + sum(part.parameters for part in behind)
+    return kernel * (pairs if layer.mixes_channels else b) + each * b
 
 
 def _convention(name: str) -> Convention:

@@ -1,4 +1,4 @@
-"""NumPy's archives at the edge: read whole, without executing anything, or refused."""
+"""NumPy's archives at the edge: written whole, read without executing anything, or refused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, reading
+from groupnas.writing import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -47,17 +49,28 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
         raise InputError(f"{os.fspath(path)}: cannot be read: is no regular file")
     try:
         # NumPy leaves a damaged file that it opened itself open.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with (
+            reading(os.fspath(path)),
+            open(path, "rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):
             found: Arrays = dict(archive)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{os.fspath(path)}: cannot be read: {reason}") from error
+    except InputError:  # a ValueError, too
+        raise
     except DAMAGE as error:
         raise InputError(f"{os.fspath(path)}: is damaged, or no archive of NumPy's") from error
     for name, array in found.items():
         if not isinstance(array, np.ndarray):
             raise InputError(f"{os.fspath(path)}: {name} is no array")
     return found
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compress: bool = True
+) -> None:
+    """Write an ``.npz`` file of arrays by name; raises as :func:`groupnas.writing.atomic_path`."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        (np.savez_compressed if compress else np.savez)(stream, **arrays)
 
 
 def fault(arrays: Arrays, name: str, kind: str, shape: tuple[int | None, ...]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from reprlib import Repr
 
 LONGEST = 900  # characters of a message: what a person reads, whatever the file held
@@ -21,6 +23,24 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_one_line(message))
+
+
+@contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Have an :class:`InputError` from inside begin with a place: a file, a line, a key."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Make what the system says of a file that is read an :class:`InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def shown(value: object, limit: int = 80) -> str:

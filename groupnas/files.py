@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from groupnas.errors import InputError, shown
+from groupnas.errors import InputError, reading, shown
 from groupnas.values import path as path_of
 
 LARGEST = 2**30  # bytes of a file that is read at once; such files have some megabytes
@@ -28,21 +28,18 @@ def read_bytes(path: str | os.PathLike[str], limit: int = LARGEST) -> bytes:
             device may never end, and a pipe never begin.
     """
     path = path_of("path", path)
-    try:
-        # A pipe without a writer is opened, too, so that it can be told
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if stat.S_ISDIR(status.st_mode):
-                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if not stat.S_ISREG(status.st_mode) and opened(Path(path)) is None:
-                raise InputError(f"{os.fspath(path)}: is not a regular file")
-            os.set_blocking(file.fileno(), True)
-            content = file.read(limit + 1) if status.st_size <= limit else b""
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{os.fspath(path)}: cannot be read: {reason}") from error
+    # A pipe without a writer is opened, too, so that it can be told
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    with reading(path), open(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode) and opened(Path(path)) is None:
+            raise InputError(f"{path}: is not a regular file")
+        os.set_blocking(file.fileno(), True)
+        content = file.read(limit + 1) if status.st_size <= limit else b""
     if max(status.st_size, len(content)) > limit:
-        raise InputError(f"{os.fspath(path)}: is too large: over {limit:,} bytes")
+        raise InputError(f"{path}: is too large: over {limit:,} bytes")
     return content
 
 
@@ -73,7 +70,10 @@ def parse_json(text: str, origin: str) -> Any:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of an error message about an unknown ``name``: the nearest choice and all of them."""
+    """Return advice on an unknown name, which error messages end with.
+
+    ``did you mean 'even'? choose from: even, random``; no question where no choice is near.
+    """
     known = sorted(choices)
     close = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]!r}? " if close else ""

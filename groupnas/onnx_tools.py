@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -44,28 +46,28 @@ def open_session(model: bytes | str | os.PathLike[str], threads: int = 1) -> Any
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors: warnings are about the optimiser's own choices
     name = "the model" if isinstance(model, bytes) else os.fspath(model)
+    content = model if isinstance(model, bytes) else _readable(name)
     try:
-        session = runtime.InferenceSession(
-            model if isinstance(model, bytes) else _readable(name),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
-        _read_texts(session)
-        return session
+        with refusals(f"{name}: ONNX Runtime cannot run it"):
+            session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # What is asked for later: ONNX Runtime finds out only then that it is damaged.
+        for port in (*session.get_inputs(), *session.get_outputs()):
+            _ = port.name, port.shape
+        _ = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: is damaged: a text in it is not UTF-8") from error
+    return session
+
+
+@contextmanager
+def refusals(said: str) -> Iterator[None]:
+    """Make ONNX Runtime's exceptions an :class:`InputError` that begins with ``said``."""
+    try:
+        yield
     except Exception as error:  # onnxruntime's exceptions have no common base but this
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name}: ONNX Runtime cannot run it: {reason}") from error
-
-
-def _read_texts(session: Any) -> None:
-    """Read what is asked for later: ONNX Runtime finds out only then that it is damaged."""
-    for port in (*session.get_inputs(), *session.get_outputs()):
-        _ = port.name, port.shape
-    _ = session.get_modelmeta().custom_metadata_map
+        raise InputError(f"{said}: {str(error).strip().splitlines()[0]}") from error
 
 
 def _readable(path: str) -> str | bytes:

@@ -2,7 +2,7 @@
 
 The colours alternate dark and light, so that neighbours in a stack stay apart for readers with
 any kind of colour blindness and in grey print; the tests measure both. The first two are a dark
-and a light blue on purpose: in the flagship space they are the two eyes.
+and a light blue on purpose: in the shipped spaces they are the two eyes.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Task(Protocol):
     """Training samples cut into parts, a loss, and an error per part.
 
     A task offers its *training* samples only; test images are not reachable through it. The
-    engine splits the samples by :attr:`sources`, so that no photo stands on both sides.
+    engine splits the samples by :attr:`sources`, so that no image stands on both sides.
     :func:`groupnas.check_task` says whether a class does all that is asked here.
 
     A sample need not show every part: a point may lie outside the picture, or nobody marked it.
@@ -32,7 +32,7 @@ class Task(Protocol):
         name: What the run folder calls the task, e.g. ``"300w"``.
         inputs: Input channels of each group, in the order of the network's input.
         outputs: Network outputs of each group, in the order of the network's output.
-        sources: For every sample, the name of the photo it was cut from.
+        sources: For every sample, the name of the image it was cut from.
         error_unit: What :meth:`errors` is measured in, e.g. ``"NME %"``.
     """
 

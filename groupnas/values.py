@@ -33,8 +33,9 @@ def whole(name: str, value: Any, least: int | None = None, most: int | None = No
         InputError: it is not one, or out of the range.
     """
     found = as_whole(value)
-    if found is None or not _within(found, least, most):
-        limits = _range(least, most)
+    if found is None or least is not None and found < least or most is not None and found > most:
+        end = "on" if most is None else f"to {'2**63 - 1' if most == LARGEST_SEED else most}"
+        limits = "" if least is None else f" from {least} {end}"
         raise InputError(f"{name}: expected a whole number{limits}, got {shown(value)}")
     return found
 
@@ -42,37 +43,33 @@ def whole(name: str, value: Any, least: int | None = None, most: int | None = No
 def number(
     name: str,
     value: Any,
-    least: float | None = None,
-    most: float | None = None,
     *,
     above: float | None = None,
     below: float | None = None,
+    most: float | None = None,
 ) -> float:
     """A finite number: an int, a float, or a scalar of numpy or torch.
 
     Args:
         name: Of the argument, for the message.
         value: Anything; booleans and text are refused.
-        least: The least that is allowed.
-        most: The greatest.
         above: What it must be greater than.
         below: What it must be less than.
+        most: The greatest that is allowed.
 
     Raises:
         InputError: it is not one, or out of the range.
     """
     found = as_number(value)
-    inside = found is not None and _within(found, least, most)
-    if inside and found is not None:
-        inside = (above is None or found > above) and (below is None or found < below)
-    if not inside or found is None:
-        limits = [
-            "" if above is None else f" above {above:g}",
-            "" if below is None else f" below {below:g}",
-            _range(least, most),
-        ]
-        told = " and".join(filter(None, limits))
-        raise InputError(f"{name}: expected a number{told}, got {shown(value)}")
+    if (
+        found is None
+        or (above is not None and found <= above)
+        or (below is not None and found >= below)
+        or (most is not None and found > most)
+    ):
+        limits = {"above": above, "below": below, "up to": most}
+        told = [f" {word} {limit:g}" for word, limit in limits.items() if limit is not None]
+        raise InputError(f"{name}: expected a number{' and'.join(told)}, got {shown(value)}")
     return found
 
 
@@ -198,15 +195,3 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or (
         kind in ("bool", "torch.bool") and getattr(value, "shape", None) == ()
     )
-
-
-def _within(value: float, least: float | None, most: float | None) -> bool:
-    return (least is None or value >= least) and (most is None or value <= most)
-
-
-def _range(least: float | None, most: float | None) -> str:
-    if least is not None and most is not None:
-        return f" from {least} to {'2**63 - 1' if most == LARGEST_SEED else most}"
-    if least is not None:
-        return f" from {least} on"
-    return "" if most is None else f" up to {most:g}"

@@ -6,10 +6,11 @@ works on networks, on the small spaces of tests/spaces/small and the reduced loc
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 import torch
+from helpers import ROOT, SMALL_SPACES, load_script
 from hypothesis import settings
 from torch import Tensor, nn
 
@@ -31,8 +33,6 @@ from groupnas.spaces.schema import read_space_file
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
-ROOT = Path(__file__).parents[1]
-SMALL = sorted((ROOT / "tests/spaces/small").glob("*.yaml"))
 PICASSO = ROOT / "search_spaces/picasso_local.yaml"
 
 # A test goes red because of a change, never because of luck or of a busy machine.
@@ -43,11 +43,7 @@ settings.load_profile("groupnas")
 @pytest.fixture(scope="session")
 def own_parts() -> ModuleType:
     """examples/own_parts.py"""
-    spec = importlib.util.spec_from_file_location("own_parts", ROOT / "examples/own_parts.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "examples/own_parts.py")
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +89,9 @@ def _reduced_picasso() -> SearchSpace:
     return SearchSpace.from_file(file, "picasso_local")
 
 
-@pytest.fixture(params=[*SMALL, None], ids=lambda path: path.stem if path else "picasso_local")
+@pytest.fixture(
+    params=[*SMALL_SPACES, None], ids=lambda path: path.stem if path else "picasso_local"
+)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     """Each of the small spaces in turn, and the reduced local network."""
     return load_space(request.param) if request.param else _reduced_picasso()
@@ -162,3 +160,48 @@ def default_dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
     torch.set_default_dtype(request.param)
     yield request.param
     torch.set_default_dtype(before)
+
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, for what is to be opened in a browser.
+
+    Skipped where Playwright or Chromium is missing: ``pip install -e '.[test-browser]'``, and a
+    ``chromium`` on the path (or its path in GROUPNAS_CHROMIUM).
+    """
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra test-browser")
+    chromium = os.environ.get("GROUPNAS_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("needs chromium on the path")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[[Any], list[tuple[str, str]]]:
+    """What axe finds on a page: rule and the first place."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("needs axe")
+    axe = Path(spec.submodule_search_locations[0]) / "axe.min.js"
+
+    def look(page: Any) -> list[tuple[str, str]]:
+        page.evaluate(axe.read_text(encoding="utf-8"))
+        result = page.evaluate("axe.run()")
+        assert len(result["passes"]) > 5  # it did look
+        return [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]]
+
+    return look

@@ -19,43 +19,31 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_SPACES, space_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from groupnas.accountant import CONVENTIONS, expected_flops, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.schema import validate
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
-from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.supernet import Supernet
 
-SMALL = sorted((Path(__file__).parent / "spaces" / "small").glob("*.yaml"))
-SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL}
+SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL_SPACES}
 SPACES |= {name: name for name in ("picasso_local", "picasso_global")}
 SEVERAL_GROUPS = [name for name in SPACES if name != "picasso_global"]
 every_space = pytest.mark.parametrize("name", SPACES)
 
 
-def space_of(*layers: dict[str, Any]) -> SearchSpace:
-    """Two groups, 1 + 1 inputs, 1 + 2 outputs, 4 x 4."""
-    data = {
-        "format": 1,
-        "title": "By hand",
-        "input": [4, 4],
-        "groups": ["a", "b"],
-        "inputs": {"a": 1, "b": 1},
-        "outputs": {"a": 1, "b": 2},
-        "layers": [*layers, {"name": "output", "op": "linear"}],
-    }
-    return SearchSpace.from_file(validate(SpaceFile, data, "by hand"), "by_hand")
+space_by_hand = partial(space_of, input=[4, 4], outputs={"a": 1, "b": 2})
 
 
 # -- other tools --------------------------------------------------------------------------------
@@ -142,7 +130,7 @@ def test_every_convention_is_compared_with_its_tool() -> None:
 # -- by hand ------------------------------------------------------------------------------------
 
 # 4 x 4 in, 2 x 2 behind the stem.
-HAND = space_of(
+HAND = space_by_hand(
     {"name": "stem", "op": "conv3x3", "c": 5, "s": 2},
     {"name": "block", "op": "irb", "t": 2, "c": 5},
     {"name": "pool", "op": "avgpool"},
@@ -306,7 +294,7 @@ def test_certain_memberships_cost_what_their_grouping_costs(name: str, conventio
 
 def test_a_unit_that_meets_itself_by_enumeration() -> None:
     """All 2^3 divisions of one unit, which a convolution leads from into itself."""
-    space = space_of(
+    space = space_by_hand(
         {"name": "stem", "op": "conv3x3", "c": 3}, {"name": "block", "op": "irb", "t": 1, "c": 3}
     )
     assert list(space.free_units) == ["stem"]
@@ -375,7 +363,7 @@ def test_it_takes_what_the_supernet_gives() -> None:
 
 def test_the_dictionary_holds_everything_and_is_json() -> None:
     data = json.loads(json.dumps(flops(BY_HAND).to_dict()))
-    assert data["space"] == "by_hand" and data["convention"] == "mac"
+    assert data["space"] == "test" and data["convention"] == "mac"
     assert data["total"] == 740 and data["per_group"] == {"a": 386, "b": 354}
     assert data["total_params"] == 254 and data["params_per_group"] == {"a": 131, "b": 123}
     assert data["layers"]["stem"] == {
@@ -410,8 +398,8 @@ def test_a_single_group_is_counted_once() -> None:
 def test_what_cannot_be_counted_is_named() -> None:
     with pytest.raises(InputError, match="convention 'macs': did you mean 'mac'?"):
         flops(BY_HAND, "macs")
-    with pytest.raises(InputError, match="units of the grouping for by_hand: missing"):
-        flops(Allocation(HAND, Grouping("by_hand", ["a", "b"], {"stem": [0, 1, 0, 1, 0]})))
+    with pytest.raises(InputError, match="units of the grouping for test: missing"):
+        flops(Allocation(HAND, Grouping("test", ["a", "b"], {"stem": [0, 1, 0, 1, 0]})))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

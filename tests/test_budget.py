@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -154,3 +156,25 @@ def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
 def test_a_wrong_budget_names_its_key(data: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         validate(Budget, data, "budget")
+
+
+# -- the divisor's older name -------------------------------------------------------------------
+
+
+def test_files_written_before_say_multiple() -> None:
+    old = validate(Budget, {"multiple": 8}, "budget")
+    assert old == Budget(divisor=8) and "multiple" not in old.model_dump()
+    with pytest.raises(InputError, match="budget: multiple: unknown key"):
+        validate(Budget, {"multiple": 8, "divisor": 8}, "budget")
+
+
+def test_runs_started_before_go_on(tmp_path: Path, shapes_space: Any, shapes: Any) -> None:
+    strategy = gn.load_strategy("random").with_budget(Budget(divisor=2, tolerance=0.2))
+    run = gn.search(shapes_space, shapes, strategy, tmp_path / "run", quiet=True)
+    config = tmp_path / "run/config.yaml"
+    config.write_text(config.read_text().replace("divisor: 2", "multiple: 2"))
+    again = gn.search(shapes_space, shapes, None, tmp_path / "run", resume=True, quiet=True)
+    assert again.allocation == run.allocation
+    other = strategy.with_budget(Budget(divisor=4, tolerance=0.2))
+    with pytest.raises(InputError, match="strategy.budget.divisor = 2, not 4"):
+        gn.search(shapes_space, shapes, other, tmp_path / "run", resume=True, quiet=True)

@@ -19,13 +19,12 @@ from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.split import split_by_source
 from groupnas.groupbench import load_groupbench
 from groupnas.landmarks.comparing import FaceData
-from groupnas.landmarks.data.face_sets import MODULES, face_set
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.spaces.derive import build
 from groupnas.task import Task, TaskParts, TaskSubset
-from groupnas.tasks import DATASETS, load_task
+from groupnas.tasks import DATASETS, find_dataset, load_task
 
 COPIES: dict[str, Callable[[Any], Any]] = {
     "pickle": lambda one: pickle.loads(pickle.dumps(one)),
@@ -56,7 +55,7 @@ def values() -> dict[str, Any]:
         "face data": FaceData(recipe=recipe, root=Path("data"), limit=3),
         "flops": groupnas.flops(groupnas.Allocation(space, grouping)),
         **{f"markup of {points}": markup for points, markup in MARKUPS.items()},
-        **{f"faces of {name}": face_set(name) for name in MODULES},
+        **{f"data set {name}": find_dataset(name) for name in DATASETS},
     }
 
 
@@ -101,7 +100,7 @@ def test_faces_and_data_sets(copied: Callable[[Any], Any]) -> None:
     face = FACES.faces(Path(), "test", False)[3]
     other = copied(face)
     assert other.place == face.place and np.array_equal(other.points, face.points)
-    entry = copied(DATASETS["synthetic"])
+    entry = copied(find_dataset("synthetic"))
     made = entry.load(root=None, allow_partial=False, limit=2, cache=False)
     assert len(made.sources) == 2
 
@@ -113,7 +112,7 @@ def test_splits_benches_and_errors(copied: Callable[[Any], Any]) -> None:
     assert torch.equal(other.train, split.train)
     assert torch.equal(other.validation, split.validation)
     bench = load_groupbench()
-    even = groupnas.Grouping.even(bench.space())
+    even = groupnas.Allocation.even(bench.space())
     assert copied(bench).errors(even) == bench.errors(even)
     errors = SampleErrors(
         errors=np.ones((2, 1)),

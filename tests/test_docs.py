@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 import torch
 from cyclopts import App, CycloptsError
+from helpers import ROOT
 
 import groupnas
 import groupnas.nn
 from groupnas.cli.app import app
 from groupnas.engine.strategy import load_strategy
 from groupnas.engine.training_settings import Training
-from groupnas.extras import registered
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
@@ -33,11 +33,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks/README.md",
     *sorted(DOCS.glob("*.md")),
     *sorted(DOCS.glob("api/*.md")),
 ]
@@ -126,10 +126,8 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
-    registered.cache_clear()
     yield importlib.import_module("climb")
     del sys.modules["climb"]
-    registered.cache_clear()
 
 
 def whole_files() -> list[Any]:

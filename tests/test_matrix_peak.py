@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers import ROOT, load_script
 
 import groupnas
 from groupnas.deploy.export import export_onnx
 from groupnas.spaces.derive import build
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("matrix_peak", ROOT / "benchmarks/matrix_peak.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "benchmarks/matrix_peak.py")
 
 
 @pytest.mark.parametrize("batch", [1, None])

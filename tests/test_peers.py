@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from helpers import load_script
 from torch import nn
 
 FILE = Path(__file__).parents[1] / "benchmarks" / "peers.py"
@@ -16,12 +15,7 @@ FILE = Path(__file__).parents[1] / "benchmarks" / "peers.py"
 
 @pytest.fixture(scope="module")
 def peers() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("peers", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["peers"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 @pytest.mark.parametrize("name", ["ResNet-50", "HRNet-W18", "hourglass"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
@@ -23,6 +24,7 @@ from groupnas.cli.spaces import spaces
 from groupnas.cli.strategies import strategies
 from groupnas.cli.train import train
 from groupnas.errors import InputError
+from groupnas.runs.begin import command
 
 app = App(
     name="groupnas",
@@ -35,7 +37,7 @@ app = App(
         "--strategy gumbel:demo"
     ),
 )
-for command in (
+for each in (
     search,
     compare,
     train,
@@ -48,7 +50,7 @@ for command in (
     spaces,
     strategies,
 ):
-    app.command(command)
+    app.command(each)
 app.command(evaluate, name="eval")
 app.command(data_app)
 
@@ -60,19 +62,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         InputError: the line cannot be parsed, the command found its input wrong, or the system
             refused a file.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    before = command.set(("groupnas", *words))
     try:
-        app(
-            list(arguments) if arguments is not None else None,
-            exit_on_error=False,
-            print_error=False,
-        )
+        app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        command = " ".join(["groupnas", *(error.command_chain or ())])
-        raise InputError(f"{_message(error)} See {command} --help.") from error
+        chain = " ".join(["groupnas", *(error.command_chain or ())])
+        raise InputError(f"{_message(error)} See {chain} --help.") from error
     except OSError as error:  # a name too long, a disk that fails: nothing that a program can mend
         if error.filename is None:
             raise
         raise InputError(f"{os.fsdecode(error.filename)}: {error.strerror or error}") from error
+    finally:
+        command.reset(before)
     return 0
 
 

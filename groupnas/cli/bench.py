@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import whole_number
+from groupnas.cli.options import Several, whole_number
 from groupnas.cli.output import courtesy
 from groupnas.errors import InputError
 from groupnas.formats import LINES, TABLE, check_suffix
@@ -20,68 +20,41 @@ if TYPE_CHECKING:
 
 
 def bench(
-    models: Annotated[
-        list[Path] | None, Parameter(help="ONNX files, of any network; ratios are to the first.")
-    ] = None,
+    models: list[Path] | None = None,
     /,
     *,
-    batch: Annotated[
-        list[int] | None,
-        Parameter(consume_multiple=1, negative="", help="Samples of a call; 1 by default."),
-    ] = None,
-    threads: Annotated[
-        list[int] | None,
-        Parameter(consume_multiple=1, negative="", help="CPU threads; 1 by default."),
-    ] = None,
-    rounds: Annotated[int, whole_number("In each, all models take a turn.", 1)] = 30,
-    warm_up: Annotated[int, whole_number("Calls of each model before.", 0)] = 3,
-    names: Annotated[
-        list[str] | None,
-        Parameter(consume_multiple=1, negative="", help="What to call the models, in their order."),
-    ] = None,
-    shape: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="NAME=1x3x224x224: an input's sizes, where the model leaves them open.",
-        ),
-    ] = None,
-    input: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="NAME=FILE.npy: an input's values; drawn at random where not given.",
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        Parameter(
-            name="--json",
-            allow_leading_hyphen=True,
-            help="File for the results; - prints them instead of the table.",
-        ),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        Parameter(help="Measure --space's kernels instead, and write this latency table."),
-    ] = None,
-    space: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1, negative="", help="Search spaces whose kernels --table measures."
-        ),
-    ] = None,
+    batch: Annotated[list[int] | None, Parameter(consume_multiple=1, negative="")] = None,
+    threads: Annotated[list[int] | None, Parameter(consume_multiple=1, negative="")] = None,
+    rounds: Annotated[int, whole_number(1)] = 30,
+    warm_up: Annotated[int, whole_number(0)] = 3,
+    names: Several = None,
+    shape: Several = None,
+    input: Several = None,
+    json_file: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+    table: Path | None = None,
+    space: Several = None,
 ) -> None:
     """Time ONNX files side by side in ONNX Runtime on the CPU.
 
     All models take turns in every round; the table shows the median of the rounds with a tenth of
     them below and above, the quickest, and the ratio to the first model. An open first size is the
-    batch; photos of open size are 480 x 640.
+    batch; images of open size are 480 x 640.
 
     With --table FILE --space NAME..., measures instead what every kernel of some search spaces
     takes on this machine: what layouts are planned and latency budgets met with.
+
+    Args:
+        models: ONNX files, of any network; ratios are to the first.
+        batch: Samples of a call; 1 by default.
+        threads: CPU threads; 1 by default.
+        rounds: In each, all models take a turn.
+        warm_up: Calls of each model before.
+        names: What to call the models, in their order.
+        shape: NAME=1x3x224x224: an input's sizes, where the model leaves them open.
+        input: NAME=FILE.npy: an input's values; drawn at random where not given.
+        json_file: File for the results; - prints them instead of the table.
+        table: Measure --space's kernels instead, and write this latency table.
+        space: Search spaces whose kernels --table measures.
     """
     batches = _counts("--batch", batch)
     counts = _counts("--threads", threads)
@@ -95,6 +68,12 @@ def bench(
         raise InputError("--space goes with --table FILE; models are ONNX files")
     if not models:
         raise InputError("bench needs ONNX files (`groupnas export` writes some), or --table FILE")
+
+    for model in models:
+        if model.is_dir():
+            from groupnas.runs.kinds import describe
+
+            raise InputError(f"{model}: {describe(model)}; expected an ONNX file")
 
     if json_file is not None and json_file != Path("-"):
         check_suffix(json_file, LINES, "a JSON file")

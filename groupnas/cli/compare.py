@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,9 +13,12 @@ from cyclopts.validators import Number
 from groupnas.cli.options import (
     AllowPartial,
     AsJson,
+    Count,
     DataRoot,
     Device,
+    Flag,
     Resume,
+    Several,
     Track,
     anchored,
     measure_option,
@@ -25,101 +27,60 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import beside, courtesy, tell_caveat
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
 from groupnas.files import nearest
+from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
     from groupnas.comparison.plan import Plan
     from groupnas.landmarks.comparing import FaceData, InCascade
 
-# What a comparison must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "recipe": str,
-    "space": str | None,
-    "epochs": int | None,
-    "search_epochs": int | None,
-    "tolerance": float | None,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "device": str | None,
-}
+
+class _Arguments(Saved):
+    """What a comparison is started with, and a resumed one takes from its ``config.yaml``."""
+
+    recipe: str
+    space: str | None
+    epochs: Positive | None
+    search_epochs: Positive | None
+    tolerance: float | None
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    device: str | None
+
+
 _SETTINGS = "recipe_settings"  # the recipe, whole
 _SEEDS = 3
 
 
 def compare(
-    folders: Annotated[
-        list[Path] | None,
-        Parameter(help="Comparisons to print, finished or not; nothing is run then."),
-    ] = None,
+    folders: list[Path] | None = None,
     /,
     *,
-    recipe: Annotated[
-        str | None,
-        Parameter(
-            help="Its local stage says data, crops, loss and training (300w:quick), or a file."
-        ),
-    ] = None,
-    space: Annotated[
-        str | None, Parameter(help="A search space, instead of the recipe's local one.")
-    ] = None,
-    strategies: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="What to compare (`groupnas strategies`), e.g. even random gumbel:quick.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None, whole_number(f"So many, 0, 1, ... of each; {_SEEDS} by default.", 1)
-    ] = None,
-    budgets: Annotated[
-        list[float] | None,
-        Parameter(
-            consume_multiple=1,
-            negative="",
-            help="Costs of the trained networks, relative to even groups; 1.0 by default.",
-        ),
-    ] = None,
+    recipe: str | None = None,
+    space: str | None = None,
+    strategies: Several = None,
+    seeds: Count = None,
+    budgets: Annotated[list[float] | None, Parameter(consume_multiple=1, negative="")] = None,
     measure: Annotated[str | None, measure_option("mac by default")] = None,
-    tolerance: Annotated[
-        float | None,
-        Parameter(
-            help="By how much the costs may miss their budget; 0.01 by default.",
-            validator=Number(gt=0, lt=1),
-        ),
-    ] = None,
-    epochs: Annotated[int | None, whole_number("Of trainings, not the recipe's.", 1)] = None,
-    search_epochs: Annotated[
-        int | None, whole_number("Of searches, not the strategies'; without their warm-up.", 1)
-    ] = None,
-    out: Annotated[
-        Path | None, Parameter(help="The comparison's folder; runs/... by default.")
-    ] = None,
-    jobs: Annotated[int | None, whole_number("Processes; by default one for each core.", 1)] = None,
-    cascade: Annotated[
-        Path | None,
-        Parameter(help="Score inside a cascade too, behind this model's global network."),
-    ] = None,
-    test: Annotated[
-        bool, Parameter(negative="", help="Score on the test faces too; needs --cascade.")
-    ] = False,
+    tolerance: Annotated[float | None, Parameter(validator=Number(gt=0, lt=1))] = None,
+    epochs: Count = None,
+    search_epochs: Count = None,
+    out: Path | None = None,
+    jobs: Count = None,
+    cascade: Path | None = None,
+    test: Flag = False,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    limit: Annotated[int | None, whole_number(20)] = None,
     device: Device = None,
     resume: Resume = False,
     track: Track = None,
-    baseline: Annotated[
-        str | None, Parameter(help="Tell differences to this strategy; even by default.")
-    ] = None,
-    figure: Annotated[
-        Path | None, Parameter(help="Draw differences and errors: a .png, .svg or .pdf file.")
-    ] = None,
+    baseline: str | None = None,
+    figure: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies over seeds and budgets, at equal cost and with intervals.
@@ -129,6 +90,24 @@ def compare(
     Ctrl-C stops it, and --resume goes on, as it does after a crash; with --resume, strategies,
     seeds, budgets, --cascade and --test can be added later. `groupnas compare FOLDER` prints what
     is there.
+
+    Args:
+        folders: Comparisons to print, finished or not; nothing is run then.
+        recipe: Its local stage says data, crops, loss and training (300w:quick), or a file.
+        space: A search space, instead of the recipe's local one.
+        strategies: What to compare (`groupnas strategies`), e.g. even random gumbel:quick.
+        seeds: So many, 0, 1, ... of each; 3 by default.
+        budgets: Costs of the trained networks, relative to even groups; 1.0 by default.
+        tolerance: By how much the costs may miss their budget; 0.01 by default.
+        epochs: Of trainings, not the recipe's.
+        search_epochs: Of searches, not the strategies'; without their warm-up.
+        out: The comparison's folder; runs/... by default.
+        jobs: Processes; by default one for each core.
+        cascade: Score inside a cascade too, behind this model's global network.
+        test: Score on the test faces too; needs --cascade.
+        limit: Use this many training faces only.
+        baseline: Tell differences to this strategy; even by default.
+        figure: Draw differences and errors: a .png, .svg or .pdf file.
     """
     if figure is not None:
         from groupnas.report.figure import check_suffix
@@ -149,7 +128,7 @@ def compare(
             "limit": limit,
             "device": device,
         }
-        arguments = recorded_arguments("compare", out, given, _RECORDED) if resume else given
+        arguments = recorded_arguments("compare", out, given, _Arguments) if resume else given
         if arguments["recipe"] is None:
             raise InputError("compare needs --recipe, or the folder of a comparison to print")
         folder = (
@@ -192,12 +171,14 @@ def _compare(
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import labelled
-    from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
+    from groupnas.runs.begin import check_recorded, recorded_space
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import COMPARISON
     from groupnas.spaces.measure import measure as find_measure
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
-        RunFolder(folder).check_free()
+        COMPARISON.check_free(folder)
         if not names:
             raise InputError("compare needs --strategies; `groupnas strategies` lists them")
     found = labelled([resolved_strategy(name) for name in names], arguments["search_epochs"])
@@ -210,15 +191,12 @@ def _compare(
     tell_caveat(find_measure(measure))
 
     from groupnas.comparison.compare import compare as run
-    from groupnas.engine.search import recorded_space
     from groupnas.landmarks.comparing import FaceData
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded, origin = (
-            RunFolder(folder).read_config()["arguments"],
-            f"{folder / CONFIG}: arguments",
-        )
+        recorded = COMPARISON.read(folder)["arguments"]
+        origin = f"{folder / CONFIG}: arguments"
         check_recorded(recorded, [_SETTINGS], origin)
         recipe = recipe_from(recorded[_SETTINGS], f"{origin}.{_SETTINGS}")
     else:
@@ -233,7 +211,7 @@ def _compare(
     told, more = _scorers(folder, data, cascade, test, resume, arguments["device"] or "cpu")
     try:
         run(
-            recorded_space(RunFolder(folder)) if resume else data.space(arguments["space"]),
+            recorded_space(folder) if resume else data.space(arguments["space"]),
             data,
             strategies,
             folder,
@@ -258,9 +236,10 @@ def _compare(
 def _plan(folder: Path) -> Plan:
     """What a comparison that is resumed has run so far."""
     from groupnas.comparison.plan import Plan
-    from groupnas.runs.folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import COMPARISON
 
-    return Plan.from_dict(RunFolder(folder).read_config(), str(folder / CONFIG))
+    return Plan.from_dict(COMPARISON.read(folder), str(folder / CONFIG))
 
 
 def _scorers(
@@ -268,9 +247,9 @@ def _scorers(
 ) -> tuple[dict[str, Any], dict[str, InCascade]]:
     """What is recorded of the cascade, and the further scores that it gives."""
     from groupnas.landmarks.comparing import InCascade
-    from groupnas.runs.folder import RunFolder
+    from groupnas.runs.kinds import COMPARISON
 
-    recorded = RunFolder(folder).read_config()["arguments"] if resume else {}
+    recorded = COMPARISON.read(folder)["arguments"] if resume else {}
     for name, kind in {"cascade": str, "cascade_weights": str, "test": bool}.items():
         if not isinstance(recorded.get(name), kind | None):
             raise InputError(f"{folder}: arguments.{name}: is damaged: {shown(recorded[name])}")

@@ -14,7 +14,7 @@ from groupnas.errors import InputError
 from groupnas.tasks import DATASETS, find_data_root, find_dataset, require_root
 
 if TYPE_CHECKING:
-    from groupnas.tasks.dataset import DataReport, DataSet
+    from groupnas.tasks import DataReport, DataSet
 
 app = App(name="data", help="List, check and preview data sets.")
 
@@ -25,19 +25,22 @@ _DAMAGE_SHOWN = 10
 @app.command(name="list")
 def list_datasets(*, data_root: DataRoot = None, as_json: AsJson = False) -> None:
     """Name every data set, and say which of them are here."""
+    from groupnas.cli.tables import readable
+
     root = find_data_root(data_root)
-    rows = [(entry, _whereabouts(entry, root)) for entry in DATASETS.values()]
+    entries = list(readable(DATASETS, lambda name: [find_dataset(name)]))
     if as_json:
         keys = ("name", "summary", "obtained", "folder")
-        entries = [
-            {**{key: getattr(entry, key) for key in keys}, "status": status}
-            for entry, status in rows
+        told = [
+            {**{key: getattr(entry, key) for key in keys}, "status": _whereabouts(entry, root)}
+            for entry in entries
         ]
-        print(json.dumps({"data_root": None if root is None else str(root), "datasets": entries}))
+        print(json.dumps({"data_root": None if root is None else str(root), "datasets": told}))
         return
-    width = max(map(len, DATASETS))
-    for entry, status in rows:
-        print(f"{entry.name:{width}}  {status:9}  {entry.summary}; {entry.obtained}")
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        about = "; ".join(filter(None, (entry.summary, entry.obtained)))
+        print(f"{entry.name:{width}}  {_whereabouts(entry, root):9}  {about}")
     if root is None:
         print("No data root: set --data-root or GROUPNAS_DATA to say where data sets lie.")
 
@@ -52,9 +55,9 @@ def check(
 ) -> None:
     """Account for every file: found, missing, damaged, and where the data set is obtained.
 
-    Decodes every image, and looks for faces that could not be used: landmarks far outside the
-    image, errors that have nothing to be divided by. Exits with 2 if the training samples are
-    incomplete (unless that is allowed) or anything is damaged.
+    Of faces it decodes every image, and looks for those that could not be used: landmarks far
+    outside the image, errors that have nothing to be divided by. Exits with 2 if the training
+    samples are incomplete (unless that is allowed) or anything is damaged.
     """
     entry = find_dataset(data)
     root = require_root(entry, data_root)
@@ -79,11 +82,15 @@ def check(
 def preview(
     *,
     data: Data,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .pdf or .svg file.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
 ) -> None:
-    """Draw a contact sheet: faces, part boxes, and the crops as they are and augmented."""
+    """Draw a contact sheet; of faces with part boxes, and the crops as they are and augmented.
+
+    Args:
+        output: A .png, .pdf or .svg file.
+    """
     from groupnas.report.figure import check_suffix, save
 
     check_suffix(output)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from groupnas.cli.options import AllowPartial, AsJson, DataRoot
 from groupnas.cli.output import courtesy
@@ -23,46 +21,46 @@ _SHOWN = 12  # faces on a sheet
 
 def evaluate(
     *,
-    model: Annotated[Path, Parameter(help="A trained cascade: its model.json, or its folder.")],
-    data: Annotated[str, Parameter(help="A data set of faces; `groupnas data list` names them.")],
-    split: Annotated[str, Parameter(help="Of the data set.")] = "test",
+    model: Path,
+    data: str,
+    split: str = "test",
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    normaliser: Annotated[
-        str | None,
-        Parameter(
-            help="Divide errors by interocular, interpupil, box, box_longest or box_width; the "
-            "data set's own by default."
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        Parameter(help="What is a failure, a fraction: 0.1, of 106 points 0.08."),
-    ] = None,
-    device: Annotated[str, Parameter(help="A torch device.")] = "cpu",
-    out: Annotated[
-        Path | None,
-        Parameter(help="A folder for scores.json, faces.csv, the CED and the worst faces."),
-    ] = None,
+    normaliser: str | None = None,
+    threshold: float | None = None,
+    device: str = "cpu",
+    out: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a cascade and its global stage on the faces of a data set.
 
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
     distribution (AUC) of every subset, the error of each part, and the error by head pose.
+
+    Args:
+        model: A trained cascade: its model.json, or its folder.
+        data: A data set of faces; `groupnas data list` names them.
+        split: Of the data set.
+        normaliser: Divide errors by interocular, interpupil, box, box_longest or box_width; the
+            data set's own by default.
+        threshold: What is a failure, a fraction: 0.1, of 106 points 0.08.
+        device: A torch device.
+        out: A folder for scores.json, faces.csv, the CED and the worst faces.
     """
-    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.metrics import check_normaliser
+    from groupnas.tasks import require_root
 
     if out is not None:
         check_folder(out, "the scores")
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
-    root = _root(data, data_root)
+    root = require_root(faces, data_root)
 
     from groupnas.landmarks.evaluation import evaluate
     from groupnas.landmarks.model import load_cascade
+    from groupnas.runs.begin import origin
     from groupnas.writing import write_text
 
     found = evaluate(
@@ -75,7 +73,8 @@ def evaluate(
         threshold=threshold,
         watch=_watched,
     )
-    scores = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
+    told = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
+    scores = {**told, **origin()}
     if out is None:
         _print(found, scores, as_json)
         return
@@ -140,12 +139,6 @@ def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[P
         )
         for number in numbers
     ]
-
-
-def _root(data: str, data_root: Path | None) -> Path | None:
-    from groupnas.tasks import find_dataset, require_root
-
-    return require_root(find_dataset(data), data_root)
 
 
 def _watched(faces: Sequence[Face]) -> Iterable[Face]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, DataRoot, whole_number
+from groupnas.cli.options import AllowPartial, Count, DataRoot, Flag, Several
 from groupnas.cli.output import courtesy, tell_caveat, working
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groupnas.deploy.plan import Plan
     from groupnas.deploy.planner import LayoutPlanner
     from groupnas.landmarks.data.face import BoxPolicy
-    from groupnas.landmarks.deploy.calibration import FacePair
+    from groupnas.landmarks.located import FacePair
     from groupnas.spaces.derive import GroupedNetwork
 
 
@@ -34,69 +34,34 @@ class _Calibration:
     limit: int | None
 
     def faces(self, box: BoxPolicy) -> Iterable[FacePair]:
-        from groupnas.landmarks.data.face_sets import face_set
+        from groupnas.landmarks.dataset import face_set
         from groupnas.landmarks.deploy.calibration import FACES, training_faces
-        from groupnas.tasks import find_dataset, require_root
+        from groupnas.tasks import require_root
 
         data = face_set(self.data)
-        root = require_root(find_dataset(self.data), self.root)
+        root = require_root(data, self.root)
         limit = FACES if self.limit is None else self.limit
         return training_faces(data, root, box, limit=limit, allow_partial=self.allow_partial)
 
 
 def export(
-    model: Annotated[
-        Path | None, Parameter(help="A model card, or the folder that holds model.json.")
-    ] = None,
+    model: Path | None = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="The ONNX file to write.")],
-    stage: Annotated[
-        Literal["global", "local"] | None,
-        Parameter(help="Only this network of the cascade, not all of it."),
-    ] = None,
-    parts: Annotated[
-        list[str] | None,
-        Parameter(
-            consume_multiple=1, negative="", help="Only these groups of the network, e.g. mouth."
-        ),
-    ] = None,
-    space: Annotated[
-        str | None,
-        Parameter(help="Instead of a model: a fresh network of this space, to measure its speed."),
-    ] = None,
-    grouping: Annotated[
-        Path | None, Parameter(help="Its grouping.json; even groups by default.")
-    ] = None,
-    batch: Annotated[
-        int | None, whole_number("Samples of a call, fixed; any number by default.", 1)
-    ] = None,
-    table: Annotated[
-        Path | None,
-        Parameter(
-            help="Lay it out by this latency table (`groupnas bench --table`); by default by the "
-            "one that groupnas comes with."
-        ),
-    ] = None,
-    plain: Annotated[
-        bool, Parameter(negative="", help="Leave it as it was trained: do not lay it out.")
-    ] = False,
-    plan: Annotated[
-        bool, Parameter(negative="", help="Print how every layer is laid out, and what it takes.")
-    ] = False,
-    int8: Annotated[
-        bool,
-        Parameter(negative="", help="In 8-bit integers, calibrated on training faces of --data."),
-    ] = False,
-    data: Annotated[
-        str | None,
-        Parameter(help="Of --int8: a data set of faces; `groupnas data list` names them."),
-    ] = None,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    stage: Literal["global", "local"] | None = None,
+    parts: Several = None,
+    space: str | None = None,
+    grouping: Path | None = None,
+    batch: Count = None,
+    table: Path | None = None,
+    plain: Flag = False,
+    plan: Flag = False,
+    int8: Flag = False,
+    data: str | None = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[
-        int | None, whole_number("Of --int8: calibrate on so many faces; 200 by default.", 1)
-    ] = None,
+    limit: Count = None,
 ) -> None:
     """Write a cascade as one ONNX file: an image and a face's box in, its landmarks out.
 
@@ -104,6 +69,22 @@ def export(
     cheapest of one grouped convolution, one of fewer groups, a dense one or several, by measured
     times; BatchNorm goes into the weights. --stage or --space write one network alone. --int8 is
     faster on processors with int8 instructions, and a little less exact; it uses no groups.
+
+    Args:
+        model: A model card, or the folder that holds model.json.
+        out: The ONNX file to write.
+        stage: Only this network of the cascade, not all of it.
+        parts: Only these groups of the network, e.g. mouth.
+        space: Instead of a model: a fresh network of this space, to measure its speed.
+        grouping: Its grouping.json; even groups by default.
+        batch: Samples of a call, fixed; any number by default.
+        table: Lay it out by this latency table (`groupnas bench --table`); by default by the one
+            that groupnas comes with.
+        plain: Leave it as it was trained: do not lay it out.
+        plan: Print how every layer is laid out, and what it takes.
+        int8: In 8-bit integers, calibrated on training faces of --data.
+        data: Of --int8: a data set of faces; `groupnas data list` names them.
+        limit: Of --int8: calibrate on so many faces; 200 by default.
     """
     if model is None and space is None:
         raise InputError("export needs a model, or else --space")

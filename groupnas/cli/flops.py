@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from groupnas.cli.options import AsJson, Space
+from groupnas.cli.options import AsJson, Flag
 from groupnas.errors import InputError
 
 
 def flops(
     *,
-    space: Space,
-    grouping: Annotated[
-        Path | None, Parameter(help="A grouping.json; even groups where not given.")
-    ] = None,
-    convention: Annotated[
-        str, Parameter(help="What counts: mac, torchstat, thop, fvcore or torch.")
-    ] = "mac",
-    markdown: Annotated[bool, Parameter(negative="", help="Print a Markdown table.")] = False,
+    space: str,
+    grouping: Path | None = None,
+    convention: str = "mac",
+    markdown: Flag = False,
     as_json: AsJson = False,
 ) -> None:
-    """Count operations and parameters of every layer and group, per image."""
+    """Count operations and parameters of every layer and group, per image.
+
+    Args:
+        space: A search space (`groupnas spaces`), its variant (picasso_local:98), or a file.
+        grouping: A grouping.json; even groups where not given.
+        convention: What counts: mac, torchstat, thop, fvcore or torch.
+        markdown: Print a Markdown table.
+    """
     if markdown and as_json:
         raise InputError("--json, --markdown: give one of them")
     from groupnas.accountant import flops as count

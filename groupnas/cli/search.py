@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -12,6 +11,7 @@ from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
+    Count,
     DataRoot,
     Device,
     Resume,
@@ -26,25 +26,28 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy, tell_caveat
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError
+from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.engine.search import Run
     from groupnas.engine.strategy import Strategy
     from groupnas.spaces.space import SearchSpace
 
-# What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "space": str,
-    "data": str,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "seed": int,
-    "threads": int,
-    "device": str,
-}
+
+class _Arguments(Saved):
+    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+
+    space: str
+    data: str
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    seed: int
+    threads: Positive
+    device: str
+
 
 _DEFAULT = "gumbel"  # strategy
 _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plot": "history.png"}
@@ -52,43 +55,20 @@ _PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plo
 
 def search(
     *,
-    space: Annotated[
-        str | None, Parameter(help="A search space (`groupnas spaces`) or a file.")
-    ] = None,
-    data: Annotated[
-        str | None, Parameter(help="A data set; `groupnas data list` names them.")
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        Parameter(help="How to search (`groupnas strategies`), or a file; gumbel by default."),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        Parameter(
-            help="What the network found may cost, relative to even groups; else as the strategy "
-            "says.",
-            validator=Number(gt=0),
-        ),
-    ] = None,
+    space: str | None = None,
+    data: str | None = None,
+    strategy: str | None = None,
+    budget: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     measure: Annotated[str | None, measure_option("else as the strategy says")] = None,
-    divisor: Annotated[
-        int | None,
-        Parameter(
-            help="A power of two that divides every group's channels, since kernels compute "
-            "whole blocks of them: 16 with AVX-512, 8 on other CPUs."
-        ),
-    ] = None,
+    divisor: int | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Annotated[
-        int | None,
-        whole_number("Search epochs, instead of the strategy's; its warm-up comes on top.", 1),
-    ] = None,
+    epochs: Count = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many samples only.", 2)] = None,
+    limit: Annotated[int | None, whole_number(2)] = None,
     resume: Resume = False,
     track: Track = None,
 ) -> None:
@@ -96,6 +76,16 @@ def search(
 
     Writes a run folder with the grouping, the history, checkpoints and plots. Ctrl-C stops it, and
     --resume goes on, as it does after a crash.
+
+    Args:
+        space: A search space (`groupnas spaces`) or a file.
+        data: A data set; `groupnas data list` names them.
+        strategy: How to search (`groupnas strategies`), or a file; gumbel by default.
+        budget: What the network found may cost, relative to even groups; else as the strategy says.
+        divisor: A power of two that divides every group's channels, since kernels compute whole
+            blocks of them: 16 with AVX-512, 8 on other CPUs.
+        epochs: Search epochs, instead of the strategy's; its warm-up comes on top.
+        limit: Use this many samples only.
     """
     given = {
         "space": None if space is None else resolved(space),
@@ -108,7 +98,7 @@ def search(
         "device": device,
     }
     if resume:
-        arguments = recorded_arguments("search", out, given, _RECORDED)
+        arguments = recorded_arguments("search", out, given, _Arguments)
     else:
         arguments = {**given, "seed": seed or 0, "device": device or "cpu"}
     for name in ("space", "data"):
@@ -160,23 +150,23 @@ def _search(
     track: Sequence[str],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.runs.folder import RunFolder
+    from groupnas.runs.begin import recorded_space
+    from groupnas.runs.kinds import SEARCH
     from groupnas.spaces import load_space
     from groupnas.tasks import find_dataset
 
     find_dataset(arguments["data"])
     if not resume:
         chosen = load_space(arguments["space"])
-        RunFolder(folder).check_free()
+        SEARCH.check_free(folder)
 
-    from groupnas.engine.search import recorded_space
     from groupnas.engine.search import search as run_search
     from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
 
     threads = use_threads(arguments["threads"])
     if resume:
-        chosen = recorded_space(RunFolder(folder))
+        chosen = recorded_space(folder)
     task = load_task(
         arguments["data"],
         data_root=arguments["data_root"],

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
 from typing import Annotated, Any
-
-from cyclopts import Parameter
 
 from groupnas.cli.options import (
     AllowPartial,
+    Count,
     DataRoot,
     Device,
     Resume,
@@ -25,53 +23,42 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy
-from groupnas.cli.resumption import recorded_arguments, say_stopped
+from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
 from groupnas.errors import InputError
+from groupnas.saved import Saved
 
-# What a run must be started with and a resumed one takes from its config.yaml.
-_RECORDED: dict[str, type | UnionType] = {
-    "recipe": str,
-    "grouping": str | None,
-    "epochs": int | None,
-    "global_from": str | None,
-    "data_root": str | None,
-    "allow_partial": bool | None,
-    "limit": int | None,
-    "seed": int,
-    "device": str | None,
-    "threads": int,
-}
+
+class _Arguments(Saved):
+    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+
+    recipe: str
+    grouping: str | None
+    epochs: Positive | None
+    global_from: str | None
+    data_root: str | None
+    allow_partial: bool | None
+    limit: Positive | None
+    seed: int
+    device: str | None
+    threads: Positive
+
 
 _PLOT = "training.png"
 
 
 def train(
     *,
-    recipe: Annotated[
-        str | None,
-        Parameter(help="How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file."),
-    ] = None,
-    grouping: Annotated[
-        str | None,
-        Parameter(
-            help="Of the local network, instead of the recipe's: even, a grouping.json, or a "
-            "search strategy."
-        ),
-    ] = None,
+    recipe: str | None = None,
+    grouping: str | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Annotated[
-        int | None, whole_number("Of both trainings, instead of the recipe's.", 1)
-    ] = None,
-    global_from: Annotated[
-        Path | None,
-        Parameter(help="Take the global network of this model (a model.json or its folder)."),
-    ] = None,
+    epochs: Count = None,
+    global_from: Path | None = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Annotated[int | None, whole_number("Use this many training faces only.", 20)] = None,
+    limit: Annotated[int | None, whole_number(20)] = None,
     resume: Resume = False,
     track: Track = None,
 ) -> None:
@@ -79,6 +66,14 @@ def train(
 
     Writes a run folder with a folder for each stage and the model (model.json,
     model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
+
+    Args:
+        recipe: How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file.
+        grouping: Of the local network, instead of the recipe's: even, a grouping.json, or a search
+            strategy.
+        epochs: Of both trainings, instead of the recipe's.
+        global_from: Take the global network of this model (a model.json or its folder).
+        limit: Use this many training faces only.
     """
     given = {
         "recipe": None if recipe is None else resolved(recipe),
@@ -93,7 +88,7 @@ def train(
         "threads": threads,
     }
     arguments = (
-        recorded_arguments("train", out, given, _RECORDED)
+        recorded_arguments("train", out, given, _Arguments)
         if resume
         else {**given, "seed": seed or 0}
     )
@@ -106,15 +101,16 @@ def train(
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.runs.folder import CONFIG, RunFolder
+    from groupnas.runs.folder import CONFIG
+    from groupnas.runs.kinds import CASCADE
     from groupnas.tasks import find_dataset, require_root
 
     if not resume:
-        RunFolder(folder).check_free()
+        CASCADE.check_free(folder)
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded = RunFolder(folder).read_config().get("recipe")
+        recorded = CASCADE.read(folder)["recipe"]
         settings = recipe_from(recorded, f"{folder / CONFIG}: recipe")
     else:
         settings = load_recipe(arguments["recipe"])

@@ -30,13 +30,14 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.tracking import trackers
 from groupnas.engine.training import Trained, train
 from groupnas.errors import InputError
+from groupnas.runs.begin import identity
 from groupnas.runs.folder import FOUND, RESULT, RunFolder
 from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
-SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same photos
+SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same sources
 _CONVENTION = "torchstat"  # what the tables of the PicassoNet paper count in
 
 
@@ -181,7 +182,7 @@ class _Bench:
             job = self.plan.strategy(piece).start(
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
-            folder.identify(folder.read_config(SEARCH))
+            folder.identity = identity(SEARCH.read(folder.path))
             go_on(folder, job)
         if len(job.history) < job.total_epochs:
             raise InputError(

@@ -19,10 +19,10 @@ from groupnas.comparison.plan import Piece, Plan, labelled
 from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
-from groupnas.comparison.statistics import LEAST_PHOTOS
+from groupnas.comparison.statistics import LEAST_SOURCES
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
-from groupnas.engine.job import check_same, checked_device, describe_task, versions
+from groupnas.engine.job import checked_device
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
 from groupnas.engine.split import Split, split_by_source
@@ -32,7 +32,8 @@ from groupnas.engine.tracking import trackers
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.machine import cores
-from groupnas.runs.folder import CONFIG, SPACE, RunFolder, what_counts
+from groupnas.runs.begin import Beginning, check_same, describe_space, describe_task
+from groupnas.runs.folder import CONFIG, SPACE
 from groupnas.runs.kinds import COMPARISON
 from groupnas.spaces.measure import measure as find_measure
 from groupnas.spaces.space import SearchSpace
@@ -126,7 +127,7 @@ def compare(
         budgets: Costs relative to even groups.
         measure: What budgets count; see :class:`groupnas.budget.Budget`.
         tolerance: By how much, relatively, a network's cost may miss its budget.
-        validation: Share of the samples, whole photos, that is held out.
+        validation: Share of the samples, whole sources, that is held out.
         more: Makers of further measurements, picklable, by names that can name files.
         sampling: How often each training sample is drawn; see
             :class:`groupnas.engine.training.Trainer`. Picklable.
@@ -156,7 +157,7 @@ def compare(
         strategies = labelled(strategies)
     jobs = None if jobs is None else values.whole("jobs", jobs, 1)
     makers = _makers(load, more, sampling, on_progress)
-    told = values.plain("arguments", {} if arguments is None else arguments)
+    recorded = values.plain("arguments", {} if arguments is None else arguments)
     tell = _teller(quiet, on_progress)
     plan = Plan(
         strategies=strategies,
@@ -171,12 +172,9 @@ def compare(
     checked_device(device)
     track = values.names("track", track)
     trackers(track)  # what is not installed or reached is told before anything runs
-    folder = RunFolder(out)
-    recorded = folder.read_config(COMPARISON) if values.flag("resume", resume) else None
-    if recorded is None:
-        folder.check_free()
+    run = Beginning(COMPARISON, out, values.flag("resume", resume))
     work = Work(
-        out=folder.path,
+        out=run.folder.path,
         space=space,
         load=load,
         plan=plan,
@@ -189,23 +187,30 @@ def compare(
         check_sendable(work)
     task = load()
     check_task(space, task)
-    config = _config(space, task, str(device), told)
-    if recorded is not None:
-        plan = _joined(recorded, config, plan, folder)
-        work = replace(work, plan=plan)
+    config = {
+        "arguments": recorded,
+        "space": describe_space(space),
+        "groups": list(space.groups),
+        "task": describe_task(task),
+        "device": str(device),
+    }
+    plan = _joined(run, {**config, **plan.to_dict()}, plan)
     _check_splits(task, plan)
-    with folder.locked():
-        if recorded is None:
-            folder.check_free()
-        space.save(folder / SPACE)
-        folder.write_config({**config, **plan.to_dict()})
-        failed = _run(work, jobs, tell)
+    config |= plan.to_dict()
+
+    def prepare(begins: bool) -> None:
+        space.save(run.folder / SPACE)
+        if not begins:
+            run.widen(config)
+
+    with run.locked(config, prepare):
+        failed = _run(replace(work, plan=plan), jobs, tell)
     if failed:
         what = "; ".join(f"{ended.piece}: {ended.words}" for ended in failed)
         raise InputError(
-            f"{what}; resume to try again, `groupnas compare {folder.path}` shows the others"
+            f"{what}; resume to try again, `groupnas compare {run.folder.path}` shows the others"
         )
-    return read_comparison(folder.path)
+    return read_comparison(run.folder.path)
 
 
 def _makers(
@@ -286,19 +291,6 @@ def _seconds_left(
     return sum(means.get(piece.budget is None, 0.0) for piece in left) / jobs
 
 
-def _config(
-    space: SearchSpace, task: Task, device: str, arguments: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "arguments": arguments,
-        "space": {"name": space.name, "fingerprint": space.fingerprint()},
-        "groups": list(space.groups),
-        "task": describe_task(task),
-        "device": device,
-        "versions": versions(),
-    }
-
-
 def _check_splits(task: Task, plan: Plan) -> None:
     """Refuse a part that one side does not show, of the networks' split or a search's own.
 
@@ -307,14 +299,14 @@ def _check_splits(task: Task, plan: Plan) -> None:
     """
     split = split_by_source(task.sources, plan.validation, SPLIT_SEED)
     check_parts(task, split, plan.training.batch_size)
-    photos = len(split.sources(task.sources)["validation"])
-    if photos < LEAST_PHOTOS:
+    sources = len(split.sources(task.sources)["validation"])
+    if sources < LEAST_SOURCES:
         _log.warning(
             "%s: %s held out, so that no interval can be given: those take at least %d; hold out "
             "more (validation)",
             task.name,
-            "1 photo is" if photos == 1 else f"{photos} photos are",
-            LEAST_PHOTOS,
+            "1 source is" if sources == 1 else f"{sources} sources are",
+            LEAST_SOURCES,
         )
     searched = TaskSubset(task, split.train)
     shares = {getattr(strategy, "validation", 0.0) for strategy in plan.strategies.values()}
@@ -324,16 +316,16 @@ def _check_splits(task: Task, plan: Plan) -> None:
             check_parts(searched, inner, plan.training.batch_size)
 
 
-def _joined(
-    recorded: dict[str, Any], config: dict[str, Any], plan: Plan, folder: RunFolder
-) -> Plan:
+def _joined(run: Beginning, config: Mapping[str, Any], plan: Plan) -> Plan:
     """The recorded plan and what is new in this one; :class:`InputError` where they contradict."""
-    before = Plan.from_dict(recorded, str(folder / CONFIG))
-    keys = ("space", "task", "training", "measure", "tolerance", "validation")
-    check_same(recorded, {**config, **plan.to_dict()}, keys, folder)
-    was, now = (
-        {label: what_counts(strategy.model_dump(mode="json")) for label, strategy in of.items()}
-        for of in (before.strategies, plan.strategies)
-    )
-    check_same(was, now, [label for label in now if label in was], folder)
+    before = None
+    if run.recorded is not None:
+        before = Plan.from_dict(run.recorded, str(run.folder / CONFIG))
+    run.check(config, ("space", "task", "training", "measure", "tolerance", "validation"))
+    if before is None:
+        return plan
+    was, now = before.to_dict()["strategies"], plan.to_dict()["strategies"]
+    again = {label: now[label] for label in now if label in was}
+    was = {label: was[label] for label in again}
+    check_same({"strategies": was}, {"strategies": again}, ("strategies",), run.folder)
     return before.joined(plan)

@@ -94,7 +94,7 @@ class Plan:
         measure: What the budgets count; see :class:`groupnas.budget.Budget`.
         tolerance: By how much, relatively, a network's cost may miss its budget.
         training: How every network is trained.
-        validation: Share of the samples, whole photos, that no search and no training sees.
+        validation: Share of the samples, whole sources, that no search and no training sees.
     """
 
     strategies: Mapping[str, Strategy]

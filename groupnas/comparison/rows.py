@@ -32,7 +32,7 @@ class Row:
         budget: Relative to even groups.
         samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
         count: Samples in it.
-        photos: That those are from.
+        sources: That those are from.
         counts: Samples that show each group, and any at all, which is called ``mean``.
         seeds: That are finished.
         diverged: Those of them whose network has errors that are not finite: its mean is infinite,
@@ -50,7 +50,7 @@ class Row:
     budget: float
     samples: str
     count: int
-    photos: int
+    sources: int
     counts: Mapping[str, int]
     seeds: tuple[int, ...]
     diverged: tuple[int, ...]

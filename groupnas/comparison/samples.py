@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.arrays import fault, read_arrays
+from groupnas.arrays import fault, read_arrays, write_arrays
 from groupnas.engine.missing import known_counts, known_means, with_mean
 from groupnas.errors import InputError
-from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +29,7 @@ class SampleErrors:
             does not show a group, infinite where the network diverged.
         groups: Names of the G groups.
         weights: ``(G,)`` float64, of the groups in a sample's mean: how many outputs each has.
-        sources: ``(N,)`` str, the photo of every sample.
+        sources: ``(N,)`` str, what every sample is from, e.g. its image.
         unit: E.g. ``"NME %"``.
         subsets: ``(N,)`` bool each: which samples belong to it.
     """
@@ -50,8 +49,8 @@ class SampleErrors:
         table = with_mean(self.errors, self.weights)
         return table if subset is None else table[self.subsets[subset]]
 
-    def photos(self, subset: str | None = None) -> NDArray[np.str_]:
-        """The photo of every sample of a subset, or of all."""
+    def sources_of(self, subset: str | None = None) -> NDArray[np.str_]:
+        """The source of every sample of a subset, or of all."""
         return self.sources if subset is None else self.sources[self.subsets[subset]]
 
     @property
@@ -72,7 +71,7 @@ class SampleErrors:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz``, whole or not at all."""
-        arrays: dict[str, Any] = {
+        arrays = {
             "errors": self.errors,
             "groups": np.array(self.groups),
             "weights": self.weights,
@@ -80,8 +79,7 @@ class SampleErrors:
             "unit": np.array(self.unit),
             **{_SUBSET + name: members for name, members in self.subsets.items()},
         }
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SampleErrors:

@@ -1,4 +1,4 @@
-"""How sure a difference is: a paired bootstrap over photos and seeds, on plain arrays."""
+"""How sure a difference is: a paired bootstrap over sources and seeds, on plain arrays."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Array = NDArray[np.float64]
 Interval = tuple[float, float] | tuple[None, None]
 LEVEL = 0.95
 DRAWS = 10_000
-LEAST_PHOTOS = 10  # for an interval; see paired_differences
+LEAST_SOURCES = 10  # for an interval; see paired_differences
 _NONE: Interval = (None, None)
-_BLOCK = 500  # draws at a time: weights of so many draws times all photos are in memory
+_BLOCK = 500  # draws at a time: weights of so many draws times all sources are in memory
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Difference:
 
     Attributes:
         mean: Over all seeds, and the samples for which the quantity is known.
-        low: Lower end of the bootstrap interval over photos and seeds. This and all other ends are
-            ``None`` where there are fewer than 10 photos.
+        low: Lower end of the bootstrap interval over sources and seeds. This and all other ends are
+            ``None`` where there are fewer than 10 sources.
         high: Upper end.
-        photos_low: Lower end of the bootstrap interval over photos alone: what other photos would
-            have changed for these very networks.
-        photos_high: Upper end.
+        sources_low: Lower end of the bootstrap interval over sources alone: what other sources
+            would have changed for these very networks.
+        sources_high: Upper end.
         seeds_low: Lower end of Student's interval over seeds alone: what other seeds would have
-            changed on these very photos. ``None`` where there is one seed.
+            changed on these very sources. ``None`` where there is one seed.
         seeds_high: Upper end.
         samples: Those for which the quantity is known.
-        photos: That these samples are from: the independent sources that intervals rest on.
+        sources: That these samples are from: they are independent, and intervals rest on them.
         seeds: The other ones. Seeds whose errors are all the same to the last digit count once:
             nothing was random there.
     """
@@ -45,23 +45,23 @@ class Difference:
     mean: float
     low: float | None
     high: float | None
-    photos_low: float | None
-    photos_high: float | None
+    sources_low: float | None
+    sources_high: float | None
     seeds_low: float | None
     seeds_high: float | None
     samples: int
-    photos: int
+    sources: int
     seeds: int
 
     @property
     def significant(self) -> bool:
-        """Whether the intervals over photos and seeds, and over seeds, leave out 0.
+        """Whether the intervals over sources and seeds, and over seeds, leave out 0.
 
         Never where one of the three is missing. The first alone is not enough: if seeds matter
-        more than photos, it leaves out 0 as soon as 3 seeds agree in sign, which 3 seeds of two
+        more than sources, it leaves out 0 as soon as 3 seeds agree in sign, which 3 seeds of two
         equal strategies do every fourth time.
         """
-        if None in (self.photos_low, self.photos_high):
+        if None in (self.sources_low, self.sources_high):
             return False
         if self.low is None or self.high is None or self.seeds_low is None:
             return False
@@ -81,25 +81,25 @@ def paired_differences(
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
-    least_photos: int = LEAST_PHOTOS,
+    least_sources: int = LEAST_SOURCES,
 ) -> list[Difference | None]:
     """Mean differences ``mine - other`` of several quantities, with bootstrap intervals.
 
-    Both were measured on the same samples with the same seeds, and what they share (a hard photo,
-    a lucky order of the data) leaves with the difference. Each draw takes as many photos as there
-    are, with replacement and with all of a photo's samples together, and as many seeds; the
+    Both were measured on the same samples with the same seeds, and what they share (a hard image,
+    a lucky order of the data) leaves with the difference. Each draw takes as many sources as there
+    are, with replacement and with all of a source's samples together, and as many seeds; the
     interval is that between the percentiles of the draws' means (Efron and Tibshirani 1993,
     chapter 13; of two levels: Davison and Hinkley 1997, section 3.8). A mean is the sum over the
     drawn samples by their number. Where samples lack a quantity, each has a number of its own, and
     draws without any such sample are left out.
 
-    With few photos the interval is too short: the variance over P photos comes out short by
+    With few sources the interval is too short: the variance over P sources comes out short by
     (P - 1) / P, and the percentiles are a normal's, not Student's. Of 20,000 intervals of level
     95 % of P normal (log-normal) differences, these many held the mean: 50 % (43 %) for P = 2, 75 %
     (64 %) for 3, 84 % (72 %) for 5, 88 % (78 %) for 8, 90 % (80 %) for 10, 92 % (84 %) for 15, 93 %
-    (86 %) for 20, 94 % (90 %) for 50; of one photo none has any width. Below 10 photos more than
+    (86 %) for 20, 94 % (90 %) for 50; of one source none has any width. Below 10 sources more than
     one in ten misses even where all is normal: no interval is given there, of seeds neither, since
-    on so few photos it would be taken for more than it says.
+    on so few sources it would be taken for more than it says.
 
     With few seeds that level is coarse: 3 seeds have 10 distinct draws, and the variance over S
     seeds comes out short by (S - 1) / S. Student's interval of the seeds' means stands beside it,
@@ -111,11 +111,11 @@ def paired_differences(
         mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities. NaN where a sample lacks a
             quantity: the same ones with every seed, and in ``other``.
         other: The same of what it is compared with.
-        sources: The photo of every sample.
+        sources: What every sample is from, e.g. its image.
         draws: How many draws.
         seed: Of the draws.
         level: Of the intervals, in (0, 1).
-        least_photos: For an interval.
+        least_sources: For an interval.
 
     Returns:
         One for each of the K quantities; ``None`` for one that no sample has.
@@ -137,30 +137,30 @@ def paired_differences(
     apart = [alike.index(told) for told in dict.fromkeys(alike)]
     mine, other = mine[apart], other[apart]
     difference = np.asarray(mine - other, dtype=np.float64)
-    sums, counts = _by_photo(difference, known, sources)
+    sums, counts = _by_source(difference, known, sources)
     drawn = np.concatenate(_draws(sums, counts, draws, np.random.default_rng(seed)), axis=1)
     of_seeds = np.stack([known_means(table) for table in difference])
-    samples, photos = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    samples, independent = counts.sum(axis=0), (counts > 0).sum(axis=0)
     found: list[Difference | None] = []
     for k in range(len(samples)):
         if not samples[k]:
             found.append(None)
             continue
-        over_both, over_photos, over_seeds = _NONE, _NONE, _NONE
-        if photos[k] >= least_photos:
-            over_photos, over_both = (_ends(draws[:, k], level) for draws in drawn)
+        over_both, over_sources, over_seeds = _NONE, _NONE, _NONE
+        if independent[k] >= least_sources:
+            over_sources, over_both = (_ends(draws[:, k], level) for draws in drawn)
             over_seeds = _student(of_seeds[:, k], level)
         found.append(
             Difference(
                 mean=float(of_seeds[:, k].mean()),
                 low=over_both[0],
                 high=over_both[1],
-                photos_low=over_photos[0],
-                photos_high=over_photos[1],
+                sources_low=over_sources[0],
+                sources_high=over_sources[1],
                 seeds_low=over_seeds[0],
                 seeds_high=over_seeds[1],
                 samples=int(samples[k]),
-                photos=int(photos[k]),
+                sources=int(independent[k]),
                 seeds=len(mine),
             )
         )
@@ -184,32 +184,32 @@ def _student(of_seeds: Array, level: float) -> Interval:
     return float(mean - half), float(mean + half)
 
 
-def _by_photo(
+def _by_source(
     difference: Array, known: NDArray[np.bool_], sources: Sequence[str]
 ) -> tuple[Array, Array]:
-    """Sums ``(S, P, K)`` over the samples of each photo, and how many ``(P, K)`` those are."""
+    """Sums ``(S, P, K)`` over the samples of each source, and how many ``(P, K)`` those are."""
     places = {name: place for place, name in enumerate(sorted(set(sources), key=str))}
-    photo = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
-    order = np.argsort(photo, kind="stable")
-    starts = np.flatnonzero(np.diff(photo[order], prepend=-1))
+    owner = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
+    order = np.argsort(owner, kind="stable")
+    starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
     values = np.where(known, difference, 0.0)[:, order]
     sums = np.add.reduceat(values, starts, axis=1)
     return sums, np.add.reduceat(known[order].astype(np.float64), starts, axis=0)
 
 
 def _draws(sums: Array, counts: Array, draws: int, rng: np.random.Generator) -> list[Array]:
-    """Means of the draws, in blocks ``(2, draws, K)``: over photos alone, over photos and seeds.
+    """Means of the draws, in blocks ``(2, draws, K)``: over sources alone, over sources and seeds.
 
     NaN where a draw has no sample with a quantity.
     """
-    seeds, photos, quantities = sums.shape
-    flat = sums.transpose(1, 0, 2).reshape(photos, seeds * quantities)
+    seeds, sources, quantities = sums.shape
+    flat = sums.transpose(1, 0, 2).reshape(sources, seeds * quantities)
     blocks = []
     for start in range(0, draws, _BLOCK):
         size = min(_BLOCK, draws - start)
-        chosen = rng.integers(photos, size=(size, photos)) + photos * np.arange(size)[:, None]
-        counted = np.bincount(chosen.ravel(), minlength=size * photos)
-        weights = counted.reshape(size, photos).astype(np.float64)
+        chosen = rng.integers(sources, size=(size, sources)) + sources * np.arange(size)[:, None]
+        counted = np.bincount(chosen.ravel(), minlength=size * sources)
+        weights = counted.reshape(size, sources).astype(np.float64)
         samples = weights @ counts
         samples[samples == 0] = np.nan
         means = (weights @ flat).reshape(size, seeds, quantities) / samples[:, None]

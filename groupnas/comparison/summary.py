@@ -21,7 +21,7 @@ from groupnas.engine.missing import known_counts, known_means
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.runs.folder import CONFIG, RESULT, RunFolder
-from groupnas.runs.kinds import COMPARISON, told_kind
+from groupnas.runs.kinds import COMPARISON
 from groupnas.schema import validate
 from groupnas.values import whole
 
@@ -50,12 +50,8 @@ def read_comparison(
     """
     draws = whole("draws", draws, 1)
     folder = RunFolder(path)
-    if not folder.exists:
-        raise InputError(
-            f"{folder.path}: no comparison here ({CONFIG} is missing); it {told_kind(folder.path)}"
-        )
     config = validate(
-        ComparisonConfig, folder.read_config(COMPARISON), f"{folder / CONFIG}: is damaged"
+        ComparisonConfig, COMPARISON.read(folder.path), f"{folder / CONFIG}: is damaged"
     )
     labels, seeds, budgets = list(config.strategies), config.seeds, config.budgets
     measure = config.measure
@@ -136,7 +132,7 @@ class _Tables:
                 )
         self.cells = {(cell.piece.strategy, cell.piece.seed): cell for cell in cells}
         self.name = name if subset is None else f"{name}/{subset}"
-        self.photos = self.first.photos(subset)
+        self.sources = self.first.sources_of(subset)
         # A sample shows what any network has an error of: one that has none there diverged.
         shown = np.any([~np.isnan(cell.errors[name].errors) for cell in cells], axis=0)
         rows = slice(None) if subset is None else self.first.subsets[subset]
@@ -167,8 +163,8 @@ class _Tables:
             strategy=strategy,
             budget=budget,
             samples=self.name,
-            count=len(self.photos),
-            photos=len(set(self.photos.tolist())),
+            count=len(self.sources),
+            sources=len(set(self.sources.tolist())),
             counts=self.counts,
             seeds=tuple(seeds),
             diverged=diverged,
@@ -191,7 +187,7 @@ class _Tables:
         other = np.stack([self.tables[baseline, seed] for seed in seeds])
         if np.isinf(mine).any() or np.isinf(other).any():
             return {}, {}
-        found = paired_differences(mine, other, self.photos.tolist(), draws=draws)
+        found = paired_differences(mine, other, self.sources.tolist(), draws=draws)
         named = zip(self.first.columns, found, strict=True)
         differences = {name: of for name, of in named if of is not None}
         means = np.mean([known_means(table) for table in other], axis=0).tolist()

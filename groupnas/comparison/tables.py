@@ -12,14 +12,14 @@ from typing import Any
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.records import VALIDATION
 from groupnas.comparison.rows import Cell, Row, SearchCost, Spread
-from groupnas.comparison.statistics import LEAST_PHOTOS, Difference
+from groupnas.comparison.statistics import LEAST_SOURCES, Difference
 from groupnas.errors import InputError
 
 Table = list[list[str]]  # a header, then rows
 NOTE = (
     "Mean ± standard deviation over seeds. Paired differences with 95 % intervals: bootstrap over "
-    "photos and seeds, bootstrap over photos, Student's over seeds; of so many photos x seeds. *: "
-    "the first and the last leave out 0. -: too few to tell."
+    "sources and seeds, bootstrap over sources, Student's over seeds; of so many sources x seeds. "
+    "*: the first and the last leave out 0. -: too few to tell."
 )
 LONGEST = 2000  # characters of a comparison that is printed
 _MEGA = 1e6
@@ -120,30 +120,30 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[st
 
 
 def counted(row: Row) -> str:
-    """Of how many samples a row is, and of how many independent photos those are."""
-    return f"{several(row.count, 'sample')} of {several(row.photos, 'photo')}"
+    """Of how many samples a row is, and of how many independent sources those are."""
+    return f"{several(row.count, 'sample')} of {several(row.sources, 'source')}"
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """What has to be said of one set's rows at a budget: few photos, missing parts, divergence."""
+    """What has to be said of one set's rows at a budget: few sources, missing parts, divergence."""
     found, first = [], rows[0]
-    if first.photos < LEAST_PHOTOS:
+    if first.sources < LEAST_SOURCES:
         found.append(
-            f"{first.samples}: samples of {several(first.photos, 'photo')} only: no intervals and "
-            f"no *, which take at least {LEAST_PHOTOS}"
+            f"{first.samples}: samples of {several(first.sources, 'source')} only: no intervals "
+            f"and no *, which take at least {LEAST_SOURCES}"
         )
     else:
         few = {
-            name: of.photos
+            name: of.sources
             for row in rows
             for name, of in row.differences.items()
-            if of.photos < LEAST_PHOTOS
+            if of.sources < LEAST_SOURCES
         }
         if few:
-            told = ", ".join(f"{name} of {several(count, 'photo')}" for name, count in few.items())
+            told = ", ".join(f"{name} of {several(count, 'source')}" for name, count in few.items())
             found.append(
                 f"{first.samples}: {told} only: no intervals there, which take at least "
-                f"{LEAST_PHOTOS}"
+                f"{LEAST_SOURCES}"
             )
     if any(count < first.count for count in first.counts.values()):
         told = ", ".join(f"{name} {count:,}" for name, count in first.counts.items())
@@ -194,8 +194,8 @@ def _aligned(table: Table) -> list[str]:
 def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     """Cost and errors of every strategy, mean and deviation over seeds, and its differences.
 
-    A difference is to the baseline's mean error, with its 95 % intervals: over photos and seeds,
-    over photos alone, over seeds alone; then of how many photos and seeds they are. ``*`` marks
+    A difference is to the baseline's mean error, with its 95 % intervals: over sources and seeds,
+    over sources alone, over seeds alone; then of how many sources and seeds they are. ``*`` marks
     what is significant, ``-`` an interval that there is not; see
     :class:`groupnas.comparison.statistics.Difference`.
 
@@ -209,7 +209,7 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     names = [name for name in found[0].errors if name != "mean"]
     unit = "M" if comparison.measure == "mac" else comparison.measure
     against = f"to {comparison.baseline or 'none'}"
-    intervals = ["95 %", "photos", "seeds", "photos x seeds"]
+    intervals = ["95 %", "sources", "seeds", "sources x seeds"]
     head = ["strategy", "seeds", f"cost {unit}", *names, "mean", against, *intervals]
     return [head, *([*_cells(row, comparison.measure, names)] for row in found)]
 
@@ -231,29 +231,29 @@ def _difference(row: Row) -> list[str]:
             "-" if low is None or high is None else f"{low:+.3f} .. {high:+.3f}"
             for low, high in (
                 (of.low, of.high),
-                (of.photos_low, of.photos_high),
+                (of.sources_low, of.sources_high),
                 (of.seeds_low, of.seeds_high),
             )
         ),
-        f"{of.photos:,} x {of.seeds}",
+        f"{of.sources:,} x {of.seeds}",
     ]
 
 
 def parts_table(comparison: Comparison, samples: str, budget: float) -> Table:
     """The differences of every group's error to the baseline, with 95 % intervals.
 
-    Where not all are of the same photos, a last line says of how many each is.
+    Where not all are of the same sources, a last line says of how many each is.
     """
     found = [comparison.row(label, budget, samples) for label in comparison.strategies]
     rows = [row for row in found if row is not None and row.differences]
     if not rows:
         return []
     names = list(rows[0].differences)
-    photos = [rows[0].differences[name].photos for name in names]
+    sources = [rows[0].differences[name].sources for name in names]
     return [
         [f"to {comparison.baseline}", *names],
         *([row.strategy, *(_interval(row.differences[name]) for name in names)] for row in rows),
-        *([["photos", *map(str, photos)]] if len(set(photos)) > 1 else []),
+        *([["sources", *map(str, sources)]] if len(set(sources)) > 1 else []),
     ]
 
 

@@ -8,8 +8,7 @@ inputs drawn once before.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from groupnas.deploy.bench_inputs import Given, check_given, draw_feed, fixed_ba
 from groupnas.errors import InputError
 from groupnas.latency.timing import Timing, time_side_by_side
 from groupnas.machine import machine
-from groupnas.onnx_tools import import_runtime, open_session
+from groupnas.onnx_tools import import_runtime, open_session, refusals
 
 _REST_MS = 50.0  # until the threads of the model before sleep
 _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the last one left it
@@ -77,21 +76,13 @@ class Bench:
     def table(self) -> list[list[str]]:
         """The rows as text, under a header."""
         header = ["model", "threads", "batch", "median ms", "10 %", "90 %", "least", "ratio"]
-        return [
-            [*header, "of least"],
-            *(
-                [
-                    row.model,
-                    str(row.threads),
-                    str(row.batch),
-                    *map(_digits, (row.timing.median, row.timing.low, row.timing.high)),
-                    _digits(row.timing.least),
-                    f"{row.ratio:.2f}",
-                    f"{row.least_ratio:.2f}",
-                ]
-                for row in self.rows
-            ),
-        ]
+        lines = [[*header, "of least"]]
+        for row in self.rows:
+            took = row.timing
+            times = map(_digits, (took.median, took.low, took.high, took.least))
+            ratios = f"{row.ratio:.2f}", f"{row.least_ratio:.2f}"
+            lines.append([row.model, str(row.threads), str(row.batch), *times, *ratios])
+        return lines
 
 
 def bench(
@@ -107,7 +98,7 @@ def bench(
     """Time models side by side in ONNX Runtime on the CPU.
 
     Inputs are drawn: floats from a normal distribution, pixels evenly from 0 to 255, other whole
-    numbers are 0. A first size that is open is the batch. A photo ``(H, W, 3)`` of open size is
+    numbers are 0. A first size that is open is the batch. An image ``(H, W, 3)`` of open size is
     480 x 640, and the input ``box`` ``(4,)`` of the same model its central square.
 
     Args:
@@ -139,7 +130,7 @@ def bench(
                     continue
                 feed = draw_feed(name, ports[name], batch, given)
                 work[name] = partial(session.run, None, feed)
-                with _told(name):
+                with refusals(f"{name}: ONNX Runtime cannot run it on such inputs"):
                     work[name]()
             rest_ms = _REST_MS if count > 1 else 0.0
             timings = time_side_by_side(
@@ -170,25 +161,12 @@ def named(paths: Sequence[Path], names: Sequence[str] | None = None) -> dict[str
 
 
 def _rows(timings: Mapping[str, Timing], threads: int, batch: int) -> list[Row]:
-    if not timings:
-        return []
-    first = next(iter(timings.values()))
+    first = next(iter(timings.values()), None)
     return [
-        Row(name, threads, batch, timing, timing.median / first.median, timing.least / first.least)
-        for name, timing in timings.items()
+        Row(name, threads, batch, one, one.median / first.median, one.least / first.least)
+        for name, one in timings.items()
+        if first is not None
     ]
-
-
-@contextmanager
-def _told(model: str) -> Iterator[None]:
-    """ONNX Runtime's refusal of inputs, as one line."""
-    try:
-        yield
-    except Exception as error:  # onnxruntime's exceptions have no common base but this
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{model}: ONNX Runtime cannot run it on such inputs: {reason}") from error
 
 
 def _digits(ms: float) -> str:

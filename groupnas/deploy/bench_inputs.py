@@ -24,7 +24,7 @@ _DTYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
-_PHOTO = (480, 640)  # height and width of an image whose size the model leaves open
+_IMAGE = (480, 640)  # height and width of an image whose size the model leaves open
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Port:
 
     @property
     def is_image(self) -> bool:
-        """A single photo ``(H, W, 3)``: its first size is no batch."""
+        """A single image ``(H, W, 3)``: its first size is no batch."""
         return self.dtype == np.uint8 and len(self.shape) == 3 and self.shape[2] == 3
 
     @property
@@ -153,13 +153,13 @@ def draw_feed(
     model: str, ports: Sequence[Port], batch: int, given: Given
 ) -> dict[str, NDArray[Any]]:
     """An array for each input of a model."""
-    photo = next((_shape(model, port, batch, given)[:2] for port in ports if port.is_image), None)
+    image = next((_shape(model, port, batch, given)[:2] for port in ports if port.is_image), None)
     feed = {}
     for port in ports:
         if port.name in given.values:
             feed[port.name] = given.values[port.name]
-        elif port.is_box and photo is not None and port.name not in given.shapes:
-            feed[port.name] = _central_square(photo).astype(port.dtype)
+        elif port.is_box and image is not None and port.name not in given.shapes:
+            feed[port.name] = _central_square(image).astype(port.dtype)
         else:
             feed[port.name] = _drawn(port.dtype, _shape(model, port, batch, given))
     return feed
@@ -173,7 +173,7 @@ def _shape(model: str, port: Port, batch: int, given: Given) -> tuple[int, ...]:
     if port.name in given.shapes:
         return given.shapes[port.name]
     if port.is_image:
-        shape = (shape[0] or _PHOTO[0], shape[1] or _PHOTO[1], 3)
+        shape = (shape[0] or _IMAGE[0], shape[1] or _IMAGE[1], 3)
     elif port.has_batch:
         shape = (shape[0] or batch, *shape[1:])
     sizes = tuple(size for size in shape if size is not None)
@@ -194,9 +194,9 @@ def _drawn(dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return np.zeros(shape, dtype)
 
 
-def _central_square(photo: Sequence[int]) -> NDArray[np.float64]:
-    """x0, y0, x1, y1 around the centre of a photo, half as wide as its shorter side."""
-    height, width = photo
+def _central_square(image: Sequence[int]) -> NDArray[np.float64]:
+    """x0, y0, x1, y1 around the centre of a image, half as wide as its shorter side."""
+    height, width = image
     quarter = min(height, width) / 4
     x, y = (width - 1) / 2, (height - 1) / 2
     return np.array([x - quarter, y - quarter, x + quarter, y + quarter])

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from groupnas.deploy.plan import LayerPlan, Plan
+from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import activation, channelwise, module_name, run_blocks
+from groupnas.spaces.modules import activation, module_name, run_blocks
+from groupnas.spaces.operations import Convolution, Linear, Pooling
 from groupnas.spaces.pieces import Piece, read_pieces
+from groupnas.spaces.rooms import Room
 
-Operator = nn.Conv2d | nn.Linear
+# The modules of a layer as a plan has it, of what each group owns
+LAID_OUT: Room[Callable[[LayerPlan, list[Piece]], list[nn.Module]]] = Room(
+    "the layout", f"{__name__}.LAID_OUT"
+)
+# What a group owns of a layer, with the normalisation behind it in weight and bias
+FOLDED: Room[Callable[[Piece], Piece]] = Room("the layout", f"{__name__}.FOLDED")
 
 
 class DeployedNetwork(nn.Module):
@@ -56,9 +65,11 @@ class DeployedNetwork(nn.Module):
 def _folded(layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...]]) -> list[Piece]:
     """What each group owns of a layer, with the BatchNorm behind it in weight and bias."""
     pieces = read_pieces(layer, module, sizes[layer.out_unit])
-    return [_fold(piece) for piece in pieces] if layer.norm else pieces
+    norm = layer.normalisation
+    return pieces if norm is None else list(map(FOLDED[norm], pieces))
 
 
+@FOLDED.register(BatchNorm)
 def _fold(piece: Piece) -> Piece:
     """In double precision: what is lost, is lost once, by rounding the result."""
     norm = {name: value.double() for name, value in piece.norm.items()}
@@ -71,17 +82,26 @@ def _fold(piece: Piece) -> Piece:
 
 
 def _module(plan: LayerPlan, pieces: list[Piece]) -> nn.Sequential:
+    return nn.Sequential(*LAID_OUT[plan.layer.operation](plan, pieces))
+
+
+@LAID_OUT.register(Pooling)
+def _as_it_is(plan: LayerPlan, _pieces: list[Piece]) -> list[nn.Module]:
     layer = plan.layer
-    if layer.op in ("avgpool", "maxpool"):
-        return nn.Sequential(channelwise(layer), *activation(layer))
-    flat = [nn.Flatten()] if layer.op == "linear" else []
+    return [layer.operation.dense(layer, 0, 0), *activation(layer)]
+
+
+@LAID_OUT.register(Convolution, Linear)
+def _weighted(plan: LayerPlan, pieces: list[Piece]) -> list[nn.Module]:
+    layer = plan.layer
+    flat = [nn.Flatten()] if layer.operation.flat else []
     if plan.form == "split":
-        return nn.Sequential(*flat, _split(plan, pieces))
-    return nn.Sequential(*flat, _joint(plan, pieces), *activation(layer))
+        return [*flat, _split(plan, pieces)]
+    return [*flat, _joint(plan, pieces), *activation(layer)]
 
 
 @torch.no_grad()
-def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: Piece) -> Operator:
+def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: Piece) -> nn.Module:
     """A layer's operator of another size, its weights all 0."""
     assert like.weight is not None
     some: dict[str, Any] = {
@@ -89,27 +109,26 @@ def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: Piece) ->
         "dtype": like.weight.dtype,
         "device": like.weight.device,
     }
-    operator: Operator
-    if layer.op == "linear":
-        operator = nn.Linear(inputs * layer.positions, outputs, **some)
-    else:
-        operator = nn.Conv2d(inputs, outputs, groups=groups, **some, **layer.window)
+    if layer.operation.grouped:
+        some["groups"] = groups
+    operator = layer.operation.dense(layer, inputs, outputs, **some)
     for parameter in operator.parameters():
         parameter.zero_()
     return operator
 
 
 @torch.no_grad()
-def _write(operator: Operator, piece: Piece, row: int, column: int) -> None:
+def _write(layer: Layer, operator: nn.Module, piece: Piece, row: int, column: int) -> None:
     """Put a group's weights where its channels are."""
     assert piece.weight is not None
     rows = slice(row, row + len(piece.weight))
-    operator.weight[rows, column : column + piece.weight.shape[1]] = piece.weight
-    if operator.bias is not None:
-        operator.bias[rows] = cast(Tensor, piece.bias)
+    weight = layer.operation.weight(layer, operator)
+    weight[rows, column : column + piece.weight.shape[1]] = piece.weight
+    if piece.bias is not None:
+        cast(Tensor, operator.bias)[rows] = piece.bias
 
 
-def _joint(plan: LayerPlan, pieces: list[Piece]) -> Operator:
+def _joint(plan: LayerPlan, pieces: list[Piece]) -> nn.Module:
     """One operator for all groups: each group's weights where its channels are."""
     ends = plan.inputs.channels, plan.outputs.channels
     operator = _zeros(plan.layer, *ends, plan.groups, pieces[0])
@@ -119,7 +138,7 @@ def _joint(plan: LayerPlan, pieces: list[Piece]) -> Operator:
             column = plan.inputs.places[group].start
             if plan.groups > 1:  # a convolution's weights count from its group's first channel
                 column -= plan.inputs.bucket_start(group)
-        _write(operator, piece, plan.outputs.places[group].start, column * plan.layer.positions)
+        _write(plan.layer, operator, piece, plan.outputs.places[group].start, column)
     return operator
 
 
@@ -130,11 +149,12 @@ def _split(plan: LayerPlan, pieces: list[Piece]) -> SplitLayer:
     for group, channels in zip(inputs.order, inputs.slots, strict=True):
         slot = outputs.slots[outputs.order.index(group)]
         part = _zeros(layer, channels, slot, 1, pieces[group])
-        _write(part, pieces[group], 0, 0)
+        _write(layer, part, pieces[group], 0, 0)
         # Each with its own activation, which runtimes compute together with it
         parts.append(nn.Sequential(part, *activation(layer)))
     order = [inputs.order.index(group) for group in outputs.order]
-    return SplitLayer([channels * layer.positions for channels in inputs.slots], parts, order)
+    each = math.prod(layer.taps) if layer.operation.flat else 1
+    return SplitLayer([channels * each for channels in inputs.slots], parts, order)
 
 
 class SplitLayer(nn.Module):

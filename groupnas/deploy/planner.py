@@ -22,7 +22,7 @@ from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.latency.kernel import Format, Kernel, kernel_format
+from groupnas.latency.kernel import Format, Kernel, input_format, kernel_format
 from groupnas.latency.table import LatencyTable
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
@@ -164,7 +164,7 @@ class LayoutPlanner:
             return [(node(a.channels, *ends), "channelwise", a.channels)]
         found: list[tuple[float, Form, int]] = []
         groups = len(a.buckets)
-        if a.buckets == b.buckets and groups > 1 and layer.op == "conv":
+        if a.buckets == b.buckets and groups > 1 and layer.operation.grouped:
             form: Form = "bucketed"
             if groups == len(a.sizes):
                 equal = {*a.sizes} == {a.width} and {*b.sizes} == {b.width}
@@ -182,10 +182,8 @@ class LayoutPlanner:
         a, b = source[0], target[0]
         kernel = Kernel(layer, groups, a // groups, b // groups)
         output = kernel_format(kernel, self.table.block)
-        # A convolution of few channels reads them plain, and writes blocked
-        direct = groups == 1 and layer.op == "conv" and a < self.table.block
         ms = self._kernel(kernel)
-        if source[1] != ("plain" if direct else output):
+        if source[1] != input_format(kernel, self.table.block):
             ms += self._reorder(kernel.in_elements)
         if target[1] != output:
             ms += self._reorder(kernel.out_elements)

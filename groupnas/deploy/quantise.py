@@ -140,24 +140,19 @@ class _Reader:
     """Hands out one checked batch after the other, as a ``CalibrationDataReader`` does."""
 
     def __init__(self, session: Any, batches: Iterable[Batch]) -> None:
-        self.session = session
-        self.batches, self.count = iter(batches), 0
+        self._feeds = _feeds(session, batches)
 
     def get_next(self) -> dict[str, Batch] | None:
-        batch = next(self.batches, None)
-        if batch is None:
-            if not self.count:
-                raise InputError("batches: expected at least one to calibrate on, got none")
-            return None
-        feed = self._checked(batch)
-        self.count += 1
-        return feed
+        return next(self._feeds, None)
 
-    def _checked(self, batch: Batch) -> dict[str, Batch]:
+
+def _feeds(session: Any, batches: Iterable[Batch]) -> Iterator[dict[str, Batch]]:
+    (port,) = session.get_inputs()
+    number = -1
+    for number, batch in enumerate(batches):
+        what = f"batches: number {number}: expected"
         if not isinstance(batch, np.ndarray):
-            kind = type(batch).__name__
-            raise InputError(f"batches: number {self.count}: expected a NumPy array, got {kind}")
-        (port,) = self.session.get_inputs()
+            raise InputError(f"{what} a NumPy array, got {type(batch).__name__}")
         fits = batch.dtype == np.float32 and batch.ndim == len(port.shape) and batch.size
         if not fits or any(
             size != given
@@ -165,16 +160,15 @@ class _Reader:
             if isinstance(size, int)
         ):
             wanted = ", ".join(map(str, port.shape))
-            raise InputError(
-                f"batches: number {self.count}: expected ({wanted}) float32, "
-                f"got {batch.shape} {batch.dtype.name}"
-            )
+            raise InputError(f"{what} ({wanted}) float32, got {batch.shape} {batch.dtype.name}")
         if not np.isfinite(batch).all():
-            raise InputError(f"batches: number {self.count}: expected finite values")
+            raise InputError(f"{what} finite values")
         feed = {port.name: batch}
-        if not all(np.isfinite(answer).all() for answer in self.session.run(None, feed)):
-            raise InputError(f"batches: number {self.count}: the network's answers are not finite")
-        return feed
+        if not all(np.isfinite(answer).all() for answer in session.run(None, feed)):
+            raise InputError(f"batches: number {number}: the network's answers are not finite")
+        yield feed
+    if number < 0:
+        raise InputError("batches: expected at least one to calibrate on, got none")
 
 
 @contextmanager

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from groupnas._version import __version__
 from groupnas.engine.split import Split
 from groupnas.engine.state import StateError, check_history, check_like
-from groupnas.errors import InputError, shown
+from groupnas.errors import InputError
 from groupnas.runs.fields import Recorded
-from groupnas.runs.folder import CHECKPOINT, CONFIG, RunFolder, what_counts
+from groupnas.runs.folder import CHECKPOINT, CONFIG, RunFolder
 from groupnas.runs.records import Epoch
 from groupnas.task import Task
 
@@ -92,50 +90,6 @@ def go_on(folder: RunFolder, job: Job) -> None:
             f"{folder / CHECKPOINT}: is damaged, or not of the run that {CONFIG} describes: "
             f"{error}; start again in a new folder"
         ) from error
-
-
-def describe_task(task: Task) -> dict[str, Any]:
-    """What identifies a task in ``config.yaml``."""
-    # numpy's texts are of a class that YAML does not know
-    name, fingerprint = str(task.name), str(task.fingerprint())
-    return {"name": name, "samples": len(task.sources), "fingerprint": fingerprint}
-
-
-def versions() -> dict[str, str]:
-    """What a result may depend on besides its settings."""
-    return {
-        "groupnas": __version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
-
-
-def check_same(
-    recorded: dict[str, Any], now: dict[str, Any], keys: Sequence[str], folder: RunFolder
-) -> None:
-    """Raise :class:`InputError` where a resumed run's config differs from the recorded one."""
-    for key in keys:
-        was, is_now = recorded.get(key), now[key]
-        if key == "strategy":
-            was, is_now = what_counts(was), what_counts(is_now)
-        difference = _first_difference(was, is_now, key)
-        if difference:
-            path, was, is_now = difference
-            raise InputError(
-                f"{folder.path}: the run was started with {path} = {shown(was)}, not "
-                f"{shown(is_now)}; a resumed run must not change it"
-            )
-
-
-def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in {**now, **was}:
-            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
-            if found:
-                return found
-        return None
-    same = was == now and isinstance(was, bool) == isinstance(now, bool)  # True == 1
-    return None if same else (path, was, now)
 
 
 def checked_device(device: str | torch.device) -> torch.device:

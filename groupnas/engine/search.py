@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,13 +13,7 @@ from torch import nn
 from groupnas import values
 from groupnas.budget import Budget
 from groupnas.engine.design import Design
-from groupnas.engine.job import (
-    check_same,
-    checked_device,
-    describe_task,
-    go_on,
-    versions,
-)
+from groupnas.engine.job import checked_device, go_on
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
@@ -29,11 +23,12 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.runs.begin import Beginning, describe_space, describe_task
 from groupnas.runs.fields import RECORDS
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, SPACE, SPLIT, RunFolder
 from groupnas.runs.kinds import SEARCH
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.space import SearchSpace, load_space
+from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task
 
 
@@ -118,19 +113,16 @@ def search(
     values.instance("space", space, SearchSpace)
     seed = None if seed is None else values.seed("seed", seed)
     resume = values.flag("resume", resume)
-    told = values.plain("arguments", {} if arguments is None else arguments)
+    recorded = values.plain("arguments", {} if arguments is None else arguments)
     told_of = [*progress("searching", quiet), *observers_from(observers)]
     if len(space.groups) == 1:
         raise InputError(
             f"{space.name}: has one group ({space.groups[0]}), so that there is nothing to search; "
             "choose a space with two or more"
         )
-    folder = RunFolder(out)
-    recorded = folder.read_config(SEARCH) if resume else None
-    if recorded is None:
-        folder.check_free()
-    settings = _settings(strategy, recorded, folder).with_epochs(epochs)
-    seed = _seed(seed, recorded, folder)
+    run = Beginning(SEARCH, out, resume)
+    settings = _settings(strategy, run).with_epochs(epochs)
+    seed = _seed(seed, run)
     place = checked_device(device)
     check_task(space, task)
     # What is wrong so far leaves no folder behind; what draws leaves the caller's draws alone.
@@ -138,59 +130,44 @@ def search(
         job = settings.start(space, task, seed=seed, device=str(place))
         job.design()  # a budget that cannot be met is refused here
         counts = check_parts(task, job.split, job.batch_size) if job.total_epochs else {}
-        config = _config(job, seed, str(device), told)
-        folder.identify(config)
-        if recorded is not None:
-            check_same(recorded, config, ("space", "task", "seed", "strategy"), folder)
-        with folder.locked():
-            if recorded is None:
-                folder.check_free()  # another process may have been faster
-            job.open(folder.path)
-            if recorded is None:
-                _start(folder, job, config)
-            else:
-                go_on(folder, job)
-            return _run(folder, job, told_of, counts)
+        config = {
+            "arguments": recorded,
+            "space": describe_space(job.space),
+            "task": describe_task(job.task),
+            "seed": seed,
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "strategy": job.strategy.model_dump(mode="json"),
+            RECORDS: job.recorded.to_dict(),
+        }
+        run.check(config, ("space", "task", "seed", "strategy"))
+        with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):
+            return _run(run.folder, job, told_of, counts)
 
 
-def recorded_space(folder: RunFolder) -> SearchSpace:
-    """The space that a run searches, from its folder alone.
-
-    The file that it was started with may have changed or gone since.
-
-    Raises:
-        InputError: there is no run, or its records are damaged.
-    """
-    recorded = folder.read_config().get("space")
-    name = recorded.get("name") if isinstance(recorded, dict) else None
-    if not isinstance(name, str):
-        raise InputError(f"{folder / CONFIG}: space.name: expected a name, got {name!r}")
-    return replace(load_space(folder / SPACE), name=name)
-
-
-def _settings(
-    strategy: str | Strategy | None, recorded: dict[str, Any] | None, folder: RunFolder
-) -> Strategy:
+def _settings(strategy: str | Strategy | None, run: Beginning) -> Strategy:
     if isinstance(strategy, Strategy):
         return strategy
-    if strategy is None and recorded is not None:
-        return strategy_from(recorded.get("strategy"), f"{folder / CONFIG}: strategy")
+    if strategy is None and run.recorded is not None:
+        return strategy_from(run.recorded.get("strategy"), f"{run.folder / CONFIG}: strategy")
     return load_strategy(strategy or "gumbel")
 
 
-def _seed(seed: int | None, recorded: dict[str, Any] | None, folder: RunFolder) -> int:
-    if seed is not None or recorded is None:
+def _seed(seed: int | None, run: Beginning) -> int:
+    if seed is not None or run.recorded is None:
         return seed or 0
-    return values.seed(f"{folder / CONFIG}: seed", recorded.get("seed"))
+    return values.seed(f"{run.folder / CONFIG}: seed", run.recorded.get("seed"))
 
 
-def _start(folder: RunFolder, job: SearchJob, config: dict[str, Any]) -> None:
+def _prepare(folder: RunFolder, job: SearchJob, begins: bool) -> None:
+    job.open(folder.path)
+    if not begins:
+        go_on(folder, job)
+        return
     folder.write_json(SPLIT, job.split.sources(job.task.sources))
     job.space.save(folder / SPACE)
     job.initial.save(folder / INITIAL)
     folder.save_checkpoint(job.state_dict())
-    # Last, since it is what makes the folder a run: all that a resumption needs is there.
-    folder.write_config(config)
 
 
 def _run(
@@ -231,18 +208,4 @@ def _result(job: SearchJob, counts: dict[str, int]) -> dict[str, Any]:
         "error_unit": job.task.error_unit,
         **({"validation_counts": counts} if counts else {}),
         **job.outcome(),
-    }
-
-
-def _config(job: SearchJob, seed: int, device: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "arguments": arguments,
-        "space": {"name": job.space.name, "fingerprint": job.space.fingerprint()},
-        "task": describe_task(job.task),
-        "seed": seed,
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "strategy": job.strategy.model_dump(mode="json"),
-        RECORDS: job.recorded.to_dict(),
     }

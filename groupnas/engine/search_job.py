@@ -68,7 +68,7 @@ class SearchJob(ABC):
             :meth:`groupnas.engine.strategy.Strategy.start`.
 
     Raises:
-        InputError: task and space do not fit together, or too few photos to split.
+        InputError: task and space do not fit together, or too few sources to split.
     """
 
     record: type[Epoch] = SearchEpoch

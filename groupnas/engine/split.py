@@ -47,7 +47,7 @@ class Split:
         return f"Split({len(self.train)} samples train, {len(self.validation)} validate)"
 
     def sources(self, sources: Sequence[str]) -> dict[str, list[str]]:
-        """The photos on either side, sorted: what the run folder records."""
+        """The sources on either side, sorted: what the run folder records."""
         return {
             side: sorted({sources[i] for i in getattr(self, side).tolist()})
             for side in ("train", "validation")
@@ -75,32 +75,32 @@ def _as_tensor(side: str, given: Any) -> Tensor:
 
 
 def split_by_source(sources: Sequence[str], share: float, seed: int) -> Split:
-    """Split samples so that about ``share`` of them validate, photo by photo.
+    """Split samples so that about ``share`` of them validate, source by source.
 
     Args:
-        sources: The photo of every sample.
+        sources: What every sample is from, e.g. its image.
         share: Wanted share of the validation side, in (0, 1).
         seed: The same seed and sources give the same split.
 
     Raises:
-        InputError: fewer than two photos, or a share or a seed that is none.
+        InputError: fewer than two sources, or a share or a seed that is none.
     """
-    photos = sorted(set(sources))
-    if len(photos) < 2:
-        raise InputError(f"the training data has {len(photos)} photo(s); a split needs at least 2")
+    every = sorted(set(sources))
+    if len(every) < 2:
+        raise InputError(f"the training data has {len(every)} source(s); a split needs at least 2")
     share = number("share", share, above=0, below=1)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
     wanted = share * len(sources)
-    members: dict[str, list[int]] = {photo: [] for photo in photos}
-    for index, photo in enumerate(sources):
-        members[photo].append(index)
+    members: dict[str, list[int]] = {source: [] for source in every}
+    for index, source in enumerate(sources):
+        members[source].append(index)
     validation: list[int] = []
-    order = torch.randperm(len(photos), generator=generator).tolist()
-    # The last photo drawn always trains, so that neither side is empty.
+    order = torch.randperm(len(every), generator=generator).tolist()
+    # The last source drawn always trains, so that neither side is empty.
     for position in order[:-1]:
         if validation and len(validation) >= wanted:
             break
-        validation += members[photos[position]]
+        validation += members[every[position]]
     held_out = set(validation)
     train = [index for index in range(len(sources)) if index not in held_out]
     return Split(torch.tensor(train), torch.tensor(sorted(validation)))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -19,8 +18,9 @@ from typing_extensions import Self
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
-from groupnas.extras import install_hint, load_registered, registered
+from groupnas.extras import install_hint
 from groupnas.files import nearest, split_text
+from groupnas.registry import Registry
 from groupnas.runs.fields import Recorded, RecordField
 from groupnas.schema import Settings, merged, read_preset, validate
 from groupnas.values import instance
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from groupnas.engine.search_job import SearchJob
     from groupnas.spaces.space import SearchSpace
     from groupnas.task import Task
-
-ENTRY_POINTS = "groupnas.strategies"
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Natural = Annotated[int, Field(ge=0, strict=True)]
@@ -238,20 +236,15 @@ def strategy_from(data: Any, origin: str) -> Strategy:
     """
     name = data.get("algorithm") if isinstance(data, dict) else None
     if not isinstance(name, str):
-        raise InputError(f"{origin}: algorithm: missing; {nearest('', algorithms())}")
-    if name not in algorithms():
-        raise InputError(f"{origin}: algorithm {name!r}: {nearest(name, algorithms())}")
-    try:
-        found = load_registered(ENTRY_POINTS, "algorithm", name)
-    except InputError as error:
-        raise InputError(f"{origin}: {error}") from error
-    return validate(found, data, origin)
+        raise InputError(f"{origin}: algorithm: missing; {nearest('', ALGORITHMS)}")
+    return validate(ALGORITHMS.find(name, origin), data, origin)
 
 
-def algorithms() -> dict[str, EntryPoint]:
-    """The installed algorithms by name: groupnas's own and those of other packages.
+def _is_strategy(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Strategy)
 
-    Raises:
-        InputError: two packages offer one name.
-    """
-    return registered(ENTRY_POINTS, "algorithm")
+
+# groupnas's own and those of other packages.
+ALGORITHMS: Registry[type[Strategy]] = Registry(
+    "groupnas.strategies", "algorithm", _is_strategy, "class that inherits from Strategy"
+)

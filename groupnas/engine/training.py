@@ -18,11 +18,8 @@ from groupnas.engine.evaluate import load_batch, mean_errors
 from groupnas.engine.job import (
     Means,
     Record,
-    check_same,
     checked_device,
-    describe_task,
     go_on,
-    versions,
 )
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
@@ -41,6 +38,7 @@ from groupnas.engine.state import (
 from groupnas.engine.task_check import check_task
 from groupnas.engine.training_settings import Training, TrainingEpoch
 from groupnas.errors import InputError
+from groupnas.runs.begin import Beginning, describe_task
 from groupnas.runs.fields import RECORDS, Recorded
 from groupnas.runs.folder import SPLIT, RunFolder
 from groupnas.runs.kinds import TRAINING
@@ -287,44 +285,39 @@ def train(
     values.instance("settings", settings, Training)
     values.instance("split", split, Split)
     seed = values.seed("seed", seed)
-    told = values.plain("arguments", {} if arguments is None else arguments)
+    recorded = values.plain("arguments", {} if arguments is None else arguments)
     told_of = [*progress("training", quiet), *observers_from(observers)]
-    folder = RunFolder(out)
-    recorded = folder.read_config(TRAINING) if values.flag("resume", resume) else None
-    if recorded is None:
-        folder.check_free()
+    run = Beginning(TRAINING, out, values.flag("resume", resume))
     place = checked_device(device)
     check_task(None, task)
     sampling = None if sampling is None else _shares(sampling, split)
     job = Trainer(network, task, settings, split, seed, place, sampling)
     config = {
-        "arguments": told,
+        "arguments": recorded,
         "task": describe_task(task),
         "seed": seed,
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "versions": versions(),
         "training": settings.model_dump(mode="json"),
         RECORDS: job.recorded.to_dict(),
     }
-    folder.identify(config)
-    if recorded is not None:
-        check_same(recorded, config, ("arguments", "task", "seed", "training"), folder)
-        _check_split(folder, split, task)
+    run.check(config, ("arguments", "task", "seed", "training"))
+    if run.recorded is not None:
+        _check_split(run.folder, split, task)
     split.check_fits(task.sources)
     counts = check_parts(task, split, job.batch_size)
-    with folder.locked():
-        if recorded is None:
-            folder.check_free()  # another process may have been faster
-            folder.write_json(SPLIT, split.sources(task.sources))
-            folder.save_checkpoint(job.state_dict())
-            # Last, since it is what makes the folder a run: all that a resumption needs is there.
-            folder.write_config(config)
-        else:
-            go_on(folder, job)
-        result = run_job(folder, job, told_of, conclude=lambda: _result(job, counts))
+    with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):
+        result = run_job(run.folder, job, told_of, conclude=lambda: _result(job, counts))
     network.load_state_dict(job.best)
-    return Trained(folder=folder, network=network.eval(), history=job.history, result=result)
+    return Trained(folder=run.folder, network=network.eval(), history=job.history, result=result)
+
+
+def _prepare(folder: RunFolder, job: Trainer, begins: bool) -> None:
+    if not begins:
+        go_on(folder, job)
+        return
+    folder.write_json(SPLIT, job.split.sources(job.task.sources))
+    folder.save_checkpoint(job.state_dict())
 
 
 def _shares(sampling: Any, split: Split) -> Tensor:
@@ -354,11 +347,11 @@ def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _check_split(folder: RunFolder, split: Split, task: Task) -> None:
-    """Else photos that trained before would now choose the epoch."""
+    """Else sources that trained before would now choose the epoch."""
     path = folder / SPLIT
     recorded = read_saved(path, Sides, "start again in a new folder")
     if recorded != split.sources(task.sources):
         raise InputError(
-            f"{path}: the run was started with another split of the photos; a resumed run must "
+            f"{path}: the run was started with another split of the sources; a resumed run must "
             "not change it"
         )

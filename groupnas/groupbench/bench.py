@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from groupnas.task import Task
 
 Widths = Literal["kept", "free"]
-Faces = Literal["validation", "test"]
+Side = Literal["validation", "test"]
 Numbers = NDArray[np.float64]
 
 # What strategies should fit sizes to. One channel of so few costs up to 7 % of the network, so that
@@ -76,8 +76,8 @@ class GroupBench:
     """Every grouping of a small network, with the errors that its training ended with.
 
     Errors are in % of the inter-ocular distance (NME %), ``mean`` over all points. *Validation* is
-    what strategies may look at; *test* errors, of other faces and as means over all trainings,
-    judge what they choose: what fits only the validation faces, or one seed, counts as regret.
+    what strategies may look at; *test* errors, of other samples and as means over all trainings,
+    judge what they choose: what fits only the validation samples, or one seed, counts as regret.
 
     Attributes:
         table: The errors of every part at every size.
@@ -104,7 +104,7 @@ class GroupBench:
         return self._space
 
     def task(self) -> Task:
-        """The faces that may be learned from, for strategies that train; needs torch."""
+        """The samples that may be learned from, for strategies that train; needs torch."""
         from groupnas.groupbench.training import search_task
 
         return search_task()
@@ -112,7 +112,7 @@ class GroupBench:
     # -- what a grouping is worth ---------------------------------------------------------------
 
     def errors(
-        self, allocation: Allocation, seed: int | None = None, split: Faces = "validation"
+        self, allocation: Allocation, seed: int | None = None, split: Side = "validation"
     ) -> dict[str, float]:
         """What the allocation's network ended with: the error of every part, and ``mean``.
 
@@ -122,7 +122,7 @@ class GroupBench:
         Args:
             allocation: Of the benchmark's space, at any widths.
             seed: Of one training, 0 to ``seeds - 1``; the mean over all by default.
-            split: Which faces.
+            split: Which samples.
 
         Raises:
             InputError: another space's allocation, or a seed that the table does not hold.
@@ -207,7 +207,7 @@ class GroupBench:
         return self.allocation(choices.sizes[best]), float(choices.errors[best])
 
     def choices(
-        self, budget: Budget | None = None, widths: Widths = "free", split: Faces = "test"
+        self, budget: Budget | None = None, widths: Widths = "free", split: Side = "test"
     ) -> Choices:
         """All groupings within a budget (up to its tolerance above it).
 
@@ -215,7 +215,7 @@ class GroupBench:
             budget: By default what even groups cost, and 1 % more.
             widths: ``kept``: units are as wide as the space's, what one part gets another loses;
                 ``free``: only the cost is held.
-            split: Which faces the errors are of; means over the seeds.
+            split: Which samples the errors are of; means over the seeds.
 
         Raises:
             InputError: no such widths or split.
@@ -241,7 +241,7 @@ class GroupBench:
         )
 
     def curves(
-        self, seed: int | None = None, split: Faces = "validation", by: str | Measure = "mac"
+        self, seed: int | None = None, split: Side = "validation", by: str | Measure = "mac"
     ) -> dict[str, Curve]:
         """Every part's error and cost at every size: all that there is to know.
 
@@ -284,7 +284,7 @@ class GroupBench:
         """Errors of the optima that were asked for so far, by budget."""
         return {}
 
-    def _at_end(self, seed: int | None, split: Faces) -> Numbers:
+    def _at_end(self, seed: int | None, split: Side) -> Numbers:
         """Errors at the end of training, ``(P, A, B)``."""
         ends = {"validation": self.table.validation[..., -1], "test": self.table.test}
         if split not in ends:

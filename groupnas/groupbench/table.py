@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from groupnas.arrays import fault, read_arrays
+from groupnas.arrays import fault, read_arrays, write_arrays
 from groupnas.errors import InputError
 from groupnas.saved import Saved, parse_saved
 from groupnas.schema import validate
-from groupnas.writing import atomic_path
 
 FORMAT = 1
 
@@ -48,8 +47,8 @@ class Table:
     Attributes:
         validation: ``(P, A, B, S, E)`` float32, validation error after every epoch; sizes count
             from 1.
-        test: ``(P, A, B, S)`` float32, error at the end on faces that no search sees.
-        about: How it was made: parts, largest sizes, training, faces, versions, seconds.
+        test: ``(P, A, B, S)`` float32, error at the end on samples that no search sees.
+        about: How it was made: parts, largest sizes, training, samples, versions, seconds.
     """
 
     validation: Floats = field(repr=False)
@@ -58,11 +57,8 @@ class Table:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.npz`` file, whole or not at all."""
-        about = json.dumps({"format": FORMAT, **self.about})
-        with atomic_path(path) as temporary:
-            np.savez_compressed(
-                temporary, validation=self.validation, test=self.test, about=np.array(about)
-            )
+        about = np.array(json.dumps({"format": FORMAT, **self.about}))
+        write_arrays(path, {"validation": self.validation, "test": self.test, "about": about})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Table:

@@ -23,19 +23,16 @@ from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
-from groupnas.landmarks.crops import CropSettings
-from groupnas.landmarks.data.face_sets import face_set
-from groupnas.landmarks.load import load_landmarks
-from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
+from groupnas.tasks import load_task
 
 PARTS = ("left_eye", "nose", "mouth")
-CROPS = CropSettings(margin=1.3, size=16, colour=False)
-TRAIN, VALIDATION, TEST = 480, 200, 320  # of the 1,000 drawn training faces, in their order
+CROP = 16  # pixels
+TRAIN, VALIDATION, TEST = 480, 200, 320  # of the 1,000 drawn samples, in their order
 TRAINING = Training(
     epochs=15,
     batch_size=32,
@@ -50,7 +47,7 @@ class PartErrors:
 
     Attributes:
         validation: Part to its validation error after every epoch.
-        test: Part to its error on the faces that no search sees, at the end.
+        test: Part to its error on the samples that no search sees, at the end.
     """
 
     validation: dict[str, list[float]]
@@ -58,19 +55,19 @@ class PartErrors:
 
 
 @cache
-def all_faces() -> Task:
-    """The three parts of all faces: first those that train, then validation's, then the test's.
+def all_samples() -> Task:
+    """The three parts of all samples: first those that train, then validation's, then the test's.
 
     The mean shape that training starts from is that of all.
     """
-    whole = load_landmarks(face_set("synthetic"), None, CROPS, loss=LandmarkLoss(name="l1"))
+    whole = load_task("synthetic", crops={"size": CROP}, loss={"name": "l1"})
     parts: Any = TaskParts(whole, PARTS)
     return parts
 
 
 def search_task() -> Task:
-    """What a search may learn from: the faces of training and validation."""
-    return TaskSubset(all_faces(), torch.arange(TRAIN + VALIDATION))
+    """What a search may learn from: the samples of training and validation."""
+    return TaskSubset(all_samples(), torch.arange(TRAIN + VALIDATION))
 
 
 def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> PartErrors:
@@ -81,7 +78,7 @@ def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> P
         seed: Of weights, batches and augmentation.
         settings: The table's by default.
     """
-    task = all_faces()
+    task = all_samples()
     train, validation, test = torch.arange(len(task.sources)).split((TRAIN, VALIDATION, TEST))
     network = build_seeded(allocation, seed, task.mean_output())
     trainer = Trainer(network, task, settings, Split(train, validation), seed)
@@ -104,9 +101,9 @@ def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None)
             _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
             for group in space.groups
         ]
-    for (_, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
+    for (own, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
         owned = [read_pieces(layer, module, [layer.out_channels])[0] for layer, module in sources]
-        write_pieces(target, [Piece(piece.weight) for piece in owned])  # biases start together
+        write_pieces(own, target, [Piece(piece.weight) for piece in owned])  # biases start together
     return network
 
 

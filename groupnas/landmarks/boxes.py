@@ -62,15 +62,9 @@ def check_fits(face: Face, of: FaceSet, size: tuple[int, int]) -> None:
 def check_face(face: Face, of: FaceSet, size: tuple[int, int], *, trains: bool) -> None:
     """Refuse a face that a training, or else an evaluation, could not use.
 
-    Args:
-        face: Of the data set ``of``.
-        of: The data set.
-        size: Width and height of its image.
-        trains: Whether it is one to train on, whose parts must be cut out.
-
     Raises:
-        InputError: as :func:`check_fits`; a part's landmarks on one spot; a normaliser that is not
-            above 0. Names the face's file.
+        InputError: as :func:`check_fits`; a normaliser that is not above 0; if it ``trains``, the
+            landmarks of a part on one spot. Names the face's file.
     """
     check_fits(face, of, size)
     if trains:

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from groupnas.arrays import fault, read_arrays
-from groupnas.errors import InputError
+from groupnas.arrays import fault, read_arrays, write_arrays
+from groupnas.errors import InputError, reading
 from groupnas.landmarks.crops import CropSettings, Patches
 from groupnas.landmarks.markup import Markup
-from groupnas.writing import atomic_path
 
 _log = logging.getLogger(__name__)
 
 FORMAT = 2  # raise when the way crops are cut, or the file's contents, change
+# Of Patches, in its order
+_ARRAYS = {"pixels": "uint8", "points": "float32", "box_size": "float32", "normaliser": "float32"}
 
 
 def cached_patches(
@@ -40,12 +41,7 @@ def cached_patches(
 
     A damaged cache file is built again. A folder that cannot be written is warned of, once.
 
-    Args:
-        dataset: Begins the cache file's name.
-        files: Everything that ``build`` reads.
-        markup: The markup of the patches.
-        settings: The settings of the patches.
-        build: Cuts the patches.
+    ``dataset`` begins the cache file's name; ``build`` cuts the patches and reads nothing else.
     """
     key = _key(dataset, files, markup, settings)
     try:
@@ -84,15 +80,9 @@ def cache_folder() -> Path:
 
 def save_patches(path: Path, patches: Patches) -> None:
     """Write patches as ``.npz``, whole or not at all; raises :class:`InputError` if it cannot."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(
-            stream,
-            pixels=patches.pixels,
-            points=patches.points,
-            box_size=patches.box_size,
-            normaliser=patches.normaliser,
-            sources=np.array(patches.sources, dtype=np.str_),
-        )
+    sources = np.array(patches.sources, dtype=np.str_)
+    arrays = {name: getattr(patches, name) for name in _ARRAYS}
+    write_arrays(path, {**arrays, "sources": sources}, compress=False)
 
 
 def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches | None:
@@ -101,19 +91,21 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
         arrays = read_arrays(path)
     except InputError:
         return None
-    needed = {"pixels", "points", "box_size", "normaliser"}
-    if fault(arrays, "sources", "U", (None,)) or not needed <= arrays.keys():
+    if fault(arrays, "sources", "U", (None,)):
         return None
-    patches = Patches(
-        arrays["pixels"],
-        arrays["points"],
-        arrays["box_size"],
-        arrays["normaliser"],
-        tuple(map(str, arrays["sources"])),
-        markup,
-        settings,
+    sources = tuple(map(str, arrays["sources"]))
+    faces, parts, side = len(sources), len(markup.parts), settings.pixels
+    shapes = (
+        (faces, parts, settings.channels, side, side),
+        (faces, len(markup.part_points), 2),
+        (faces, parts),
+        (faces,),
     )
-    return patches if _fits(patches) else None
+    for (name, kind), shape in zip(_ARRAYS.items(), shapes, strict=True):
+        if fault(arrays, name, kind, shape):
+            return None
+    found = {name: arrays[name] for name in _ARRAYS}
+    return Patches(**found, sources=sources, markup=markup, settings=settings)
 
 
 def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSettings) -> str:
@@ -121,27 +113,12 @@ def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSett
     root = os.path.commonpath([file.parent for file in files])
     entries = []
     for file in files:
-        try:
+        with reading(file):
             status = file.stat()
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
         entries.append((file.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     regions = [markup.name, markup.part_points]
     content = [FORMAT, dataset, regions, asdict(settings), entries]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
-
-
-def _fits(patches: Patches) -> bool:
-    faces, parts = len(patches.sources), len(patches.markup.parts)
-    side, points = patches.settings.pixels, len(patches.markup.part_points)
-    channels = patches.settings.channels
-    expected = (
-        (patches.pixels, (faces, parts, channels, side, side), np.uint8),
-        (patches.points, (faces, points, 2), np.float32),
-        (patches.box_size, (faces, parts), np.float32),
-        (patches.normaliser, (faces,), np.float32),
-    )
-    return all(array.shape == shape and array.dtype == kind for array, shape, kind in expected)
 
 
 @functools.cache

@@ -12,19 +12,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.landmarks.crops import CropSettings, Square, cut_square, extents, square
 from groupnas.landmarks.data.face import BoxPolicy
-from groupnas.landmarks.located import Located, Points, check_faces
+from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.task import standardise
 
-Trust = Annotated[float, Field(gt=0, le=1)]
-Image = NDArray[np.uint8]
+# It was called trust once: recipes and cards that say so are read.
+Blend = Annotated[float, Field(gt=0, le=1, validation_alias=AliasChoices("blend", "trust"))]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Stage:
     crops: CropSettings
 
     @torch.inference_mode()
-    def locate(self, faces: Iterable[tuple[Image, Points]]) -> Points:
+    def locate(self, faces: Iterable[FacePair]) -> Points:
         """Landmarks ``(B, K, 2)``, in the order of ``markup.part_points``.
 
         Args:
@@ -54,7 +53,7 @@ class Stage:
         owners = list(self.markup.owners)
         return centres[:, owners] + in_box * sides[:, owners, None] / 2
 
-    def see(self, faces: Iterable[tuple[Image, Points]]) -> tuple[Tensor, Square]:
+    def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Square]:
         """What the network is shown ``(B, P D, C, C)``, and the squares that were cut out.
 
         Args:
@@ -85,7 +84,7 @@ class Cascade:
         global_stage: The global stage; one region, the whole face.
         local_stage: The local stage; its regions are the markup's parts.
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
-        trust: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
+        blend: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
             is the global estimate's. 1 is the paper's cascade.
         card: What a person should know of it; see :mod:`groupnas.landmarks.model`.
     """
@@ -94,7 +93,7 @@ class Cascade:
     global_stage: Stage
     local_stage: Stage
     box: BoxPolicy
-    trust: Trust
+    blend: float
     card: Mapping[str, Any]
 
     def locate(self, image: Image, boxes: Points) -> Located:
@@ -112,7 +111,7 @@ class Cascade:
         check_faces(image, boxes)
         return self._locate([(image, box) for box in boxes])
 
-    def locate_many(self, faces: Iterable[tuple[Image, Points]], batch: int = 32) -> Located:
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         """The landmarks of faces from many images, each with its box ``(4,)``."""
         if batch < 1:
             raise InputError(f"batch: expected at least 1, got {batch}")
@@ -126,7 +125,7 @@ class Cascade:
             np.concatenate([one.initial for one in found]),
         )
 
-    def _locate(self, faces: list[tuple[Image, Points]]) -> Located:
+    def _locate(self, faces: list[FacePair]) -> Located:
         if not faces:
             nothing = np.zeros((0, self.markup.points, 2))
             return Located(nothing, nothing)
@@ -144,5 +143,5 @@ class Cascade:
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
         members = list(self.markup.part_points)
         closer = self.local_stage.locate(pairs)
-        points[:, members] += self.trust * (closer - points[:, members])
+        points[:, members] += self.blend * (closer - points[:, members])
         return Located(points, initial)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from groupnas.comparison.cell import SPLIT_SEED
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.model import check_network, load_networks, markup_space
@@ -111,7 +111,7 @@ class InCascade:
     """Errors of local networks inside a cascade whose global network is a saved model's.
 
     Called, it is a scorer: of each face, the normalised mean error in % over the points of each
-    part as the cascade finds them, at the recipe's trust in its local stage. Their mean over
+    part as the cascade finds them, blended as the recipe says. Their mean over
     points is what Tables IX and X of the PicassoNet paper report. The contour is the global
     network's alone, the same for all, and left out.
 
@@ -135,16 +135,14 @@ class InCascade:
         data, markup = self.data, self.data.faces.markup
         stage = data.recipe.local_stage
         network = load_networks(self.model)[1]
-        try:
+        with naming(self.model):
             check_network(network.allocation.space, network.crops, whole_face(markup))
-        except InputError as error:
-            raise InputError(f"{self.model}: {error}") from error
         whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)
         faces = data.held_out() if self.split == "validation" else data.test_faces()
 
         def score(local: nn.Module) -> SampleErrors:
             parts = Stage(local, markup, stage.crops)
-            cascade = Cascade(markup, whole, parts, data.faces.box, stage.trust, {})
+            cascade = Cascade(markup, whole, parts, data.faces.box, stage.blend, {})
             found = evaluate_faces(cascade, data.faces, faces, self.split)
             errors = found.errors["cascade"].parts
             return SampleErrors(

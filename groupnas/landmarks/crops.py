@@ -174,16 +174,8 @@ def cut_patches(
 ) -> FacePatches:
     """Cut the regions of one face.
 
-    Args:
-        image: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` grey where ``settings`` ask for no colour.
-        points: ``(markup.points, 2)`` in pixel-centre coordinates.
-        markup: Which points make a region.
-        settings: How they are cut.
-        box: ``(4,)`` to be used for every region instead of the extent of its points.
-        name: Names the face in an error.
-
-    Raises:
-        InputError: as :func:`regions`.
+    ``image`` is ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` grey where ``settings`` ask for no colour;
+    the other arguments, and what is raised, are those of :func:`regions`.
     """
     size = image.shape[1], image.shape[0]
     centres, sides = regions(points, size, markup, settings, box=box, name=name)

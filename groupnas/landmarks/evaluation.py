@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.landmarks.boxes import check_fits, face_box, normalisers
 from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.landmarks.load import check_marked, load_faces
-from groupnas.landmarks.located import ASTRAY
+from groupnas.landmarks.located import ASTRAY, FacePair, Located, Points
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.metrics import (
     NORMALISERS,
@@ -28,30 +27,19 @@ from groupnas.landmarks.metrics import (
 )
 from groupnas.landmarks.pose import pose_angles
 
-Points = NDArray[np.float64]
-Pair = tuple[NDArray[np.uint8], Points]  # an image and the box of a face in it
 STAGES = ("global", "cascade")
 FULL = "full"  # what all faces of a split are called beside its subsets
 _THRESHOLDS = {106: 0.08}  # of markups that are not scored at THRESHOLD
 
 
-class Found(Protocol):
-    """What a cascade found: landmarks ``(F, K, 2)`` of all stages, and of the global one alone."""
-
-    @property
-    def points(self) -> Points: ...
-    @property
-    def initial(self) -> Points: ...
-
-
-class Locator(Protocol):
+class BatchLocator(Protocol):
     """What is evaluated; :class:`groupnas.landmarks.cascade.Cascade` is one."""
 
     @property
     def markup(self) -> Markup: ...
     @property
     def box(self) -> BoxPolicy: ...
-    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Found: ...
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located: ...
 
 
 @dataclass(frozen=True)
@@ -139,13 +127,13 @@ class Evaluation:
         writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
 
-    def ranked(self, stage: str = "cascade") -> list[int]:
-        """The faces' numbers, the worst first."""
-        return [int(number) for number in np.argsort(-self.errors[stage].nme, kind="stable")]
+    def ranked(self) -> list[int]:
+        """The faces' numbers, by the cascade's error, the worst first."""
+        return [int(number) for number in np.argsort(-self.errors["cascade"].nme, kind="stable")]
 
 
 def evaluate(
-    cascade: Locator,
+    cascade: BatchLocator,
     data: FaceSet,
     root: Path | None,
     split: str = "test",
@@ -182,7 +170,7 @@ def evaluate(
 
 
 def evaluate_faces(
-    cascade: Locator,
+    cascade: BatchLocator,
     data: FaceSet,
     faces: Sequence[Face],
     split: str,
@@ -205,7 +193,7 @@ def evaluate_faces(
     distance = normalisers(faces, data, kind)
     given = replace(data, box=cascade.box)
 
-    def pairs() -> Iterator[Pair]:
+    def pairs() -> Iterator[FacePair]:
         for face in watch(faces):
             image = data.read(face)
             check_fits(face, given, (image.shape[1], image.shape[0]))

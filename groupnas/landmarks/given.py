@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import Network, check_network, load_networks, markup_space
 from groupnas.landmarks.recipe import Recipe, Stage
-from groupnas.runs.folder import CONFIG, RunFolder, check_recorded
+from groupnas.runs.begin import check_recorded
+from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.schema import SpaceFile
@@ -138,10 +139,8 @@ def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: 
 def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
     """The global network of a saved cascade, which must know the same points."""
     network = load_networks(model)[1]
-    try:
+    with naming(os.fspath(model)):
         check_network(network.allocation.space, network.crops, whole_face(markup))
-    except InputError as error:
-        raise InputError(f"{os.fspath(model)}: {error}") from error
     return network
 
 

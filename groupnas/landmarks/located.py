@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
+from groupnas.landmarks.markup import Markup
 
+Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
+FacePair = tuple[Image, Points]  # an image and the box of a face in it
 
 ASTRAY = (
     "the model's landmarks are no numbers; its weights are damaged, or its training went astray"
@@ -29,13 +33,24 @@ class Located:
     initial: Points
 
 
+class Locator(Protocol):
+    """Finds landmarks: a :class:`~groupnas.landmarks.cascade.Cascade`, with torch or without."""
+
+    @property
+    def markup(self) -> Markup:
+        """The landmarks."""
+
+    def locate(self, image: Image, boxes: Points) -> Located:
+        """The landmarks of the faces in the boxes ``(F, 4)``."""
+
+
 def far_outside(boxes: Points, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """``(F,)``: which boxes reach beyond an ``(H, W)`` image by more than its longer side."""
     longer = max(shape[:2])
     return np.any((boxes < -longer) | (boxes > 2 * longer), axis=1)
 
 
-def check_faces(image: NDArray[np.uint8], boxes: Points) -> None:
+def check_faces(image: Image, boxes: Points) -> None:
     """Check that boxes can be faces of an image.
 
     Args:

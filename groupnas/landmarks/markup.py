@@ -97,191 +97,103 @@ class Markup:
 def _markup(
     name: str,
     points: int,
-    parts: tuple[tuple[int, ...], ...],
-    contour: tuple[int, ...],
-    pairs: Mapping[int, int],
+    *,
+    parts: tuple[str, str, str, str],
+    contour: str,
+    pairs: str,
     interocular: tuple[int, int] | None,
-    interpupil: tuple[tuple[int, ...], tuple[int, ...]],
-    boundaries: tuple[Boundary, ...],
+    interpupil: tuple[str, str],
+    boundaries: str,
 ) -> Markup:
-    """A :class:`Markup` from one half of its flip table; points without a pair stay."""
-    both = {**pairs, **{right: left for left, right in pairs.items()}}
+    """A :class:`Markup` in short: runs of points are ``first-last``; see the functions below."""
+    halves = _pairs(pairs)
+    both = {**halves, **{right: left for left, right in halves.items()}}
     return Markup(
         name,
         points,
-        dict(zip(PARTS, parts, strict=True)),
-        contour,
+        dict(zip(PARTS, map(_points, parts), strict=True)),
+        _points(contour),
         tuple(both.get(index, index) for index in range(points)),
         interocular,
-        interpupil,
-        boundaries,
+        (_points(interpupil[0]), _points(interpupil[1])),
+        tuple(map(_boundary, boundaries.split(", "))),
     )
 
 
-def _span(first: int, last: int) -> tuple[int, ...]:
-    return tuple(range(first, last + 1))
+def _points(text: str) -> tuple[int, ...]:
+    """``"3-5 9"``: points 3, 4, 5 and 9."""
+    runs = (run.partition("-") for run in text.split())
+    return tuple(i for first, _, last in runs for i in range(int(first), int(last or first) + 1))
 
 
-def _mirror(first: int, last: int, image: int) -> dict[int, int]:
-    """Pairs of the run ``first..last`` with the run that ends, backwards, at ``image``."""
-    return {index: image - (index - first) for index in _span(first, last)}
+def _pairs(text: str) -> dict[int, int]:
+    """``"3-5>12 9>8"``: the mirror image of 3 is 12, of 4 is 11, of 5 is 10, and of 9 is 8."""
+    runs = (run.split(">") for run in text.split())
+    return {i: int(end) - place for run, end in runs for place, i in enumerate(_points(run))}
 
 
-def _curve(first: int, last: int) -> Boundary:
-    return Boundary(_span(first, last), closed=False)
+def _boundary(text: str) -> Boundary:
+    """``"3-5"``: a curve through points 3, 4 and 5; ``"(3-5)"``: one that goes on to 3."""
+    return Boundary(_points(text.strip("()")), closed=text.startswith("("))
 
 
-def _ring(first: int, last: int) -> Boundary:
-    return Boundary(_span(first, last), closed=True)
-
-
-# In order: contour, brows, bridge of the nose, its lower edge, eyes, outer and inner lip.
-MARKUPS: Mapping[int, Markup] = MappingProxyType(
-    {
-        68: _markup(
-            "300W",
-            68,
-            (
-                _span(17, 21) + _span(36, 41),
-                _span(22, 26) + _span(42, 47),
-                _span(27, 35),
-                _span(48, 67),
-            ),
-            _span(0, 16),
-            {
-                **_mirror(0, 7, 16),
-                **_mirror(17, 21, 26),
-                **{31: 35, 32: 34},
-                **_mirror(36, 39, 45),
-                **{40: 47, 41: 46},
-                **_mirror(48, 50, 54),
-                **{55: 59, 56: 58, 60: 64, 61: 63, 65: 67},
-            },
-            (36, 45),
-            (_span(36, 41), _span(42, 47)),
-            (
-                _curve(0, 16),
-                _curve(17, 21),
-                _curve(22, 26),
-                _curve(27, 30),
-                _curve(31, 35),
-                _ring(36, 41),
-                _ring(42, 47),
-                _ring(48, 59),
-                _ring(60, 67),
-            ),
-        ),
-        98: _markup(
-            "WFLW",
-            98,
-            (
-                (*_span(33, 41), *_span(60, 67), 96),
-                (*_span(42, 50), *_span(68, 75), 97),
-                _span(51, 59),
-                _span(76, 95),
-            ),
-            _span(0, 32),
-            {
-                **_mirror(0, 15, 32),
-                **_mirror(33, 37, 46),
-                **_mirror(38, 41, 50),
-                **{55: 59, 56: 58},
-                **_mirror(60, 64, 72),
-                **_mirror(65, 67, 75),
-                **_mirror(76, 78, 82),
-                **{83: 87, 84: 86, 88: 92, 89: 91, 93: 95, 96: 97},
-            },
-            (60, 72),
-            ((96,), (97,)),
-            (
-                _curve(0, 32),
-                _ring(33, 41),
-                _ring(42, 50),
-                _curve(51, 54),
-                _curve(55, 59),
-                _ring(60, 67),
-                _ring(68, 75),
-                _ring(76, 87),
-                _ring(88, 95),
-            ),
-        ),
-        # LaPa's order of 106 points (JD's too), not insightface's.
-        106: _markup(
-            "LaPa",
-            106,
-            (
-                (*_span(33, 41), *_span(66, 74), 104),
-                (*_span(42, 50), *_span(75, 83), 105),
-                _span(51, 65),
-                _span(84, 103),
-            ),
-            _span(0, 32),
-            {
-                **_mirror(0, 15, 32),
-                **_mirror(33, 37, 46),
-                **_mirror(38, 41, 50),
-                **_mirror(55, 59, 65),
-                **_mirror(66, 70, 79),
-                **_mirror(71, 73, 82),
-                **_mirror(84, 86, 90),
-                **{74: 83, 91: 95, 92: 94, 96: 100, 97: 99, 101: 103, 104: 105},
-            },
-            (66, 79),
-            ((104,), (105,)),
-            (
-                _curve(0, 32),
-                _ring(33, 41),
-                _ring(42, 50),
-                _curve(51, 54),
-                _curve(55, 65),
-                _ring(66, 73),
-                _ring(75, 82),
-                _ring(84, 95),
-                _ring(96, 103),
-            ),
-        ),
-        29: _markup(
-            "COFW",
-            29,
-            (
-                (0, 2, 4, 5, 8, 10, 12, 13, 16),
-                (1, 3, 6, 7, 9, 11, 14, 15, 17),
-                _span(18, 21),
-                _span(22, 27),
-            ),
-            (28,),
-            {
-                **{0: 1, 2: 3, 4: 6, 5: 7, 8: 9, 10: 11, 12: 14, 13: 15, 16: 17},
-                **{18: 19, 22: 23},
-            },
-            (8, 9),
-            ((16,), (17,)),
-            # The tip of the nose and the chin stand alone; both lips meet in the mouth's corners.
-            (
-                Boundary((0, 4, 2, 5), closed=True),
-                Boundary((1, 6, 3, 7), closed=True),
-                Boundary((18, 21, 19), closed=False),
-                Boundary((8, 12, 10, 13), closed=True),
-                Boundary((9, 14, 11, 15), closed=True),
-                Boundary((22, 24, 23, 27), closed=True),
-                Boundary((22, 25, 23, 26), closed=True),
-            ),
-        ),
-        19: _markup(
-            "AFLW",
-            19,
-            (
-                _span(0, 2) + _span(6, 8),
-                _span(3, 5) + _span(9, 11),
-                _span(12, 14),
-                _span(15, 17),
-            ),
-            (18,),
-            {0: 5, 1: 4, 2: 3, 6: 11, 7: 10, 8: 9, 12: 14, 15: 17},
-            None,
-            ((7,), (10,)),
-            # Only brows and the line between the lips have points enough to be curves.
-            (_curve(0, 2), _curve(3, 5), _curve(15, 17)),
-        ),
-    }
+# Boundaries in order: contour, brows, bridge and lower edge of the nose, eyes, outer and inner lip.
+_ALL = (
+    _markup(
+        "300W",
+        68,
+        parts=("17-21 36-41", "22-26 42-47", "27-35", "48-67"),
+        contour="0-16",
+        pairs="0-7>16 17-21>26 31-32>35 36-39>45 40-41>47 48-50>54 55-56>59 60-61>64 65>67",
+        interocular=(36, 45),
+        interpupil=("36-41", "42-47"),
+        boundaries="0-16, 17-21, 22-26, 27-30, 31-35, (36-41), (42-47), (48-59), (60-67)",
+    ),
+    _markup(
+        "WFLW",
+        98,
+        parts=("33-41 60-67 96", "42-50 68-75 97", "51-59", "76-95"),
+        contour="0-32",
+        pairs="0-15>32 33-37>46 38-41>50 55-56>59 60-64>72 65-67>75 76-78>82 83-84>87 88-89>92 "
+        "93>95 96>97",
+        interocular=(60, 72),
+        interpupil=("96", "97"),
+        boundaries="0-32, (33-41), (42-50), 51-54, 55-59, (60-67), (68-75), (76-87), (88-95)",
+    ),
+    # LaPa's order of 106 points (JD's too), not insightface's.
+    _markup(
+        "LaPa",
+        106,
+        parts=("33-41 66-74 104", "42-50 75-83 105", "51-65", "84-103"),
+        contour="0-32",
+        pairs="0-15>32 33-37>46 38-41>50 55-59>65 66-70>79 71-73>82 74>83 84-86>90 91-92>95 "
+        "96-97>100 101>103 104>105",
+        interocular=(66, 79),
+        interpupil=("104", "105"),
+        boundaries="0-32, (33-41), (42-50), 51-54, 55-65, (66-73), (75-82), (84-95), (96-103)",
+    ),
+    # The tip of the nose and the chin stand alone; both lips meet in the mouth's corners.
+    _markup(
+        "COFW",
+        29,
+        parts=("0 2 4-5 8 10 12-13 16", "1 3 6-7 9 11 14-15 17", "18-21", "22-27"),
+        contour="28",
+        pairs="0>1 2>3 4>6 5>7 8>9 10>11 12>14 13>15 16>17 18>19 22>23",
+        interocular=(8, 9),
+        interpupil=("16", "17"),
+        boundaries="(0 4 2 5), (1 6 3 7), 18 21 19, (8 12 10 13), (9 14 11 15), (22 24 23 27), "
+        "(22 25 23 26)",
+    ),
+    # Only brows and the line between the lips have points enough to be curves.
+    _markup(
+        "AFLW",
+        19,
+        parts=("0-2 6-8", "3-5 9-11", "12-14", "15-17"),
+        contour="18",
+        pairs="0-2>5 6-8>11 12>14 15>17",
+        interocular=None,
+        interpupil=("7", "10"),
+        boundaries="0-2, 3-5, 15-17",
+    ),
 )
+MARKUPS: Mapping[int, Markup] = MappingProxyType({markup.points: markup for markup in _ALL})

@@ -22,14 +22,14 @@ from torch import Tensor
 
 from groupnas._version import __version__
 from groupnas.engine.state import StateError, check_like
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
-from groupnas.landmarks.cascade import Cascade, Stage, Trust
+from groupnas.landmarks.cascade import Blend, Cascade, Stage
 from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
-from groupnas.runs.kinds import CASCADE, folder_kind, told_kind
+from groupnas.runs.kinds import CASCADE, refusal
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.allocation import Allocation
@@ -71,7 +71,7 @@ class Card(Settings):
         box: What a face's box is; see :class:`Cascade`.
         global_stage: The global network.
         local_stage: The local network.
-        trust: In the local stage; see :class:`Cascade`.
+        blend: Share of the local stage's answer; see :class:`Cascade`.
         version: Of groupnas, that trained it.
         trained: Data set, samples, fingerprints, recipe: what the training left to say.
         scores: Where it was tested and what came out.
@@ -84,7 +84,7 @@ class Card(Settings):
     box: BoxPolicy
     global_stage: StageCard
     local_stage: StageCard
-    trust: Trust = 1.0
+    blend: Blend = 1.0
     version: str = __version__
     trained: dict[str, Any]
     scores: dict[str, Any] = {}
@@ -121,21 +121,13 @@ def save_cascade(
     *,
     markup: Markup,
     box: BoxPolicy,
-    trust: float,
+    blend: float,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
     """Write a cascade; returns the card's path.
 
-    Args:
-        path: Of the card, ending in ``.json``.
-        global_stage: Sees the whole face.
-        local_stage: Sees its parts.
-        markup: The landmarks.
-        box: What a face's box is.
-        trust: In the local stage.
-        trained: See :class:`Card`; plain values.
-        scores: See :class:`Card`; plain values.
+    ``path`` is the card's and ends in ``.json``; the rest is what :class:`Card` holds.
 
     Raises:
         InputError: the files cannot be written.
@@ -155,7 +147,7 @@ def save_cascade(
         box=box,
         global_stage=_stage_card(global_stage),
         local_stage=_stage_card(local_stage),
-        trust=trust,
+        blend=blend,
         trained=dict(trained),
         scores=dict(scores),
         weights=hashlib.sha256(content).hexdigest(),
@@ -188,17 +180,12 @@ def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
     file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
     if os.path.isdir(path) and not os.path.lexists(file):
-        raise InputError(f"{path}: has no {file.name}; {_instead(path)}")
+        raise refusal(path, [CASCADE])
     card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
     tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
-    try:
-        return (
-            card,
-            load_network(card.global_stage, tensors, "global_stage"),
-            load_network(card.local_stage, tensors, "local_stage"),
-        )
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+    with naming(file):
+        whole = load_network(card.global_stage, tensors, "global_stage")
+        return card, whole, load_network(card.local_stage, tensors, "local_stage")
 
 
 def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Cascade:
@@ -209,18 +196,9 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
     """
     card, global_stage, local_stage = load_networks(path)
     markup = MARKUPS[card.points]
-    try:
-        return make_cascade(
-            markup,
-            card.box,
-            global_stage,
-            local_stage,
-            card.trust,
-            card.model_dump(mode="json", by_alias=True),
-            device,
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    told = card.model_dump(mode="json", by_alias=True)
+    with naming(path):
+        return make_cascade(markup, card.box, global_stage, local_stage, card.blend, told, device)
 
 
 def make_cascade(
@@ -228,7 +206,7 @@ def make_cascade(
     box: BoxPolicy,
     global_stage: Network,
     local_stage: Network,
-    trust: float,
+    blend: float,
     card: Mapping[str, Any],
     device: str | torch.device = "cpu",
 ) -> Cascade:
@@ -242,7 +220,7 @@ def make_cascade(
         _stage(global_stage, whole_face(markup), device),
         _stage(local_stage, markup, device),
         box,
-        trust,
+        blend,
         card,
     )
 
@@ -289,13 +267,6 @@ def _stage_card(network: Network) -> StageCard:
         grouping=network.allocation.grouping.to_dict(),
         crops=network.crops,
     )
-
-
-def _instead(path: str | os.PathLike[str]) -> str:
-    """What a folder without a model is."""
-    if folder_kind(path) == CASCADE:
-        return f"its training has not ended, go on: groupnas train --resume --out {path}"
-    return f"expected the folder that groupnas train writes, and it {told_kind(path)}"
 
 
 def _read_weights(file: Path, digest: str) -> dict[str, Tensor]:

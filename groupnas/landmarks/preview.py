@@ -44,10 +44,7 @@ def preview(faces: FaceSet, root: Path | None, allow_partial: bool) -> Figure:
 def contact_sheet(faces: Sequence[Face], of: FaceSet, seed: int = 0) -> Figure:
     """Each face with its boxes, and below it every part's crop as it is and augmented.
 
-    Args:
-        faces: Which; a column each.
-        of: Their data set.
-        seed: Seeds the augmentation.
+    A face is a column; ``seed`` is the augmentation's.
     """
     from groupnas.matplotlib_tools import style
 

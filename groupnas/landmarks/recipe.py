@@ -9,7 +9,7 @@ from pydantic import Field
 
 from groupnas.engine.training_settings import Training
 from groupnas.landmarks.augment import Augmentation
-from groupnas.landmarks.cascade import Trust
+from groupnas.landmarks.cascade import Blend
 from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.losses import LandmarkLoss, neighbours_among
 from groupnas.landmarks.markup import Markup
@@ -58,12 +58,12 @@ class LocalStage(Stage):
     Attributes:
         grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
         inherit: Whether training starts from the weights of the search.
-        trust: In what it finds; see :class:`groupnas.landmarks.cascade.Cascade`.
+        blend: Share of its answer; see :class:`groupnas.landmarks.cascade.Cascade`.
     """
 
     grouping: str = "even"
     inherit: bool = False
-    trust: Trust = 1.0
+    blend: Blend = 1.0
 
 
 class Recipe(Settings):
@@ -115,13 +115,5 @@ def load_recipe(recipe: str | os.PathLike[str]) -> Recipe:
 
 
 def recipe_from(data: Any, origin: str) -> Recipe:
-    """The recipe that a run records, whole: its file may have changed or gone since.
-
-    Args:
-        data: What a recipe file holds.
-        origin: Named in errors.
-
-    Raises:
-        InputError: the settings are none of a recipe.
-    """
+    """The recipe that a run records, whole; an :class:`InputError` names ``origin``."""
     return validate(Recipe, data, origin)

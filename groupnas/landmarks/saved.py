@@ -6,7 +6,7 @@ import csv
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from groupnas.errors import InputError, shown
 from groupnas.files import read_text
@@ -67,7 +67,7 @@ class StageSettings(Saved):
     loss: LossSettings | None = None
     balance_poses: bool = False
     grouping: str | None = None
-    trust: float = 1.0
+    blend: float = Field(1.0, validation_alias=AliasChoices("blend", "trust"))
 
 
 class RecipeSettings(Saved):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from groupnas.engine.job import check_same, checked_device
+from groupnas.engine.job import checked_device
 from groupnas.engine.observer import Observer
 from groupnas.engine.progress import progress
 from groupnas.engine.search import search
@@ -22,7 +22,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
@@ -33,9 +33,10 @@ from groupnas.landmarks.model import (
     save_cascade,
 )
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
-from groupnas.landmarks.recipe import LocalStage, Recipe, Stage
+from groupnas.landmarks.recipe import LocalStage, Recipe, Stage, recipe_from
 from groupnas.landmarks.task import LandmarkTask
-from groupnas.runs.folder import RunFolder
+from groupnas.runs.begin import Beginning
+from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import GroupedNetwork
@@ -122,22 +123,19 @@ def train_cascade(
         InputError: as :func:`groupnas.train` and
             :func:`groupnas.search`; data that is missing or damaged.
     """
-    folder = RunFolder(out)
-    recorded = folder.read_config(CASCADE) if resume else None
-    if recorded is None:
-        folder.check_free()
+    run = Beginning(CASCADE, out, resume)
     checked_device(device)
     faces = face_set(recipe.data)
-    if recorded is None:
+    if run.recorded is None:
         given = gather(recipe, faces.markup, global_from, seed)
     else:
-        given = recorded_given(folder, recorded, recipe, faces.markup)
+        given = recorded_given(run.folder, run.recorded, recipe, faces.markup)
     data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
     setup = Setup(
         recipe=recipe,
-        folder=folder.path,
+        folder=run.folder.path,
         given=given,
         faces=faces,
         samples=samples,
@@ -157,14 +155,17 @@ def train_cascade(
         "recipe": recipe.model_dump(mode="json"),
         **given.to_dict(),
     }
-    if recorded is not None:
-        check_same(recorded, config, ("recipe", "seed", "global_from"), folder)
-    with torch.random.fork_rng(), folder.locked():
-        if recorded is None:
-            folder.check_free()
-            if global_from is not None:
-                keep_model(global_from, folder)
-            folder.write_config(config)
+    if run.recorded is not None:
+        # a setting may have had another name, or not been there
+        was = recipe_from(run.recorded.get("recipe"), f"{run.folder / CONFIG}: recipe")
+        run.recorded["recipe"] = was.model_dump(mode="json")
+    run.check(config, ("recipe", "seed", "global_from"))
+
+    def prepare(begins: bool) -> None:
+        if begins and global_from is not None:
+            keep_model(global_from, run.folder)
+
+    with torch.random.fork_rng(), run.locked(config, prepare):
         return _run(setup, config["global_from"])
 
 
@@ -174,8 +175,8 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     if global_network is None:
         global_network = _train_stage(setup, "global", recipe.global_stage, whole=True)
     local_network = _train_stage(setup, "local", recipe.local_stage, whole=False)
-    box, trust = setup.faces.box, recipe.local_stage.trust
-    cascade = make_cascade(markup, box, global_network, local_network, trust, {}, setup.device)
+    box, blend = setup.faces.box, recipe.local_stage.blend
+    cascade = make_cascade(markup, box, global_network, local_network, blend, {}, setup.device)
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
@@ -184,7 +185,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
         local_network,
         markup=markup,
         box=box,
-        trust=trust,
+        blend=blend,
         trained={
             "data": recipe.data,
             "faces": len(setup.samples),

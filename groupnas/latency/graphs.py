@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from groupnas.latency.kernel import Format, Kernel
+from groupnas.latency.kernel import KERNELS, BehindRule, Format, Kernel, behind_kernel
 from groupnas.latency.table import Pass
 from groupnas.onnx_tools import import_onnx
-from groupnas.spaces.layer import Activation, Layer
 
 BLOCKED = "com.microsoft.nchwc"  # the domain of ONNX Runtime's blocked operators
 FLOOD = 2**20  # numbers that displace what a core's cache holds
-
-_FUSED: dict[Activation, dict[str, Any]] = {
-    "relu": {"activation": "Relu"},
-    "relu6": {"activation": "Clip", "activation_params": [0.0, 6.0]},
-    "hardswish": {},
-    "none": {},
-}
 
 
 def kernel_model(kernel: Kernel, form: Format, count: int, batch: int) -> bytes:
@@ -95,29 +88,32 @@ class _Graph:
     def kernel(self, kernel: Kernel, form: Format, x: str) -> str:
         """A kernel whose channels are whole blocks where it is blocked."""
         layer, a, b = kernel.layer, kernel.inputs, kernel.outputs
+        op, behind = KERNELS[layer.operation].node, behind_kernel(layer)
         domain = BLOCKED if form == "blocked" else ""
-        if layer.op == "linear":
-            weight = self.random((b, a * layer.positions))
-            return self._activated(self.node("Gemm", [x, weight, self.zeros(b)], transB=1), layer)
-        window: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
-        if layer.op in ("avgpool", "maxpool"):
-            op = "AveragePool" if layer.op == "avgpool" else "MaxPool"
-            return self.node(op, [x], domain=domain, **window)
-        weight = self.random((kernel.groups * b, a, layer.kernel, layer.kernel))
-        window |= {"pads": [layer.padding] * 4, "dilations": [layer.dilation] * 2}
+        if layer.operation.flat:
+            weight = self.random((b, a * math.prod(layer.taps)))
+            return self._activated(self.node(op, [x, weight, self.zeros(b)], transB=1), behind)
+        window: dict[str, Any] = {"kernel_shape": layer.taps, "strides": [layer.stride] * 2}
+        if not layer.operation.weighted:
+            return self._activated(self.node(op, [x], domain=domain, **window), behind)
+        weight = self.random((kernel.groups * b, a, *layer.taps))
+        window |= {"pads": layer.padding * 2, "dilations": [layer.dilation] * 2}
         window |= {"group": kernel.groups}
         inputs = [x, weight, self.zeros(kernel.groups * b)]
         if not domain:
-            return self._activated(self.node("Conv", inputs, **window), layer)
+            return self._activated(self.node(op, inputs, **window), behind)
+        if behind is not None and behind.alone is None:
+            window["activation"] = behind.node
+            if behind.numbers:
+                window["activation_params"] = behind.numbers
         # The order of a blocked kernel's weights is of no consequence here: they are random
-        return self.node("Conv", inputs, domain=domain, **window, **_FUSED[layer.act])
+        return self.node(op, inputs, domain=domain, **window)
 
-    def _activated(self, x: str, layer: Layer) -> str:
-        if layer.act == "relu":
-            return self.node("Relu", [x])
-        if layer.act == "relu6":
-            return self.node("Clip", [x, *(self.constant(np.float32(end)) for end in (0, 6))])
-        return x
+    def _activated(self, x: str, behind: BehindRule | None) -> str:
+        if behind is None or behind.alone is not None:
+            return x
+        numbers = [self.constant(np.float32(number)) for number in behind.numbers]
+        return self.node(behind.node, [x, *numbers])
 
     def model(self, inputs: dict[str, Sequence[int]], outputs: dict[str, Sequence[int]]) -> bytes:
         h, kind = self._helper, import_onnx().TensorProto.FLOAT
@@ -135,6 +131,6 @@ class _Graph:
 def _shape(kernel: Kernel, batch: int, *, inputs: bool) -> tuple[int, ...]:
     layer = kernel.layer
     channels = kernel.groups * (kernel.inputs if inputs else kernel.outputs)
-    if layer.op == "linear":
-        return (batch, channels * (layer.positions if inputs else 1))
+    if layer.operation.flat:
+        return (batch, channels * (math.prod(layer.taps) if inputs else 1))
     return (batch, channels, *(layer.in_size if inputs else layer.out_size))

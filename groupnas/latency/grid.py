@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from groupnas.latency.kernel import Kernel, whole_blocks
 from groupnas.latency.table import PASSES, Pass
-from groupnas.spaces.layer import INPUT, Layer, LayerOp
+from groupnas.spaces.layer import INPUT, Layer, operation
 from groupnas.spaces.space import SearchSpace
 
 
@@ -38,10 +38,10 @@ def _every_kind() -> Iterator[Layer]:
 
 
 def plain_layer(
-    op: LayerOp, a: int, b: int, side: int, *, kernel: int = 0, stride: int = 1, in_unit: str = "a"
+    op: str, a: int, b: int, side: int, *, kernel: int = 0, stride: int = 1, in_unit: str = "a"
 ) -> Layer:
     """A layer with neither BatchNorm nor activation; a window keeps the input's positions."""
-    out = 1 if op == "linear" else side // stride
+    out = 1 if operation(op).flat else side // stride
     return Layer(
         name="layer",
         op=op,
@@ -71,7 +71,7 @@ def _sizes(layer: Layer, groups: int, block: int) -> Iterator[Kernel]:
         return
     for count in sorted({1, 2, groups}):
         ins, outs = -(-a // count), -(-b // count)
-        if layer.op == "linear":
+        if layer.operation.flat:
             if layer.in_unit != INPUT or count == 1:
                 yield Kernel(layer, 1, ins, outs)
             continue

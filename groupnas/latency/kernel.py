@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from groupnas.spaces.behind import NONE, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.rooms import Room
 
 Format = Literal["blocked", "plain"]
 
@@ -36,14 +39,15 @@ class Kernel:
     def channelwise(self) -> bool:
         """Whether each channel is kept to itself; also a convolution of 1 channel to 1."""
         return not self.layer.mixes_channels or (
-            self.layer.op == "conv" and self.groups > 1 and self.inputs == self.outputs == 1
+            self.layer.operation.grouped and self.groups > 1 and self.inputs == self.outputs == 1
         )
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """What kernels of one time have in common; a hardswish is a node of its own."""
         layer = self.layer
-        act = "none" if layer.act == "hardswish" else layer.act
+        behind = behind_kernel(layer)
+        act = NONE if behind is not None and behind.alone else layer.act
         window = (layer.kernel, layer.stride, layer.dilation)
         sizes = (layer.in_size, layer.out_size)
         return (layer.op, window, *sizes, self.groups, self.inputs, self.outputs, act)
@@ -72,16 +76,22 @@ def kernel_format(kernel: Kernel, block: int) -> Format:
 
     Source: ``NchwcTransformerImpl`` of ONNX Runtime 1.31.
     """
-    if not block or kernel.layer.op == "linear":
+    rule = KERNELS[kernel.layer.operation]
+    if not block or not rule.blocked:
         return "plain"
     if kernel.channelwise:
-        block = block if kernel.layer.op in ("avgpool", "maxpool") else 4
-        blocked = kernel.groups % block == 0
+        blocked = kernel.groups % (rule.multiple or block) == 0
     elif kernel.groups == 1:
         blocked = kernel.inputs % 4 == 0 or kernel.inputs < block
     else:
         blocked = kernel.inputs % block == 0 and kernel.outputs % block == 0
     return "blocked" if blocked else "plain"
+
+
+def input_format(kernel: Kernel, block: int) -> Format:
+    """The format that a kernel reads: a blocked one of few channels reads them plain."""
+    few = kernel.groups == 1 and kernel.inputs < block and not kernel.channelwise
+    return "plain" if few else kernel_format(kernel, block)
 
 
 def padded_kernel(kernel: Kernel, block: int) -> Kernel:
@@ -90,7 +100,7 @@ def padded_kernel(kernel: Kernel, block: int) -> Kernel:
         return kernel
     if kernel.channelwise:
         return replace(kernel, groups=whole_blocks(kernel.groups, block))
-    reads_plain = kernel.groups == 1 and kernel.inputs < block
+    reads_plain = input_format(kernel, block) == "plain"
     return replace(
         kernel,
         inputs=kernel.inputs if reads_plain else whole_blocks(kernel.inputs, block),
@@ -101,3 +111,57 @@ def padded_kernel(kernel: Kernel, block: int) -> Kernel:
 def whole_blocks(channels: int, block: int) -> int:
     """The next multiple of a block, at least one."""
     return max(1, -(-channels // block)) * block
+
+
+# -- what ONNX Runtime does for an operation, and behind it ----------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelRule:
+    """How ONNX Runtime computes an operation.
+
+    Attributes:
+        node: ONNX's operator.
+        regime: What its kernels are called that keep each channel to itself, or that are flat.
+        blocked: There are blocked kernels.
+        multiple: Of how many channels one must have that keeps each to itself; 0: whole blocks.
+    """
+
+    node: str
+    regime: str
+    blocked: bool = True
+    multiple: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehindRule:
+    """How ONNX Runtime computes an activation behind a kernel.
+
+    Attributes:
+        node: ONNX's operator.
+        numbers: Its further inputs.
+        alone: The pass of a latency table that it is, where no kernel computes it as well.
+    """
+
+    node: str
+    numbers: tuple[float, ...] = ()
+    alone: str | None = None
+
+
+KERNELS: Room[KernelRule] = Room("the latency table", f"{__name__}.KERNELS")
+BEHIND: Room[BehindRule] = Room("the latency table", f"{__name__}.BEHIND")
+
+BEHIND.register(Relu)(BehindRule(node="Relu"))
+BEHIND.register(Relu6)(BehindRule(node="Clip", numbers=(0.0, 6.0)))
+BEHIND.register(Hardswish)(BehindRule(node="HardSwish", alone="hardswish"))
+
+
+def behind_kernel(layer: Layer) -> BehindRule | None:
+    """The activation behind a layer, if it has one; BatchNorm is in its weights."""
+    return None if layer.activation is None else BEHIND[layer.activation]
+
+
+KERNELS.register(Convolution)(KernelRule(node="Conv", regime="depthwise", multiple=4))
+KERNELS.register(Linear)(KernelRule(node="Gemm", regime="linear", blocked=False))
+KERNELS.register(AveragePool)(KernelRule(node="AveragePool", regime="pooling"))
+KERNELS.register(MaxPool)(KernelRule(node="MaxPool", regime="pooling"))

@@ -7,13 +7,14 @@ measured have a cost, and costs never fall as channels are added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from groupnas.latency.kernel import Kernel, kernel_format, padded_kernel
+from groupnas.latency.kernel import KERNELS, Kernel, input_format, kernel_format, padded_kernel
 from groupnas.spaces.layer import Layer
 
 # What a kernel does: itself, a constant; multiply-accumulates; elements that its windows read;
@@ -29,13 +30,14 @@ def regime_of(kernel: Kernel, block: int) -> str:
     """
     layer = kernel.layer
     form = kernel_format(kernel, block)
-    if layer.op == "linear":
-        return "linear"
+    rule = KERNELS[layer.operation]
+    if layer.operation.flat:
+        return rule.regime
     if kernel.channelwise:
-        return f"{form} {'depthwise' if layer.op in ('conv', 'depthwise') else 'pooling'}"
-    if form == "blocked" and kernel.groups == 1 and kernel.inputs < block:
+        return f"{form} {rule.regime}"
+    if form == "blocked" and input_format(kernel, block) == "plain":
         return "blocked first"
-    return f"{form} {'pointwise' if layer.kernel == 1 else 'spatial'}"
+    return f"{form} {'pointwise' if math.prod(layer.taps) == 1 else 'spatial'}"
 
 
 def work_of(kernel: Kernel, block: int) -> tuple[Any, ...]:
@@ -58,7 +60,7 @@ def smooth_work(layer: Layer, a: Any, b: Any, block: int) -> tuple[Any, ...]:
 
 def _work(layer: Layer, groups: Any, a: Any, b: Any, lanes: int, turns: int) -> tuple[Any, ...]:
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
-    window = max(layer.kernel**2, layer.positions)
+    window = math.prod(layer.taps)
     weights = groups * a * b * window
     outputs = groups * b * area_out
     return (

@@ -14,19 +14,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from groupnas.errors import InputError
 from groupnas.files import read_text
 from groupnas.formats import TABLE, check_suffix
-from groupnas.latency.kernel import Format, Kernel, kernel_format
+from groupnas.latency.kernel import Format, Kernel, behind_kernel, kernel_format
 from groupnas.latency.regimes import WORK, Fit, regime_of, smooth_work, work_of
 from groupnas.machine import lacks_avx512, machine
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
-from groupnas.spaces.layer import INPUT, Activation, Layer, LayerOp
+from groupnas.spaces.behind import ActivationName
+from groupnas.spaces.layer import INPUT, Layer, operation
 from groupnas.spaces.measure import Measure
 from groupnas.writing import write_text
 
@@ -37,6 +39,13 @@ Milliseconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Pass = Literal["reorder", "pieces", "hardswish", "sum"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
+
+
+def _operation(name: str) -> str:
+    try:
+        return operation(name).name
+    except InputError as error:
+        raise PydanticCustomError("operation", str(error)) from None
 
 
 class KernelPoint(Settings):
@@ -50,14 +59,14 @@ class KernelPoint(Settings):
         format: The format it was measured in.
     """
 
-    op: LayerOp
+    op: Annotated[str, AfterValidator(_operation)]
     window: tuple[Annotated[int, Field(ge=0, le=2**31, strict=True)], Count, Count]
     in_size: tuple[Count, Count]
     out_size: tuple[Count, Count]
     groups: Count
     inputs: Count
     outputs: Count
-    act: Activation
+    act: ActivationName
     format: Format
     ms: Milliseconds
 
@@ -162,16 +171,16 @@ class LatencyTable(Measure):
             InputError: nothing was measured that is computed like it.
         """
         single = kernel
-        if kernel.layer.op == "linear":
+        if kernel.layer.operation.flat:
             single = Kernel(kernel.layer, 1, kernel.inputs, kernel.outputs)
         ms = self._exact.get(single.shape)
         if ms is None:
             fit = self._fit(regime_of(single, self.block), kernel.layer)
             ms = float(fit(work_of(single, self.block)))
-        if kernel.layer.op == "linear":
+        if kernel.layer.operation.flat:
             ms *= kernel.groups
-        if kernel.layer.act == "hardswish":
-            ms += self._pass("hardswish", 1, kernel.out_elements)
+        if alone := _alone(kernel.layer):
+            ms += self._pass(alone, 1, kernel.out_elements)
             if kernel_format(kernel, self.block) == "blocked":
                 ms += 2 * self.reorder(kernel.out_elements)
         return ms
@@ -206,16 +215,16 @@ class LatencyTable(Measure):
         """
         _, *work = smooth_work(layer, a, b, self.block)
         ms = self._fit(self._regime(layer), layer)((0, *work))
-        if layer.act == "hardswish":
+        if alone := _alone(layer):
             elements = (b if layer.mixes_channels else a) * layer.out_size[0] * layer.out_size[1]
-            ms = ms + self._passes["hardswish"]((0, 0, elements))
+            ms = ms + self._passes[alone]((0, 0, elements))
         return ms
 
     def fixed(self, layer: Layer) -> float:
         """What a layer takes however few its channels; its groups share it."""
         ms = self._fit(self._regime(layer), layer).rates[0]
-        if layer.act == "hardswish":
-            ms += self._pass("hardswish", 1, 0)
+        if alone := _alone(layer):
+            ms += self._pass(alone, 1, 0)
         return ms
 
     # -- the file ---------------------------------------------------------------------------------
@@ -281,23 +290,12 @@ class LatencyTable(Measure):
 
     @cached_property
     def _regimes(self) -> dict[str, Fit]:
-        found: dict[str, list[KernelPoint]] = {}
-        for point in self.file.kernels:
-            found.setdefault(regime_of(point.kernel, self.block), []).append(point)
-        return {
-            name: Fit.to([work_of(p.kernel, self.block) for p in points], [p.ms for p in points])
-            for name, points in found.items()
-        }
+        kernels = [(point.kernel, point.ms) for point in self.file.kernels]
+        return _fits((regime_of(k, self.block), work_of(k, self.block), ms) for k, ms in kernels)
 
     @cached_property
     def _passes(self) -> dict[str, Fit]:
-        found: dict[str, list[PassPoint]] = {}
-        for point in self.file.passes:
-            found.setdefault(point.op, []).append(point)
-        return {
-            op: Fit.to([(1, p.pieces, p.elements) for p in points], [p.ms for p in points])
-            for op, points in found.items()
-        }
+        return _fits((p.op, (1, p.pieces, p.elements), p.ms) for p in self.file.passes)
 
     def _pass(self, op: Pass, pieces: int, elements: int) -> float:
         return float(self._passes[op]((1, pieces, elements)))
@@ -313,13 +311,27 @@ class LatencyTable(Measure):
 
     def _fit(self, regime: str, layer: Layer) -> Fit:
         if regime not in self._regimes:
-            height, width = layer.in_size
+            (height, width), window = layer.in_size, "x".join(map(str, layer.taps))
             raise InputError(
-                f"{self.name}: {layer.name}: no kernel like it ({regime}, {layer.op} "
-                f"{layer.kernel}x{layer.kernel} on {height}x{width}) was measured; measure a table "
-                "of this space with groupnas.latency.measure_table"
+                f"{self.name}: {layer.name}: no kernel like it ({regime}, {layer.op} {window} on "
+                f"{height}x{width}) was measured; measure a table of this space with "
+                "groupnas.latency.measure_table"
             )
         return self._regimes[regime]
+
+
+def _fits(points: Iterable[tuple[str, tuple[int, ...], float]]) -> dict[str, Fit]:
+    """A fit for each kind of point, from work to milliseconds."""
+    found: dict[str, list[tuple[tuple[int, ...], float]]] = {}
+    for kind, work, ms in points:
+        found.setdefault(kind, []).append((work, ms))
+    return {kind: Fit.to(*map(list, zip(*rows, strict=True))) for kind, rows in found.items()}
+
+
+def _alone(layer: Layer) -> Pass | None:
+    """The pass that a layer's activation is, unless kernels compute it as well."""
+    behind = behind_kernel(layer)
+    return None if behind is None else cast("Pass | None", behind.alone)
 
 
 def _lines(points: Iterable[BaseModel]) -> str:

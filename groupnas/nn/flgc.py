@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from groupnas.nn.gathered import GatheredGroupConv2d
 from groupnas.nn.indices import check_readable
 from groupnas.nn.learnable import MaskedConv2d
 from groupnas.nn.relaxation import RELAXATIONS
-from groupnas.nn.window import Padding, Size
+from groupnas.nn.window import Size, Steps
 
 
 class FLGConv2d(MaskedConv2d):
@@ -45,21 +46,10 @@ class FLGConv2d(MaskedConv2d):
         kernel_size: Size,
         groups: int,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
+        **steps: Unpack[Steps],
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            groups,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            bias=bias,
-        )
+        super().__init__(in_channels, out_channels, kernel_size, groups, bias=bias, **steps)
         self.S = nn.Parameter(torch.empty(in_channels, groups))
         self.T = nn.Parameter(torch.empty(out_channels, groups))
         self._reset_masks()
@@ -100,21 +90,7 @@ class FLGConv2d(MaskedConv2d):
         Raises:
             InputError: every group is dead, or masks that are NaN or on the meta device.
         """
-        with self.weight.device:
-            plain = GatheredGroupConv2d(
-                self.inputs,
-                self.outputs,
-                self.in_channels,
-                self.out_channels,
-                self.kernel_size,
-                stride=self.stride,
-                padding=self.padding,
-                dilation=self.dilation,
-                bias=self.bias is not None,
-            )
-        plain = plain.to(self.weight.dtype)
-        plain.inherit(self.weight, self.bias)
-        return plain.train(self.training)
+        return GatheredGroupConv2d.of(self, self.inputs, self.outputs)
 
 
 def _members(logits: Tensor, name: str) -> list[list[int]]:

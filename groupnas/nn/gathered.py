@@ -10,11 +10,14 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from groupnas.errors import InputError
 from groupnas.nn.indices import KeepsIndices
 from groupnas.nn.uneven import UnevenGroupConv2d
-from groupnas.nn.window import Padding, Size, Window, check_channels
+from groupnas.nn.window import Size, Steps, Window, check_channels
+
+Channels = Sequence[Sequence[int]]  # of each group
 
 
 class GatheredGroupConv2d(KeepsIndices):
@@ -39,16 +42,14 @@ class GatheredGroupConv2d(KeepsIndices):
 
     def __init__(
         self,
-        inputs: Sequence[Sequence[int]],
-        outputs: Sequence[Sequence[int]],
+        inputs: Channels,
+        outputs: Channels,
         in_channels: int,
         out_channels: int,
         kernel_size: Size,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
+        **steps: Unpack[Steps],
     ) -> None:
         super().__init__()
         check_channels(in_channels=in_channels, out_channels=out_channels)
@@ -59,7 +60,7 @@ class GatheredGroupConv2d(KeepsIndices):
         sizes = [len(a) for a, _ in self.groups], [len(b) for _, b in self.groups]
         written = list(chain.from_iterable(b for _, b in self.groups))
         unwritten = [channel for channel in range(out_channels) if channel not in set(written)]
-        kernel, *_ = window = Window.of(kernel_size, stride, padding, dilation)
+        kernel, *_ = window = Window.of(kernel_size, **steps)
         self._dense_shape = (out_channels, in_channels, *kernel)
         own: dict[str, Any] = {**window.steps, "bias": False}
         if len(set(sizes[0])) == len(set(sizes[1])) == 1:
@@ -86,6 +87,31 @@ class GatheredGroupConv2d(KeepsIndices):
         y = y[..., self.kept("out_order", y.device), :, :] if self._moves_outputs else y
         return y if self.bias is None else y + self.bias[:, None, None]
 
+    @classmethod
+    def of(cls, layer: Any, inputs: Channels, outputs: Channels) -> GatheredGroupConv2d:
+        """The same function as a layer that keeps, of a dense weight, what these groups do.
+
+        Args:
+            layer: Has the attributes of ``nn.Conv2d``; its weights are copied.
+            inputs: As of the class.
+            outputs: As of the class.
+        """
+        with layer.weight.device:
+            plain = cls(
+                inputs,
+                outputs,
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                bias=layer.bias is not None,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+            )
+        plain = plain.to(layer.weight.dtype)
+        plain.inherit(layer.weight, layer.bias)
+        return plain.train(layer.training)
+
     @torch.no_grad()
     def inherit(self, weight: Tensor, bias: Tensor | None) -> None:
         """Take the weights of a dense convolution, ``(C_out, C_in, k_h, k_w)``, that groups keep.
@@ -110,12 +136,7 @@ class GatheredGroupConv2d(KeepsIndices):
             self.bias.copy_(cast(Tensor, bias))
 
 
-def _check(
-    inputs: Sequence[Sequence[int]],
-    outputs: Sequence[Sequence[int]],
-    in_channels: int,
-    out_channels: int,
-) -> None:
+def _check(inputs: Channels, outputs: Channels, in_channels: int, out_channels: int) -> None:
     if len(inputs) != len(outputs):
         raise InputError(f"{len(inputs)} groups of inputs, {len(outputs)} of outputs; give as many")
     for what, groups, channels in (

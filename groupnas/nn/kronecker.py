@@ -26,11 +26,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from groupnas.errors import InputError
-from groupnas.nn.gathered import GatheredGroupConv2d
+from groupnas.nn.gathered import Channels, GatheredGroupConv2d
 from groupnas.nn.indices import check_readable
-from groupnas.nn.window import Padding, Size, Window, check_channels
+from groupnas.nn.window import Size, Steps, Window, check_channels
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,16 @@ class KroneckerConv2d(nn.Module):
         out_channels: int,
         kernel_size: Size,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
         gate_init: float = 1e-8,
         dense: bool = False,
+        **steps: Unpack[Steps],
     ) -> None:
         super().__init__()
         check_channels(in_channels=in_channels, out_channels=out_channels)
-        window = Window.of(kernel_size, stride, padding, dilation)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = window.kernel_size
-        self.window: dict[str, Any] = window.steps
+        window = Window.of(kernel_size, **steps)
+        self.kernel_size, self.stride, self.padding, self.dilation = window
         self.factors = kronecker_factors(out_channels, in_channels)
         self.gate_init, self.dense = gate_init, dense
         self.logits = nn.Parameter(torch.empty(len(self.factors.gated)))
@@ -179,7 +177,8 @@ class KroneckerConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
         mask = kronecker_mask(self.factors, self.gates())
-        return F.conv2d(x, self.weight * mask[:, :, None, None], self.bias, **self.window)
+        weight = self.weight * mask[:, :, None, None]
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
 
     def derive(self) -> GatheredGroupConv2d:
         """The same function as a plain grouped convolution, with copies of the weights.
@@ -187,18 +186,7 @@ class KroneckerConv2d(nn.Module):
         Raises:
             InputError: as :attr:`chosen`.
         """
-        with self.weight.device:
-            plain = grouped_convolution(
-                self.in_channels,
-                self.out_channels,
-                self.kernel_size,
-                self.chosen,
-                bias=self.bias is not None,
-                **self.window,
-            )
-        plain = plain.to(self.weight.dtype)
-        plain.inherit(self.weight, self.bias)
-        return plain.train(self.training)
+        return GatheredGroupConv2d.of(self, *_division(self.factors, self.chosen))
 
     def extra_repr(self) -> str:
         unknown = self.logits.is_meta or bool(self.logits.isnan().any())
@@ -211,21 +199,21 @@ def grouped_convolution(
 ) -> GatheredGroupConv2d:
     """The plain grouped convolution of gates, with fresh weights.
 
-    Args:
-        in_channels: C_in.
-        out_channels: C_out.
-        kernel_size: As of ``nn.Conv2d``.
-        gates: 0 or 1 for each of ``KroneckerFactors.gated``.
-        window: Stride, padding, dilation, bias, as of ``nn.Conv2d``.
+    ``gates`` are 0 or 1 for each of ``KroneckerFactors.gated``, the rest is as of ``nn.Conv2d``.
     """
-    factors = kronecker_factors(out_channels, in_channels)
+    inputs, outputs = _division(kronecker_factors(out_channels, in_channels), gates)
+    return GatheredGroupConv2d(inputs, outputs, in_channels, out_channels, kernel_size, **window)
+
+
+def _division(factors: KroneckerFactors, gates: Sequence[int]) -> tuple[Channels, Channels]:
+    """The inputs and the outputs of each group."""
     mask = kronecker_mask(factors, torch.tensor(gates, dtype=torch.float32, device="cpu"))
     # Rows of one group are equal, and rows of different groups share no input.
     inputs, outputs = [], []
     for row in mask.unique(dim=0).flip(0):
         inputs.append(row.nonzero().flatten().tolist())
         outputs.append((mask == row).all(dim=1).nonzero().flatten().tolist())
-    return GatheredGroupConv2d(inputs, outputs, in_channels, out_channels, kernel_size, **window)
+    return inputs, outputs
 
 
 def _is_open(logits: Tensor) -> Tensor:

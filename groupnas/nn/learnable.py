@@ -11,10 +11,11 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from groupnas.errors import InputError
 from groupnas.nn.channel_mask import ChannelMask, MaskInit
-from groupnas.nn.window import Padding, Size, Window, check_channels
+from groupnas.nn.window import Size, Steps, Window, check_channels
 
 
 class MaskedConv2d(nn.Module):
@@ -41,15 +42,13 @@ class MaskedConv2d(nn.Module):
         kernel_size: Size,
         groups: int,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
+        **steps: Unpack[Steps],
     ) -> None:
         super().__init__()
         check_channels(in_channels=in_channels, out_channels=out_channels, groups=groups)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        window = Window.of(kernel_size, stride, padding, dilation)
+        window = Window.of(kernel_size, **steps)
         self.kernel_size, self.stride, self.padding, self.dilation = window
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -165,32 +164,16 @@ class LearnableGroupConv2d(MaskedConv2d):
         kernel_size: Size,
         groups: int,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
         in_mask: ChannelMask | None = None,
         out_mask: ChannelMask | None = None,
         relaxation: str = "gumbel_hard",
         init: MaskInit = "ones",
+        **steps: Unpack[Steps],
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            groups,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            bias=bias,
-        )
-        self.in_mask = in_mask or ChannelMask(in_channels, groups, relaxation, init)
-        self.out_mask = out_mask or ChannelMask(out_channels, groups, relaxation, init)
-        _check_groups(
-            groups,
-            in_mask=(self.in_mask, in_channels),
-            out_mask=(self.out_mask, out_channels),
-        )
+        super().__init__(in_channels, out_channels, kernel_size, groups, bias=bias, **steps)
+        self.in_mask = _mask("in_mask", in_mask, in_channels, groups, relaxation, init)
+        self.out_mask = _mask("out_mask", out_mask, out_channels, groups, relaxation, init)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Convolve ``(N, C_in, H, W)`` under the layer's own masks."""
@@ -230,11 +213,8 @@ class LearnableGroupLinear(MaskedLinear):
     ) -> None:
         super().__init__(in_features, out_features, groups, positions=positions, bias=bias)
         channels = in_features // positions
-        self.in_mask = in_mask or ChannelMask(channels, groups, relaxation, init)
-        self.out_mask = out_mask or ChannelMask(out_features, groups, relaxation, init)
-        _check_groups(
-            groups, in_mask=(self.in_mask, channels), out_mask=(self.out_mask, out_features)
-        )
+        self.in_mask = _mask("in_mask", in_mask, channels, groups, relaxation, init)
+        self.out_mask = _mask("out_mask", out_mask, out_features, groups, relaxation, init)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Map ``(..., in_features)`` under the layer's own masks."""
@@ -249,14 +229,22 @@ def _shared(in_mask: Tensor, inputs: int, out_mask: Tensor, outputs: int) -> Ten
     return out_mask @ in_mask.T
 
 
-def _check_groups(groups: int, **masks: tuple[ChannelMask, int]) -> None:
-    """Raise :class:`InputError` unless the masks are of so many channels, and of the groups."""
-    for name, (mask, channels) in masks.items():
-        if mask.logits.shape != (channels, groups):
-            raise InputError(
-                f"{name}: expected {channels} channels in {groups} groups, got "
-                f"{mask.logits.shape[0]} in {mask.logits.shape[1]}"
-            )
+def _mask(
+    name: str,
+    given: ChannelMask | None,
+    channels: int,
+    groups: int,
+    relaxation: str,
+    init: MaskInit,
+) -> ChannelMask:
+    """The given mask or a new one; :class:`InputError` if it is of other channels or groups."""
+    mask = given or ChannelMask(channels, groups, relaxation, init)
+    if mask.logits.shape != (channels, groups):
+        raise InputError(
+            f"{name}: expected {channels} channels in {groups} groups, got "
+            f"{mask.logits.shape[0]} in {mask.logits.shape[1]}"
+        )
+    return mask
 
 
 def _msra_(weight: Tensor, fan_in: float) -> None:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Function = Callable[[Tensor, float], Tensor]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Relaxation:
@@ -26,7 +28,7 @@ class Relaxation:
         source: Where it was published.
     """
 
-    function: Callable[[Tensor, float], Tensor]
+    function: Function
     summary: str
     source: str
 
@@ -34,18 +36,35 @@ class Relaxation:
         return self.function(logits, temperature)
 
 
-def _in_float32(function: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
-    """A relaxation that computes in float32 at least, and returns the logits' dtype."""
-
-    @wraps(function)
-    def wide(logits: Tensor, temperature: float) -> Tensor:
-        narrow = logits.dtype in (torch.float16, torch.bfloat16)
-        return function(logits.float() if narrow else logits, temperature).to(logits.dtype)
-
-    return wide
+RELAXATIONS: dict[str, Relaxation] = {}
 
 
-@_in_float32
+def _relaxation(summary: str, source: str) -> Callable[[Function], Function]:
+    """An entry that computes in float32 at least, and returns the logits' dtype."""
+
+    def enter(function: Function) -> Function:
+        @wraps(function)
+        def wide(logits: Tensor, temperature: float) -> Tensor:
+            narrow = logits.dtype in (torch.float16, torch.bfloat16)
+            return function(logits.float() if narrow else logits, temperature).to(logits.dtype)
+
+        entry = Relaxation(function=wide, summary=summary, source=source)
+        RELAXATIONS[function.__name__] = entry
+        return wide
+
+    return enter
+
+
+@_relaxation(
+    "sample a group for every channel, straight-through gradient",
+    "PicassoNet (Wen et al. 2022), Algorithm 1, with binary masks",
+)
+def gumbel_hard(logits: Tensor, temperature: float) -> Tensor:
+    """One-hot of the Gumbel sample; the gradient is the soft sample's (straight-through)."""
+    return _straight_through(gumbel_soft(logits, temperature))
+
+
+@_relaxation("sample a mixture of groups for every channel", "PicassoNet (Wen et al. 2022), eq. 7")
 def gumbel_soft(logits: Tensor, temperature: float) -> Tensor:
     """softmax((logits + g) / T) with g ~ Gumbel(0, 1): eq. 7 taken literally at T = 1."""
     waiting = torch.empty_like(logits, memory_format=torch.legacy_contiguous_format)
@@ -54,19 +73,18 @@ def gumbel_soft(logits: Tensor, temperature: float) -> Tensor:
     return F.softmax((logits + gumbel) / temperature, dim=1)
 
 
-@_in_float32
-def gumbel_hard(logits: Tensor, temperature: float) -> Tensor:
-    """One-hot of the Gumbel sample; the gradient is the soft sample's (straight-through)."""
-    return _straight_through(gumbel_soft(logits, temperature))
-
-
-@_in_float32
+@_relaxation(
+    "take the likeliest group, straight-through gradient",
+    "Bengio et al. 2013 (straight-through) over a softmax",
+)
 def softmax_hard(logits: Tensor, temperature: float) -> Tensor:
     """One-hot of the largest logit; the gradient is the softmax's (straight-through)."""
     return _straight_through(F.softmax(logits / temperature, dim=1))
 
 
-@_in_float32
+@_relaxation(
+    "take the likeliest group, gradient at that entry alone", "FLGC (Wang et al. 2019), section 3"
+)
 def flgc(logits: Tensor, temperature: float) -> Tensor:
     """One-hot of the largest logit; the gradient enters at that entry only.
 
@@ -75,30 +93,6 @@ def flgc(logits: Tensor, temperature: float) -> Tensor:
     soft = F.softmax(logits / temperature, dim=1)
     kept = soft * _one_hot_of_largest(soft)
     return _one_hot_of_largest(soft) + (kept - kept.detach())
-
-
-RELAXATIONS: dict[str, Relaxation] = {
-    "gumbel_hard": Relaxation(
-        function=gumbel_hard,
-        summary="sample a group for every channel, straight-through gradient",
-        source="PicassoNet (Wen et al. 2022), Algorithm 1, with binary masks",
-    ),
-    "gumbel_soft": Relaxation(
-        function=gumbel_soft,
-        summary="sample a mixture of groups for every channel",
-        source="PicassoNet (Wen et al. 2022), eq. 7",
-    ),
-    "softmax_hard": Relaxation(
-        function=softmax_hard,
-        summary="take the likeliest group, straight-through gradient",
-        source="Bengio et al. 2013 (straight-through) over a softmax",
-    ),
-    "flgc": Relaxation(
-        function=flgc,
-        summary="take the likeliest group, gradient at that entry alone",
-        source="FLGC (Wang et al. 2019), section 3",
-    ),
-}
 
 
 def _one_hot_of_largest(soft: Tensor) -> Tensor:

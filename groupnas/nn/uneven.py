@@ -9,9 +9,10 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from groupnas.errors import InputError
-from groupnas.nn.window import Padding, Size, Window, check_channels
+from groupnas.nn.window import Size, Steps, Window, check_channels
 
 # What a group's own operators cost in a training step, beside its arithmetic, in multiply-adds of
 # one dense convolution at each output position. Measured on a CPU with AVX-512, one thread, batch
@@ -50,16 +51,14 @@ class UnevenGroupConv2d(nn.Module):
         out_sizes: Sequence[int],
         kernel_size: Size,
         *,
-        stride: Size = 1,
-        padding: Padding = 0,
-        dilation: Size = 1,
         bias: bool = True,
+        **steps: Unpack[Steps],
     ) -> None:
         super().__init__()
         _check_sizes(in_sizes, out_sizes)
         self.in_sizes = tuple(in_sizes)
-        window = Window.of(kernel_size, stride, padding, dilation)
-        self.stride, self.padding, self.dilation = window.stride, window.padding, window.dilation
+        window = Window.of(kernel_size, **steps)
+        _, self.stride, self.padding, self.dilation = window
         self.pointwise = window.pointwise
         self.parts = nn.ModuleList(
             nn.Conv2d(a, b, window.kernel_size, **window.steps, bias=bias)

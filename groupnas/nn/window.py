@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from groupnas.errors import InputError
 
 Size = int | Sequence[int]
 Padding = Size | str
+
+
+class Steps(TypedDict, total=False):
+    """Keyword arguments of every convolution here, as ``nn.Conv2d`` takes them; 1, 0 and 1."""
+
+    stride: Size
+    padding: Padding
+    dilation: Size
 
 
 class Window(NamedTuple):
@@ -28,8 +36,10 @@ class Window(NamedTuple):
     dilation: tuple[int, int]
 
     @classmethod
-    def of(cls, kernel_size: Size, stride: Size, padding: Padding, dilation: Size) -> Window:
-        """Of what ``nn.Conv2d`` takes: integers, pairs, and for the padding "same" or "valid".
+    def of(
+        cls, kernel_size: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1
+    ) -> Window:
+        """The window of integers or pairs, as ``nn.Conv2d`` takes them; padding "same" or "valid".
 
         Raises:
             InputError: anything else.

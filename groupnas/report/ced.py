@@ -1,4 +1,4 @@
-"""Cumulative error distributions: which share of faces has at most which error (Fig. 5)."""
+"""Cumulative error distributions: which share of samples has at most which error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plot_ced(
     """Draw the cumulative error distribution of each set of errors and save it.
 
     Args:
-        curves: Name to the error of every face ``(N,)``; the last is drawn on top. Of errors that
+        curves: Name to the error of every sample ``(N,)``; the last is drawn on top. Of errors that
             are not known, NaN, the legend says how many there are; shares are of the others.
         path: The picture (``.png``, ``.svg`` or ``.pdf``).
         limit: Largest error shown.
@@ -66,7 +66,7 @@ def ced_figure(
             shares = 100 * np.arange(len(values) + 1) / len(values)
             note = f": {notes[number]}" if number < len(notes) else ""
             if len(values) < len(given):
-                note += f" ({len(values):,} of {len(given):,} faces)"
+                note += f" ({len(values):,} of {len(given):,} samples)"
             axes.step(
                 [0, *values, max(limit, values[-1])],
                 [*shares, 100],
@@ -76,6 +76,6 @@ def ced_figure(
                 linestyle=_DASHES[number % len(_DASHES)],
                 linewidth=1.3,
             )
-        axes.set(xlim=(0, limit), ylim=(0, 100), xlabel=unit, ylabel="% of faces")
+        axes.set(xlim=(0, limit), ylim=(0, 100), xlabel=unit, ylabel="% of samples")
         axes.legend(loc="lower right")
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from groupnas.comparison.statistics import LEAST_PHOTOS
+from groupnas.comparison.statistics import LEAST_SOURCES
 from groupnas.comparison.tables import counted
 from groupnas.errors import InputError
 from groupnas.palette import INK, MUTED, PAPER, look
@@ -76,7 +76,7 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
         mean = row.differences["mean"]
         for low, high, width in (
             (mean.low, mean.high, _THIN),
-            (mean.photos_low, mean.photos_high, _THICK),
+            (mean.sources_low, mean.sources_high, _THICK),
         ):
             if low is not None and high is not None:
                 axes.plot([low, high], [place, place], color=INK, lw=width)
@@ -93,7 +93,7 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
     axes.set_ylim(max(places) + 0.8, -0.7)
     axes.grid(visible=False, axis="y")
     axes.set_title(f"Difference to {baseline}, {samples}")
-    sure = mean.photos >= LEAST_PHOTOS
+    sure = mean.sources >= LEAST_SOURCES
     few = "" if sure else ": too few for intervals"
     axes.set_xlabel(f"{rows[0].unit}; left of 0 is better than {baseline}\n{counted(rows[0])}{few}")
     axes.legend(handles=_legend(groups, sure), loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -103,8 +103,8 @@ def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
     """What the marks of the forest plot mean; ``sure``: whether there are intervals."""
     dot: dict[str, Any] = {"marker": "o", "ms": 4.5, "mec": INK, "mew": 0.9, "lw": 0}
     intervals = [
-        Line2D([], [], color=INK, lw=_THICK, label="95 %, photos"),
-        Line2D([], [], color=INK, lw=_THIN, label="95 %, photos and seeds"),
+        Line2D([], [], color=INK, lw=_THICK, label="95 %, sources"),
+        Line2D([], [], color=INK, lw=_THIN, label="95 %, sources and seeds"),
         Line2D([], [], mfc=INK, label="mean, significant", **dot),
         Line2D([], [], mfc=PAPER, label="mean, not significant", **dot),
     ]

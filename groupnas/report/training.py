@@ -49,7 +49,7 @@ def plot_training(
     Args:
         stages: Name to epochs as :func:`read_training` gives them.
         path: The picture (``.png``, ``.svg`` or ``.pdf``).
-        unit: Of the errors, e.g. ``"NME %"``.
+        unit: Of the errors, e.g. ``"px"``; empty where it is not known.
 
     Returns:
         ``path``.
@@ -89,10 +89,10 @@ def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[Record]) ->
             axes.plot(epochs, [e[group] for e in errors], color=look(index).colour, label=label)
     mean = [math.inf if math.isnan(e["mean"]) else e["mean"] for e in errors]
     best = min(range(len(mean)), key=mean.__getitem__)
-    axes.plot(epochs, mean, color=INK, lw=1.4, label="all points")
+    axes.plot(epochs, mean, color=INK, lw=1.4, label="all")
     label = f"kept: epoch {epochs[best]}, {mean[best]:.2f}"
     axes.plot(epochs[best], mean[best], "o", color=INK, ms=3.5, label=label)
-    axes.set_title(f"{name}: validation error, {unit}")
+    axes.set_title(f"{name}: validation error" + (f", {unit}" if unit else ""))
     known = [value for e in errors for value in e.values() if math.isfinite(value)]
     if math.isfinite(mean[best]):  # else there is nothing to see of a network that diverged
         axes.set_ylim(0.9 * min(known), max(2 * mean[best], min(max(mean), 5 * mean[best])))

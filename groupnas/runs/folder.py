@@ -1,16 +1,16 @@
-"""The run folder: one search's files, written whole or not at all, one process at a time."""
+"""The run folder: a run's files, written whole or not at all, by one process at a time."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
+import fcntl
 import io
 import json
 import logging
 import os
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from groupnas import values
-from groupnas.runs.kinds import check_kind, folder_kind, told_kind
 from groupnas.errors import InputError, shown
 from groupnas.files import read_bytes
-from groupnas.formats import check_folder
 from groupnas.saved import check_plain
 from groupnas.schema import read_yaml
 from groupnas.spaces.space import SPACE as SPACE
@@ -30,6 +28,7 @@ from groupnas.writing import atomic_path, remove_leftovers, write_text
 
 CHECKPOINT_FORMAT = 2
 
+LOCK = ".lock"
 CONFIG = "config.yaml"
 SPLIT = "split.json"
 INITIAL = "initial_grouping.json"
@@ -39,49 +38,19 @@ TIMINGS = "timings.jsonl"
 CHECKPOINT = "checkpoint.pt"
 RESULT = "result.json"
 
-# What tells one run from another.
-_IDENTITY = ("space", "task", "seed", "strategy", "training")
-
 # What file systems without locks answer, some shares over a network among them.
 _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _log = logging.getLogger(__name__)
-
-
-def what_counts(settings: Any, divisor: str = "divisor") -> Any:
-    """The settings of a strategy, as files hold them, without those that change nothing.
-
-    A budget's ``divisor``, which was once ``multiple``, is called as the argument says.
-    """
-    if not isinstance(settings, Mapping):  # of a damaged file
-        return settings
-    found = {key: value for key, value in settings.items() if key not in ("title", "source")}
-    budget = found.get("budget")
-    if isinstance(budget, Mapping):
-        old = ("divisor", "multiple")
-        found["budget"] = {divisor if key in old else key: value for key, value in budget.items()}
-    return found
-
-
-def check_recorded(recorded: Mapping[str, Any], names: Sequence[str], origin: str) -> None:
-    """Raise :class:`InputError` where a run does not say what it would have to, to be gone on with.
-
-    Older versions did not record all of it.
-    """
-    for name in names:
-        if name not in recorded:
-            raise InputError(
-                f"{origin}: {name} is missing, as where another version of groupnas began the run; "
-                "start again in a new folder, or use the groupnas that began it"
-            )
 
 
 class RunFolder:
     """Names and formats of what a run leaves behind.
 
     =========================  ===================================================================
-    ``config.yaml``            settings, versions and fingerprints: what a resumed run must match
+    ``config.yaml``            settings and fingerprints: what a resumed run must match; and where,
+                               by which versions and by which command it began
     ``space.yaml``             what is searched: whole, so that the folder can be read elsewhere
-    ``split.json``             photos on the training and validation side
+    ``split.json``             sources on the training and validation side
     ``initial_grouping.json``  the grouping before the search
     ``grouping.json``          the grouping after the latest epoch
     ``history.jsonl``          one record for each epoch; the same for the same seed, bit for bit
@@ -93,7 +62,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(values.path("the run folder", path))
-        self._identity: str | None = None
+        self.identity: str | None = None  # of the run that config.yaml describes
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -112,7 +81,7 @@ class RunFolder:
         Raises:
             InputError: another process holds it, or the folder cannot be made.
         """
-        lock = FileLock(self / ".lock", timeout=0)
+        lock = FileLock(self / LOCK, timeout=0.2)  # who asks whether it is held, holds it a moment
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -130,6 +99,21 @@ class RunFolder:
         finally:
             lock.release()
 
+    @property
+    def held(self) -> bool:
+        """Whether a process is writing to it, as far as the file system has locks."""
+        try:
+            descriptor = os.open(self / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EACCES, errno.EAGAIN)
+        finally:
+            os.close(descriptor)
+        return False
+
     def _check_files(self) -> None:
         """Else a write would wait for whoever reads a pipe, for ever."""
         for path in self.path.iterdir():
@@ -141,46 +125,21 @@ class RunFolder:
         """Whether a run was started here."""
         return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
 
-    def check_free(self) -> None:
-        """Raise :class:`InputError` if a run was started here, or what is named is no folder."""
-        check_folder(self.path, "a run")
-        if self.exists:
-            raise InputError(
-                f"{self.path}: holds a run already; --resume goes on, another --out begins"
-            )
-
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.yaml``."""
         write_text(self / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
-    def read_config(self, kind: str | None = None) -> dict[str, Any]:
-        """``config.yaml``, of a kind of run as in :mod:`groupnas.runs.kinds`, or of any.
+    def read_config(self) -> dict[str, Any]:
+        """``config.yaml``, whatever kind of run it is of; :mod:`groupnas.runs.kinds` reads one.
 
         Raises:
-            InputError: there is no run, one of another kind, or its settings are damaged.
+            InputError: it is not there, or damaged.
         """
-        if not self.exists:
-            text = f"{self.path}: no run to resume here ({CONFIG} is missing)"
-            kind = folder_kind(self.path)
-            raise InputError(f"{text}; it {told_kind(self.path)}" if kind else text)
         config = read_yaml(self / CONFIG)
         if not isinstance(config, dict):
             raise InputError(f"{self / CONFIG}: is damaged: expected settings, got {shown(config)}")
         check_plain(config, f"{self / CONFIG}: is damaged")
-        if kind is not None:
-            check_kind(self.path, kind, config)
         return config
-
-    def identify(self, config: Mapping[str, Any]) -> None:
-        """Say which run this is by its ``config.yaml``: a checkpoint is of no other from here on.
-
-        One of another seed would fit, and go on as a run that nobody described.
-        """
-        found = {key: config[key] for key in _IDENTITY if key in config}
-        # By the name that is in the checkpoints of older runs
-        found["strategy"] = what_counts(found.get("strategy"), divisor="multiple")
-        text = json.dumps(found, sort_keys=True, default=str)
-        self._identity = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def write_json(self, name: str, value: Any) -> None:
         """Write one JSON file."""
@@ -204,7 +163,7 @@ class RunFolder:
 
         # By way of memory: of a full disk torch says "unexpected pos 64 vs 0".
         buffer = io.BytesIO()
-        told = {"format": CHECKPOINT_FORMAT, "run": self._identity}
+        told = {"format": CHECKPOINT_FORMAT, "run": self.identity}
         torch.save({**told, **state}, buffer)
         with atomic_path(self / CHECKPOINT) as temporary:
             temporary.write_bytes(buffer.getbuffer())
@@ -246,7 +205,7 @@ class RunFolder:
                 f"{path}: expected a checkpoint of format {CHECKPOINT_FORMAT}; start again in a "
                 "new folder, or use the groupnas that wrote it"
             )
-        if self._identity is not None and state.get("run") != self._identity:
+        if self.identity is not None and state.get("run") != self.identity:
             raise InputError(
                 f"{path}: is of another run than {CONFIG} describes: of another seed, other "
                 "settings or other data; start again in a new folder"

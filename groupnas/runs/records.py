@@ -31,7 +31,7 @@ class SearchEpoch(Epoch):
 
 
 class Sides(Saved):
-    """``split.json``: the photos on either side."""
+    """``split.json``: the sources on either side."""
 
     train: list[str]
     validation: list[str]

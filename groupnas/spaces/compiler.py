@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.spaces.layer import INPUT, Activation, Block, Layer, LayerOp
-from groupnas.spaces.schema import Row, SpaceFile
+from groupnas.spaces.behind import NONE
+from groupnas.spaces.layer import INPUT, Block, Layer
+from groupnas.spaces.rows import OPERATORS, Draft, Place, Row, Step
+from groupnas.spaces.schema import SpaceFile
 
 
 class Units:
-    """Layer ends, united where a depthwise convolution or an addition ties them.
+    """Layer ends, united where a layer that keeps each channel to itself or an addition ties them.
 
     A united set is called after its earliest end.
     """
@@ -78,6 +80,7 @@ class Compiler:
         end = self.units.new(INPUT, self.inputs)
         self._here = _Signal(block=INPUT, end=end, size=self.file.input)
         self._signals = {INPUT: self._here}  # of each row so far
+        self._ends = {INPUT: self._here}  # of each block so far
         self._read: set[str] = set()  # names of rows
 
     def run(self) -> tuple[Block, ...]:
@@ -115,16 +118,24 @@ class Compiler:
     def _row(self, row: Row, last: bool) -> None:
         if row.name == INPUT:
             raise InputError("name: 'input' is already the name of the network's input")
-        if (row.kind == "linear" and row.c is None) != last:
+        operator = row.operator
+        if (operator.ends and row.c is None) != last:
+            known = " or ".join(name for name, other in OPERATORS.items() if other.ends)
             raise InputError(
-                "the last row, and only it, must be a linear without c: the network's output"
+                f"the last row, and only it, must be a {known} without c: the network's output"
             )
         sources = self._sources(row, last)
-        self._here = next(iter(sources.values()))
-        if row.kind == "linear":
-            self._linear(row, sources)
+        if len(sources) > 1:
+            self._output(row, sources)
         else:
-            self._spatial(row)
+            (self._here,) = sources.values()
+            if self._here.flat and not operator.flat:
+                raise InputError(f"op: {row.op} cannot follow a linear layer")
+            for index in range(row.n):
+                numbered = row.n > 1 or operator.numbered
+                name = f"{row.name}.block{index + 1}" if numbered else row.name
+                for draft in operator.drafts(row, self._place(row, name, index == 0)):
+                    self._add(draft)
         self._signals[row.name] = self._here
 
     def _sources(self, row: Row, last: bool) -> dict[str, _Signal]:
@@ -142,150 +153,62 @@ class Compiler:
         self._read.update(names)
         return {name: self._signals[name] for name in names}
 
-    def _spatial(self, row: Row) -> None:
-        if self._here.flat:
-            raise InputError(f"op: {row.op} cannot follow a linear layer")
-        for index in range(row.n):
-            name = row.name if row.n == 1 and row.kind != "irb" else f"{row.name}.block{index + 1}"
-            stride = row.s if index == 0 else 1
-            if row.kind == "irb":
-                self._inverted_residual(row, name, stride, first=index == 0)
-            else:
-                self._add(name, self._here, self._simple(row, name, stride))
-
-    def _add(self, name: str, start: _Signal, *layers: Layer, plus: str | None = None) -> None:
-        """Append a block that reads ``start``; its layers lead from there to here."""
-        self.blocks.append(Block(name=name, layers=layers, source=start.block, plus=plus))
-        self._here = replace(self._here, block=name)
-
-    def _linear(self, row: Row, sources: dict[str, _Signal]) -> None:
+    def _output(self, row: Row, sources: dict[str, _Signal]) -> None:
         """One layer for each source: their sum is one layer of all features."""
-        act = row.act or ("none" if row.c is None else self.file.act)
-        if len(sources) > 1 and act != "none":
+        if row.act not in (None, NONE):
             raise InputError("act: an output that reads several rows cannot have one")
         plus = None
-        for source, start in sources.items():
-            self._here = start
-            name = row.name if len(sources) == 1 else f"{row.name}.{source}"
-            end = "output" if row.c is None and plus is None else name
-            bias = row.bias is not False and plus is None
-            layer = self._layer(name, "linear", end, row.c or self.outputs, act=act, bias=bias)
+        for source, self._here in sources.items():
+            name = f"{row.name}.{source}"
+            (draft,) = row.operator.drafts(row, self._place(row, name, first=True))
             if plus is not None:
-                self.units.tie("output", end)
-            self._add(name, start, layer, plus=plus)
+                *before, last = draft.steps
+                last = replace(last, out_unit=name, bias=False)
+                draft = replace(draft, steps=(*before, last), plus=plus)
+            self._add(draft)
             plus = name
 
-    def _simple(self, row: Row, name: str, stride: int) -> Layer:
-        kernel, act = row.kernel, row.act or self.file.act
-        if row.kind in ("avgpool", "maxpool"):
-            op: LayerOp = "avgpool" if row.kind == "avgpool" else "maxpool"
-            if kernel is None:
-                kernel, width = self._here.size
-                if kernel != width:
-                    raise InputError("op: a global pooling needs a square input; give its kernel")
-            return self._layer(name, op, None, kernel=kernel, stride=stride)
-        bias = not row.norm if row.bias is None else row.bias
-        depthwise = row.kind == "dwconv"
-        return self._layer(
-            name,
-            "depthwise" if depthwise else "conv",
-            None if depthwise else name,
-            row.c,
-            kernel=kernel or 1,
-            stride=stride,
-            dilation=row.d,
-            norm=row.norm,
-            act=act,
-            bias=bias,
+    def _place(self, row: Row, name: str, first: bool) -> Place:
+        return Place(
+            name=name,
+            first=first,
+            stride=row.s if first else 1,
+            source=self._here.block,
+            channels=self.units.channels[self._here.end],
+            size=self._here.size,
+            act=self.file.act,
+            outputs=self.outputs,
         )
 
-    def _inverted_residual(self, row: Row, name: str, stride: int, first: bool) -> None:
-        """MobileNetV2's block: expand by t, depthwise, project; added to its input if it fits."""
-        start = self._here
-        act = row.act or self.file.act
-        layers = []
-        assert row.t is not None and row.c is not None and row.kernel is not None
-        if row.t > 1:
-            width = row.t * self.units.channels[start.end]
-            layers.append(
-                self._layer(
-                    f"{name}.expand", "conv", f"{name}.hidden", width, kernel=1, norm=True, act=act
-                )
-            )
-        layers.append(
-            self._layer(
-                f"{name}.depthwise",
-                "depthwise",
-                None,
-                kernel=row.kernel,
-                stride=stride,
-                dilation=row.d,
-                norm=True,
-                act=act,
-            )
-        )
-        trunk = f"{row.name}.trunk" if first else f"{name}.trunk"
-        layers.append(self._layer(f"{name}.project", "conv", trunk, row.c, kernel=1, norm=True))
-        residual = stride == 1 and self.units.channels[start.end] == row.c
-        if residual:
-            self.units.tie(start.end, trunk)
-        self._add(name, start, *layers, plus=start.block if residual else None)
+    def _add(self, draft: Draft) -> None:
+        """Append a block; its layers lead from what it reads to here."""
+        self._here = start = self._here if draft.source is None else self._ends[draft.source]
+        layers = tuple(map(self._layer, draft.steps))
+        if draft.plus is not None:
+            self.units.tie(self._ends[draft.plus].end, self._here.end)
+        block = Block(name=draft.name, layers=layers, source=start.block, plus=draft.plus)
+        self.blocks.append(block)
+        self._here = self._ends[draft.name] = replace(self._here, block=draft.name)
 
-    def _layer(
-        self,
-        name: str,
-        op: LayerOp,
-        out_end: str | None,
-        channels: int | None = None,
-        *,
-        kernel: int = 0,
-        stride: int = 1,
-        dilation: int = 1,
-        norm: bool = False,
-        act: Activation = "none",
-        bias: bool = False,
-    ) -> Layer:
-        """A layer that leads on from here; no ``out_end`` keeps the channels' unit."""
+    def _layer(self, step: Step) -> Layer:
+        """A layer that leads on from here."""
         start, end = self._here, self._here.end
         width = self.units.channels[end]
-        if out_end is not None and channels is not None:
+        channels = step.out_channels or width
+        if step.out_unit is not None:
             if channels < len(self.file.groups):
                 raise InputError(
                     f"c: {channels} channels cannot hold {len(self.file.groups)} groups"
                 )
-            end = self.units.new(out_end, channels)
-        layer = Layer(
-            name=name,
-            op=op,
-            in_unit=start.end,
-            out_unit=end,
-            in_channels=width,
-            out_channels=channels or width,
-            in_size=start.size,
-            out_size=start.size,
-            kernel=kernel,
-            stride=stride,
-            dilation=dilation,
-            norm=norm,
-            act=act,
-            bias=bias,
-        )
-        size = (1, 1) if op == "linear" else _windows(layer)
-        self._here = replace(start, end=end, size=size, flat=op == "linear")
+            end = self.units.new(step.out_unit, channels)
+        here = {"in_unit": start.end, "in_channels": width, "in_size": start.size}
+        there = {"out_unit": end, "out_channels": channels, "out_size": start.size}
+        layer = Layer(**{**vars(step), **here, **there})
+        size = layer.operation.out_size(layer)
+        self._here = replace(start, end=end, size=size, flat=layer.operation.flat)
         return replace(layer, out_size=size)
 
 
 def _reads(block: Block) -> dict[str, None]:
     """The blocks whose outputs a block takes, each once."""
     return dict.fromkeys(name for name in (block.source, block.plus) if name is not None)
-
-
-def _windows(layer: Layer) -> tuple[int, int]:
-    """Output size of a sliding window, as PyTorch floors it."""
-    reach = layer.dilation * (layer.kernel - 1) + 1
-    height, width = (
-        (size + 2 * layer.padding - reach) // layer.stride + 1 for size in layer.in_size
-    )
-    if min(height, width) < 1:
-        raise InputError(f"a {reach} x {reach} window does not fit its {layer.in_size} input")
-    return height, width

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.grouping import Grouping
-from groupnas.nn import MaskedConv2d, MaskedLinear
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import init_plain, module_name, run_blocks
 from groupnas.spaces.pieces import Piece, plain_layer, read_norm, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
-from groupnas.spaces.supernet import MaskedLayer, Supernet, masked_operator
+from groupnas.spaces.supernet import MaskedLayer, Supernet
 from groupnas.values import instance, names
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -111,7 +110,7 @@ class GroupedNetwork(nn.Module):
         network.to(weight.dtype).train(self.training)
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
-            write_pieces(target, [pieces[index] for index in kept])
+            write_pieces(layer, target, [pieces[index] for index in kept])
         return network
 
     def _compute(self, block: Block, x: Tensor) -> Tensor:
@@ -191,7 +190,7 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     sources = [module for _, modules in net.layers_by_block() for module in modules]
     for source, (layer, target) in zip(sources, network.layers(), strict=True):
         _check_operator(layer, source.op, len(net.space.groups))
-        write_pieces(target, _pieces(layer, source, members))
+        write_pieces(layer, target, _pieces(layer, source, members))
     return network.train(net.training)
 
 
@@ -236,7 +235,7 @@ def _members(space: SearchSpace, grouping: Grouping) -> dict[str, list[list[int]
 def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
     """Raise :class:`InputError` where a layer has another operator than the space gave it."""
     with torch.device("meta"):
-        made = masked_operator(layer, groups)
+        made = layer.operation.masked(layer, groups)
     same = [getattr(found, name, None) == getattr(made, name, None) for name in _WINDOW]
     same.append((getattr(found, "bias", None) is None) == (getattr(made, "bias", None) is None))
     if not isinstance(found, type(made)) or not all(same):
@@ -253,16 +252,12 @@ def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]])
     pieces = []
     for rows, columns in zip(outputs, inputs, strict=True):
         weight = bias = None
-        if isinstance(source.op, (MaskedConv2d, MaskedLinear, nn.Conv2d)):  # pooling has none
-            weight = source.op.weight[rows]
-            if layer.op == "linear":
-                weight = weight.view(len(rows), layer.in_channels, layer.positions)
+        if layer.operation.weighted:
+            weight = layer.operation.weight(layer, source.op)[rows]
             if layer.mixes_channels:
                 weight = weight[:, columns]
-            if layer.op == "linear":
-                weight = weight.flatten(1)
             if source.op.bias is not None:
-                bias = source.op.bias[rows]
+                bias = cast(Tensor, source.op.bias)[rows]
         norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
         pieces.append(Piece(weight, bias, norms, settings))
     return pieces

@@ -1,12 +1,29 @@
-"""The compiled form of a space: primitive layers, in blocks that read and add earlier ones."""
+"""The compiled form of a space: primitive layers, in blocks that read and add earlier ones.
+
+What a layer computes is an :class:`Operation`; those that groupnas has are in
+:mod:`groupnas.spaces.operations`.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-Activation = Literal["relu", "relu6", "hardswish", "none"]
-LayerOp = Literal["conv", "depthwise", "linear", "avgpool", "maxpool"]
+from groupnas.errors import InputError
+from groupnas.spaces.behind import (
+    ACTIVATIONS,
+    NONE,
+    NORMALISATIONS,
+    Activation,
+    BatchNorm,
+    Normalisation,
+)
+from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 INPUT = "input"  # where a block is named: the network's own input
 
@@ -17,7 +34,7 @@ class Layer:
 
     Attributes:
         name: E.g. ``stage2.block1.expand``.
-        op: The primitive operator; depthwise and pooling keep each channel to itself.
+        op: Name of its operation.
         in_unit: Channel unit of the input.
         out_unit: Channel unit of the output; the input's where each channel is kept to itself.
         in_channels: Channels of the input unit.
@@ -27,13 +44,13 @@ class Layer:
         kernel: k of a k x k window (0: a linear layer).
         stride: Of the window.
         dilation: Of the window.
-        norm: BatchNorm follows.
-        act: Activation that follows.
+        norm: BatchNorm follows (``True``), or the normalisation of that name.
+        act: Name of the activation that follows; ``none``.
         bias: The layer has a bias.
     """
 
     name: str
-    op: LayerOp
+    op: str
     in_unit: str
     out_unit: str
     in_channels: int
@@ -43,22 +60,43 @@ class Layer:
     kernel: int = 0
     stride: int = 1
     dilation: int = 1
-    norm: bool = False
-    act: Activation = "none"
+    norm: bool | str = False
+    act: str = NONE
     bias: bool = False
 
     @property
-    def padding(self) -> int:
-        """Zeros around the input: a convolution keeps positions, a pooling window has none."""
-        if self.op in ("conv", "depthwise"):
-            return self.dilation * (self.kernel - 1) // 2
-        return 0
+    def operation(self) -> Operation:
+        """What it computes."""
+        return operation(self.op)
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation behind it."""
+        if not self.norm:
+            return None
+        return NORMALISATIONS.find(BatchNorm.name if self.norm is True else self.norm)
+
+    @property
+    def activation(self) -> Activation | None:
+        """The activation behind that."""
+        return None if self.act == NONE else ACTIVATIONS.find(self.act)
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The positions of a channel that an output sees: the window's height and width, or, of a
+        layer that flattens, their number."""
+        return self.operation.taps(self)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Zeros around the input, above and below, and on its two sides."""
+        return self.operation.padding(self)
 
     @property
     def window(self) -> dict[str, Any]:
         """Keyword arguments of a convolution module."""
         return {
-            "kernel_size": self.kernel,
+            "kernel_size": self.taps,
             "stride": self.stride,
             "padding": self.padding,
             "dilation": self.dilation,
@@ -67,12 +105,7 @@ class Layer:
     @property
     def mixes_channels(self) -> bool:
         """Whether outputs depend on more than their own channel: where masks apply."""
-        return self.op in ("conv", "linear")
-
-    @property
-    def positions(self) -> int:
-        """Features that a linear layer sees of each input channel."""
-        return self.in_size[0] * self.in_size[1] if self.op == "linear" else 1
+        return self.operation.mixes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +126,125 @@ class Block:
     source: str
     plus: str | None = None
     frees: tuple[str, ...] = ()
+
+
+class Operation(Operator):
+    """What a layer computes; also the operator of the rows that are one such layer.
+
+    Register a class of your own with ``OPERATORS.register``, and a rule for it with every room that
+    should know it; what a room does for a class it does for its subclasses, too.
+
+    Attributes:
+        mixes: Outputs depend on more than their own channel. If not, input and output are one
+            channel unit.
+        weighted: There is a weight for each tap, of each pair of channels if they are mixed.
+        grouped: :meth:`dense` computes several equal groups.
+    """
+
+    mixes: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
+    grouped: ClassVar[bool] = True
+
+    def drafts(self, row: Row, place: Place) -> list[Draft]:
+        """Return one block of one layer."""
+        return [Draft(name=place.name, steps=(self.step(row, place),))]
+
+    @abstractmethod
+    def step(self, row: Row, place: Place) -> Step:
+        """Return the layer that a row means; raises as :meth:`drafts`."""
+
+    # -- shapes -----------------------------------------------------------------------------------
+
+    def taps(self, layer: Layer) -> tuple[int, ...]:
+        """Return :attr:`Layer.taps`."""
+        return (layer.kernel, layer.kernel)
+
+    def padding(self, layer: Layer) -> tuple[int, int]:
+        """Return :attr:`Layer.padding`."""
+        return (0, 0)
+
+    def out_size(self, layer: Layer) -> tuple[int, int]:
+        """Return the height and width of a layer's output: of a window, as PyTorch floors it.
+
+        Raises:
+            InputError: the window does not fit the input.
+        """
+        reach = [layer.dilation * (taps - 1) + 1 for taps in self.taps(layer)]
+        ends = zip(layer.in_size, self.padding(layer), reach, strict=True)
+        height, width = ((size + 2 * more - own) // layer.stride + 1 for size, more, own in ends)
+        if min(height, width) < 1:
+            window = " x ".join(map(str, reach))
+            raise InputError(f"a {window} window does not fit its {layer.in_size} input")
+        return height, width
+
+    # -- networks ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dense(self, layer: Layer, inputs: int, outputs: int, **options: Any) -> nn.Module:
+        """Return a plain module of so many channels; it reads features if the operation is flat.
+
+        Args:
+            layer: Its other settings.
+            inputs: Channels.
+            outputs: Likewise.
+            options: ``groups``, equal ones (1), if :attr:`grouped`; ``bias`` (the layer's); of what
+                has weights, ``dtype`` and ``device``.
+        """
+
+    @abstractmethod
+    def masked(self, layer: Layer, groups: int) -> nn.Module:
+        """Return the supernet's module, its weights drawn.
+
+        If channels are mixed, it is called with the input and the masks of its input and its output
+        channels, ``(C, groups)`` each.
+        """
+
+    @abstractmethod
+    def derived(
+        self, layer: Layer, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> list[nn.Module]:
+        """Return the modules that compute groups of these sizes, which do not see each other.
+
+        The last one holds the weights, of all groups together or of each in its ``parts``.
+        """
+
+    def weight(self, layer: Layer, module: Any) -> Tensor:
+        """Return a view ``(outputs, inputs, *taps)`` of a plain or masked module's weight.
+
+        ``inputs`` is 1 where each channel is kept to itself, and a group's where there are groups.
+        """
+        weight: Tensor = module.weight
+        return weight.view(len(weight), -1, *self.taps(layer))
+
+
+class Channelwise(Operation):
+    """An operation that keeps each channel to itself."""
+
+    mixes = False
+
+    def masked(self, layer: Layer, groups: int) -> nn.Module:
+        """Return the plain module, its weights drawn as those of others; masks do not apply."""
+        from groupnas.spaces.modules import init_plain
+
+        module = self.dense(layer, layer.in_channels, layer.out_channels)
+        init_plain(module)
+        return module
+
+    def derived(
+        self, layer: Layer, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> list[nn.Module]:
+        """Return the plain module."""
+        return [self.dense(layer, sum(inputs), sum(outputs))]
+
+
+def operation(name: str) -> Operation:
+    """Return the operation of a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = OPERATORS.get(name)
+    if not isinstance(found, Operation):
+        known = ", ".join(name for name, each in OPERATORS.items() if isinstance(each, Operation))
+        raise InputError(f"{name!r} is not an operation; there are {known}")
+    return found

@@ -12,14 +12,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
 from groupnas.errors import InputError
-from groupnas.extras import MEASURES, load_registered, registered
 from groupnas.files import nearest
+from groupnas.registry import MEASURE_GROUP, Registry
 from groupnas.spaces.layer import Layer
 from groupnas.values import text
 
@@ -84,30 +83,30 @@ def measure(name: str | Measure = "mac") -> Measure:
         except (OSError, ValueError):  # told by who reads it
             return _of_file(name, None)
         return _of_file(name, (state.st_ino, state.st_mtime_ns, state.st_size))
-    if name not in measures():
-        known = nearest(name, measures())
+    if name not in MEASURES:
+        known = nearest(name, MEASURES)
         raise InputError(f"measure {name!r}: {known}, or the .json file of a latency table")
-    return _shipped(measures()[name])
+    return _shipped(MEASURES.find(name))
 
 
-def measures() -> dict[str, EntryPoint]:
-    """The installed measures by name: groupnas's own and those of other packages.
+def _is_measure(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Measure)
 
-    Raises:
-        InputError: two packages offer one name.
-    """
-    return registered(MEASURES, "measure")
+
+MEASURES: Registry[type[Measure]] = Registry(
+    MEASURE_GROUP, "measure", _is_measure, "class that inherits from Measure"
+)
 
 
 @cache
-def _shipped(entry: EntryPoint) -> Measure:
-    found: Measure = load_registered(MEASURES, "measure", entry.name).shipped()
-    return found
+def _shipped(of: type[Measure]) -> Measure:
+    return of.shipped()
 
 
 @lru_cache(maxsize=8)
 def _of_file(name: str, version: tuple[int, ...] | None) -> Measure:
-    found: Measure = load_registered(MEASURES, "measure", _OF_FILES).load(name)
+    tables: Any = MEASURES.find(_OF_FILES)
+    found: Measure = tables.load(name)
     return found
 
 

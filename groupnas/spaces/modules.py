@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from groupnas.errors import InputError
-from groupnas.nn.activation import ReLU6
+from groupnas.nn import MaskedLinear
 from groupnas.spaces.layer import INPUT, Block, Layer
-
-_ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "relu6": ReLU6,
-    "hardswish": nn.Hardswish,
-}
-_SAME = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hardswish": nn.Hardswish}  # whoever made it
 
 # Names that no part of a container can have; found by asking, since PyTorch adds methods.
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
@@ -52,34 +44,20 @@ def run_blocks(
     return x
 
 
-def channelwise(layer: Layer) -> nn.Module:
-    """The module of a layer that keeps each channel to itself: depthwise or pooling."""
-    if layer.op == "depthwise":
-        return nn.Conv2d(
-            layer.in_channels,
-            layer.out_channels,
-            groups=layer.in_channels,
-            bias=layer.bias,
-            **layer.window,
-        )
-    pooling = nn.AvgPool2d if layer.op == "avgpool" else nn.MaxPool2d
-    return pooling(layer.kernel, layer.stride)
-
-
 def tail(layer: Layer) -> list[nn.Module]:
-    """BatchNorm and activation behind a layer, where it has them."""
-    norm: list[nn.Module] = [nn.BatchNorm2d(layer.out_channels)] if layer.norm else []
-    return norm + activation(layer)
+    """Normalisation and activation behind a layer, where it has them."""
+    parts = (layer.normalisation, layer.activation)
+    return [part.build(layer.out_channels) for part in parts if part is not None]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
-    # Fresh outputs of the layer before it: nobody else reads them
-    return [] if layer.act == "none" else [_ACTIVATIONS[layer.act](inplace=True)]
+    part = layer.activation
+    return [] if part is None else [part.build(layer.out_channels)]
 
 
-def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> _BatchNorm | None:
-    """The BatchNorm behind a layer, if it has one; ``nn.SyncBatchNorm`` is one, too.
+def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> nn.Module | None:
+    """The normalisation behind a layer, if it has one.
 
     Args:
         layer: What the space says.
@@ -90,28 +68,27 @@ def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> _BatchNorm | None:
             layer would, too.
     """
     found = [part for part in parts if not isinstance(part, (nn.Identity, _DropoutNd))]
-    kinds = ([_BatchNorm] if layer.norm else []) + (
-        [_SAME[layer.act]] if layer.act in _SAME else []
-    )
-    if len(found) != len(kinds) or not all(map(isinstance, found, kinds)):
-        wanted, got = (
+    norm = layer.normalisation
+    wanted = [part for part in (norm, layer.activation) if part is not None]
+    if len(found) != len(wanted) or not all(
+        part.accepts(module) for part, module in zip(wanted, found, strict=True)
+    ):
+        there, here = (
             " and ".join(names) or "nothing"
             for names in (
-                [kind.__name__.strip("_") for kind in kinds],
+                [part.kind.rpartition(":")[2].strip("_") for part in wanted],
                 [type(part).__name__ for part in found],
             )
         )
         raise InputError(
-            f"{layer.name}: the space has {wanted} behind it, the network {got}, which cannot be "
+            f"{layer.name}: the space has {there} behind it, the network {here}, which cannot be "
             "carried over; change the space instead"
         )
-    norm = found[0] if layer.norm else None
-    if norm is not None and norm.running_mean is None:
-        raise InputError(
-            f"{layer.name}: its BatchNorm keeps no running statistics; expected "
-            "track_running_stats=True"
-        )
-    return norm  # type: ignore[return-value]
+    if norm is None:
+        return None
+    if (fault := norm.fault(found[0])) is not None:
+        raise InputError(f"{layer.name}: {fault}")
+    return found[0]
 
 
 def init_plain(module: nn.Module) -> None:
@@ -121,3 +98,11 @@ def init_plain(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+class FlatLinear(MaskedLinear):
+    """A :class:`groupnas.nn.MaskedLinear` that flattens ``(N, C, H, W)`` itself."""
+
+    def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        """Map it to ``(N, C_out)``."""
+        return super().forward(x.flatten(1), in_mask, out_mask)

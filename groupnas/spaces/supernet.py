@@ -8,11 +8,11 @@ from typing import cast
 from torch import Tensor, nn
 
 from groupnas.grouping import Grouping
-from groupnas.nn import ChannelMask, MaskedConv2d, MaskedLinear
+from groupnas.nn import ChannelMask
 from groupnas.nn.channel_mask import MaskInit, one_hot
 from groupnas.nn.indices import KeepsIndices
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import channelwise, init_plain, module_name, run_blocks, tail
+from groupnas.spaces.modules import module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number, text
 
@@ -141,7 +141,7 @@ class MaskedLayer(nn.Module):
     def __init__(self, layer: Layer, groups: int) -> None:
         super().__init__()
         self.mixes = layer.mixes_channels
-        self.op = masked_operator(layer, groups)
+        self.op = layer.operation.masked(layer, groups)
         self.tail = nn.Sequential(*tail(layer))
 
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
@@ -152,33 +152,3 @@ class MaskedLayer(nn.Module):
 def _fixed(unit: str) -> str:
     """The attribute that holds the groups of a unit which the task fixes."""
     return f"fixed_{unit}"
-
-
-def masked_operator(layer: Layer, groups: int) -> nn.Module:
-    """The module that computes a layer, without what is behind it."""
-    if layer.op == "conv":
-        return MaskedConv2d(
-            layer.in_channels,
-            layer.out_channels,
-            groups=groups,
-            bias=layer.bias,
-            **layer.window,
-        )
-    if layer.op == "linear":
-        return _FlatLinear(
-            layer.in_channels * layer.positions,
-            layer.out_channels,
-            groups,
-            positions=layer.positions,
-            bias=layer.bias,
-        )
-    module = channelwise(layer)
-    init_plain(module)
-    return module
-
-
-class _FlatLinear(MaskedLinear):
-    """A :class:`MaskedLinear` that flattens ``(N, C, H, W)`` itself."""
-
-    def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
-        return super().forward(x.flatten(1), in_mask, out_mask)

@@ -8,20 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, exit_code
 
 from groupnas import __version__
-from groupnas.cli import main
 from groupnas.cli.app import app
-
-ROOT = Path(__file__).parents[2]
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
-
 
 COMMANDS = (
     "search",
@@ -69,7 +59,7 @@ def test_the_help_tests_know_every_command() -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--version") == 0
+    assert exit_code("--version") == 0
     assert capsys.readouterr().out.strip() == __version__
 
 
@@ -93,7 +83,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_a_wrong_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(*line.split()) == 2
+    assert exit_code(*line.split()) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("groupnas: ") and output.err.count("\n") == 1
@@ -124,7 +114,7 @@ def test_an_endless_name_or_number_gets_one_short_line(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call(*line.format("9" * 5000).split()) == 2
+    assert exit_code(*line.format("9" * 5000).split()) == 2
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("groupnas: ") and len(told) <= 1000
     assert list(tmp_path.iterdir()) == []

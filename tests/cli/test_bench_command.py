@@ -6,24 +6,20 @@ import json
 import subprocess
 import sys
 import types
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+from helpers import exit_code
 from onnx import TensorProto, helper
 
-from groupnas.cli import main
+call = partial(exit_code, "bench")
+
 
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
 QUICK = ("--rounds", "2", "--warm-up", "1")
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["bench", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.fixture

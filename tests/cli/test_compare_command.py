@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, SMALL_CASCADE, exit_code
 
+import groupnas as gn
 from groupnas.cli import main
 
-ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).parents[1] / "landmarks/small"
 # The small space has few channels: its costs go in large steps.
 GIVEN = "--recipe small:once --limit 40 --strategies even random --tolerance 0.2"
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         (place / name).mkdir(parents=True)
         for file in files:
-            shutil.copy(SMALL / file, place / name)
+            shutil.copy(SMALL_CASCADE / file, place / name)
     return place
 
 
@@ -44,10 +44,7 @@ def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(line: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["compare", *shlex.split(line)])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
+    return exit_code("compare", *shlex.split(line))
 
 
 def start(line: str) -> subprocess.Popen[str]:
@@ -104,7 +101,7 @@ def test_killed_and_resumed(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = output.err.splitlines()
     assert lines[0].endswith("/8 pieces are done") and int(lines[0].split("/")[0]) >= 4 + len(done)
     assert all(path.stat().st_mtime_ns == moment for path, moment in done.items())
-    assert "validation: 10 samples of 10 photos, NME %, cost 1" in output.out
+    assert "validation: 10 samples of 10 sources, NME %, cost 1" in output.out
     assert "figure: my c/comparison.png" in output.out and "not finished" not in output.out
     assert (out / "comparison.png").stat().st_size > 1000
     # a run that nothing interrupted says the same
@@ -170,7 +167,7 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--recipe small --strategies even --seeds 0", 'Invalid value "0" for --seeds'),
         ("--recipe small --strategies even --jobs 0", 'Invalid value "0" for --jobs'),
         ("--resume", "--resume needs --out"),
-        ("none", "none: no comparison here (config.yaml is missing)"),
+        ("none", "none: does not exist; expected the folder of a comparison"),
         ("none --resume", "folders are printed only"),
         ("none --figure x.jpg", "the name of a picture must end in"),
     ],
@@ -180,3 +177,21 @@ def test_mistakes(line: str, message: str, capsys: pytest.CaptureFixture[str]) -
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_budgets_of_another_measure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "--recipe small:once --limit 40 --tolerance 0.2 --seeds 1 --budgets 0.6 --jobs 1"
+    assert call(f"{line} --strategies even --measure params --out sized") == 0
+    cell = json.loads((folder / "sized/train/even-s0-b0.6/cell.json").read_text())
+    space = gn.load_space(folder / "sized/space.yaml")
+    whole = sum(gn.Allocation.even(space).costs("params").values())
+    assert sum(cell["costs"]["params"].values()) == pytest.approx(0.6 * whole, rel=0.2)
+    assert call("--resume --out sized --strategies random --jobs 1") == 0
+    config = (folder / "sized/config.yaml").read_text()
+    assert "measure: params" in config and "random:" in config
+    capsys.readouterr()
+    assert call("--resume --out sized --measure mac --jobs 1") == 2
+    assert "measure = 'params', not 'mac'; a resumed run" in capsys.readouterr().err
+    assert call(f"{line} --strategies even --measure parms --out other") == 2
+    assert "measure 'parms': did you mean 'params'?" in capsys.readouterr().err
+    assert not (folder / "other").exists()

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cyclopts import App
+from helpers import caller
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
-from groupnas.landmarks import model
-from groupnas.landmarks.data import face_sets
+from groupnas.landmarks import dataset, model
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.located import Located
 from groupnas.landmarks.markup import MARKUPS
+
+run = caller(evaluate)
 
 COUNT = 14
 
@@ -43,17 +44,11 @@ def few(root: object, split: str, partial: bool) -> list:
     ]
 
 
-def run(*arguments: object) -> None:
-    app = App()
-    app.default(evaluate)
-    app([str(argument) for argument in arguments], result_action="return_value")
-
-
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     split = "test" if "test" in FACES.subsets else next(iter(FACES.subsets))
     faces = replace(FACES, faces=few, subsets={"test": ("first",), split: ("first",)})
-    monkeypatch.setattr(face_sets, "face_set", lambda name: faces)
+    monkeypatch.setattr(dataset, "face_set", lambda name: faces)
     monkeypatch.setattr(model, "load_cascade", lambda path, device: Fake())
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from helpers import exit_code
 
 import groupnas as gn
-from groupnas.cli import main
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, load_cascade, save_cascade
 from groupnas.onnx_tools import open_session
 
+call = partial(exit_code, "export")
+
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["export", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +44,7 @@ def model(local: Network, tmp_path: Path) -> str:
         local,
         markup=MARKUPS[68],
         box="landmarks",
-        trust=1.0,
+        blend=1.0,
         trained={},
         scores={},
     )

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers import exit_code
 
 import groupnas
-from groupnas.cli import main
+
+call = partial(exit_code, "flops")
 
 SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["flops", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_the_three_forms_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:

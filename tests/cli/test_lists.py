@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 from groupnas.cli.spaces import spaces
 from groupnas.cli.strategies import strategies
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 from groupnas.cli import main
 from groupnas.cli.output import OutputLost, courtesy, standard_streams
@@ -18,7 +19,6 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces import load_space
 
-ROOT = Path(__file__).parents[2]
 FLOPS = '"$PYTHON" -m groupnas flops --space picasso_local'
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclopts import App
+from helpers import caller
 
 import groupnas.report
 from groupnas.cli.plot import plot
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+
+call = caller(plot)
 
 START = Grouping("x", ("a", "b"), {"one": [0, 0, 0, 1], "two": [0, 1, 1]})
 END = Grouping("x", ("a", "b"), {"one": [0, 0, 1, 1], "two": [0, 1, 1]})
@@ -39,12 +41,6 @@ def run_folder(path: Path, start: Grouping = START, end: Grouping = END) -> Path
     end.save(path / "grouping.json")
     (path / "history.jsonl").write_text(json.dumps(EPOCH) + "\n")
     return path
-
-
-def call(*arguments: object) -> None:
-    app = App(result_action="return_value")
-    app.command(plot)
-    app(["plot", *map(str, arguments)], exit_on_error=False, print_error=False)
 
 
 @pytest.fixture
@@ -112,14 +108,14 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{}")
     wrong: list[tuple[list[object], str]] = [
         ([run, "-o", "plot.jpg"], "plot.jpg: the name of a picture must end in .png, .svg, .pdf"),
-        ([empty, "-o", output], f"{empty}: has no grouping.json"),
+        ([empty, "-o", output], f"{empty}: holds no run; expected the folder of a search"),
         ([half, "-o", output], f"give {half / 'grouping.json'} to draw that alone"),
         ([tmp_path / "none.json", "-o", output], "none.json: cannot be read"),
         ([tmp_path / "bad.json", "-o", output], "bad.json: keys: missing"),
         ([run / "history.jsonl", "-o", output], "is a history, not a grouping; add --kind history"),
         ([run, run, "--kind", "history", "-o", output], "--kind history draws one run, got 2"),
-        ([empty, "--kind", "history", "-o", output], f"{empty}: has no history.jsonl"),
-        ([empty, "--kind", "curves", "-o", output], f"{empty}: has no result.json"),
+        ([empty, "--kind", "history", "-o", output], f"{empty}: holds no run; expected"),
+        ([empty, "--kind", "curves", "-o", output], f"{empty}: holds no run; expected"),
     ]
     for arguments, message in wrong:
         with pytest.raises(InputError) as caught:

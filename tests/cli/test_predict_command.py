@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cyclopts import App
+from helpers import caller
 from PIL import Image
 
 from groupnas.cli.predict import predict
@@ -74,10 +74,7 @@ def save(path: Path, image: np.ndarray) -> Path:
 
 
 def run(*arguments: object, model: str = "m.json") -> int:
-    app = App()
-    app.command(predict)
-    line = ["predict", *map(str, arguments), "--model", model]
-    code: int = app(line, result_action="return_value", exit_on_error=False, print_error=False)
+    code: int = caller(predict)(*arguments, "--model", model)
     return code
 
 

@@ -9,19 +9,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cyclopts import App
+from helpers import caller
 
 from groupnas.cli.report import report
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 
+call = caller(report)
+
 START = Grouping("x", ("a", "b"), {"one": [0, 0, 0, 1], "two": [0, 1, 1]})
-
-
-def call(*arguments: object) -> None:
-    app = App(result_action="return_value")
-    app.command(report)
-    app(["report", *map(str, arguments)], exit_on_error=False, print_error=False)
 
 
 @pytest.fixture

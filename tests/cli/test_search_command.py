@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT, exit_code
 
-from groupnas.cli import main
 from groupnas.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+call = partial(exit_code, "search")
+
 SPACE = """
 format: 1
 title: Four parts, small
@@ -54,13 +56,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.yaml").write_text(SPACE)
     (tmp_path / "quick.yaml").write_text(STRATEGY)
     return tmp_path
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["search", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,8 +125,8 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
         ("--space tiny.yaml --data 300w", "300w: no data root; set --data-root or GROUPNAS_DATA"),
         ("--space tiny.yaml --data 300w --data-root no", "no/300w: no such folder"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out missing", "missing: no run to resume here"),
-        ("--resume --out tiny.yaml", "tiny.yaml: no run to resume here"),
+        ("--resume --out missing", "missing: does not exist; expected the folder of a search"),
+        ("--resume --out tiny.yaml", "tiny.yaml: is a file; expected the folder of a search"),
         ("--out tiny.yaml GIVEN", "tiny.yaml: is a file; expected a folder for a run"),
         ("--out tiny.yaml/run GIVEN", "tiny.yaml/run: cannot be written: Not a directory"),
         ("--device nonsense GIVEN", "device 'nonsense' cannot be used here"),
@@ -157,7 +152,7 @@ def test_mistakes(
     ("old", "new", "message"),
     [
         ("threads: ", "threads: many #", "config.yaml: arguments.threads: is damaged: 'many'"),
-        ("arguments:", "argument:", "config.yaml: arguments: expected space, data"),
+        ("arguments:", "argument:", "config.yaml: arguments: space: missing; data: missing; "),
         ("format: 1", "", ""),
     ],
 )

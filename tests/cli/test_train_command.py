@@ -6,16 +6,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_CASCADE, exit_code
 
-from groupnas.cli import main
 from groupnas.landmarks import train as training
 
-SMALL = Path(__file__).parents[1] / "landmarks/small"
+call = partial(exit_code, "train")
+
 GIVEN = ["--recipe", "small:once", "--limit", "20"]
 
 
@@ -29,19 +31,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (tmp_path / name).mkdir()
         for file in files:
-            shutil.copy(SMALL / file, tmp_path / name)
+            shutil.copy(SMALL_CASCADE / file, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GROUPNAS_DATA", raising=False)
     monkeypatch.setenv("GROUPNAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     return tmp_path
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["train", *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
 
 
 def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,13 +118,13 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
         ("--recipe small --grouping none.json", "none.json: cannot be read"),
         ("--recipe small --grouping strategies/quick.yml", "strategies/quick.yml: no such file"),
         ("--recipe small --global-from none", "none: cannot be read"),
-        ("--recipe small --global-from search_spaces", "search_spaces: has no model.json"),
+        ("--recipe small --global-from search_spaces", "search_spaces: holds no run; expected"),
         ("--recipe small --device nonsense", "device 'nonsense' cannot be used here"),
         ("--recipe small --out search_spaces/small_local.yaml", "is a file; expected a folder"),
         ("--recipe small --out model.json", "is to be a folder for a run, and has the name of"),
         ("--recipe small --out strategies/quick.yaml/run", "cannot be written: Not a directory"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out missing", "missing: no run to resume here"),
+        ("--resume --out missing", "missing: does not exist; expected the folder of a cascade"),
     ],
 )
 def test_mistakes(
@@ -149,7 +144,10 @@ def test_mistakes(
     [
         (lambda text: "a: [", "run/config.yaml:1: is not YAML"),
         (lambda text: "- 1", "run/config.yaml: is damaged"),
-        (lambda text: text.replace("arguments:", "argument:"), "arguments: expected recipe"),
+        (
+            lambda text: text.replace("arguments:", "argument:"),
+            "config.yaml: arguments: recipe: missing; grouping: ",
+        ),
         # the run's own seed, which stands behind that among the arguments
         (lambda text: "seed: 1".join(text.rsplit("seed: 0", 1)), "run: the run was started with"),
     ],

@@ -142,7 +142,7 @@ def test_pairs_share_weights_order_and_split(tmp_path: Path, run: Run) -> None:
         read_comparison(tmp_path, "evn")
 
 
-def test_held_out_photos_reach_no_search_and_no_training(
+def test_held_out_sources_reach_no_search_and_no_training(
     tmp_path: Path, run: Run, brief: Callable[..., MaskSearch]
 ) -> None:
     found = run(tmp_path, {**labelled(["even"]), "masks": brief()}, seeds=(0, 4))
@@ -257,7 +257,7 @@ def test_what_a_resumed_comparison_must_not_change(
         run(tmp_path, own, load=lambda: own_parts.Shapes(samples=50), resume=True)
     with pytest.raises(InputError, match="validation = 0.3, not 0.2"):
         run(tmp_path, own, validation=0.2, resume=True)
-    with pytest.raises(InputError, match="no run to resume here"):
+    with pytest.raises(InputError, match="does not exist; expected the folder of a comparison"):
         run(tmp_path / "other", own, resume=True)
     with pytest.raises(InputError, match="jobs: expected a whole number from 1 on, got 0"):
         run(tmp_path / "other", own, jobs=0)
@@ -313,17 +313,17 @@ def test_networks_that_diverged_end_in_words(
     assert "plus: even diverged (seeds: 0)" in capsys.readouterr().out
 
 
-def test_too_few_held_out_photos_are_told_at_the_start(
+def test_too_few_held_out_sources_are_told_at_the_start(
     tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     for share, told in (
-        (0.2, ["shapes: 8 photos are held out, so that no interval can be"]),
+        (0.2, ["shapes: 8 sources are held out, so that no interval can be"]),
         (0.3, []),
     ):
         caplog.clear()
         found = run(tmp_path / str(share), ("even",), seeds=(0,), validation=share)
         assert [record.getMessage().partition(" given")[0] for record in caplog.records] == told
-        assert found.rows[0].photos == 40 * share
+        assert found.rows[0].sources == 40 * share
 
 
 def test_parts_that_some_samples_lack(tmp_path: Path, run: Run, own_parts: Any) -> None:
@@ -343,7 +343,7 @@ def test_parts_that_some_samples_lack(tmp_path: Path, run: Run, own_parts: Any) 
     rings = [table[~np.isnan(table[:, 2]), 2].mean() for table in stored]
     assert row.errors["ring"][0] == pytest.approx(np.mean(rings))
     assert row.errors["disc"][0] == pytest.approx(np.mean(stored, axis=(0, 1))[0])
-    assert row.differences["ring"].photos == row.counts["ring"]
+    assert row.differences["ring"].sources == row.counts["ring"]
     cell = json.loads((tmp_path / "c/train/random-s0-b0.5/cell.json").read_text())
     assert cell["counts"]["validation"] == row.counts
     assert cell["errors"]["validation"]["ring"] == pytest.approx(rings[0])
@@ -368,5 +368,5 @@ def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:
     cell.write_text("[")
     with pytest.raises(InputError, match="cell.json:1: is not JSON.*; remove it and resume"):
         read_comparison(tmp_path / "c")
-    with pytest.raises(InputError, match="no comparison here"):
+    with pytest.raises(InputError, match="does not exist; expected the folder of a comparison"):
         read_comparison(tmp_path / "d")

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.errors import InputError
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

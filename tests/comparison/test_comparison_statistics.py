@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from groupnas.comparison.statistics import (
-    LEAST_PHOTOS,
+    LEAST_SOURCES,
     Difference,
     paired_differences,
     spread,
@@ -36,19 +36,19 @@ def test_one_level_agrees_with_scipy() -> None:
     assert found.low == pytest.approx(expected.low, abs=tolerance)
     assert found.high == pytest.approx(expected.high, abs=tolerance)
     # one seed: nothing to draw from at that level
-    assert (found.low, found.high) == (found.photos_low, found.photos_high)
+    assert (found.low, found.high) == (found.sources_low, found.sources_high)
 
 
 def test_widths_of_normal_differences() -> None:
-    """Seed effects of deviation 0.5 and photo effects of 1: what the normal theory says."""
+    """Seed effects of deviation 0.5 and source effects of 1: what the normal theory says."""
     rng = np.random.default_rng(1)
-    seeds, photos = 60, 400
+    seeds, sources = 60, 400
     effect = stats.zscore(rng.normal(size=seeds)) * 0.5
-    noise = stats.zscore(rng.normal(size=photos))
+    noise = stats.zscore(rng.normal(size=sources))
     found = one(effect[:, None] + noise[None, :] + 0.1)
-    over_photos = 2 * 1.96 * np.sqrt(1 / photos)
-    over_both = 2 * 1.96 * np.sqrt(1 / photos + 0.25 / seeds)
-    assert found.photos_high - found.photos_low == pytest.approx(over_photos, rel=0.05)
+    over_sources = 2 * 1.96 * np.sqrt(1 / sources)
+    over_both = 2 * 1.96 * np.sqrt(1 / sources + 0.25 / seeds)
+    assert found.sources_high - found.sources_low == pytest.approx(over_sources, rel=0.05)
     assert found.high - found.low == pytest.approx(over_both, rel=0.05)
     assert found.mean == pytest.approx(0.1)
 
@@ -68,29 +68,29 @@ def test_coverage() -> None:
 def test_three_seeds_are_coarse() -> None:
     """The docstring's claim: the variance of the seed level is short by (S - 1) / S."""
     values = np.repeat(np.array([[-1.0], [0.0], [1.0]]), 5, axis=1)
-    found = one(values, least_photos=1)
+    found = one(values, least_sources=1)
     assert (found.low, found.high) == (-1.0, 1.0)  # a draw of one seed alone is likelier than 2.5 %
-    assert (found.photos_low, found.photos_high) == (0.0, 0.0)
+    assert (found.sources_low, found.sources_high) == (0.0, 0.0)
 
 
-def test_samples_of_a_photo_stay_together() -> None:
+def test_samples_of_a_source_stay_together() -> None:
     rng = np.random.default_rng(3)
     values = rng.normal(size=(2, 25))
-    names = [f"photo {index:02d}" for index in range(25)]
+    names = [f"source {index:02d}" for index in range(25)]
     plain = one(values, names)
-    # each sample four times, in any order: no more photos than before
+    # each sample four times, in any order: no more sources than before
     order = rng.permutation(100)
     repeated = np.repeat(values, 4, axis=1)[:, order]
     clustered = one(repeated, list(np.repeat(names, 4)[order]))
-    for key in ("mean", "low", "high", "photos_low", "photos_high"):
+    for key in ("mean", "low", "high", "sources_low", "sources_high"):
         assert getattr(clustered, key) == pytest.approx(getattr(plain, key), abs=1e-12)
     alone = one(repeated)
-    assert alone.photos_high - alone.photos_low < 0.7 * (plain.photos_high - plain.photos_low)
+    assert alone.sources_high - alone.sources_low < 0.7 * (plain.sources_high - plain.sources_low)
 
 
-def test_photos_of_different_sizes() -> None:
-    """A draw's mean is over its samples; two photos of 1 and 3 samples have three such means."""
-    found = one(np.array([[4.0, 0.0, 0.0, 0.0]]), ["a", "b", "b", "b"], least_photos=1)
+def test_sources_of_different_sizes() -> None:
+    """A draw's mean is over its samples; two sources of 1 and 3 samples have three such means."""
+    found = one(np.array([[4.0, 0.0, 0.0, 0.0]]), ["a", "b", "b", "b"], least_sources=1)
     assert found.mean == 1.0 and (found.low, found.high) == (0.0, 4.0)
 
 
@@ -119,8 +119,8 @@ def test_significance() -> None:
     same = one(np.zeros((3, 10)))
     assert not same.significant and (same.low, same.high) == (0.0, 0.0)
     better = one(np.array([[-0.5], [-0.4], [-0.6]]) + np.zeros((3, 10)))
-    assert better.significant and better.to_dict()["photos_high"] == pytest.approx(-0.5)
-    # three seeds that agree in sign, and hardly differ from photo to photo, but much among them
+    assert better.significant and better.to_dict()["sources_high"] == pytest.approx(-0.5)
+    # three seeds that agree in sign, and hardly differ from source to source, but much among them
     agreeing = one(np.repeat(np.array([[0.2], [1.0], [3.0]]), 10, axis=1))
     assert agreeing.low > 0 and not agreeing.significant
     assert not one(np.full((1, 10), -0.5)).significant  # one seed is none to tell by
@@ -152,46 +152,51 @@ def test_spread() -> None:
 
 
 def ends(of: Difference) -> list[float | None]:
-    return [of.low, of.high, of.photos_low, of.photos_high, of.seeds_low, of.seeds_high]
+    return [of.low, of.high, of.sources_low, of.sources_high, of.seeds_low, of.seeds_high]
 
 
-@pytest.mark.parametrize("photos", [1, 2, 9])
-def test_few_photos_have_no_interval_and_no_star(photos: int) -> None:
+@pytest.mark.parametrize("sources", [1, 2, 9])
+def test_few_sources_have_no_interval_and_no_star(sources: int) -> None:
     """However many samples are cut from them, and however large the difference is."""
     rng = np.random.default_rng(7)
     values = 5 + rng.normal(size=(3, 40))
-    names = [f"photo {index % photos}" for index in range(40)]
+    names = [f"source {index % sources}" for index in range(40)]
     found = one(values, names)
     assert ends(found) == [None] * 6 and not found.significant
-    assert (found.mean, found.samples, found.photos, found.seeds) == (values.mean(), 40, photos, 3)
-    assert found.to_dict()["photos_low"] is None
-    enough = one(values, [f"photo {index % LEAST_PHOTOS}" for index in range(40)])
+    assert (found.mean, found.samples, found.sources, found.seeds) == (
+        values.mean(),
+        40,
+        sources,
+        3,
+    )
+    assert found.to_dict()["sources_low"] is None
+    enough = one(values, [f"source {index % LEAST_SOURCES}" for index in range(40)])
     assert None not in ends(enough) and enough.significant
 
 
-def test_coverage_of_few_photos() -> None:
+def test_coverage_of_few_sources() -> None:
     """The docstring's shares of percentile intervals that hold the mean of P normal numbers."""
     rng = np.random.default_rng(12)
-    for photos, share in ((2, 0.50), (5, 0.84), (10, 0.90), (20, 0.93)):
-        values = rng.normal(size=(1500, photos))
-        names = [str(index) for index in range(photos)]
+    for sources, share in ((2, 0.50), (5, 0.84), (10, 0.90), (20, 0.93)):
+        values = rng.normal(size=(1500, sources))
+        names = [str(index) for index in range(sources)]
         table = values.T[None]  # 1,500 quantities at once: they share the draws
-        found = paired_differences(table, np.zeros_like(table), names, draws=400, least_photos=1)
-        held = np.mean([d is not None and d.photos_low <= 0 <= d.photos_high for d in found])  # type: ignore[operator]
+        found = paired_differences(table, np.zeros_like(table), names, draws=400, least_sources=1)
+        held = np.mean([d is not None and d.sources_low <= 0 <= d.sources_high for d in found])  # type: ignore[operator]
         assert held == pytest.approx(share, abs=0.04)
 
 
 def test_missing_samples_against_scipy_and_a_naive_loop() -> None:
-    """A ratio of sums, over what a draw has: of 20 photos with 3 samples each, some without."""
+    """A ratio of sums, over what a draw has: of 20 sources with 3 samples each, some without."""
     rng = np.random.default_rng(9)
     difference = rng.normal(0.3, 1, (20, 3))
     difference[rng.random((20, 3)) < 0.4] = np.nan
-    difference[4] = np.nan  # a photo that does not show it at all
-    names = list(np.repeat([f"photo {index:02d}" for index in range(20)], 3))
+    difference[4] = np.nan  # a source that does not show it at all
+    names = list(np.repeat([f"source {index:02d}" for index in range(20)], 3))
     found = one(difference.reshape(1, 60), names, draws=20_000)
     known = difference[~np.isnan(difference)]
     assert found.mean == pytest.approx(known.mean())
-    assert (found.samples, found.photos) == (len(known), int((~np.isnan(difference)).any(1).sum()))
+    assert (found.samples, found.sources) == (len(known), int((~np.isnan(difference)).any(1).sum()))
 
     sums, counts = np.nansum(difference, axis=1), (~np.isnan(difference)).sum(axis=1)
     expected = stats.bootstrap(
@@ -203,17 +208,17 @@ def test_missing_samples_against_scipy_and_a_naive_loop() -> None:
         rng=rng,
     ).confidence_interval
     tolerance = 0.03 * (expected.high - expected.low)
-    assert found.photos_low == pytest.approx(expected.low, abs=tolerance)
-    assert found.photos_high == pytest.approx(expected.high, abs=tolerance)
+    assert found.sources_low == pytest.approx(expected.low, abs=tolerance)
+    assert found.sources_high == pytest.approx(expected.high, abs=tolerance)
 
 
 def test_draws_without_the_quantity_are_left_out() -> None:
-    """Of 12 photos 1 shows it: every third draw has none of it, the others its one value."""
+    """Of 12 sources 1 shows it: every third draw has none of it, the others its one value."""
     difference = np.full((2, 12), np.nan)
     difference[:, 0] = 1.5, 2.5
-    found = one(difference, least_photos=1)
-    assert (found.photos_low, found.photos_high) == (2.0, 2.0)
-    assert (found.low, found.high) == (1.5, 2.5) and found.photos == 1
+    found = one(difference, least_sources=1)
+    assert (found.sources_low, found.sources_high) == (2.0, 2.0)
+    assert (found.low, found.high) == (1.5, 2.5) and found.sources == 1
 
 
 def test_a_quantity_that_lacks_samples_changes_no_other() -> None:
@@ -250,11 +255,11 @@ def test_seeds_that_are_copies_count_once() -> None:
     values = np.random.default_rng(11).normal(1, 0.1, (1, 20))
     copies = one(np.repeat(values, 5, axis=0))
     assert copies.seeds == 1 and copies.seeds_low is None and not copies.significant
-    assert copies.photos_low == one(values).photos_low
+    assert copies.sources_low == one(values).sources_low
 
 
 def test_sources_that_numpy_would_take_for_the_same() -> None:
     names = ["", "\0", "a", "a\0", *(f"p{i}" for i in range(8))]
     errors = np.arange(12.0)[None, :, None]
     (found,) = paired_differences(errors, errors - 1, names, draws=10)
-    assert found is not None and found.photos == 12
+    assert found is not None and found.sources == 12

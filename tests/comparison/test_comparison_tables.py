@@ -64,7 +64,7 @@ def _write_training(out: Path, piece: Piece, level: float) -> None:
             errors=errors if name == "test" else errors + 1,
             groups=GROUPS,
             weights=np.array([2.0, 2.0]),
-            sources=np.array([f"photo {index:02d}" for index in range(20)]),
+            sources=np.array([f"source {index:02d}" for index in range(20)]),
             unit="NME %",
             subsets={"common": ~hard, "challenging": hard} if name == "test" else {},
         ).save(folder / f"errors-{name}.npz")
@@ -92,8 +92,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 def test_errors(comparison: Comparison) -> None:
     table = errors_table(comparison, "test", 1.0)
     assert table[0] == [
-        "strategy", "seeds", "cost M", "eye", "mouth", "mean", "to even", "95 %", "photos",
-        "seeds", "photos x seeds",
+        "strategy", "seeds", "cost M", "eye", "mouth", "mean", "to even", "95 %", "sources",
+        "seeds", "sources x seeds",
     ]  # fmt: skip
     rows = {row[0]: row[1:] for row in table[1:]}
     # even: levels 2.0 and 2.2, samples 1, 2, 2, 1 of it: 3.0 and 3.3; eye is half, mouth 1.5 times
@@ -106,7 +106,7 @@ def test_errors(comparison: Comparison) -> None:
     assert -0.4 <= low < -0.3 < high <= -0.2 and rows["own"][7] == rows["own"][6]
     assert rows["own"][8:] == ["-0.300 .. -0.300", "20 x 2"]  # with either seed
     hard = comparison.row("own", 1.0, "test/challenging")
-    assert hard is not None and (hard.count, hard.photos) == (10, 10)
+    assert hard is not None and (hard.count, hard.sources) == (10, 10)
     assert hard.differences["mouth"].mean == pytest.approx(-0.6)
     with pytest.raises(InputError, match="nothing of other at budget 1"):
         errors_table(comparison, "other", 1.0)
@@ -160,7 +160,7 @@ def test_samples_in_and_out(tmp_path: Path) -> None:
     assert found.groups == GROUPS and found.unit == "NME %"
     assert found.means() == {"eye": 0.75, "mouth": 2.25, "mean": 1.5}
     assert found.table("challenging").tolist() == [[1.0, 3.0, 2.0]] * 10
-    assert found.photos("challenging").tolist()[:2] == ["photo 01", "photo 02"]
+    assert found.sources_of("challenging").tolist()[:2] == ["source 01", "source 02"]
     with pytest.raises(InputError, match="cannot be read"):
         SampleErrors.load(tmp_path / "none.npz")
 
@@ -183,20 +183,22 @@ def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_one_photo_is_told_and_has_no_intervals(
+def test_one_source_is_told_and_has_no_intervals(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write(tmp_path / "c", {"even": 1.0, "own": 2.0})
     change(folder, "validation", "*", sources=lambda sources: np.full(len(sources), "a"))
     row = rows_of(folder, "validation")["own"]
-    assert (row.count, row.photos, row.seeds) == (20, 1, (0, 1))
+    assert (row.count, row.sources, row.seeds) == (20, 1, (0, 1))
     told = row.to_dict()["differences"]["mean"]
-    assert told["mean"] == pytest.approx(1.5) and told["photos"] == 1
-    assert [told[key] for key in ("low", "photos_low", "seeds_low")] == [None] * 3
+    assert told["mean"] == pytest.approx(1.5) and told["sources"] == 1
+    assert [told[key] for key in ("low", "sources_low", "seeds_low")] == [None] * 3
     text = printed(folder, capsys)
     first = text[: text.index("test:")]
-    assert "validation: 20 samples of 1 photo, NME %, cost 1" in first
-    table, _, remark = first.partition("validation: samples of 1 photo only: no intervals and no *")
+    assert "validation: 20 samples of 1 source, NME %, cost 1" in first
+    table, _, remark = first.partition(
+        "validation: samples of 1 source only: no intervals and no *"
+    )
     assert "*" not in table and remark.startswith(", which take at least 10")
     assert "+1.500 (+56.6%) - - - 1 x 2" in " ".join(table.split())
 
@@ -225,12 +227,12 @@ def test_means_and_differences_skip_what_is_missing(
     mean = (0.5 * (5 + 4 * 2) + (5 + 6 * 2)) / 20
     assert own.errors["mean"][0] == pytest.approx(2.1 * mean)
     assert own.differences["mean"].mean == pytest.approx(mean)
-    assert (own.differences["mouth"].photos, own.differences["mouth"].samples) == (11, 11)
+    assert (own.differences["mouth"].sources, own.differences["mouth"].samples) == (11, 11)
     text = printed(folder, capsys)
     assert "means are over those that do: n = eye 20, mouth 11, mean 20" in text
-    assert "photos" in text and json.loads(json.dumps(own.to_dict()))["counts"]["mouth"] == 11
+    assert "sources" in text and json.loads(json.dumps(own.to_dict()))["counts"]["mouth"] == 11
     # of the 10 hard ones 6 show a mouth: too few for an interval of that part alone
-    assert "test/challenging: mouth of 6 photos only: no intervals there" in text
+    assert "test/challenging: mouth of 6 sources only: no intervals there" in text
 
 
 def test_a_subset_without_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
+from helpers import SMALL
 
 import groupnas as gn
 from groupnas.deploy.dense import DensePlanner
@@ -21,7 +22,6 @@ from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet
 
-SMALL = Path(__file__).parents[1] / "spaces/small"
 PLANNER = LayoutPlanner()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from helpers import SMALL, some_input
 
 import groupnas as gn
 from groupnas.deploy.layout import Form
@@ -20,7 +20,6 @@ from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.derive import GroupedNetwork, build
 from groupnas.spaces.supernet import Supernet
 
-SMALL = Path(__file__).parents[1] / "spaces/small"
 PLANNER = LayoutPlanner()
 FORMS: list[tuple[Form, ...]] = [
     ("native", "padded", "bucketed", "dense"),
@@ -31,11 +30,6 @@ FORMS: list[tuple[Form, ...]] = [
 
 Groupings = Callable[[SearchSpace], list[Grouping]]
 Fill = Callable[..., Any]
-
-
-def some_input(space: SearchSpace) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, sum(space.inputs.values()), *space.input_size, generator=generator)
 
 
 @pytest.mark.parametrize("forms", FORMS, ids="-".join)

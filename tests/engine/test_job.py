@@ -10,18 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groupnas.engine.job import (
     Job,
     Means,
-    check_same,
     checked_device,
-    describe_task,
     go_on,
-    versions,
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.running import run_job
@@ -153,57 +149,7 @@ def test_go_on_with_another_jobs_checkpoint(folder: RunFolder, state: dict[str, 
         go_on(folder, Counting())
 
 
-def test_same_settings_are_the_same_after_yaml(folder: RunFolder) -> None:
-    config = {"a": {"b": [1, 2.5, None], "c": "text"}, "seed": 3, "other": 1}
-    check_same(yaml.safe_load(yaml.safe_dump(config)), config, ("a", "seed"), folder)
-    other = {**config, "other": 2}
-    check_same(other, config, ("a", "seed"), folder)  # not asked for
-    with pytest.raises(InputError, match="other = 2, not 1"):
-        check_same(other, config, ("a", "seed", "other"), folder)
-
-
-@pytest.mark.parametrize(
-    ("was", "now", "message"),
-    [
-        ({"seed": 1}, {"seed": 2}, "seed = 1, not 2"),
-        ({}, {"seed": 2}, "seed = None, not 2"),
-        ({"seed": {"a": {"b": 1}}}, {"seed": {"a": {"b": 2}}}, "seed.a.b = 1, not 2"),
-        ({"seed": {"a": 1, "b": 2}}, {"seed": {"a": 1}}, "seed.b = 2, not None"),
-        ({"seed": {"a": 1}}, {"seed": {"a": 1, "b": 2}}, "seed.b = None, not 2"),
-        ({"seed": {"a": 1}}, {"seed": 3}, r"seed = {'a': 1}, not 3"),
-        ({"seed": True}, {"seed": 1}, "seed = True, not 1"),
-        ({"seed": [1, 2]}, {"seed": [2, 1]}, r"seed = \[1, 2\], not \[2, 1\]"),
-    ],
-)
-def test_the_first_difference_is_named(
-    folder: RunFolder, was: dict[str, Any], now: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InputError, match=f"run: the run was started with {message}; a resumed"):
-        check_same(was, now, ("seed",), folder)
-
-
-def test_titles_change_nothing(folder: RunFolder) -> None:
-    was, now = ({"strategy": {"title": text, "source": text, "lr": 1}} for text in ("a", "b"))
-    check_same(was, now, ("strategy",), folder)
-    now["strategy"]["lr"] = 2
-    with pytest.raises(InputError, match="strategy.lr = 1, not 2;"):
-        check_same(was, now, ("strategy",), folder)
-
-
 # -- the rest -----------------------------------------------------------------------------------
-
-
-def test_a_task_is_described(shapes: Any) -> None:
-    assert describe_task(shapes) == {
-        "name": "shapes",
-        "samples": 100,
-        "fingerprint": shapes.fingerprint(),
-    }
-
-
-def test_versions_are_plain_text() -> None:
-    assert all(type(value) is str for value in versions().values())
-    assert versions()["torch"] == torch.__version__
 
 
 def test_devices() -> None:

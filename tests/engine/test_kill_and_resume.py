@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/own_parts.py"
 SAME = ("grouping.json", "initial_grouping.json", "split.json", "history.jsonl", "result.json")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

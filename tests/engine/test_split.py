@@ -1,4 +1,4 @@
-"""The split by photo, and the streams of batches."""
+"""The split by source, and the streams of batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARES = st.floats(0.01, 0.99)
 
 
 @given(SOURCES, SHARES, st.integers(0, 2**63 - 1))
-def test_split_is_a_partition_by_photo(sources: list[str], share: float, seed: int) -> None:
+def test_split_is_a_partition_by_source(sources: list[str], share: float, seed: int) -> None:
     split = split_by_source(sources, share, seed)
     train, validation = split.train.tolist(), split.validation.tolist()
     assert sorted(train + validation) == list(range(len(sources)))
@@ -30,18 +30,18 @@ def test_split_is_a_partition_by_photo(sources: list[str], share: float, seed: i
 
 
 @given(SOURCES, SHARES, st.integers(0, 100))
-def test_share_is_met_to_within_one_photo(sources: list[str], share: float, seed: int) -> None:
+def test_share_is_met_to_within_one_source(sources: list[str], share: float, seed: int) -> None:
     validation = split_by_source(sources, share, seed).validation.tolist()
     wanted = share * len(sources)
-    photos = {sources[i] for i in validation}
-    largest = max(sources.count(photo) for photo in photos)
+    held_out = {sources[i] for i in validation}
+    largest = max(sources.count(source) for source in held_out)
     assert len(validation) - largest < wanted
-    if len(photos) < len(set(sources)) - 1:  # the last photo always trains
+    if len(held_out) < len(set(sources)) - 1:  # the last source always trains
         assert len(validation) >= wanted
 
 
 def test_split_is_seeded_and_does_not_look_at_the_order_of_samples() -> None:
-    sources = [f"photo {i % 20}" for i in range(60)]
+    sources = [f"source {i % 20}" for i in range(60)]
     first = split_by_source(sources, 0.3, 7).sources(sources)
     assert split_by_source(sources, 0.3, 7).sources(sources) == first
     assert split_by_source(sources[::-1], 0.3, 7).sources(sources[::-1]) == first
@@ -51,8 +51,8 @@ def test_split_is_seeded_and_does_not_look_at_the_order_of_samples() -> None:
 
 
 @pytest.mark.parametrize("sources", [[], ["one"], ["one"] * 5])
-def test_too_few_photos(sources: list[str]) -> None:
-    with pytest.raises(InputError, match=r"[01] photo\(s\); a split needs at least 2"):
+def test_too_few_sources(sources: list[str]) -> None:
+    with pytest.raises(InputError, match=r"[01] source\(s\); a split needs at least 2"):
         split_by_source(sources, 0.3, 0)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import space_of
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,24 +21,12 @@ import groupnas
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
-from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
 
-FILE = {
-    "format": 1,
-    "title": "two parts",
-    "input": [8, 8],
-    "groups": ["a", "b"],
-    "inputs": {"a": 1, "b": 1},
-    "outputs": {"a": 2, "b": 1},
-    "layers": [
-        {"name": "stem", "op": "conv3x3", "c": 4, "s": 4},
-        {"name": "out", "op": "linear"},
-    ],
-}
 COUNT = 20
-SPACE = SearchSpace.from_file(SpaceFile.model_validate(FILE), "pair")
+STEM = {"name": "stem", "op": "conv3x3", "c": 4, "s": 4}
+SPACE = space_of(STEM, outputs={"a": 2, "b": 1})
 
 
 @dataclass
@@ -59,7 +48,7 @@ class Toy:
 
     def __init__(self) -> None:
         draw = torch.Generator().manual_seed(0)
-        self.sources: Any = [f"photo {i // 2}" for i in range(COUNT)]
+        self.sources: Any = [f"source {i // 2}" for i in range(COUNT)]
         self.pixels = torch.randn(COUNT, 2, 8, 8, generator=draw)
         self.truth = torch.rand(COUNT, 3, generator=draw)
         if self.gaps:
@@ -410,16 +399,16 @@ attribute(
 )
 attribute(
     "OutputsAreOther",
-    "outputs: space pair has {'a': 2, 'b': 1}, the task {'a': 2, 'b': 2}",
+    "outputs: space test has {'a': 2, 'b': 1}, the task {'a': 2, 'b': 2}",
     outputs={"a": 2, "b": 2},
 )
 attribute(
     "InputsInOtherOrder",
-    "inputs: space pair has in this order: {'a': 1, 'b': 1}, the task {'b': 1, 'a': 1}",
+    "inputs: space test has in this order: {'a': 1, 'b': 1}, the task {'b': 1, 'a': 1}",
     inputs={"b": 1, "a": 1},
 )
 attribute("SizeIsTrue", "inputs: expected names and whole numbers", inputs={"a": True, "b": 1})
-attribute("SourcesAreText", "sources: expected a list of names", sources="photo 1")
+attribute("SourcesAreText", "sources: expected a list of names", sources="source 1")
 attribute("SourcesAreNumbers", "sources: expected names, got 0 for sample 0", sources=range(COUNT))
 attribute("SourcesAreNone", "sources: expected a list of names", sources=None)
 attribute("NoSamples", "sources: expected at least 2 samples, got none", sources=[])
@@ -427,12 +416,12 @@ attribute("OneSource", "sources: all 20 samples are of 'x'; expected 2", sources
 attribute(
     "SourcesTooShort",
     "sources: names 15 samples, but batch has one at 15, too; expected one name for every sample",
-    sources=[f"photo {i}" for i in range(15)],
+    sources=[f"source {i}" for i in range(15)],
 )
 attribute(
     "SourcesTooLong",
     "sources: names 25 samples, but batch has none at 24 (IndexError); expected one name",
-    sources=[f"photo {i}" for i in range(25)],
+    sources=[f"source {i}" for i in range(25)],
 )
 
 
@@ -933,9 +922,9 @@ def test_what_was_raised_is_the_cause() -> None:
 
     class Damaged(Toy):
         def batch(self, indices: Any, generator: Any = None) -> Any:
-            raise InputError("photo.png: is damaged")
+            raise InputError("source.png: is damaged")
 
-    assert complaint(Damaged()) == "photo.png: is damaged"
+    assert complaint(Damaged()) == "source.png: is damaged"
 
 
 def test_a_class_is_no_task() -> None:
@@ -991,7 +980,7 @@ def test_a_subset_of_more_samples_than_a_list_may_have() -> None:
     class Many(Toy):
         def __init__(self) -> None:
             super().__init__()
-            self.sources = [f"photo {i}" for i in range(100_002)]
+            self.sources = [f"source {i}" for i in range(100_002)]
 
     subset = TaskSubset(Many(), torch.arange(1, 100_002))
-    assert len(subset.sources) == 100_001 and subset.sources[-1] == "photo 100001"
+    assert len(subset.sources) == 100_001 and subset.sources[-1] == "source 100001"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -17,9 +16,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from helpers import HOLDER, ROOT, full_disks
 from torch import Tensor, nn
 
-import groupnas.writing
 from groupnas.engine import training
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import Split, Stream, split_by_source
@@ -29,16 +28,8 @@ from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
 from groupnas.runs.folder import RunFolder
 
-ROOT = Path(__file__).parents[2]
 ADAM = Optimizer(lr=0.01, schedule="cosine")
 SETTINGS = Training(epochs=3, batch_size=20, weights=ADAM, average=0.9)
-HOLDER = """
-import sys, time
-from groupnas.runs.folder import RunFolder
-with RunFolder(sys.argv[1]).locked():
-    print("locked", flush=True)
-    time.sleep(60)
-"""
 
 
 def small(seed: int = 0) -> nn.Sequential:
@@ -367,33 +358,15 @@ def test_a_finished_run_resumed_gives_its_result_again(go: Any, tmp_path: Path) 
 def test_full_disk_at_every_write(go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever write fails, what was there stays, and the run goes on once there is space."""
     whole = go(out=tmp_path / "whole").folder.path
-    replace_file = os.replace
-    for number in range(1, 100):
-        calls = 0
-
-        def failing(source: Any, target: Any, number: int = number) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            replace_file(source, target)
-
-        out = tmp_path / str(number)
-        monkeypatch.setattr(groupnas.writing.os, "replace", failing)
-        try:
-            go(out=out)
-            break
-        except InputError as error:
-            assert str(error).endswith("cannot be written: No space left on device")
-        finally:
-            monkeypatch.undo()
-        assert not list(out.glob(".[!l]*"))  # nothing half-written is left
+    failed = 0
+    for out in full_disks(lambda out: go(out=out), tmp_path, monkeypatch):
+        failed += 1
         if RunFolder(out).exists:
             RunFolder(out).load_checkpoint()  # the latest whole one
         go(out=out, network=small(), resume=RunFolder(out).exists)
         assert_same_runs(out, whole)
     # 3 to start, 1 before the first epoch, 3 for each of 3 epochs, 1 result
-    assert number == 15
+    assert failed == 14
 
 
 # -- refused ------------------------------------------------------------------------------------
@@ -408,7 +381,7 @@ def test_a_second_run_in_the_same_folder(go: Any, tmp_path: Path) -> None:
 
 
 def test_no_run_to_resume(go: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="run: no run to resume here"):
+    with pytest.raises(InputError, match="run: does not exist; expected the folder of a training"):
         go(resume=True)
     assert not (tmp_path / "run").exists()
 
@@ -438,7 +411,7 @@ def test_another_setting_is_refused_by_name(
 
 
 def test_another_split_is_refused(go: Any, split: Split, tmp_path: Path) -> None:
-    """Else photos that trained would choose the epoch."""
+    """Else sources that trained would choose the epoch."""
     with pytest.raises(KeyboardInterrupt):
         go(observers=[Stop(epochs=1)])
     before = files(tmp_path / "run")

@@ -95,7 +95,8 @@ def wflw_line(index: int, photo: str, attributes: str = "0 0 0 0 0 0") -> str:
 @pytest.fixture
 def wflw_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """WFLW with 3 training and 4 test faces; two of the six lists of subsets."""
-    monkeypatch.setattr(wflw, "SPLITS", {"train": 3, "test": 4})
+    monkeypatch.setitem(wflw.SPLITS, "train", 3)
+    monkeypatch.setitem(wflw.SPLITS, "test", 4)
     folder = tmp_path / "wflw"
     for photo in ("0--Parade/a.jpg", "0--Parade/b.jpg", "1--Handshaking/c.jpg"):
         write_image(folder / "WFLW_images" / photo, ord(photo[-5]))
@@ -143,7 +144,8 @@ def aflw_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """AFLW with 3 training and 2 test faces."""
     from scipy.io import savemat
 
-    monkeypatch.setattr(aflw, "SPLITS", {"train": 3, "test": 2})
+    monkeypatch.setitem(aflw.SPLITS, "train", 3)
+    monkeypatch.setitem(aflw.SPLITS, "test", 2)
     for index, name in enumerate(("0/a.jpg", "0/b.jpg", "2/c.jpg")):
         write_image(tmp_path / "aflw/data/flickr" / name, 50 * index)
     savemat(tmp_path / "aflw/AFLWinfo_release.mat", aflw_variables(), do_compression=True)
@@ -175,8 +177,9 @@ def cofw_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """COFW with 3 training and 2 test faces, the latter with 68 points too."""
     from scipy.io import savemat
 
-    monkeypatch.setattr(cofw, "SPLITS", {"train": 3, "test": 2})
-    monkeypatch.setattr(cofw68, "SPLITS", {"test": 2})
+    monkeypatch.setitem(cofw.SPLITS, "train", 3)
+    for splits in (cofw.SPLITS, cofw68.SPLITS):
+        monkeypatch.setitem(splits, "test", 2)
     write_cofw(tmp_path / "cofw/COFW_train_color.mat", 3, "Tr")
     write_cofw(tmp_path / "cofw/COFW_test_color.mat", 2, "T")
     own = tmp_path / "cofw/cofw68"

@@ -63,13 +63,13 @@ class Points(nn.Module):
         return both[:, list(MARKUP.owners)].flatten(1)
 
 
-def cascade_of(global_network: nn.Module, local_network: nn.Module, trust: float = 1.0) -> Cascade:
+def cascade_of(global_network: nn.Module, local_network: nn.Module, blend: float = 1.0) -> Cascade:
     return Cascade(
         MARKUP,
         Stage(global_network.eval(), whole_face(MARKUP), FACE_CROPS),
         Stage(local_network.eval(), MARKUP, PART_CROPS),
         "landmarks",
-        trust,
+        blend,
         {},
     )
 
@@ -232,10 +232,10 @@ def test_what_no_face_can_have_is_refused(
         known.locate(image, boxes)
 
 
-def test_trust_is_the_share_of_the_local_answer_and_leaves_the_contour_alone() -> None:
+def test_blend_is_the_share_of_the_local_answer_and_leaves_the_contour_alone() -> None:
     image, boxes = np.zeros((80, 90, 3), np.uint8), np.array([[20.0, 15.0, 60.0, 65.0]])
     whole = cascade_of(Answers(SHAPE), Answers(PARTS)).locate(image, boxes)
-    third = cascade_of(Answers(SHAPE), Answers(PARTS), trust=0.3).locate(image, boxes)
+    third = cascade_of(Answers(SHAPE), Answers(PARTS), blend=0.3).locate(image, boxes)
     members, contour = list(MARKUP.part_points), list(MARKUP.contour)
     between = 0.3 * whole.points[:, members] + 0.7 * whole.initial[:, members]
     np.testing.assert_allclose(third.points[:, members], between, atol=1e-9)
@@ -248,6 +248,6 @@ def test_what_a_network_that_diverged_answers_stays_so(lost: int) -> None:
     """Whoever asked can say of which face; nothing in between stumbles over it."""
     answers = [SHAPE.copy(), PARTS.copy()]
     answers[lost][20] = np.nan
-    found = cascade_of(*map(Answers, answers), trust=0.5).locate(IMAGE, BOXES)
+    found = cascade_of(*map(Answers, answers), blend=0.5).locate(IMAGE, BOXES)
     assert np.isnan(found.points).any(axis=(1, 2)).all()
     assert np.isnan(found.initial).any() == (lost == 0)

@@ -50,7 +50,7 @@ def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.Mo
     from dataclasses import replace
 
     from groupnas.landmarks import comparing as module
-    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.dataset import face_set
 
     card = train_cascade(load_recipe("small:once"), "run", root=None, limit=20)
     drawn = face_set("synthetic")
@@ -96,7 +96,7 @@ def test_poses_are_balanced_where_the_recipe_says_so(small: Path) -> None:
         recipe=recipe.model_copy(update={"local_stage": local}), root=None, limit=FACES
     )
     found = balanced.sampling(split)
-    from groupnas.landmarks.data.face_sets import face_set
+    from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.load import load_faces
 
     faces = load_faces(face_set("synthetic"), None, limit=FACES)

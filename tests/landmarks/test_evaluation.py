@@ -16,16 +16,14 @@ from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.landmarks.data.synthetic import draw_face
 from groupnas.landmarks.evaluation import (
     Evaluation,
-    Pair,
     evaluate,
     evaluate_faces,
     how,
     pose_rows,
     rows,
 )
-from groupnas.landmarks.located import Located
+from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import MARKUPS, Markup
-from groupnas.tasks.dataset import DataReport
 
 COUNT, EYES = 4, (36, 45)
 
@@ -60,7 +58,6 @@ FACES = FaceSet(
     faces=lambda root, split, partial: [face_of(index) for index in range(COUNT)],
     files=lambda root, split, partial: [],
     read=read,
-    check=lambda root: DataReport(root, (), (), None),
 )
 
 
@@ -73,7 +70,7 @@ class Fake:
     box: BoxPolicy = "landmarks"
     markup: Markup = MARKUPS[68]
 
-    def locate_many(self, faces: Iterable[Pair], batch: int = 32) -> Located:
+    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         self.given = list(faces)
         return Located(self._shifted(self.final), self._shifted(self.initial))
 

@@ -15,8 +15,8 @@ from groupnas.errors import InputError
 from groupnas.landmarks.boxes import face_box, normalisers
 from groupnas.landmarks.cache import cache_folder
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
-from groupnas.landmarks.data.face_sets import face_set
 from groupnas.landmarks.data.pts import read_pts
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.tasks import load_task
 

@@ -55,7 +55,7 @@ def save(path: Path, seed: int = 0) -> Path:
         network_of("small_local", CROPS[1], seed + 1, "68"),
         markup=MARKUPS[68],
         box="landmarks",
-        trust=0.75,
+        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={"validation": {"nme": 3.25}},
     )
@@ -93,7 +93,7 @@ def test_saving_what_was_loaded_changes_nothing(card: Path) -> None:
         local_stage,
         markup=MARKUPS[loaded.points],
         box=loaded.box,
-        trust=loaded.trust,
+        blend=loaded.blend,
         trained=loaded.trained,
         scores=loaded.scores,
     )
@@ -115,6 +115,14 @@ def test_a_person_can_read_the_card(card: Path) -> None:
     assert local["crops"] == {"margin": 1.3, "size": 16, "colour": False, "cover": 1.4}
     assert set(local["grouping"]["units"]) == set(load_space("small_local:68").free_units)
     assert load_cascade(card).card == content
+
+
+def test_a_card_that_calls_the_blend_trust_is_read(card: Path) -> None:
+    text = card.read_text()
+    assert '"blend": 0.75' in text and "trust" not in text
+    card.write_text(text.replace('"blend"', '"trust"'))
+    cascade = load_cascade(card)
+    assert cascade.blend == 0.75 and cascade.card == json.loads(text)
 
 
 def test_no_space_file_is_needed(
@@ -158,14 +166,14 @@ def test_shipped_spaces_are_held_in_full(small: Path) -> None:
         *networks,
         markup=MARKUPS[98],
         box="listed",
-        trust=1.0,
+        blend=1.0,
         trained={},
         scores={},
     )
     _, *loaded = load_networks(path)
     for network, again in zip(networks, loaded, strict=True):
-        assert again.space == network.space
-        assert again.grouping == network.grouping
+        assert again.allocation.space == network.allocation.space
+        assert again.allocation.grouping == network.allocation.grouping
     assert load_cascade(path).locate(IMAGE, BOXES).points.shape == (2, 98, 2)
 
 
@@ -289,7 +297,7 @@ def test_one_line_names_the_file_at_fault(
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no model.json; expected .* it holds no run"):
+    with pytest.raises(InputError, match="holds no run; expected the folder of a cascade"):
         load_cascade(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, extents, square, whole_face
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.preview import FACES, contact_sheet, preview
 from groupnas.report.figure import save

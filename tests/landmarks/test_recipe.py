@@ -10,7 +10,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.landmarks.crops import whole_face
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.schema import preset_names
@@ -69,6 +69,19 @@ def test_a_preset_replaces_single_settings(small: Path) -> None:
     assert once.global_stage.training.epochs == once.local_stage.training.epochs == 1
     assert once.with_epochs(2) == plain
     assert load_recipe("strategies/recipes/small.yaml") == plain
+
+
+def test_a_recipe_that_calls_the_blend_trust_is_read(small: Path) -> None:
+    file = small / "strategies/recipes/old.yaml"
+    text = (small / "strategies/recipes/small.yaml").read_text()
+    file.write_text(text.replace("\nlocal_stage:", "\nlocal_stage:\n  trust: 0.25"))
+    old = load_recipe("old")
+    assert old.local_stage.blend == 0.25
+    assert old.model_dump()["local_stage"]["blend"] == 0.25
+    assert "trust" not in old.model_dump()["local_stage"]
+    file.write_text(file.read_text().replace("trust: 0.25", "trust: 1.5"))
+    with pytest.raises(InputError, match="local_stage.trust: input should be less than or equal"):
+        load_recipe("old")
 
 
 def test_options_replace_single_settings(small: Path) -> None:

@@ -18,7 +18,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks import given
 from groupnas.landmarks import train as module
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
@@ -175,8 +175,16 @@ def test_a_resumed_run_must_not_change(small: Path) -> None:
         run("run", "quick", resume=True)
     with pytest.raises(InputError, match="run: holds a run already"):
         run("run")
-    with pytest.raises(InputError, match="none: no run to resume here"):
+    with pytest.raises(InputError, match="none: does not exist; expected the folder of a cascade"):
         run("none", resume=True)
+    # recipes that were recorded when the blend was called trust
+    config = Path("run/config.yaml")
+    assert "  blend: 1.0\n" in config.read_text()
+    config.write_text(config.read_text().replace("blend: 1.0", "trust: 1.0"))
+    run("run", resume=True)
+    config.write_text(config.read_text().replace("trust: 1.0", "trust: 0.5"))
+    with pytest.raises(InputError, match="recipe.local_stage.blend = 0.5, not 1.0"):
+        run("run", resume=True)
 
 
 def test_a_grouping_from_a_file_is_taken(small: Path) -> None:

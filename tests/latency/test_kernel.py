@@ -88,7 +88,7 @@ def chosen(kernel: Kernel) -> str:
     if layer.op == "maxpool":
         node = helper.make_node("MaxPool", ["x"], ["y"], **window)
     else:
-        pads = [layer.padding] * 4
+        pads = layer.padding * 2
         node = helper.make_node("Conv", ["x", "w"], ["y"], group=kernel.groups, pads=pads, **window)
     sizes = [(1, channels[0], *layer.in_size), (1, channels[1], *layer.out_size)]
     values = [helper.make_tensor_value_info(n, 1, s) for n, s in zip("xy", sizes, strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import math
 import pickle
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import through_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -26,20 +26,10 @@ def with_logits(rows: list[list[float]], relaxation: str = "gumbel_hard") -> Cha
     return mask
 
 
-def through_state_dict(mask: ChannelMask) -> ChannelMask:
-    """Saved as a checkpoint is, and loaded without executing code."""
-    file = io.BytesIO()
-    torch.save(mask.state_dict(), file)
-    file.seek(0)
-    fresh = ChannelMask(*mask.logits.shape)
-    fresh.load_state_dict(torch.load(file, weights_only=True))
-    return fresh.train(mask.training)
-
-
 COPIES: list[Callable[[ChannelMask], ChannelMask]] = [
     copy.deepcopy,
     lambda mask: pickle.loads(pickle.dumps(mask)),
-    through_state_dict,
+    lambda mask: through_state_dict(mask, ChannelMask(*mask.logits.shape)).train(mask.training),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import math
 import pickle
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import through_state_dict
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -185,22 +185,13 @@ def test_a_deep_stack_keeps_the_scale(groups: int) -> None:
 # -- in the company of PyTorch ------------------------------------------------------------------
 
 
-def through_state_dict(make: Callable[[], nn.Module], layer: nn.Module) -> nn.Module:
-    file = io.BytesIO()
-    torch.save(layer.state_dict(), file)
-    file.seek(0)
-    fresh = make()
-    fresh.load_state_dict(torch.load(file, weights_only=True))
-    return fresh.eval()
-
-
 @every_layer
 def test_copies_compute_the_same(make: Callable[[], nn.Module], x: Tensor) -> None:
     layer = seeded(make)
     for twin in (
         copy.deepcopy(layer),
         pickle.loads(pickle.dumps(layer)),
-        through_state_dict(make, layer),
+        through_state_dict(layer, make()).eval(),
     ):
         assert torch.equal(twin(x), layer(x))
 

@@ -41,7 +41,7 @@ def test_errors_that_are_not_known_are_counted() -> None:
     assert list(axes.lines[0].get_xdata()) == [0, 2, 4, 5]
     assert list(axes.lines[0].get_ydata()) == [0, 50, 100, 100]
     legend = axes.get_legend()
-    assert legend is not None and legend.get_texts()[0].get_text() == "one: a (2 of 4 faces)"
+    assert legend is not None and legend.get_texts()[0].get_text() == "one: a (2 of 4 samples)"
     with pytest.raises(InputError, match="one: has no errors"):
         ced_figure({"one": [np.nan]}, limit=5, unit="NME, %")
 

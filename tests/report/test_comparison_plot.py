@@ -22,12 +22,12 @@ def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
         mean=mean,
         low=mean - 0.2,
         high=mean + 0.2,
-        photos_low=mean,
-        photos_high=mean,
+        sources_low=mean,
+        sources_high=mean,
         seeds_low=None,
         seeds_high=None,
         samples=10,
-        photos=10,
+        sources=10,
         seeds=2,
     )
     return Row(
@@ -35,7 +35,7 @@ def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
         budget=budget,
         samples="validation",
         count=10,
-        photos=10,
+        sources=10,
         counts={"left_eye": 10, "mean": 10},
         seeds=(0, 1),
         diverged=(),
@@ -97,12 +97,12 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
 
 
 def test_intervals_and_networks_that_there_are_not(tmp_path: Path) -> None:
-    """Of few photos no line is drawn, and of a network that diverged nothing."""
+    """Of few sources no line is drawn, and of a network that diverged nothing."""
     ends = dict.fromkeys(
-        ("low", "high", "photos_low", "photos_high", "seeds_low", "seeds_high"), None
+        ("low", "high", "sources_low", "sources_high", "seeds_low", "seeds_high"), None
     )
     few = [
-        replace(r, differences={n: replace(d, photos=2, **ends) for n, d in r.differences.items()})
+        replace(r, differences={n: replace(d, sources=2, **ends) for n, d in r.differences.items()})
         for r in ROWS
     ]
     for name, rows, told in (("few", few, False), ("whole", ROWS, True)):

@@ -75,15 +75,25 @@ def test_the_command_finds_the_stages_of_a_cascade(
 ) -> None:
     write(tmp_path / "run" / "global", EPOCHS)
     write(tmp_path / "run" / "local", EPOCHS[:3])
+    (tmp_path / "run/config.yaml").write_text("recipe: {}")
     for given in ("run", "run/local"):
         with pytest.raises(SystemExit) as stopped:
             main(["plot", "--kind", "training", str(tmp_path / given), "-o", f"{tmp_path}/t.svg"])
         assert stopped.value.code == 0
+        assert "validation error -->" in (tmp_path / "t.svg").read_text()
+    for stage in ("global", "local"):  # a training says what its errors are in when it ends
+        (tmp_path / "run" / stage / "result.json").write_text('{"error_unit": "px"}')
+    with pytest.raises(SystemExit):
+        main(["plot", "--kind", "training", f"{tmp_path}/run", "-o", f"{tmp_path}/t.svg"])
+    assert "local: validation error, px -->" in (tmp_path / "t.svg").read_text()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit) as stopped:
         main(["plot", "--kind", "training", f"{tmp_path}/empty", "-o", f"{tmp_path}/t.svg"])
     assert stopped.value.code == 2
-    assert "nor has a stage; it holds no run" in capsys.readouterr().err
+    assert (
+        "empty: holds no run; expected the folder of a cascade or a training"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("lost", [[0], [3], list(range(8))])

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from helpers import space_of
 from torch import Tensor, nn
 
-from groupnas.schema import validate
 from groupnas.spaces import SearchSpace
-from groupnas.spaces.schema import SpaceFile
 
 
 @pytest.fixture
 def compiled() -> Callable[..., SearchSpace]:
-    """A space of ``layers``; whatever else a file has may be given by name.
-
-    Two groups, 1 + 1 inputs, 2 + 2 outputs, 8 x 8; the last row, the output, is added.
-    """
-
-    def make(*layers: dict[str, Any], **settings: Any) -> SearchSpace:
-        data = {
-            "format": 1,
-            "title": "test",
-            "input": [8, 8],
-            "groups": ["a", "b"],
-            "inputs": {"a": 1, "b": 1},
-            "outputs": {"a": 2, "b": 2},
-            "layers": [*layers, {"name": "output", "op": "linear"}],
-            **settings,
-        }
-        return SearchSpace.from_file(validate(SpaceFile, data, "test"), "test")
-
-    return make
+    """:func:`helpers.space_of`"""
+    return space_of
 
 
 def _leaky(network: nn.Module) -> nn.Module:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import SMALL
 
 from groupnas.errors import InputError
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.compiler import Units
 
-SMALL = Path(__file__).parent / "small"
 Make = Callable[..., SearchSpace]
 
 
@@ -76,8 +75,8 @@ def test_pooling_dilation_and_linear_layers() -> None:
     ]
     by_name = {layer.name: layer for layer in space.layers}
     assert by_name["whole"].kernel == 4
-    assert by_name["wide"].padding == 2
-    assert by_name["hidden"].positions == 1
+    assert by_name["wide"].padding == (2, 2)
+    assert by_name["hidden"].taps == (1,)
     assert by_name["hidden"].act == "hardswish" and by_name["narrow"].act == "none"
     assert by_name["output"].act == "none" and not by_name["output"].bias
     assert by_name["block.block1.project"].act == "none"
@@ -119,7 +118,7 @@ def test_the_first_of_a_row_has_its_stride(compiled: Make) -> None:
     space = compiled({"name": "x", "op": "conv3x3", "c": 4, "n": 3, "s": 2})
     assert [layer.stride for layer in space.layers[:3]] == [2, 1, 1]
     assert [layer.in_size for layer in space.layers] == [(8, 8), (4, 4), (4, 4), (4, 4)]
-    assert space.layers[-1].positions == 16
+    assert space.layers[-1].taps == (16,)
 
 
 @pytest.mark.parametrize(

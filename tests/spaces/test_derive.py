@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL, some_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build, derive
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 
-SMALL = Path(__file__).parent / "small"
 PLAIN = {
     nn.Sequential, nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU,
     nn.ReLU6, nn.Hardswish, nn.ModuleList, nn.ModuleDict, nn.Flatten,
@@ -34,11 +33,6 @@ PLAIN = {
 
 Groupings = Callable[[SearchSpace], list[Grouping]]
 Fill = Callable[..., Any]
-
-
-def some_input(space: SearchSpace, batch: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(batch, sum(space.inputs.values()), *space.input_size, generator=generator)
 
 
 def difference(a: Tensor, b: Tensor) -> float:

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 import groupnas as gn
 from groupnas.errors import InputError
-from groupnas.extras import registered
 from groupnas.latency import LatencyTable
-from groupnas.spaces.measure import _shipped, measure, part_cost
+from groupnas.spaces.measure import measure, part_cost
 
 SPACES = ("picasso_local", "picasso_local:19", "picasso_global")
 
@@ -124,9 +123,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[groupnas.measures]\nbytes = others:WeightBytes\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registered.cache_clear(), _shipped.cache_clear()
     yield tmp_path
-    registered.cache_clear(), _shipped.cache_clear()
     sys.modules.pop("others", None)
 
 

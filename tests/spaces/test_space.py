@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers import SMALL
 
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.space import variant_names
 
-SMALL = Path(__file__).parent / "small"
 PARTS = ("left_eye", "right_eye", "nose", "mouth")
 
 

@@ -7,24 +7,18 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import space_file
 
 from groupnas.errors import InputError
 from groupnas.spaces import load_space
 from groupnas.spaces.schema import Row, read_space_file
 
-RIGHT: dict[str, Any] = {
-    "format": 1,
-    "title": "Right",
-    "input": [8, 6],
-    "groups": ["a", "b"],
-    "inputs": {"a": 1, "b": 1},
-    "outputs": {"a": 2, "b": 2},
-    "layers": [
-        {"name": "stem", "op": "conv3x3", "c": 4},
-        {"name": "body", "op": "irb", "t": 2, "c": 6, "n": 2, "s": 2},
-        {"name": "output", "op": "linear"},
-    ],
-}
+RIGHT = space_file(
+    {"name": "stem", "op": "conv3x3", "c": 4},
+    {"name": "body", "op": "irb", "t": 2, "c": 6, "n": 2, "s": 2},
+    title="Right",
+    input=[8, 6],
+)
 REMOVE = object()
 
 
@@ -192,10 +186,10 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "kind", "kernel"),
+    ("op", "name", "kernel"),
     [
         ("conv3x3", "conv", 3),
-        ("dwconv5x5", "dwconv", 5),
+        ("dwconv5x5", "depthwise", 5),
         ("maxpool2x2", "maxpool", 2),
         ("avgpool", "avgpool", None),
         ("irb", "irb", 3),
@@ -203,7 +197,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ("linear", "linear", None),
     ],
 )
-def test_an_operator_is_its_kind_and_kernel(op: str, kind: str, kernel: int | None) -> None:
-    keys = {"conv": {"c": 4}, "irb": {"t": 1, "c": 4}}.get(kind, {})
+def test_an_operator_is_its_name_and_kernel(op: str, name: str, kernel: int | None) -> None:
+    keys = {"conv": {"c": 4}, "irb": {"t": 1, "c": 4}}.get(name, {})
     made = Row.model_validate(row(op=op, **keys))
-    assert (made.kind, made.kernel) == (kind, kernel)
+    assert (made.operator.name, made.kernel) == (name, kernel)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL, some_input, through_state_dict
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -21,17 +20,11 @@ from groupnas.nn import RELAXATIONS, ChannelMask
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 
-SMALL = Path(__file__).parent / "small"
 HARD = [name for name in RELAXATIONS if name != "gumbel_soft"]
 
 Groupings = Callable[[SearchSpace], list[Grouping]]
 Reach = Callable[..., Tensor]
 Fill = Callable[..., Any]
-
-
-def some_input(space: SearchSpace, batch: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(batch, sum(space.inputs.values()), *space.input_size, generator=generator)
 
 
 def small(name: str = "ties", **settings: Any) -> Supernet:
@@ -171,22 +164,17 @@ def test_settings_reach_every_mask() -> None:
 # -- in the company of PyTorch ------------------------------------------------------------------
 
 
-def through_state_dict(net: Supernet) -> Supernet:
-    file = io.BytesIO()
-    torch.save(net.state_dict(), file)
-    file.seek(0)
-    fresh = Supernet(net.space)
-    fresh.load_state_dict(torch.load(file, weights_only=True))
-    return fresh.eval()
-
-
 @pytest.mark.parametrize("pinned", [True, False])
 def test_copies_compute_the_same(space: SearchSpace, pinned: bool) -> None:
     net = Supernet(space, init="normal").eval()
     if pinned:
         net.set_grouping(Grouping.random(space, seed=2))
     x = some_input(space)
-    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), through_state_dict(net)):
+    for twin in (
+        copy.deepcopy(net),
+        pickle.loads(pickle.dumps(net)),
+        through_state_dict(net, Supernet(net.space)).eval(),
+    ):
         assert torch.equal(twin(x), net(x))
         assert twin.grouping() == net.grouping()
 

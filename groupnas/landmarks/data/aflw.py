@@ -23,16 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError, printable
-from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
-from groupnas.landmarks.data.listed import Listed
+from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_AFLW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
 FOLDER = "aflw"
+OBTAINED = (
+    "annotations http://mmlab.ie.cuhk.edu.hk/projects/compositional.html, images "
+    "https://www.tugraz.at/institute/icg/research/team-bischof/lrs/downloads/aflw (research use)"
+)
 SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the order of `ra`
 _FILE = "AFLWinfo_release.mat"
 _IMAGES = ("data/flickr", "flickr", ".")  # the first of them that is there
@@ -43,30 +46,24 @@ def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
     """The faces of a split in the order of ``ra``; see :attr:`FaceSet.faces`.
 
     A face is called by its photo and its row in the file, from 1. Rectangles are listed.
-
-    Raises:
-        InputError: the file is missing or damaged, or images are missing (and that is not
-            allowed).
     """
-    return read_split(root, split).require(allow_partial)
+    return LISTS.listed(root, split).require(allow_partial)
 
 
 def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
     """The one file of all annotations; see :attr:`FaceSet.files`."""
-    listed.require_split("AFLW", split, SPLITS)
-    return [root / FOLDER / _FILE]
+    return [LISTS.file(root, split)]
 
 
-def read_split(root: Path, split: str) -> Listed:
-    """What the file says of a split, and which images are there; raises as :func:`faces`."""
-    folder = root / FOLDER
-    listed.require_split("AFLW", split, SPLITS)
-    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
-    everyone = read_info(folder / _FILE, _images_in(folder))
-    first = SPLITS["train"]
-    mine = everyone[:first] if split == "train" else everyone[first:]
-    missing = listed.absent(face.path for face in mine)
-    return Listed("AFLW", split, folder, OBTAINED_AFLW, SPLITS[split], tuple(mine), missing)
+def check(root: Path) -> DataReport:
+    """Account for the file and the images that it names; see :attr:`FaceSet.check`."""
+    return LISTS.report(root, FACES)
+
+
+def _read(folder: Path, split: str) -> list[Face]:
+    images = next(folder / place for place in _IMAGES if (folder / place).is_dir())
+    everyone, first = read_info(folder / _FILE, images), SPLITS["train"]
+    return everyone[:first] if split == "train" else everyone[first:]
 
 
 def read_info(file: Path, images: Path) -> list[Face]:
@@ -75,7 +72,7 @@ def read_info(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the file cannot be read or is damaged; names variable and row.
     """
-    listed.require_file(file, "AFLW's 19 landmarks", OBTAINED_AFLW)
+    require_file(file, "AFLW's 19 landmarks", OBTAINED)
     total = sum(SPLITS.values())
     found = read_mat(
         file,
@@ -111,22 +108,6 @@ def read_info(file: Path, images: Path) -> list[Face]:
     ]
 
 
-def check(root: Path) -> DataReport:
-    """Account for the file and the images that it names.
-
-    Raises:
-        InputError: ``root`` has no folder ``aflw``.
-    """
-    folder = Path(root) / FOLDER
-    listed.require_folder(folder, f"{_FILE} and the images", OBTAINED_AFLW)
-    lists = {split: (folder / _FILE, expected) for split, expected in SPLITS.items()}
-    return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
-
-
-def _images_in(folder: Path) -> Path:
-    return next(folder / place for place in _IMAGES if (folder / place).is_dir())
-
-
 def _names(file: Path, cells: NDArray[Any]) -> list[str]:
     """The image of every row."""
     names = []
@@ -142,8 +123,20 @@ def _is_name(text: str) -> bool:
     return bool(path.name) and not path.is_absolute() and ".." not in path.parts
 
 
-FACES = FaceSet(
+LISTS = Lists(
+    title="AFLW",
+    name=FOLDER,
+    holds=f"{_FILE} and the images",
+    obtained=OBTAINED,
+    files=dict.fromkeys(SPLITS, _FILE),
+    sizes=SPLITS,
+    read=_read,
+)
+FACES = FaceDataSet(
     name="aflw",
+    summary="20,000 training faces in every pose, 19 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[19],
     box="listed",
     normaliser="box_width",

@@ -19,19 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.hdf5 import opened_hdf5
-from groupnas.landmarks.data.listed import Listed
+from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, check_shape
-from groupnas.landmarks.data.sources import OBTAINED_COFW
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
+FOLDER = "cofw"
+OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 if TYPE_CHECKING:
     import h5py
 
-FOLDER = "cofw"
+OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 SPLITS = {"train": 1345, "test": 507}  # official number of faces
 TEST_FILE = "COFW_test_color.mat"
 _FILES = {"train": "COFW_train_color.mat", "test": TEST_FILE}
@@ -44,26 +45,22 @@ def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
     """The faces of a split in the file's order; see :attr:`FaceSet.faces`.
 
     A face is called by its number in the file, from 1, as is its photo: each has one face.
-
-    Raises:
-        InputError: the file is missing or damaged, or h5py is not installed.
     """
-    return read_split(root, split).require(allow_partial)
+    return LISTS.listed(root, split).require(allow_partial)
 
 
 def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
     """The file of a split; see :attr:`FaceSet.files`."""
-    listed.require_split("COFW", split, SPLITS)
-    return [root / FOLDER / _FILES[split]]
+    return [LISTS.file(root, split)]
 
 
-def read_split(root: Path, split: str) -> Listed:
-    """The faces that the file of a split holds; raises as :func:`faces`."""
-    folder = root / FOLDER
-    listed.require_split("COFW", split, SPLITS)
-    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED_COFW)
-    found = tuple(read_file(folder / _FILES[split]))
-    return Listed("COFW", split, folder, OBTAINED_COFW, SPLITS[split], found, frozenset())
+def check(root: Path) -> DataReport:
+    """Account for both files: their variables and all images are read."""
+    return LISTS.report(root, FACES)
+
+
+def _read(folder: Path, split: str) -> list[Face]:
+    return read_file(folder / _FILES[split])
 
 
 def read_file(path: Path) -> list[Face]:
@@ -74,7 +71,7 @@ def read_file(path: Path) -> list[Face]:
             row, or image.
     """
     split = next(split for split, name in _FILES.items() if name == path.name)
-    listed.require_file(path, f"COFW's {split} images and landmarks", OBTAINED_COFW)
+    require_file(path, f"COFW's {split} images and landmarks", OBTAINED)
     suffix = _SUFFIXES[path.name]
     with opened_hdf5(path) as file:
         references = _references(path, file)
@@ -117,18 +114,6 @@ def read_image(face: Face) -> NDArray[np.uint8]:
         pixels = np.asarray(_image(face.path, face.index, file, references))
     turned = pixels.T
     return np.ascontiguousarray(turned if turned.ndim == 3 else np.stack([turned] * 3, axis=2))
-
-
-def check(root: Path) -> DataReport:
-    """Account for both files: their variables and all images are read.
-
-    Raises:
-        InputError: ``root`` has no folder ``cofw``.
-    """
-    folder = Path(root) / FOLDER
-    listed.require_folder(folder, " and ".join(_FILES.values()), OBTAINED_COFW)
-    lists = {split: (folder / _FILES[split], expected) for split, expected in SPLITS.items()}
-    return listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
 
 
 def _references(path: Path, file: h5py.File) -> NDArray[Any]:
@@ -181,8 +166,20 @@ def _variable(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     return stored
 
 
-FACES = FaceSet(
+LISTS = Lists(
+    title="COFW",
+    name=FOLDER,
+    holds=" and ".join(_FILES.values()),
+    obtained=OBTAINED,
+    files=_FILES,
+    sizes=SPLITS,
+    read=_read,
+)
+FACES = FaceDataSet(
     name="cofw",
+    summary="1,345 faces to train on, many occluded, 29 landmarks",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[29],
     box="listed",
     normaliser="interocular",

@@ -17,40 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.landmarks.data import cofw, listed
+from groupnas.landmarks.data import cofw
 from groupnas.landmarks.data.checks import damage
-from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.data.listed import Listed
+from groupnas.landmarks.data.face import Face
+from groupnas.landmarks.data.listed import Lists, require_file
 from groupnas.landmarks.data.matlab import as_numbers, read_mat
-from groupnas.landmarks.data.sources import OBTAINED_COFW68
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
 FOLDER = cofw.FOLDER
-_OWN = Path("cofw68")
-_BOXES = _OWN / "cofw68_test_bboxes.mat"
+OBTAINED = (
+    "annotations https://github.com/golnazghiasi/cofw68-benchmark, images COFW_test_color.mat of "
+    "https://data.caltech.edu/records/20099"
+)
+_BOXES = "cofw68_test_bboxes.mat"
 _POINTS = 68
 SPLITS = {"test": 507}  # official number of faces
 
 
 def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
-    """The test faces in order; see :attr:`FaceSet.faces`. They are called as :mod:`.cofw` does.
-
-    Raises:
-        InputError: a file is damaged, or some are missing (and that is not allowed).
-    """
-    listed.require_split("COFW68", split, SPLITS)
-    folder = _require(root)
-    boxes = read_boxes(folder / _BOXES)
-    found = [_face(folder, number, boxes) for number in _there(folder)]
-    return _listed(folder, found).require(allow_partial)
+    """The test faces in order; see :attr:`FaceSet.faces`. They are called as :mod:`.cofw` does."""
+    return LISTS.listed(root, split).require(allow_partial)
 
 
 def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
     """The boxes, and the landmarks of every face; see :attr:`FaceSet.files`."""
-    listed.require_split("COFW68", split, SPLITS)
-    folder = _require(root)
-    return [folder / _BOXES, *(_points_of(folder, number) for number in _there(folder))]
+    boxes, folder = LISTS.file(root, split), LISTS.folder(root)
+    return [boxes, *(_points_of(folder, number) for number in _there(folder))]
 
 
 def read_boxes(file: Path) -> NDArray[np.float64]:
@@ -59,7 +53,7 @@ def read_boxes(file: Path) -> NDArray[np.float64]:
     Raises:
         InputError: the file is missing or damaged; names variable and row.
     """
-    listed.require_file(file, "COFW68's face boxes", OBTAINED_COFW68)
+    require_file(file, "COFW68's face boxes", OBTAINED)
     found = read_mat(file, {"bboxes": (SPLITS["test"], 4)})
     boxes = as_numbers(file, "bboxes", found["bboxes"])
     for row in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
@@ -79,49 +73,37 @@ def read_points(file: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def check(root: Path) -> DataReport:
-    """Account for the boxes, every face's landmarks, and the images.
-
-    Raises:
-        InputError: ``root`` has no folder ``cofw/cofw68``.
-    """
-    folder = _require(Path(root))
-    found = _there(folder)
-    damaged: list[str] = []
+    """Account for the boxes, every face's landmarks, and the images; see :attr:`FaceSet.check`."""
+    folder = LISTS.folder(root)
+    numbers, damaged, faces = _there(folder), [], []
     boxes = np.zeros((SPLITS["test"], 4))
     try:
         boxes = read_boxes(folder / _BOXES)
     except InputError as error:
         damaged.append(str(error))
-    faces = []
-    for number in found:
+    for number in numbers:
         try:
             faces.append(_face(folder, number, boxes))
         except InputError as error:
             damaged.append(str(error))
-    if (folder / cofw.TEST_FILE).is_file():
+    if _images(folder).is_file():
         try:
-            cofw.read_split(Path(root), "test")
+            cofw.LISTS.listed(root, "test")
         except InputError as error:
             damaged.append(str(error))
         else:
             damaged += damage(FACES, {"test": faces})
-    account = _listed(folder, [_blank(folder, number) for number in found])
-    subset = SubsetReport(
-        _OWN.as_posix(), "test", SPLITS["test"], len(account.found), account.problems
-    )
-    return DataReport(folder / _OWN, (subset,), tuple(damaged), account.lacking)
+    account = LISTS.account(folder, "test", [_blank(folder, number) for number in numbers])
+    subset = SubsetReport("cofw68", "test", SPLITS["test"], len(account.found), account.problems)
+    return DataReport(folder, (subset,), tuple(damaged), account.lacking)
 
 
-def _require(root: Path) -> Path:
-    """COFW's folder, which must hold ``cofw68``."""
-    listed.require_folder(
-        root / FOLDER / _OWN, "cofw68_test_bboxes.mat and test_annotations", OBTAINED_COFW68
-    )
-    return root / FOLDER
+def _images(folder: Path) -> Path:
+    return folder.parent / cofw.TEST_FILE
 
 
 def _points_of(folder: Path, number: int) -> Path:
-    return folder / _OWN / "test_annotations" / f"{number}_points.mat"
+    return folder / "test_annotations" / f"{number}_points.mat"
 
 
 def _there(folder: Path) -> list[int]:
@@ -130,9 +112,9 @@ def _there(folder: Path) -> list[int]:
     return [number for number in numbers if _points_of(folder, number).is_file()]
 
 
-def _listed(folder: Path, found: list[Face]) -> Listed:
-    missing = listed.absent([folder / cofw.TEST_FILE])
-    return Listed("COFW68", "test", folder, OBTAINED_COFW68, SPLITS["test"], tuple(found), missing)
+def _read(folder: Path, split: str) -> list[Face]:
+    boxes = read_boxes(folder / _BOXES)
+    return [_face(folder, number, boxes) for number in _there(folder)]
 
 
 def _face(folder: Path, number: int, boxes: NDArray[np.float64]) -> Face:
@@ -144,12 +126,24 @@ def _face(folder: Path, number: int, boxes: NDArray[np.float64]) -> Face:
 def _blank(folder: Path, number: int) -> Face:
     """A face whose landmarks are not read yet."""
     name = f"test/{number:04}"
-    return Face(name, name, folder / cofw.TEST_FILE, np.empty((0, 2)), index=number - 1)
+    return Face(name, name, _images(folder), np.empty((0, 2)), index=number - 1)
 
 
+LISTS = Lists(
+    title="COFW68",
+    name=f"{cofw.FOLDER}/cofw68",
+    holds=f"{_BOXES} and test_annotations",
+    obtained=OBTAINED,
+    files={"test": _BOXES},
+    sizes=SPLITS,
+    read=_read,
+)
 # A network that was trained on 300W has learnt the boxes of its landmarks, so these too.
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="cofw68",
+    summary="507 test faces of COFW, 68 landmarks each; nothing to train on",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[68],
     box="landmarks",
     normaliser="interocular",

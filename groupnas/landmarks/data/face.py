@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.landmarks.markup import Markup
-from groupnas.tasks.dataset import DataReport
 
 BoxPolicy = Literal["landmarks", "listed"]
 Normaliser = Literal["interocular", "interpupil", "box", "box_longest", "box_width"]
@@ -66,7 +65,6 @@ class FaceSet:
         files: Everything that faces of a split are read from besides their images, e.g. the
             annotation lists; called like ``faces``. A cache is stale when one of them changes.
         read: An image of the set as ``(H, W, 3)`` uint8 RGB.
-        check: Accounts for every file under the data root; every image is decoded.
     """
 
     name: str
@@ -77,4 +75,3 @@ class FaceSet:
     faces: Callable[[Path, str, bool], Sequence[Face]]
     files: Callable[[Path, str, bool], Sequence[Path]]
     read: Callable[[Face], NDArray[np.uint8]]
-    check: Callable[[Path], DataReport]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.data.checks import damage
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Listed:
         if len(self.faces) < self.expected:
             lines.append(f"{len(self.faces):,} listed")
         if self.missing:
-            first = min(self.missing).relative_to(self.folder).as_posix()
+            first = os.path.relpath(min(self.missing), self.folder)
             noun, more = ("images", ", ...") if len(self.missing) > 1 else ("image", "")
             lines.append(f"{len(self.missing):,} {noun} missing: {first}{more}")
         return tuple(lines)
@@ -78,67 +78,93 @@ class Listed:
         return self.found
 
 
-def absent(paths: Iterable[Path]) -> frozenset[Path]:
-    """Those of the paths that are no files; a name that no file can have is one of them."""
-    return frozenset(path for path in set(paths) if not os.path.isfile(path))
-
-
-def require_folder(folder: Path, holds: str, obtained: str) -> None:
-    """Raise :class:`InputError` if a data set's folder is not there; says what it must hold."""
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; the data root must hold {folder.name}/ with {holds}, "
-            f"from {obtained}"
-        )
-
-
 def require_file(file: Path, what: str, obtained: str) -> None:
     """Raise :class:`InputError` if a file is not there; says what it is and where to get it."""
     if not file.is_file():
         raise InputError(f"{file}: no such file: {what}; obtain it from {obtained}")
 
 
-def require_split(title: str, split: str, splits: Iterable[str]) -> None:
-    """Raise :class:`InputError` if there is no such split; suggests the nearest."""
-    if split not in splits:
-        raise InputError(f"{title} has no split {split!r}; {nearest(split, splits)}")
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """A data set with a file for each split that lists the split's faces.
 
-
-def report(
-    of: FaceSet,
-    folder: Path,
-    files: Mapping[str, tuple[Path, int]],
-    read: Callable[[str], Listed],
-) -> DataReport:
-    """Account for the lists, the faces and the images of every split.
-
-    Args:
-        of: The data set.
-        folder: Where the data set lies.
-        files: The list and the official number of faces of every split, ``"train"`` the first.
-        read: Reads the list of a split.
+    Attributes:
+        title: What the data set calls itself.
+        name: Its folder's, under the data root.
+        holds: What must be in the folder.
+        obtained: Where it comes from.
+        files: The list of each split, in the folder.
+        sizes: The official number of faces of each split, ``"train"`` the first.
+        read: All faces of a split, called with folder and split; it need not look at the images.
     """
-    subsets, damaged = [], []
-    found: dict[str, Sequence[Face]] = {}
-    incomplete = None
-    for split, (file, expected) in files.items():
-        name = file.name
-        try:
-            listed = read(split)
-        except InputError as error:
-            problem = str(error).removeprefix(f"{file}: ")
-            if file.is_file():
-                damaged.append(str(error))
-                problem = "damaged"
-            subsets.append(SubsetReport(name, split, expected, 0, (problem,)))
-            lacking: str | None = f"{name}: {problem}"
-        else:
-            count = len(listed.found)
-            subsets.append(SubsetReport(name, split, expected, count, listed.problems))
-            found[split] = listed.found
-            lacking = listed.lacking
-        if split == "train":
-            incomplete = lacking
-    return DataReport(
-        folder, tuple(subsets), (*dict.fromkeys(damaged), *damage(of, found)), incomplete
-    )
+
+    title: str
+    name: str
+    holds: str
+    obtained: str
+    files: Mapping[str, str]
+    sizes: Mapping[str, int]
+    read: Callable[[Path, str], Sequence[Face]]
+
+    def folder(self, root: Path) -> Path:
+        """The folder; :class:`InputError` if it is not there."""
+        folder = root / self.name
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; the data root must hold {folder.name}/ with "
+                f"{self.holds}, from {self.obtained}"
+            )
+        return folder
+
+    def file(self, root: Path, split: str) -> Path:
+        """The list of a split; :class:`InputError` suggests the nearest if there is none."""
+        if split not in self.sizes:
+            raise InputError(f"{self.title} has no split {split!r}; {nearest(split, self.sizes)}")
+        return root / self.name / self.files[split]
+
+    def listed(self, root: Path, split: str) -> Listed:
+        """The faces of a split, and which images are there.
+
+        Raises:
+            InputError: there is no such split or folder, or the list is missing or damaged.
+        """
+        self.file(root, split)
+        folder = self.folder(root)
+        return self.account(folder, split, self.read(folder, split))
+
+    def account(self, folder: Path, split: str, faces: Sequence[Face]) -> Listed:
+        """Which of the images of a split's faces are there."""
+        missing = frozenset(face.path for face in faces if not os.path.isfile(face.path))
+        return Listed(
+            self.title, split, folder, self.obtained, self.sizes[split], tuple(faces), missing
+        )
+
+    def report(self, root: Path, of: FaceSet) -> DataReport:
+        """Account for the lists, the faces and the images of every split.
+
+        Raises:
+            InputError: ``root`` has no such folder.
+        """
+        folder = self.folder(root)
+        subsets, damaged = [], []
+        found: dict[str, Sequence[Face]] = {}
+        incomplete = None
+        for split, expected in self.sizes.items():
+            file = self.file(root, split)
+            try:
+                listed = self.listed(root, split)
+            except InputError as error:
+                problem = str(error).removeprefix(f"{file}: ")
+                if file.is_file():
+                    damaged.append(str(error))
+                    problem = "damaged"
+                subsets.append(SubsetReport(file.name, split, expected, 0, (problem,)))
+                lacking: str | None = f"{file.name}: {problem}"
+            else:
+                found[split], lacking = listed.found, listed.lacking
+                count = len(listed.found)
+                subsets.append(SubsetReport(file.name, split, expected, count, listed.problems))
+            if split == "train":
+                incomplete = lacking
+        lines = (*dict.fromkeys(damaged), *damage(of, found))
+        return DataReport(folder, tuple(subsets), lines, incomplete)

@@ -31,9 +31,9 @@ from groupnas.landmarks.data._synthetic_shape import (
     head_outline,
     landmarks,
 )
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
 
 MIN_SIZE = 48
 SIZE = 160
@@ -69,21 +69,6 @@ def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, n
     draw_features(canvas, look, doing, points, view.axes)
     draw_distractors(canvas, rng, look, points, outline, view.axes)
     return _photograph(canvas, rng, look), points * size - 0.5
-
-
-def draw_faces(count: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, np.ndarray]:
-    """Faces 0 to ``count - 1`` of a set, as :func:`draw_face` draws them.
-
-    Returns:
-        Images ``(count, size, size)`` uint8 and landmarks ``(count, 68, 2)`` float64.
-
-    Raises:
-        InputError: a count below 1, or what :func:`draw_face` refuses.
-    """
-    if count < 1:
-        raise InputError(f"synthetic faces: count must be at least 1, got {count}")
-    faces = [draw_face(index, seed, size) for index in range(count)]
-    return np.stack([image for image, _ in faces]), np.stack([points for _, points in faces])
 
 
 def _pose(rng: np.random.Generator) -> tuple[Identity, Expression, View, np.ndarray]:
@@ -134,12 +119,10 @@ def _photograph(canvas: Canvas, rng: np.random.Generator, look: Look) -> np.ndar
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _check(root: Path) -> DataReport:
-    return DataReport(root, (), (), None)
-
-
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="synthetic",
+    summary="1,000 drawn faces with exact landmarks, 68 each",
+    obtained="drawn on the spot, needs nothing",
     markup=MARKUPS[68],
     box="landmarks",
     normaliser="interocular",
@@ -147,5 +130,4 @@ FACES = FaceSet(
     faces=_faces,
     files=_code,
     read=_read,
-    check=_check,
 )

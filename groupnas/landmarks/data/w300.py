@@ -17,17 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from groupnas.errors import InputError, printable
+from groupnas.errors import InputError, printable, reading
 from groupnas.files import nearest
 from groupnas.landmarks.data.checks import damage
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
 from groupnas.landmarks.data.pts import read_pts
-from groupnas.landmarks.data.sources import OBTAINED_300W
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport, SubsetReport
+from groupnas.tasks import DataReport, SubsetReport
 
 FOLDER = "300w"
+OBTAINED = "https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ (research use)"
 _COMMON = {"helen/testset": 330, "lfpw/testset": 224}
 _CHALLENGING = {"ibug": 135}
 # Official number of faces in every folder of every split.
@@ -125,7 +126,7 @@ class Inventory:
         if self.lacking is None:
             return
         if not self.found:
-            raise InputError(f"{self.root}: {self.lacking}; obtain it from {OBTAINED_300W}")
+            raise InputError(f"{self.root}: {self.lacking}; obtain it from {OBTAINED}")
         if not allow_partial:
             raise InputError(
                 f"{self.root}: {self.lacking}; --allow-partial goes on with the {self.found:,} of "
@@ -162,7 +163,7 @@ def inventory(root: str | os.PathLike[str], split: str = "train") -> Inventory:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; the data root must hold {FOLDER}/ with afw, helen, lfpw "
-            f"and ibug, from {OBTAINED_300W}"
+            f"and ibug, from {OBTAINED}"
         )
     subsets = tuple(_subset(folder, name, count) for name, count in SPLITS[split].items())
     return Inventory(folder, split, subsets)
@@ -249,10 +250,8 @@ def _subset(root: Path, name: str, expected: int) -> SubsetInventory:
     folder = root / name
     if not folder.is_dir():
         return SubsetInventory(name, expected, (), (), (), False)
-    try:
+    with reading(folder):
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
     files = [file for file in files if not file.stem.endswith("_mirror")]
     points = {file.stem: file for file in files if file.suffix.lower() == ".pts"}
     images: dict[str, Path] = {}
@@ -268,8 +267,11 @@ def _subset(root: Path, name: str, expected: int) -> SubsetInventory:
     )
 
 
-FACES = FaceSet(
+FACES = FaceDataSet(
     name="300w",
+    summary="3,148 training faces in the wild, 68 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[68],
     box="landmarks",
     normaliser="interocular",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -20,15 +20,15 @@ import numpy as np
 
 from groupnas.errors import InputError
 from groupnas.files import read_text
-from groupnas.landmarks.data import listed
-from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.images import read_picture
-from groupnas.landmarks.data.listed import Listed
-from groupnas.landmarks.data.sources import OBTAINED_WFLW
+from groupnas.landmarks.data.listed import Lists, require_file
+from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.tasks.dataset import DataReport
+from groupnas.tasks import DataReport
 
 FOLDER = "wflw"
+OBTAINED = "https://wywu.github.io/projects/LAB/WFLW.html (research use)"
 SPLITS = {"train": 7500, "test": 2500}  # official number of faces
 # In the order of the attributes, with the names of the test set's own lists.
 SUBSETS = {
@@ -41,7 +41,10 @@ SUBSETS = {
 }
 _POINTS = 98
 _FIELDS = 2 * _POINTS + 4 + len(SUBSETS) + 1
-_LISTS = Path("WFLW_annotations/list_98pt_rect_attr_train_test")
+_FILES = {
+    split: f"WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{split}.txt"
+    for split in SPLITS
+}
 _SUBSET_LISTS = Path("WFLW_annotations/list_98pt_test")
 _IMAGES = Path("WFLW_images")
 
@@ -52,28 +55,19 @@ def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
     """The faces of a split in the list's order; see :attr:`FaceSet.faces`.
 
     A face is called by its photo and its number among that photo's faces in the list, from 0.
-
-    Raises:
-        InputError: the list is missing or damaged, or images are missing (and that is not
-            allowed).
     """
-    return read_split(root, split).require(allow_partial)
+    return LISTS.listed(root, split).require(allow_partial)
 
 
 def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
     """The list of a split; see :attr:`FaceSet.files`."""
-    listed.require_split("WFLW", split, SPLITS)
-    return [_list_of(root / FOLDER, split)]
+    return [LISTS.file(root, split)]
 
 
-def read_split(root: Path, split: str) -> Listed:
-    """The list of a split, and which images are there; raises as :func:`faces`."""
-    folder = root / FOLDER
-    listed.require_split("WFLW", split, SPLITS)
-    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED_WFLW)
-    everyone = tuple(_numbered(read_list(_list_of(folder, split), folder / _IMAGES), split))
-    missing = listed.absent(face.path for face in everyone)
-    return Listed("WFLW", split, folder, OBTAINED_WFLW, SPLITS[split], everyone, missing)
+def check(root: Path) -> DataReport:
+    """Account for both lists, their images, and the test set's six lists where they are."""
+    report = LISTS.report(root, FACES)
+    return replace(report, damaged=(*report.damaged, *_disagreements(root)))
 
 
 def read_list(file: Path, images: Path) -> list[Face]:
@@ -82,29 +76,12 @@ def read_list(file: Path, images: Path) -> list[Face]:
     Raises:
         InputError: the list cannot be read or is damaged; one line ``file:line: why``.
     """
-    listed.require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED_WFLW)
+    require_file(file, "a list of faces, from WFLW_annotations.tar.gz", OBTAINED)
     lines = enumerate(read_text(file).split("\n"), 1)
     found = [_face(file, number, line, images) for number, line in lines if line.strip()]
     if not found:
         raise InputError(f"{file}:1: empty; expected lines of {_FIELDS} fields")
     return found
-
-
-def check(root: Path) -> DataReport:
-    """Account for both lists, their images, and the test set's six lists where they are.
-
-    Raises:
-        InputError: ``root`` has no folder ``wflw``.
-    """
-    folder = Path(root) / FOLDER
-    listed.require_folder(folder, "WFLW_images and WFLW_annotations", OBTAINED_WFLW)
-    lists = {split: (_list_of(folder, split), expected) for split, expected in SPLITS.items()}
-    report = listed.report(FACES, folder, lists, lambda split: read_split(Path(root), split))
-    return replace(report, damaged=(*report.damaged, *_disagreements(folder)))
-
-
-def _list_of(folder: Path, split: str) -> Path:
-    return folder / _LISTS / f"list_98pt_rect_attr_{split}.txt"
 
 
 def _face(file: Path, number: int, line: str, images: Path) -> Face:
@@ -150,19 +127,21 @@ def _image_name(place: str, field: str) -> str:
     return field
 
 
-def _numbered(everyone: Sequence[Face], split: str) -> Iterator[Face]:
+def _read(folder: Path, split: str) -> list[Face]:
     """Names that tell the faces of a photo apart; subsets are a matter of the test only."""
     seen: Counter[str] = Counter()
-    for face in everyone:
+    found = []
+    for face in read_list(folder / _FILES[split], folder / _IMAGES):
         name = f"{split}/{PurePosixPath(face.source).with_suffix('')}_{seen[face.source]}"
         seen[face.source] += 1
         subsets = face.subsets if split == "test" else frozenset[str]()
-        yield replace(face, name=name, subsets=subsets)
+        found.append(replace(face, name=name, subsets=subsets))
+    return found
 
 
-def _disagreements(folder: Path) -> list[str]:
+def _disagreements(root: Path) -> list[str]:
     """One line for each of the test set's lists that is damaged or denies the attributes."""
-    test = _list_of(folder, "test")
+    folder, test = LISTS.folder(root), LISTS.file(root, "test")
     lists = {
         name: folder / _SUBSET_LISTS / f"list_98pt_test_{SUBSETS[name]}.txt" for name in SUBSETS
     }
@@ -205,8 +184,20 @@ def _key(path: Path, points: np.ndarray) -> Key:
     return path, points.tobytes()
 
 
-FACES = FaceSet(
+LISTS = Lists(
+    title="WFLW",
+    name=FOLDER,
+    holds="WFLW_images and WFLW_annotations",
+    obtained=OBTAINED,
+    files=_FILES,
+    sizes=SPLITS,
+    read=_read,
+)
+FACES = FaceDataSet(
     name="wflw",
+    summary="7,500 training faces in the wild, 98 landmarks each",
+    obtained=OBTAINED,
+    folder=FOLDER,
     markup=MARKUPS[98],
     box="listed",
     normaliser="interocular",

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.cascade import Cascade
 from groupnas.landmarks.data.face import BoxPolicy, FaceSet
 from groupnas.landmarks.load import load_faces
-from groupnas.landmarks.located import check_faces
+from groupnas.landmarks.located import FacePair, check_faces
 
-FacePair = tuple[NDArray[np.uint8], NDArray[np.float64]]  # an image and the box of a face in it
 Crops = list[NDArray[np.float32]]
 
 FACES = 200  # 20 and 100 did about as well, on training photos that they were not among
@@ -34,12 +33,8 @@ def training_faces(
 ) -> Iterator[FacePair]:
     """Faces of a data set's training split, evenly spread over it, one after the other.
 
-    Args:
-        data: The data set.
-        root: The folder that holds the data set's folder; ``None`` where it needs no files.
-        box: Of the cascade; the data set's own does not matter.
-        limit: So many at most; ``None`` for all.
-        allow_partial: Go on with the faces that are there, if not all are.
+    Boxes are the cascade's, not the data set's own; other arguments are those of
+    :func:`groupnas.landmarks.load.load_faces`.
 
     Raises:
         InputError: faces are missing (and that is not allowed), one lacks its box, or a file is
@@ -48,10 +43,8 @@ def training_faces(
     given = replace(data, box=box)
     for face in load_faces(data, root, "train", allow_partial=allow_partial, limit=limit):
         image, found = data.read(face), face_box(face, given)
-        try:
+        with naming(face.place):
             check_faces(image, found[None])
-        except InputError as error:
-            raise InputError(f"{face.place}: {error}") from error
         yield image, found
 
 

@@ -16,10 +16,11 @@ from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.formats import MODEL, check_suffix
 from groupnas.landmarks.crops import CropSettings, whole_face
-from groupnas.landmarks.deploy.calibration import Crops, FacePair, crops_shown
+from groupnas.landmarks.deploy.calibration import Crops, crops_shown
 from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, Value
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND
+from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
     Card,
@@ -104,9 +105,9 @@ def join(card: Card, global_model: Any, local_model: Any) -> Any:
     answer, centre, half = look.at(*_extents(sane, markup))
     owners, members = list(markup.owners), list(markup.part_points)
     closer = centre.take(owners) + answer * half.take(owners)
-    if card.trust < 1:
+    if card.blend < 1:
         before = initial.take(members)
-        closer = before + (closer - before) * card.trust
+        closer = before + (closer - before) * card.blend
     places = {point: markup.points + place for place, point in enumerate(members)}
     order = [places.get(point, point) for point in range(markup.points)]
     points = graph.op("Concat", initial, closer, axis=0).take(order)

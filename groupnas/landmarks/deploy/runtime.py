@@ -9,17 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.files import parse_json
-from groupnas.landmarks.located import Located, Points, check_faces
+from groupnas.landmarks.located import Image, Located, Points, check_faces
 from groupnas.onnx_tools import open_session
 
 if TYPE_CHECKING:
     from groupnas.landmarks.markup import Markup
-
-Image = NDArray[np.uint8]
 
 KIND, FORMAT = "cascade", 1
 _TOLD = ("card", "parts")  # in the metadata, as JSON

@@ -10,7 +10,6 @@ from typing import Any
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.page.evaluations import card_scores
-from groupnas.report.page.command import train_command
 from groupnas.report.page.model import Run
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
@@ -58,13 +57,12 @@ def collect_cascade(reader: Reader, name: str) -> Run:
             for when, text in inside.health or ()
         ),
         scores=scores,
-        command=train_command(reader.config, reader.path),
     )
     environments = [inside.environment for inside in begun.values()][::-1]
     return replace(
         run,
         data=run.data or _data(begun, card),
-        environment=run.environment or next(filter(None, environments), None),
+        environment={**(next(filter(None, environments), {})), **(run.environment or {})} or None,
         notes=tuple(reader.notes),
     )
 

@@ -14,12 +14,12 @@ from PIL import Image
 from groupnas.errors import InputError
 from groupnas.landmarks.data.images import read_rgb
 from groupnas.landmarks.saved import FACES, SCORES, read_faces
-from groupnas.report.page.command import evaluation_command
-from groupnas.report.page.model import Curve, Face, Picture, Run, Score
-from groupnas.report.page.reading import Reader, flat, mapping
+from groupnas.report.page.model import Curve, Picture, Run, Sample, Score
+from groupnas.report.page.reading import Reader, flat, mapping, surroundings
+from groupnas.runs.begin import BEGUN, again
 from groupnas.runs.fields import numbers
 
-_PICTURES = {"best.png": "Located best", "worst.png": "Located worst"}
+_PICTURES = {"best.png": "Faces located best", "worst.png": "Faces located worst"}
 _WIDTH, _QUALITY = 1200, 80  # pixels and JPEG quality of pictures in the page
 _LISTED = 8  # faces named on either side
 
@@ -37,7 +37,8 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
     # The last is the cascade's
     ranked = sorted(zip(curves[-1].errors, columns["face"], strict=True)) if curves else []
     groups = dict.fromkeys(group for score in scores for group in score.errors)
-    settings = {key: told[key] for key in told if key not in ("scores", "by_pose")}
+    shown = ("scores", "by_pose", "versions", BEGUN)
+    settings = {key: told[key] for key in told if key not in shown}
     return Run(
         name=name,
         folder=str(reader.path),
@@ -47,12 +48,13 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
         groups=tuple(group for group in groups if group != "mean"),
         scores=scores,
         curves=curves,
-        best=tuple(Face(name=face, error=error) for error, face in ranked[:_LISTED]),
-        worst=tuple(Face(name=face, error=error) for error, face in ranked[::-1][:_LISTED]),
+        best=tuple(Sample(name=face, error=error) for error, face in ranked[:_LISTED]),
+        worst=tuple(Sample(name=face, error=error) for error, face in ranked[::-1][:_LISTED]),
         pictures=_pictures(reader),
         settings=flat(settings) or None,
         data=flat({key: told[key] for key in ("data", "split", "faces") if key in told}) or None,
-        command=evaluation_command(told, reader.path),
+        environment=surroundings(told),
+        commands=again(told, reader.path),
         notes=tuple(reader.notes),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from groupnas.accountant import flops
@@ -9,11 +10,30 @@ from groupnas.landmarks.paper.runs import Runs
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
-from groupnas.spaces.schema import Row as LayerRow
+from groupnas.spaces.operations import (
+    AveragePool,
+    Conv,
+    Depthwise,
+    InvertedResidual,
+    Linear,
+    MaxPool,
+)
+from groupnas.spaces.rooms import Room
+from groupnas.spaces.rows import Row as LayerRow
 from groupnas.spaces.space import SearchSpace, load_space
 
 CONVENTION = "torchstat"  # the paper's tool
 _BYTES = 4  # of a weight
+
+
+# What the paper calls a row's operator, its kernel in braces, and which of c and s it prints
+PRINTED: Room[tuple[str, str]] = Room("the paper's table", f"{__name__}.PRINTED")
+PRINTED.register(Conv)(("Conv{0}x{0}", "cs"))
+PRINTED.register(InvertedResidual)(("IRB", "cs"))
+PRINTED.register(Depthwise)(("Dwconv", ""))
+PRINTED.register(Linear)(("Linear", "c"))
+PRINTED.register(AveragePool)(("Avgpool", ""))
+PRINTED.register(MaxPool)(("Maxpool", ""))
 
 
 def layers(_: Runs, question: Question) -> Answer:
@@ -71,17 +91,16 @@ def _layer_row(
 ) -> Row:
     mine = [layer for layer in space.layers if layer.name.split(".")[0] == row.name]
     first, last = mine[0], mine[-1]
-    convolves = row.kind in ("conv", "irb")
+    operator, printed = PRINTED[row.operator]
     reads = [names.get(name, "") for name in row.reads or ([before.name] if before else [])]
-    kind = {"irb": "IRB", "conv": f"Conv{row.kernel}x{row.kernel}"}.get(row.kind)
     called = f" ({names[row.name]})" if row.name in names else ""
     figures = {
         "input": ", ".join(reads) if reads and all(reads) else _shape(first, "in"),
-        "operator": kind or row.kind.capitalize(),
+        "operator": operator.format(row.kernel),
         "t": str(row.t or "-"),
-        "c": str(last.out_channels) if convolves or last.op == "linear" else "-",
+        "c": str(last.out_channels) if "c" in printed else "-",
         "n": str(row.n),
-        "s": str(row.s) if convolves else "-",
+        "s": str(row.s) if "s" in printed else "-",
         "g": str(len(space.groups)),
         "output": _shape(last, "out") + called,
     }
@@ -90,8 +109,8 @@ def _layer_row(
 
 def _shape(layer: Layer, end: str) -> str:
     """One side, squared, and channels; a linear layer has features alone."""
-    if layer.op == "linear":
-        features = layer.in_channels * layer.positions if end == "in" else layer.out_channels
+    if layer.operation.flat:
+        features = layer.in_channels * math.prod(layer.taps) if end == "in" else layer.out_channels
         return f"1 × {features}"
     size, channels = (
         (layer.in_size, layer.in_channels) if end == "in" else (layer.out_size, layer.out_channels)

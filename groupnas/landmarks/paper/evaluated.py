@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from groupnas.landmarks.data.face_sets import MODULES, face_set
+from groupnas.errors import InputError
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.paper.definition import Loss, Protocol
 from groupnas.landmarks.paper.runs import Evaluated, Runs
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
@@ -41,9 +43,16 @@ def _matching(runs: Runs, question: Question) -> list[Evaluated]:
     other = [
         one
         for one in runs.evaluations
-        if one not in same and one.data in MODULES and face_set(one.data).markup.points == points
+        if points and one not in same and _points(one.data) == points
     ]
     return [*sorted(same, key=_is_training), *sorted(other, key=_is_training)]
+
+
+def _points(data: str) -> int | None:
+    """How many landmarks a data set has; ``None`` where its package is not installed any more."""
+    with suppress(InputError):
+        return face_set(data).markup.points
+    return None
 
 
 def _is_training(one: Evaluated) -> bool:
@@ -180,14 +189,14 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
 
 
 def _local_differing(settings: Mapping[str, Any]) -> list[str]:
-    """What only the local stage has: its groups, and how far it is trusted."""
+    """What only the local stage has: its groups, and its share of the answer."""
     told = []
     grouping = str(settings.get("grouping", ""))
     if grouping and not grouping.startswith("gumbel") and not grouping.endswith(".json"):
         told.append(f"{grouping} groups (paper: searched)")
-    trust = settings.get("trust", 1.0)
-    if trust != 1.0:
-        told.append(f"local stage weighted {trust} (paper: 1)")
+    blend = settings.get("blend", settings.get("trust", 1.0))  # as recipes called it once
+    if blend != 1.0:
+        told.append(f"local stage weighted {blend} (paper: 1)")
     return told
 
 

@@ -15,7 +15,7 @@ from groupnas.errors import InputError
 from groupnas.landmarks.paper.definition import load_published
 from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
-from groupnas.runs.kinds import told_kind
+from groupnas.runs.kinds import COMPARISON, SEARCH, expect, refusal
 from groupnas.saved import Saved, read_saved
 from groupnas.schema import validate
 
@@ -187,19 +187,18 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
                 benches += _timed(path, data)
             else:
                 raise InputError(f"{path}: {_EXPECTED}")
-        elif (path / SCORES).is_file():
+        elif (kind := expect("report --paper", path)) is COMPARISON:
+            comparison = read_comparison(path, draws=_DRAWS)
+            comparisons.append(Compared(path, comparison, _config(path)))
+        elif kind is SEARCH:
+            _config(path)  # what is damaged is told now
+            searches.append(path)
+        elif (path / SCORES).is_file():  # of a cascade, where its own folder was given for them
             evaluations.append(_evaluated(path / SCORES, read_saved(path / SCORES, Saved)))
         elif (path / MODEL).is_file():
             models += _held_out(path / MODEL)
-        elif "strategies" in (config := _config(path)):
-            comparison = read_comparison(path, draws=_DRAWS)
-            comparisons.append(Compared(path, comparison, config))
-        elif "strategy" in config:
-            searches.append(path)
-        elif "recipe" in config:
-            raise InputError(f"{path}: its training has not ended: {MODEL} is missing; resume it")
         else:
-            raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
+            raise refusal(path, [kind])
     return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
 
 
@@ -221,8 +220,6 @@ def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
 
 def _config(path: Path) -> dict[str, Any]:
     folder = RunFolder(path)
-    if not folder.exists:
-        raise InputError(f"{path}: {told_kind(path)}; {_EXPECTED}")
     config = folder.read_config()
     validate(RunConfig, config, f"{folder / CONFIG}: is damaged")
     return config

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groupnas.errors import InputError
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.faces_sheet import Panel, faces_figure
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.paper.runs import Evaluated
 from groupnas.palette import WARNING
 from groupnas.report.figure import save, styled
-from groupnas.tasks import find_dataset, require_root
+from groupnas.tasks import require_root
 
 
 def plot_sheet(one: Evaluated, names: Sequence[str], expected: str, path: Path) -> None:
@@ -27,7 +27,7 @@ def plot_sheet(one: Evaluated, names: Sequence[str], expected: str, path: Path) 
     from groupnas.landmarks.model import load_cascade
 
     data = face_set(one.data)
-    root = require_root(find_dataset(one.data), None)
+    root = require_root(data)
     partial = bool(one.told.get("allow_partial"))
     known = {face.name: face for face in load_faces(data, root, one.split, allow_partial=partial)}
     if gone := [name for name in names if name not in known]:

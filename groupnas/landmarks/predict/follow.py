@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
-from groupnas.landmarks.located import ASTRAY, far_outside
+from groupnas.landmarks.located import ASTRAY, Locator, Points, far_outside
 from groupnas.landmarks.predict.detect import Boxes, Detector, Photo, distinct
 from groupnas.landmarks.predict.smooth import OneEuroFilter
-
-Points = NDArray[np.float64]
 
 SAME = 0.3  # intersection over union of a followed face and a detection that are one face
 GROWTH, STEP = 1.5, 0.6  # from frame to frame: size's factor, and path in face sizes; else lost
 UNSEEN = 2
-
-
-class Located(Protocol):
-    """What a cascade finds; see :class:`groupnas.landmarks.cascade.Located`."""
-
-    @property
-    def points(self) -> Points:
-        """``(F, K, 2)`` in pixel-centre coordinates."""
-
-
-class Locator(Protocol):
-    """What is needed of :class:`groupnas.landmarks.cascade.Cascade`."""
-
-    def locate(self, image: Photo, boxes: Boxes) -> Located:
-        """Landmarks of the faces in the boxes ``(F, 4)``."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, reading
 from groupnas.extras import install_hint
 from groupnas.landmarks.data.images import read_rgb
+from groupnas.runs.kinds import describe, kind_of
 from groupnas.writing import atomic_path
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -59,13 +60,12 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        try:
-            folder = stat.S_ISDIR(os.stat(path).st_mode)
+        with reading(path):  # a name may be too long, a folder closed
+            try:
+                folder = stat.S_ISDIR(os.stat(path).st_mode)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise InputError(f"{path}: no such file") from error
             files = sorted(path.iterdir()) if folder else [path]
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise InputError(f"{path}: no such file") from error
-        except OSError as error:  # a name too long, a folder that must not be read
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         if folder:
             files = [
                 file
@@ -73,7 +73,8 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
                 if file.suffix.lower() in PHOTOS and not file.name.startswith(".")
             ]
             if not files:
-                raise InputError(f"{path}: no photos in it; they end in {', '.join(PHOTOS)}")
+                other = f"; it {describe(path)}" if kind_of(path) else ""
+                raise InputError(f"{path}: no photos in it; they end in {', '.join(PHOTOS)}{other}")
         found += files
     return found
 
@@ -93,11 +94,8 @@ def read_video(path: Path) -> Iterator[Frame]:
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{path}: is not a regular file")
     with ExitStack() as stack:
-        try:
-            # By name FFmpeg would take what precedes a colon for a protocol.
+        with reading(path):  # by name, FFmpeg would take what precedes a colon for a protocol
             file = stack.enter_context(open(path, "rb"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         yield from _decoded(file, str(path), None, "damaged or not a video")
 
 

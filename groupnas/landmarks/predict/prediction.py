@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from PIL import Image
 
 from groupnas.errors import InputError, printable
-from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.located import Locator
 from groupnas.landmarks.predict.detect import Boxes, Detector
-from groupnas.landmarks.predict.follow import Follower, FoundFace, Locator, locate_faces
+from groupnas.landmarks.predict.follow import Follower, FoundFace, locate_faces
 from groupnas.landmarks.predict.frames import (
     Frame,
     is_video,
@@ -30,14 +30,6 @@ from groupnas.writing import atomic_path
 
 _STEM = 200  # bytes of a photo's name that a drawing's begins with
 UNITS = "pixels right and down; (0, 0) is the centre of the top left pixel of the upright picture"
-
-
-class Model(Locator, Protocol):
-    """A :class:`~groupnas.landmarks.cascade.Cascade`, without torch."""
-
-    @property
-    def markup(self) -> Markup:
-        """The landmarks."""
 
 
 @dataclass(kw_only=True)
@@ -60,7 +52,7 @@ class Prediction:
         problems: A line for each source that could not be read.
     """
 
-    cascade: Model
+    cascade: Locator
     name: str
     detector: Detector | None
     boxes: Boxes

@@ -71,7 +71,7 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
 
 
 def distribution(samples: str, curves: Sequence[tuple[str, Curve]]) -> Spec:
-    """The share of faces that have at most each error, one line for each curve.
+    """The share of samples that have at most each error, one line for each curve.
 
     Args:
         samples: What they were measured on.

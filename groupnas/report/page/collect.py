@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from groupnas.errors import InputError
-from groupnas.landmarks.page.cascades import collect_cascade
-from groupnas.landmarks.page.evaluations import collect_evaluation
 from groupnas.report.page.comparisons import collect_comparison
 from groupnas.report.page.model import Run
 from groupnas.report.page.reading import Reader
 from groupnas.report.page.runs import collect_search, collect_training
-from groupnas.runs.kinds import (
-    CASCADE,
-    COMPARISON,
-    EVALUATION,
-    SEARCH,
-    TRAINING,
-    folder_kind,
-    told_kind,
-)
+from groupnas.runs.kinds import COMPARISON, SEARCH, TRAINING, Kind, expect
+
+ENTRY_POINTS = "groupnas.pages"
+
+Collector = Callable[[Reader, str], Run]
+
+_OWN: Mapping[str, Collector] = {
+    SEARCH.name: collect_search,
+    TRAINING.name: collect_training,
+    COMPARISON.name: collect_comparison,
+}
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
@@ -41,15 +42,17 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
 
 
 def _collect(path: Path, name: str) -> Run:
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise InputError(f"{path}: {what}; report reads run folders")
-    kind = folder_kind(path)
-    if not kind:
-        raise InputError(
-            f"{path}: {told_kind(path)}; expected the folder of a search, train, compare or eval"
-        )
-    return _COLLECT[kind](Reader(path), name)
+    return _collector(expect("report", path), path)(Reader(path), name)
+
+
+def _collector(kind: Kind, path: Path) -> Collector:
+    """What reads a kind's folders; entry points of the group ``groupnas.pages`` add kinds."""
+    if kind.name in _OWN:
+        return _OWN[kind.name]
+    for entry in entry_points(group=ENTRY_POINTS, name=kind.name):
+        found: Collector = entry.load()
+        return found
+    raise InputError(f"{path}: is the folder of {kind.title}, and nothing installed shows those")
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -60,12 +63,3 @@ def _names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(folder) for folder in folders]
-
-
-_COLLECT: Mapping[str, Callable[[Reader, str], Run]] = {
-    SEARCH: collect_search,
-    TRAINING: collect_training,
-    CASCADE: collect_cascade,
-    COMPARISON: collect_comparison,
-    EVALUATION: collect_evaluation,
-}

@@ -13,7 +13,6 @@ from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.command import compare_command
 from groupnas.report.page.model import Cost, Curve, Run
 from groupnas.report.page.networks import network
 from groupnas.report.page.reading import Reader, mapping
@@ -31,7 +30,6 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         reader.note("", f"errors and costs are left out: {error}")
     groupings = _groupings(reader)
     drawn = network(groupings, reader.space if groupings else None)
-    words, files = compare_command(reader.config, reader.path)
     if found and found.missing:
         resume = shlex.join(["groupnas", "compare", "--resume", "--out", str(reader.path)])
         some = ", ".join(map(str, found.missing[:3])) + (" …" if len(found.missing) > 3 else "")
@@ -46,8 +44,6 @@ def collect_comparison(reader: Reader, name: str) -> Run:
         costs=_costs(found) if found else (),
         comparison=found,
         curves=_curves(found) if found else (),
-        command=words,
-        files=files,
     )
 
 

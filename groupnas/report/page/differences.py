@@ -100,7 +100,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
         },
         "tooltip": [
             {"field": field, "type": "nominal"}
-            for field in ("strategy", "part", "difference", "photos and seeds", "photos", "of")
+            for field in ("strategy", "part", "difference", "sources and seeds", "sources", "of")
         ],
     }
     axis = f"{rows[0].unit}, minus {baseline}"
@@ -119,7 +119,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
                 "encoding": {"x": {"datum": 0}},
             },
             _interval("low", "high", _THIN, axis, y),
-            _interval("photos_low", "photos_high", _THICK, axis, y),
+            _interval("sources_low", "sources_high", _THICK, axis, y),
             _dots(y),
         ],
         "config": CONFIG,
@@ -133,13 +133,13 @@ def _value(strategy: str, part: str, of: Difference) -> Spec:
         "part": part,
         **{
             key: None if (value := getattr(of, key)) is None else round(value, 5)
-            for key in ("mean", "low", "high", "photos_low", "photos_high")
+            for key in ("mean", "low", "high", "sources_low", "sources_high")
         },
         "marked": of.significant,
         "difference": f"{of.mean:+.3f}{'*' if of.significant else ''}",
-        "photos and seeds": _told(of.low, of.high),
-        "photos": _told(of.photos_low, of.photos_high),
-        "of": f"{several(of.photos, 'photo')}, {several(of.seeds, 'seed')}",
+        "sources and seeds": _told(of.low, of.high),
+        "sources": _told(of.sources_low, of.sources_high),
+        "of": f"{several(of.sources, 'source')}, {several(of.seeds, 'seed')}",
     }
 
 

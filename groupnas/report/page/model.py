@@ -135,8 +135,8 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Face:
-    """A face that was located well or badly: its name, and its error."""
+class Sample:
+    """A sample with one of the least or the largest errors: its name, and its error."""
 
     name: str
     error: float
@@ -170,14 +170,13 @@ class Run:
         scores: Errors.
         comparison: Errors of strategies, their differences, and what searches cost.
         curves: Errors of single samples.
-        best: Faces located best.
-        worst: Faces located worst.
+        best: Samples with the least errors.
+        worst: Samples with the largest.
         pictures: Found in its folder.
         settings: Dotted keys to values.
         environment: Likewise.
         data: Likewise.
-        command: Words of the command that runs it again; none where none was recorded.
-        files: Name to text of what the command needs: words of it that are files to be written.
+        commands: Words of the commands that run it again; none where none was recorded.
     """
 
     name: str
@@ -194,11 +193,10 @@ class Run:
     scores: tuple[Score, ...] = ()
     comparison: Comparison | None = None
     curves: tuple[Curve, ...] = ()
-    best: tuple[Face, ...] = ()
-    worst: tuple[Face, ...] = ()
+    best: tuple[Sample, ...] = ()
+    worst: tuple[Sample, ...] = ()
     pictures: tuple[Picture, ...] = ()
     settings: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
-    command: tuple[str, ...] = ()
-    files: Mapping[str, str] | None = None
+    commands: tuple[tuple[str, ...], ...] = ()

@@ -13,6 +13,7 @@ from groupnas.engine.recorded import recorded_by
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page.model import Network, Note, Run
+from groupnas.runs.begin import BEGUN, again
 from groupnas.runs.fields import RECORDS, Chart, Recorded, findings
 from groupnas.runs.folder import CONFIG, FOUND, HISTORY, RESULT, SPACE, RunFolder
 from groupnas.runs.records import read_epochs
@@ -30,7 +31,7 @@ _REMEDIES = {
     "model.json": "groupnas train --resume writes it anew",
     "scores.json": "groupnas eval writes it anew",
 }
-_SURROUNDINGS = ("versions", "device", "threads")
+_SURROUNDINGS = ("versions", "device", "threads", BEGUN)
 
 
 class Reader:
@@ -163,14 +164,13 @@ class Reader:
             told = f"Finished after {done} {step}{'' if done == 1 else 's'}."
             return told if done else f"Finished; it takes no {step}s."
         of = "" if planned is None else f" of {planned}"
-        return (
-            f"Not finished: {done}{of} {step}s are done; it was stopped or killed, or still runs."
-        )
+        now = "still runs" if RunFolder(self.path).held else "was stopped or killed"
+        return f"Not finished: {done}{of} {step}s are done; it {now}."
 
     @property
     def environment(self) -> dict[str, str] | None:
         """Versions, device and threads as recorded."""
-        return flat({key: self.config[key] for key in _SURROUNDINGS if key in self.config}) or None
+        return surroundings(self.config)
 
     def run(self, name: str, kind: str, network: Network | None = None, **told: Any) -> Run:
         """What a page shows of the folder: what is told, and what every kind has."""
@@ -180,6 +180,7 @@ class Reader:
             "settings": flat(left) or None,
             "environment": self.environment,
             "data": flat(mapping(self.config.get("task"))) or None,
+            "commands": again(self.config, self.path),
             "notes": tuple(self.notes),
         }
         folder = str(self.path)
@@ -193,6 +194,11 @@ class Reader:
         remedy = _REMEDIES.get(name)
         line = "line " if text[:1].isdigit() else ""
         self.note(name, f"{line}{text}; {done}{f'; {remedy}' if remedy else ''}")
+
+
+def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
+    """Versions, device and threads as recorded; ``None`` where nothing was."""
+    return flat({key: config[key] for key in _SURROUNDINGS if key in config}) or None
 
 
 def mapping(value: Any) -> dict[str, Any]:

@@ -40,12 +40,11 @@ class Written:
     """What was written, and what could not be shown."""
 
     page: Path
-    files: tuple[Path, ...]
     notes: tuple[Note, ...]
 
 
 def write_page(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Written:
-    """Write ``index.html``, and strategy files that its commands name, into a folder.
+    """Write ``index.html`` into a folder.
 
     Args:
         paths: Run folders, as :func:`groupnas.report.page.collect.collect` takes them.
@@ -57,13 +56,8 @@ def write_page(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
     """
     folder, library = Path(out), vega()
     runs = collect(paths)
-    text = render(runs, library=library, folder=folder)
-    write_text(folder / PAGE, text)
-    files = {folder / name: text for run in runs for name, text in (run.files or {}).items()}
-    for path, content in files.items():
-        write_text(path, content)
-    notes = tuple(note for run in runs for note in run.notes)
-    return Written(folder / PAGE, tuple(files), notes)
+    write_text(folder / PAGE, render(runs, library=library))
+    return Written(folder / PAGE, tuple(note for run in runs for note in run.notes))
 
 
 @cache
@@ -77,7 +71,7 @@ def vega() -> str:
     return _LICENCE + vl_convert.javascript_bundle(_SNIPPET)
 
 
-def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> str:
+def render(runs: Sequence[Run], *, library: str) -> str:
     """The page's HTML.
 
     Every text of a run is escaped; scripts other than the page's own are refused by its content
@@ -86,7 +80,6 @@ def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> 
     Args:
         runs: At least one.
         library: JavaScript that defines ``vegaEmbed``; without, tables stand for the charts.
-        folder: Where the files that commands name will be.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -115,7 +108,7 @@ def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> 
         charts=[[(c, specs.add(epoch_chart(c, run.groups))) for c in run.charts] for run in runs],
         distributions=[(title, n, specs.add(spec)) for title, n, spec in _distributions(runs)],
         specs=specs.made,
-        commands=[command_line(run, folder) for run in runs],
+        commands=["\n".join(map(shlex.join, run.commands)) for run in runs],
         parts=_parts(runs),
         settings=[
             (title, _side_by_side([getattr(run, name) or {} for run in runs]))
@@ -127,14 +120,6 @@ def render(runs: Sequence[Run], *, library: str, folder: Path | None = None) -> 
         ],
         pictures=_pictures(runs),
         rows=chart_rows,
-    )
-
-
-def command_line(run: Run, folder: Path | None) -> str:
-    """The command of a run, quoted for a shell; files that it names are in the page's folder."""
-    files = run.files or {}
-    return shlex.join(
-        str(folder / word) if folder and word in files else word for word in run.command
     )
 
 

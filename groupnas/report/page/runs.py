@@ -12,7 +12,6 @@ from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
-from groupnas.report.page.command import search_command
 from groupnas.report.page.model import Cost, Curve, Run, Score
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
@@ -42,7 +41,6 @@ def collect_search(reader: Reader, name: str) -> Run:
         except InputError as error:
             reader.note(CONFIG, f"the command may not run, since this groupnas says: {error}")
     costs = [cost(title, space, grouping) for title, grouping in groupings]
-    words, files = search_command(reader.config, reader.path, name)
     return reader.run(
         name,
         "search",
@@ -53,8 +51,6 @@ def collect_search(reader: Reader, name: str) -> Run:
         charts=reader.charts,
         health=reader.health,
         scores=_validation(result, mapping(result.get("validation_errors"))),
-        command=words,
-        files=files,
     )
 
 
@@ -132,7 +128,7 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
                     Score(
                         samples=name if subset is None else f"{name}/{subset}",
                         network="trained",
-                        count=len(found.photos(subset)),
+                        count=len(found.sources_of(subset)),
                         counts=found.counts(subset),
                         unit=found.unit,
                         errors=errors,

@@ -49,9 +49,9 @@ class Front:
     picks: Integers
 
     def within(self, budget: float) -> dict[str, int]:
-        """The choice of every part with the least error at a cost of ``budget`` or less.
+        """Return each part's choice at the point of least error that costs at most ``budget``.
 
-        The cheapest one where all are dearer: no budget is too small to be answered.
+        If every point costs more, these are the choices of the cheapest point.
         """
         row = max(int(np.searchsorted(self.costs, budget, side="right")) - 1, 0)
         return dict(zip(self.parts, self.picks[row].tolist(), strict=True))

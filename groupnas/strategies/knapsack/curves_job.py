@@ -52,7 +52,7 @@ class CurvesJob(SearchJob):
         evaluate: As of :class:`SearchJob`.
 
     Raises:
-        InputError: task and space do not fit together, or too few photos to split.
+        InputError: task and space do not fit together, or too few sources to split.
     """
 
     strategy: Knapsack

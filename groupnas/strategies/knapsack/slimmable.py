@@ -10,22 +10,63 @@ and their statistics are collected at their own sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import channelwise, module_name, run_blocks, tail
+from groupnas.spaces.modules import activation, module_name, run_blocks
+from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
 from groupnas.spaces.pieces import Piece, write_pieces
+from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
 
 Widths = Mapping[str, int]
+
+# A layer's output from its input, with the weight and bias of a size
+SLICED: Room[Callable[[Layer, Tensor, Any, Tensor | None], Tensor]] = Room(
+    "the slimmable network", f"{__name__}.SLICED"
+)
+
+# What a normalisation makes of its input, with the scale and shift of a size
+NORMALISED: Room[Callable[[Tensor, Tensor, Tensor], Tensor]] = Room(
+    "the slimmable network", f"{__name__}.NORMALISED"
+)
+
+
+@NORMALISED.register(BatchNorm)
+def _batch_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, scale, shift, training=True)
+
+
+@SLICED.register(Convolution)
+def _convolution(layer: Layer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if layer.mixes_channels and math.prod(layer.taps) == layer.stride == 1:
+        # A convolution is set up anew for every size: measured, twice the time of a pass.
+        return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
+    groups = 1 if layer.mixes_channels else x.shape[1]
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
+
+
+@SLICED.register(Linear)
+def _linear(_layer: Layer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.linear(x.flatten(1), weight.flatten(1), bias)
+
+
+@SLICED.register(AveragePool)
+def _average(layer: Layer, x: Tensor, _weight: None, _bias: Tensor | None) -> Tensor:
+    return F.avg_pool2d(x, layer.kernel, layer.stride)
+
+
+@SLICED.register(MaxPool)
+def _largest(layer: Layer, x: Tensor, _weight: None, _bias: Tensor | None) -> Tensor:
+    return F.max_pool2d(x, layer.kernel, layer.stride)
 
 
 class SlimmableLayer(nn.Module):
@@ -39,15 +80,13 @@ class SlimmableLayer(nn.Module):
     def __init__(self, layer: Layer, usual: float) -> None:
         super().__init__()
         self.layer = layer
-        self.activation = nn.Sequential(*tail(replace(layer, norm=False)))
-        self.pooling = channelwise(layer) if layer.op in ("avgpool", "maxpool") else None
+        self.activation = nn.Sequential(*activation(layer))
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
-        if self.pooling is None:
+        if layer.operation.weighted:
             inputs = layer.in_channels if layer.mixes_channels else 1
-            window = (layer.positions,) if layer.op == "linear" else (layer.kernel, layer.kernel)
-            fan_in = math.prod(window) * (usual if layer.mixes_channels else 1)
-            weight = torch.randn(layer.out_channels, inputs, *window) * math.sqrt(2 / fan_in)
+            fan_in = math.prod(layer.taps) * (usual if layer.mixes_channels else 1)
+            weight = torch.randn(layer.out_channels, inputs, *layer.taps) * math.sqrt(2 / fan_in)
             self.weight = nn.Parameter(weight)
             if layer.bias:
                 self.bias = nn.Parameter(torch.zeros(layer.out_channels))
@@ -56,31 +95,18 @@ class SlimmableLayer(nn.Module):
 
     def forward(self, x: Tensor, inputs: int, outputs: int) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H', W')``, or ``(N, outputs)`` if linear."""
-        layer = self.layer
-        weight, bias = self.cut(inputs, outputs)
-        if self.pooling is not None:
-            x = self.pooling(x)
-        elif layer.op == "linear":
-            x = F.linear(x.flatten(1), cast(Tensor, weight), bias)
-        elif layer.mixes_channels and layer.kernel == layer.stride == 1:
-            # A convolution is set up anew for every size: measured, twice the time of a pass.
-            x = F.linear(x.movedim(1, -1), cast(Tensor, weight).flatten(1), bias).movedim(-1, 1)
-        else:
-            groups = 1 if layer.mixes_channels else inputs
-            window = (layer.stride, layer.padding, layer.dilation)
-            x = F.conv2d(x, cast(Tensor, weight), bias, *window, groups)
+        x = SLICED[self.layer.operation](self.layer, x, *self.cut(inputs, outputs))
         if self.scale is not None and self.shift is not None:
             scale, shift = self.scale[:outputs], self.shift[:outputs]
-            x = F.batch_norm(x, None, None, scale, shift, training=True)
+            x = NORMALISED[self.layer.normalisation](x, scale, shift)
         return cast(Tensor, self.activation(x))
 
     def cut(self, inputs: int, outputs: int) -> tuple[Tensor | None, Tensor | None]:
-        """Weight and bias of a size, shaped as a plain layer's."""
-        weight, bias = self.weight, self.bias
+        """Weight ``(outputs, inputs, *taps)`` and bias of a size."""
+        weight = self.weight
         if weight is not None:
             weight = weight[:outputs, :inputs] if self.layer.mixes_channels else weight[:outputs]
-            weight = weight.flatten(1) if self.layer.op == "linear" else weight
-        return weight, None if bias is None else bias[:outputs]
+        return weight, None if self.bias is None else self.bias[:outputs]
 
 
 class SlimmablePart(nn.Module):
@@ -196,7 +222,7 @@ class SlimmableNetwork(nn.Module):
                 if layer.norm:
                     norm = {"weight": source.scale[:outputs], "bias": source.shift[:outputs]}
                 pieces.append(Piece(weight, bias, norm))
-            write_pieces(target, pieces)
+            write_pieces(layer, target, pieces)
         return network
 
     def _width(self, counts: Mapping[str, Widths], group: str, unit: str) -> int:

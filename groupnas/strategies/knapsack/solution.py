@@ -65,9 +65,9 @@ class Solution:
         return front({group: choices[group] for group in groups}, self.weights)
 
     def profiles(self, budget: Budget) -> dict[str, Floats]:
-        """The profile of every group that a budget is best spent on.
+        """Return the profiles, by group, with the least weighed error within a budget.
 
-        Groups that the budget does not limit cost what they do among even ones.
+        A group that the budget does not limit may cost as much as in the even grouping.
         """
         limits = budget.limits(self.space)
         free = [g for g in self.space.groups if not any(g in groups for groups in limits)]

@@ -17,10 +17,17 @@ from groupnas.nn.kronecker import (
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure, measure
-from groupnas.spaces.modules import channelwise, tail
+from groupnas.spaces.modules import tail
+from groupnas.spaces.operations import Conv, Depthwise, Linear, Pooling
+from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
 
 Gates = Mapping[str, tuple[int, ...]]
+
+# Whether an operation's number of groups is open
+OPEN: Room[bool] = Room("the Kronecker design", f"{__name__}.OPEN")
+OPEN.register(Conv)(True)
+OPEN.register(Depthwise, Linear, Pooling)(False)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class KroneckerDesign:
 
 def convolutions(space: SearchSpace) -> list[Layer]:
     """The layers whose number of groups is open."""
-    return [layer for layer in space.layers if layer.op == "conv"]
+    return [layer for layer in space.layers if OPEN[layer.operation]]
 
 
 def factors(layer: Layer) -> KroneckerFactors:
@@ -80,15 +87,11 @@ def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) ->
     """The space's network without parts, its mixing convolutions made by ``convolution``."""
 
     def module(layer: Layer) -> nn.Module:
-        if layer.op == "conv":
-            op = convolution(layer)
-        elif layer.op == "linear":
-            features = layer.in_channels * layer.positions
-            op = nn.Sequential(
-                nn.Flatten(), nn.Linear(features, layer.out_channels, bias=layer.bias)
-            )
-        else:
-            op = channelwise(layer)
+        if OPEN[layer.operation]:
+            return nn.Sequential(convolution(layer), *tail(layer))
+        op = layer.operation.dense(layer, layer.in_channels, layer.out_channels)
+        if layer.operation.flat:
+            op = nn.Sequential(nn.Flatten(), op)
         return nn.Sequential(op, *tail(layer))
 
     blocks = (nn.Sequential(*map(module, block.layers)) for block in space.blocks)

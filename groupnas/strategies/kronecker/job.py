@@ -45,7 +45,7 @@ class KroneckerSearch(SearchJob):
         device: Where the network lives.
 
     Raises:
-        InputError: task and space do not fit together, too few photos to split, or a budget of
+        InputError: task and space do not fit together, too few sources to split, or a budget of
             single parts.
     """
 

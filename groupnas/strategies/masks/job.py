@@ -68,7 +68,7 @@ class BilevelSearch(SearchJob):
         device: Where the supernet lives.
 
     Raises:
-        InputError: task and space do not fit together, too few photos to split, or a penalty
+        InputError: task and space do not fit together, too few sources to split, or a penalty
             without a budget.
     """
 

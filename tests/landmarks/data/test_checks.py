@@ -30,7 +30,7 @@ def cut_short(image: Path) -> None:
 
 
 def test_a_whole_copy_has_no_damage(copy_300w: Callable[[], Path]) -> None:
-    assert w300.FACES.check(copy_300w()).damaged == ()
+    assert w300.check(copy_300w()).damaged == ()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_whole_copy_has_no_damage(copy_300w: Callable[[], Path]) -> None:
 def test_a_photo_that_was_cut_short_300w(copy_300w: Callable[[], Path], name: str) -> None:
     root = copy_300w()
     cut_short(root / "300w" / name)
-    (line,) = w300.FACES.check(root).damaged
+    (line,) = w300.check(root).damaged
     assert line.startswith(f"{root / '300w' / name}: damaged or not an image: ")
 
 
@@ -66,7 +66,7 @@ def test_faces_that_cannot_be_used_300w(copy_300w: Callable[[], Path]) -> None:
         "afw/alone.png": "damaged or not an image",
         "helen/testset/31_1.pts": "cannot be read: Is a directory",
     }
-    found = [line.removeprefix(f"{root}/") for line in w300.FACES.check(root.parent).damaged]
+    found = [line.removeprefix(f"{root}/") for line in w300.check(root.parent).damaged]
     assert len(found) == len(wrong)
     for place, what in wrong.items():
         assert any(line.startswith(f"{place}: {what}") for line in found), (place, found)
@@ -78,7 +78,7 @@ def test_parts_of_test_faces_need_no_extent(copy_300w: Callable[[], Path]) -> No
     content = read_pts(points)
     content[48:68] = content[48]
     write_pts(points, content)
-    assert w300.FACES.check(points.parents[2]).damaged == ()
+    assert w300.check(points.parents[2]).damaged == ()
 
 
 def test_photos_and_faces_of_wflw(wflw_root: Path) -> None:
@@ -90,7 +90,7 @@ def test_photos_and_faces_of_wflw(wflw_root: Path) -> None:
     fields[1] = " ".join(row)
     (lists / "list_98pt_rect_attr_test.txt").write_text("\n".join(fields))
     cut_short(images / "0--Parade/a.jpg")
-    lines = wflw.FACES.check(wflw_root).damaged
+    lines = wflw.check(wflw_root).damaged
     assert [line for line in lines if "a.jpg: damaged" in line] == [lines[0]]
     (line,) = (line for line in lines if "eye corners is 0 pixels" in line)
     assert line.startswith(f"{images}/1--Handshaking/c.jpg (test/1--Handshaking/c_1): ")
@@ -103,7 +103,7 @@ def test_two_faces_of_one_name(wflw_root: Path) -> None:
     lists = wflw_root / "wflw/WFLW_annotations/list_98pt_rect_attr_train_test"
     for file in lists.iterdir():
         file.write_text(file.read_text().replace("b.jpg", "a.png"))
-    (line,) = (line for line in wflw.FACES.check(wflw_root).damaged if "are called" in line)
+    (line,) = (line for line in wflw.check(wflw_root).damaged if "are called" in line)
     assert "2 faces are called train/0--Parade/a_0: " in line
     assert str(images / "a.jpg") in line and str(images / "a.png") in line
 
@@ -111,7 +111,7 @@ def test_two_faces_of_one_name(wflw_root: Path) -> None:
 def test_photos_of_aflw(aflw_root: Path) -> None:
     photo = aflw_root / "aflw/data/flickr/2/c.jpg"
     cut_short(photo)
-    (line,) = aflw.FACES.check(aflw_root).damaged  # once, though two faces are on it
+    (line,) = aflw.check(aflw_root).damaged  # once, though two faces are on it
     assert line.startswith(f"{photo}: damaged or not an image")
 
 
@@ -128,8 +128,8 @@ def test_images_inside_cofw(cofw_root: Path) -> None:
     content = bytearray(path.read_bytes())
     content[place : place + size] = bytes(size)
     path.write_bytes(content)
-    for faces in (cofw.FACES, cofw68.FACES):
-        (line,) = faces.check(cofw_root).damaged
+    for of in (cofw, cofw68):
+        (line,) = of.check(cofw_root).damaged
         assert line.startswith(f"{path}: image 2: damaged or not a Matlab file: ")
 
 

@@ -140,14 +140,14 @@ def test_the_68_points(cofw_root: Path, some_points: Points) -> None:
 
 
 def test_check_of_the_68_points(cofw_root: Path) -> None:
-    report = cofw68.FACES.check(cofw_root)
+    report = cofw68.check(cofw_root)
     assert report.damaged == () and report.incomplete is None
     assert (report.subsets[0].found, report.subsets[0].expected) == (2, 2)
     own = cofw_root / "cofw/cofw68"
     (own / "test_annotations/1_points.mat").write_bytes(b"no Matlab")
     (own / "test_annotations/2_points.mat").unlink()
     (own / "cofw68_test_bboxes.mat").unlink()
-    report = cofw68.FACES.check(cofw_root)
+    report = cofw68.check(cofw_root)
     assert [line.removeprefix(f"{own}/").split(": ")[:2] for line in report.damaged] == [
         ["cofw68_test_bboxes.mat", "no such file"],
         ["test_annotations/1_points.mat", "damaged or not a Matlab file"],

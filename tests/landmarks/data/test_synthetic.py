@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from groupnas.errors import InputError
 from groupnas.landmarks.data import _synthetic_canvas as canvas
 from groupnas.landmarks.data import _synthetic_shape as shape
-from groupnas.landmarks.data.synthetic import FACES, draw_face, draw_faces
+from groupnas.landmarks.data.synthetic import FACES, draw_face
 
 # Part ranges of 300W's 68 points, written here again so that a slip in the package shows.
 JAW = list(range(0, 17))
@@ -32,7 +32,8 @@ MIRRORED = [
 
 @pytest.fixture(scope="module")
 def faces() -> tuple[np.ndarray, np.ndarray]:
-    return draw_faces(500, seed=7)
+    images, points = zip(*(draw_face(index, seed=7) for index in range(500)), strict=True)
+    return np.stack(images), np.stack(points)
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +205,6 @@ def test_a_smooth_curve_passes_its_points_and_keeps_lines_straight() -> None:
 def test_numbers_out_of_range_are_refused(arguments: dict[str, int], name: str) -> None:
     with pytest.raises(InputError, match=f"{name} must be at least .*, got {arguments[name]}"):
         draw_face(**arguments)
-
-
-def test_no_faces_are_refused() -> None:
-    with pytest.raises(InputError, match="count must be at least 1, got 0"):
-        draw_faces(0)
 
 
 def test_the_data_set_is_of_the_drawn_faces() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import SMALL_CASCADE
 
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
@@ -16,12 +17,10 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
-SMALL = Path(__file__).parents[2] / "landmarks/small"
-
 
 def network_of(name: str, crops: CropSettings, variant: str | None = None) -> Network:
     """One that answers a face's shape, and that depends on what it sees."""
-    space = load_space(str(SMALL / f"{name}.yaml"), variant)
+    space = load_space(str(SMALL_CASCADE / f"{name}.yaml"), variant)
     allocation = Allocation(space, Grouping.random(space, 1))
     torch.manual_seed(1)
     start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
@@ -38,7 +37,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network_of("small_local", replace(PART_CROPS, size=16), "68"),
         markup=MARKUPS[68],
         box="landmarks",
-        trust=0.75,
+        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={},
     )

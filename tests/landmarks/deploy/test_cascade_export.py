@@ -83,14 +83,14 @@ def answers(outputs: np.ndarray, channels: int, size: int) -> object:
     return graph.model("answers", {})
 
 
-@pytest.mark.parametrize("trust", [1.0, 0.5])
-def test_answers_are_mapped_back_by_hand(card: Path, tmp_path: Path, trust: float) -> None:
+@pytest.mark.parametrize("blend", [1.0, 0.5])
+def test_answers_are_mapped_back_by_hand(card: Path, tmp_path: Path, blend: float) -> None:
     draw = np.random.default_rng(0)
     shape, parts = draw.uniform(-0.7, 0.7, (68, 2)), draw.uniform(-0.7, 0.7, (51, 2))
     shape[5] = 40, -40  # gone wild, in the contour
     shape[30] = 9, 0.1  # and in the nose: its crop ends at twice the square's side
     settings, _, _ = load_networks(card)
-    settings = settings.model_copy(update={"trust": trust})
+    settings = settings.model_copy(update={"blend": blend})
     model = join(settings, answers(shape, 3, 24), answers(parts, 4, 16))
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
     found = OnnxCascade.load(tmp_path / "a.onnx").locate(face(0)[0], np.array([[20, 30, 60, 62]]))
@@ -103,7 +103,7 @@ def test_answers_are_mapped_back_by_hand(card: Path, tmp_path: Path, trust: floa
         low, high = part.min(axis=0), part.max(axis=0)
         for index in indices:
             closer = (low + high) / 2 + next(answer) * (high - low).max() * 1.3 / 2
-            points[index] += trust * (closer - points[index])
+            points[index] += blend * (closer - points[index])
     np.testing.assert_allclose(found.points[0], points, rtol=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from groupnas.deploy.dense import DensePlanner
 from groupnas.errors import InputError
 from groupnas.landmarks.crops import extents
-from groupnas.landmarks.data.face_sets import face_set
+from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import batched, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade

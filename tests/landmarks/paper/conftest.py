@@ -143,7 +143,7 @@ def write_model(folder: Path, *, alpha: float = 0.6, epochs: int = 150, faces: i
             "faces": faces,
             "recipe": {
                 "global_stage": stage,
-                "local_stage": {**stage, "grouping": "even", "trust": 0.6},
+                "local_stage": {**stage, "grouping": "even", "blend": 0.6},
             },
         },
         "scores": {"validation": {**held_out, "split": "validation"}},

@@ -68,6 +68,14 @@ def test_other_data_and_protocols_are_marked(runs: ModuleType, tmp_path: Path) -
     assert "Full: other data: 314 faces held out of training, not the test faces" in row["notes"]
 
 
+def test_a_card_that_calls_the_blend_trust_says_the_same(runs: ModuleType, tmp_path: Path) -> None:
+    model = runs.write_model(tmp_path / "m")
+    card = model / "model.json"
+    card.write_text(card.read_text().replace('"blend"', '"trust"'))
+    _, row = here("table3", [runs.write_evaluation(tmp_path / "e", model=model)])
+    assert "local stage weighted 0.6 (paper: 1)" in row["notes"]
+
+
 def test_other_sets_with_the_same_landmarks_come_last(runs: ModuleType, tmp_path: Path) -> None:
     drawn = runs.write_evaluation(tmp_path / "d", data="synthetic", subsets={"full": (40, 2.0)})
     _, row = here("table3", [drawn])
@@ -237,7 +245,7 @@ def test_files_that_are_no_runs(text: str, complaint: str, tmp_path: Path) -> No
     with pytest.raises(InputError) as caught:
         render("table3", [file])
     assert str(caught.value).startswith(str(file)) and complaint in str(caught.value)
-    with pytest.raises(InputError, match="expected a comparison"):
+    with pytest.raises(InputError, match="expected the folder of a comparison"):
         render("table3", [tmp_path / "none"])
 
 
@@ -250,7 +258,7 @@ def test_wrong_asks(comparison: Path) -> None:
 
 def test_a_training_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("recipe: {data: 300w}")
-    with pytest.raises(InputError, match="its training has not ended: model.json is missing"):
+    with pytest.raises(InputError, match="a cascade that was stopped; .*expected one that has"):
         render("table3", [tmp_path])
 
 

@@ -50,7 +50,7 @@ def row() -> Callable[..., Row]:
     )  # seeds do not leave out 0
 
     def build(strategy: str, samples: str = "validation", **changes: Any) -> Row:
-        told: dict[str, Any] = {"budget": 1.0, "count": 20, "photos": 20, "cost": 5e6}
+        told: dict[str, Any] = {"budget": 1.0, "count": 20, "sources": 20, "cost": 5e6}
         told |= {"counts": dict.fromkeys(names, 20), "seeds": (0, 1, 2), "diverged": ()}
         told |= {"unit": "NME %", "errors": dict.fromkeys(names, (4.0, 0.25))}
         told |= {"differences": {}, "relative": {}}

@@ -23,6 +23,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page import collect, render
 from groupnas.report.page.model import Run
+from groupnas.runs.folder import RunFolder
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.allocation import Allocation
 
@@ -48,6 +49,7 @@ def evaluation(tmp_path: Path) -> Path:
     score = {"faces": 3, "nme": 4.0, "parts": {"nose": 2.0, "mouth": 6.0}}
     told = {"model": "my model", "data": "300w", "split": "test", "faces": 3, "allow_partial": True}
     told |= {"normaliser": "interocular", "threshold": 0.1}
+    told |= {"versions": {"torch": "2.4"}, "begun": {"command": ["groupnas", "eval"]}}
     told |= {"scores": {"full": {"cascade": score}, "hard": {"cascade": {**score, "faces": 1}}}}
     write(folder / "scores.json", told)
     lines = ["face,cascade_nme,cascade_nose", "a,5.0,1", "b,1.0,2", "c,6.0,3"]
@@ -67,8 +69,9 @@ def test_evaluation(evaluation: Path) -> None:
     assert [face.name for face in run.best] == ["b", "a", "c"]
     assert [face.name for face in run.worst] == ["c", "a", "b"]
     assert list(run.curves[0].errors) == [5.0, 1.0, 6.0]
-    assert run.command[:4] == ("groupnas", "eval", "--model", "my model")
-    assert "--allow-partial" in run.command
+    assert run.commands == (("groupnas", "eval", "--out", f"{evaluation}-again"),)
+    assert run.environment == {"begun.command": '["groupnas", "eval"]', "versions.torch": "2.4"}
+    assert run.settings is not None and "begun.command" not in run.settings
     (picture,) = run.pictures  # best.png is not there, which is said
     assert ["best.png" in note.where for note in run.notes] == [True]
     content = base64.b64decode(picture.uri.removeprefix("data:image/jpeg;base64,"))
@@ -95,7 +98,8 @@ def comparison(tmp_path: Path, searched: Path, shapes_space: SearchSpace) -> Pat
     told = {key: config[key] for key in ("space", "task", "device", "versions")}
     told |= {"groups": list(shapes_space.groups), "measure": "mac", "tolerance": 0.01}
     told |= {"strategies": {**controls, "own": config["strategy"]}, "seeds": [0], "budgets": [1.0]}
-    told |= {"arguments": {"recipe": "300w:quick", "space": config["arguments"]["space"]}}
+    lines = [["groupnas", "compare", "--out", "c"], ["groupnas", "compare", "--resume"]]
+    told |= {"begun": {"command": lines[0], "then": lines[1:]}}
     write(folder / "config.yaml", told)
     shapes_space.save(folder / "space.yaml")
     for label in ("even", "own"):
@@ -129,10 +133,8 @@ def test_comparison(comparison: Path, shapes_space: SearchSpace) -> None:
     mean, deviation = run.comparison.rows[0].errors["mean"]
     assert mean == pytest.approx((2 * len(shapes_space.groups) - 1) / 2) and deviation is None
     assert len(run.curves[0].errors) == 2
-    # Settings that no shipped file has go into a file of their own.
-    assert list(run.files or {}) == ["own-strategy.yaml"]
-    at = run.command.index("--strategies")
-    assert run.command[at : at + 5] == ("--strategies", "even", "own-strategy.yaml", "--seeds", "1")
+    then = ("groupnas", "compare", "--resume", "--out", f"{comparison}-again")
+    assert run.commands == (("groupnas", "compare", "--out", f"{comparison}-again"), then)
 
 
 @pytest.mark.parametrize(
@@ -167,15 +169,17 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     score = {"faces": 9, "nme": 3.5, "parts": {"nose": 2.5}}
     told = {"data": "300w", "split": "validation", "scores": {"full": {"cascade": score}}}
     card = {"local_stage": stage, "scores": {"validation": told}, "trained": {"data": "300w"}}
-    arguments = {"recipe": "300w:quick", "grouping": "it's mine.json", "seed": 3}
-    write(folder / "config.yaml", {"arguments": arguments, "recipe": {"format": 1}})
+    begun = {"command": ["groupnas", "train", "--grouping", "it's mine.json"]}
+    write(folder / "config.yaml", {"begun": begun, "recipe": {"format": 1}})
     write(folder / "local/config.yaml", {"training": TRAINING, "task": {"name": "300w"}})
     write(folder / "local/history.jsonl", TRAINED)
     unfinished = read(folder)
     assert unfinished.state == (
         "The model is not written yet. Local stage: Not finished: 1 of 4 epochs are done; it was "
-        "stopped or killed, or still runs."
+        "stopped or killed."
     )
+    with RunFolder(folder / "local").locked():
+        assert read(folder).state.endswith("1 of 4 epochs are done; it still runs.")
     assert f"groupnas train --resume --out {folder}" in unfinished.notes[0].text
     shutil.copytree(searched, folder / "search")
     (folder / "model.json").write_text("{")
@@ -186,12 +190,13 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     write(folder / "local/config.yaml", local)
     write(folder / "model.json", card)
     run = read(folder)
+    assert run.environment is not None and run.environment.pop("begun.command")
     assert run.environment == {"device": "cpu", "threads": "2"}
     assert run.kind == "cascade" and run.finished and run.groups == space.groups
     assert run.costs[0].macs == flops(Allocation.even(space)).per_group
     assert run.scores[0].errors == {"nose": 2.5, "mean": 3.5}
     assert {chart.title.split(":")[0] for chart in run.charts} == {"search", "local"}
-    assert run.command[4:6] == ("--grouping", "it's mine.json")
+    assert run.commands[0][2:4] == ("--grouping", "it's mine.json")
     assert run.data == {"name": "300w", "data": "300w"}
 
 
@@ -204,6 +209,7 @@ def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
 
 def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
     config = yaml.safe_load((searched / "config.yaml").read_text())
+    del config["strategy"]
     del config["records"]  # of the search
     config |= {"arguments": {"costs": {"mac": {"ring": 5}}}, "training": TRAINING}
     write(tmp_path / "t/config.yaml", config)

@@ -26,8 +26,8 @@ def test_tables_are_those_of_the_command(row: Build, compared: Build) -> None:
     assert first.errors == errors_table(comparison, "validation", 1.0)
     assert first.parts == parts_table(comparison, "validation", 1.0)
     assert (first.title, second.title) == (
-        "validation: 20 samples of 20 photos, 3 seeds",
-        "test: 20 samples of 20 photos, 3 seeds",
+        "validation: 20 samples of 20 sources, 3 seeds",
+        "test: 20 samples of 20 sources, 3 seeds",
     )
     text = page(comparison)
     assert '<td class="marked">-0.500 [-0.800, -0.200]*</td>' in text
@@ -42,8 +42,8 @@ def test_a_panel_for_each_budget(row: Build, compared: Build) -> None:
     rows = [row("own", budget=b, seeds=s) for b, s in ((0.5, (0,)), (1.0, (0, 1)))]
     titles = [panel.title for panel in panels(compared(*rows))]
     assert titles == [
-        "validation: 20 samples of 20 photos, 1 seed, cost 0.5 of even groups",
-        "validation: 20 samples of 20 photos, 2 seeds, cost 1 of even groups",
+        "validation: 20 samples of 20 sources, 1 seed, cost 0.5 of even groups",
+        "validation: 20 samples of 20 sources, 2 seeds, cost 1 of even groups",
     ]
     assert "with one seed is never marked" in page(compared(*rows))
     assert "with one seed is never marked" not in page(compared(*rows[1:]))
@@ -60,7 +60,7 @@ def test_forest_has_the_mean_first_and_the_parts_in_their_colours(row: Build) ->
         ("other", "mean"),
     ]
     assert [v["marked"] for v in values[:3]] == [True, False, True]
-    assert [values[1][key] for key in ("photos_low", "low", "mean", "high", "photos_high")] == [
+    assert [values[1][key] for key in ("sources_low", "low", "mean", "high", "sources_high")] == [
         0.06,
         0.05,
         0.1,
@@ -94,27 +94,28 @@ def test_two_alike_keep_their_own_names_and_places(row: Build, compared: Build) 
         assert f'<div data-run="{place}">\n<h3>{name}</h3>' in section
 
 
-def test_what_few_photos_do_not_say_is_not_drawn(row: Build, compared: Build) -> None:
+def test_what_few_sources_do_not_say_is_not_drawn(row: Build, compared: Build) -> None:
     whole = row("own")
-    ends = ("low", "high", "photos_low", "photos_high", "seeds_low", "seeds_high")
+    ends = ("low", "high", "sources_low", "sources_high", "seeds_low", "seeds_high")
     less = {
-        name: replace(of, photos=1, **dict.fromkeys(ends)) for name, of in whole.differences.items()
+        name: replace(of, sources=1, **dict.fromkeys(ends))
+        for name, of in whole.differences.items()
     }
-    few = replace(whole, photos=1, differences=less)
+    few = replace(whole, sources=1, differences=less)
     (panel,) = panels(compared(few))
     assert panel.forest is not None
     value = panel.forest["data"]["values"][0]
-    assert (value["mean"], value["low"], value["photos"], value["marked"]) == (
+    assert (value["mean"], value["low"], value["sources"], value["marked"]) == (
         -0.5,
         None,
         "-",
         False,
     )
-    assert value["of"] == "1 photo, 3 seeds"
+    assert value["of"] == "1 source, 3 seeds"
     filters = [layer.get("transform") for layer in panel.forest["layer"]]
     assert filters[1:3] == [
         [{"filter": "isValid(datum.low)"}],
-        [{"filter": "isValid(datum.photos_low)"}],
+        [{"filter": "isValid(datum.sources_low)"}],
     ]
-    assert panel.title == "validation: 20 samples of 1 photo, 3 seeds"
-    assert "samples of 1 photo only: no intervals and no *" in page(compared(few))
+    assert panel.title == "validation: 20 samples of 1 source, 3 seeds"
+    assert "samples of 1 source only: no intervals and no *" in page(compared(few))

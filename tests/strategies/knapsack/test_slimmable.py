@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from helpers import SMALL_SPACES
 from torch import nn
 
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
 
-SMALL = sorted((Path(__file__).parents[2] / "spaces/small").glob("*.yaml"))
 WIDEST = 5
 
 
-@pytest.fixture(params=SMALL, ids=lambda path: path.stem)
+@pytest.fixture(params=SMALL_SPACES, ids=lambda path: path.stem)
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     return load_space(request.param)
 

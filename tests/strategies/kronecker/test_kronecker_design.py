@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 import torch
+from helpers import SMALL
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,8 +22,6 @@ from groupnas.strategies.kronecker.design import (
     network_cost,
 )
 from groupnas.strategies.kronecker.fitting import Logits, fitted
-
-SMALL = Path(__file__).parents[2] / "spaces" / "small"
 
 
 def logits_of(space: groupnas.SearchSpace, seed: int = 0) -> Logits:

@@ -13,7 +13,7 @@ pytest.importorskip("nni", reason="needs the extra nni")
 from groupnas.accountant import flops
 from groupnas.grouping import Grouping
 from groupnas.spaces import Allocation, SearchSpace
-from groupnas.strategies.nni_oneshot import PartModelSpace
+from groupnas.strategies.nni.oneshot import PartModelSpace
 
 import nni  # isort: skip
 from nni.nas.execution import SequentialExecutionEngine  # isort: skip

@@ -1,10 +1,10 @@
-"""What NNI's one-shot strategies can choose of a grouping: every part's network as a whole.
+"""Groups as choices of NNI's one-shot strategies: each is a network, of one of several sizes.
 
-They mix candidates of one layer, and a grouped network has no such layer: the differentiable ones
-take no choice of ``groups`` unless all channels grow with it, and a unit's sizes are tied over
-layers and by the budget. But parts share no channel, so that a grouped network is one network for
-each part, side by side: each can be a choice between networks of several sizes. No budget holds
-them, so that what is found needs :func:`groupnas.budget.fit`.
+Those strategies mix candidates of one layer, and a grouped network has no such layer: the
+differentiable ones take no choice of ``groups`` unless all channels grow with it, and a unit's
+sizes are tied over layers and by the budget. But parts share no channel, so that a grouped network
+is one network for each part, side by side: each can be a choice between networks of several sizes.
+No budget holds them, so that what is found needs :func:`groupnas.budget.fit`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-import groupnas.strategies.nni_space  # noqa: F401  # before any module of NNI
+import groupnas.strategies.nni.space  # noqa: F401  # before any module of NNI
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace

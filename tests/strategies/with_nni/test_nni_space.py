@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_SPACES
 
 pytest.importorskip("nni", reason="needs the extra nni")
 
@@ -23,8 +24,8 @@ from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.derive import build
-from groupnas.strategies.nni_settings import Nni
-from groupnas.strategies.nni_space import GroupingModelSpace, profile
+from groupnas.strategies.nni.settings import Nni
+from groupnas.strategies.nni.space import GroupingModelSpace, profile
 from groupnas.strategies.trials.encoding import Encoding
 from groupnas.strategies.trials.job import TrialsJob
 
@@ -34,7 +35,6 @@ from nni.nas.execution import SequentialExecutionEngine  # isort: skip
 from nni.nas.space import SimplifiedModelSpace  # isort: skip
 from nni.nas.strategy import TPE, GridSearch, Random, RegularizedEvolution  # isort: skip
 
-SMALL = sorted((Path(__file__).parents[1] / "spaces" / "small").glob("*.yaml"))
 SEED = 3
 
 # NNI's own strategies as the settings below have them.
@@ -219,7 +219,7 @@ def test_trains(shapes_space: SearchSpace, shapes: Any) -> None:
 # -- NNI's profiler -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SMALL_SPACES, ids=lambda path: path.stem)
 def test_nni_counts_what_the_accountant_counts(path: Path) -> None:
     space = load_space(path)
     for grouping in (Grouping.even(space), Grouping.random(space, 1)):

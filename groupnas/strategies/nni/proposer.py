@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from groupnas.strategies.nni_settings import Nni
-from groupnas.strategies.nni_space import GroupingModelSpace  # before any other module of NNI
+from groupnas.strategies.nni.settings import Nni
+from groupnas.strategies.nni.space import GroupingModelSpace  # before any other module of NNI
 from groupnas.strategies.trials.encoding import Encoding, Point
 from groupnas.strategies.trials.proposal import Proposal
 

@@ -9,7 +9,7 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.schema import validate
-from groupnas.strategies.nni_settings import Nni
+from groupnas.strategies.nni.settings import Nni
 
 SETTINGS = {
     "title": "test",
@@ -40,8 +40,8 @@ def test_without_nni_says_what_to_install(
     shapes_space: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nni", None)
-    for module in ("nni_space", "nni_proposer"):
-        monkeypatch.delitem(sys.modules, f"groupnas.strategies.{module}", raising=False)
+    for module in ("space", "proposer"):
+        monkeypatch.delitem(sys.modules, f"groupnas.strategies.nni.{module}", raising=False)
     strategy = validate(Nni, SETTINGS, "mine.yaml")
     with pytest.raises(InputError, match=r"'groupnas\[nni\]'") as raised:
         strategy.start(shapes_space, shapes)

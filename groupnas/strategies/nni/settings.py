@@ -1,4 +1,4 @@
-"""Settings of the strategy that leaves it to NNI what to try next."""
+"""The settings of algorithm ``nni``; they need no NNI."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Nni(TrialSearch):
         startup: Random trials before TPE models them.
     """
 
-    proposer: ClassVar[str] = "groupnas.strategies.nni_proposer:NniProposer"
+    proposer: ClassVar[str] = "groupnas.strategies.nni.proposer:NniProposer"
     extra: ClassVar[str] = "nni"
 
     algorithm: Literal["nni"] = "nni"

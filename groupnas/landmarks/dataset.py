@@ -1,0 +1,74 @@
+"""Data sets of faces as ``--data`` knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groupnas.errors import InputError
+from groupnas.landmarks.data.face import FaceSet
+from groupnas.tasks import DataSet, find_dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from groupnas.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceDataSet(FaceSet, DataSet):
+    """A data set of faces, registered: what a :class:`FaceSet` and a :class:`DataSet` say of it.
+
+    Its module needs no torch: whoever lists the data sets loads it.
+    """
+
+    def load(
+        self,
+        *,
+        root: Path | None,
+        allow_partial: bool = False,
+        limit: int | None = None,
+        cache: bool = True,
+        crops: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+    ) -> Task:
+        """Return the training faces' parts as a task; further arguments as of :meth:`DataSet.load`.
+
+        Args:
+            crops: Fields of :class:`groupnas.landmarks.crops.CropSettings` that differ from the
+                local network's.
+            loss: Fields of :class:`groupnas.landmarks.losses.LandmarkLoss`.
+        """
+        from groupnas.landmarks.crops import PART_CROPS
+        from groupnas.landmarks.load import load_landmarks
+        from groupnas.landmarks.losses import LandmarkLoss
+
+        return load_landmarks(
+            self,
+            root,
+            replace(PART_CROPS, **(crops or {})),
+            loss=LandmarkLoss(**loss) if loss else None,
+            allow_partial=allow_partial,
+            limit=limit,
+            cache=cache,
+        )
+
+    def preview(self, *, root: Path | None, allow_partial: bool = False) -> Figure:
+        """Draw faces, the boxes of their parts, and the crops as they are and augmented."""
+        from groupnas.landmarks.preview import preview
+
+        return preview(self, root, allow_partial)
+
+
+def face_set(name: str) -> FaceDataSet:
+    """Return the data set of faces that a name means.
+
+    Raises:
+        InputError: no such data set, or it is not of faces.
+    """
+    found = find_dataset(name)
+    if not isinstance(found, FaceDataSet):
+        raise InputError(f"{name!r} is not a data set of faces")
+    return found

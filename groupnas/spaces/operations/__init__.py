@@ -1,0 +1,21 @@
+"""The operations that groupnas has, and rows of several: a class each, registered as it is defined.
+
+Another package adds one in the same way: ``OPERATORS.register`` and, for every room that is to know
+it, a rule (:class:`groupnas.spaces.rooms.Room`).
+"""
+
+from groupnas.spaces.operations.convolution import Conv, Convolution, Depthwise
+from groupnas.spaces.operations.inverted_residual import InvertedResidual
+from groupnas.spaces.operations.linear import Linear
+from groupnas.spaces.operations.pooling import AveragePool, MaxPool, Pooling
+
+__all__ = [
+    "AveragePool",
+    "Conv",
+    "Convolution",
+    "Depthwise",
+    "InvertedResidual",
+    "Linear",
+    "MaxPool",
+    "Pooling",
+]

@@ -1,0 +1,1 @@
+"""The strategy ``nni``: the library NNI (extra ``nni``) proposes the groupings to try."""
