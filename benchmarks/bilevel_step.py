@@ -22,7 +22,8 @@ from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.split import Stream
 from groupnas.spaces import Layer
 from groupnas.spaces.derive import GroupedNetwork
-from groupnas.spaces.modules import init_plain, tail
+from groupnas.spaces.initial import init_plain
+from groupnas.spaces.modules import tail
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 from groupnas.tasks import load_task

@@ -13,8 +13,9 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.initial import init_plain
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.modules import init_plain, module_name, run_blocks
+from groupnas.spaces.modules import module_name, run_blocks
 from groupnas.spaces.pieces import Piece, plain_layer, read_norm, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import MaskedLayer, Supernet

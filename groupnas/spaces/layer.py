@@ -224,7 +224,7 @@ class Channelwise(Operation):
 
     def masked(self, layer: Layer, groups: int) -> nn.Module:
         """Return the plain module, its weights drawn as those of others; masks do not apply."""
-        from groupnas.spaces.modules import init_plain
+        from groupnas.spaces.initial import init_plain
 
         module = self.dense(layer, layer.in_channels, layer.out_channels)
         init_plain(module)

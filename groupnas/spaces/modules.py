@@ -91,15 +91,6 @@ def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> nn.Module | None:
     return found[0]
 
 
-def init_plain(module: nn.Module) -> None:
-    """MSRA initialisation of plain layers, whose fan-in is their own."""
-    for part in module.modules():
-        if isinstance(part, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-
-
 class FlatLinear(MaskedLinear):
     """A :class:`groupnas.nn.MaskedLinear` that flattens ``(N, C, H, W)`` itself."""
 
