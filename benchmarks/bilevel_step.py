@@ -21,9 +21,9 @@ from groupnas import SearchSpace, load_space, load_strategy
 from groupnas.engine.optimizer import make_optimizer
 from groupnas.engine.split import Stream
 from groupnas.spaces import Layer
-from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.initial import init_plain
 from groupnas.spaces.modules import tail
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 from groupnas.tasks import load_task

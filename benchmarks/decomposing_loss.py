@@ -34,7 +34,6 @@ from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 
 
 class GlobalStage:
@@ -87,7 +86,7 @@ def main() -> None:
                 allow_partial=True,
             )
             torch.manual_seed(seed)
-            network = build(Allocation.even(space), task.mean_output())
+            network = Allocation.even(space).build(task.mean_output())
             folder = options.out / f"alpha{alpha:g}-seed{seed}"
             trained = train(
                 network,

@@ -57,7 +57,7 @@ def files(model: str, folder: Path, planner: Planner | None, face: np.ndarray) -
         module = network.module if planner is None else planner(network.module)
         export_onnx(module, folder / f"{name}.onnx", batch=1)
         parts[name] = import_onnx().load(folder / f"{name}.onnx")
-    within = np.zeros((sum(dict(networks[1].space.outputs).values()) // 2, 2))
+    within = np.zeros((sum(dict(networks[1].allocation.space.outputs).values()) // 2, 2))
     quick = [
         answers(points, network.crops.channels * regions, network.crops.size)
         for points, network, regions in zip((face, within), networks, (1, 4), strict=True)

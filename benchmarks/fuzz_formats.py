@@ -44,7 +44,6 @@ from groupnas.report.history import history_figure
 from groupnas.report.page.collect import collect
 from groupnas.report.page.render import render
 from groupnas.runs.folder import RunFolder
-from groupnas.spaces.derive import build
 from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.writing import write_text
 
@@ -152,7 +151,7 @@ def _training() -> Training:
 def train_in(folder: Path, resume: bool = True) -> None:
     """Train a network for an epoch, or go on where nothing is left."""
     torch.manual_seed(0)
-    network = build(groupnas.Allocation.even(space()))
+    network = groupnas.Allocation.even(space()).build()
     split = split_by_source(shapes().sources, 0.3, 0)
     train(network, shapes(), _training(), folder, split=split, resume=resume)
 
@@ -304,7 +303,7 @@ def _run_exported(folder: Path) -> None:
 
 
 def _page(folder: Path) -> None:
-    render(collect([folder]), library="", folder=folder)
+    render(collect([folder]), library="")
 
 
 def _paper(folder: Path) -> None:

@@ -43,7 +43,7 @@ from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.onnx_tools import import_runtime, open_session
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 
 Files = dict[str, dict[str, Path]]  # of a model: by its name, then that of the export
 DIFFERENCES = 100  # faces that networks are shown alone

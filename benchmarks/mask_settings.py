@@ -18,7 +18,6 @@ import torch
 
 from groupnas.engine.strategy import load_strategy
 from groupnas.groupbench import FIT, load_groupbench
-from groupnas.grouping import Grouping
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.masks.job import BilevelSearch
@@ -55,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = load_groupbench()
     space, task = bench.space(), bench.task()
-    even = bench.regret(Grouping.even(space))
+    even = bench.regret(Allocation.even(space))
     print(f"even groups: regret {even:.4f}")
     print("| variant | regret | sd | better than even | moved | CPU s |\n|---|---|---|---|---|---|")
     base = load_strategy("gumbel:demo").model_dump()

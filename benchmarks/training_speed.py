@@ -30,7 +30,6 @@ from groupnas.engine.strategy import Optimizer
 from groupnas.nn import UnevenGroupConv2d
 from groupnas.nn.activation import ReLU6
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
@@ -66,15 +65,15 @@ def fine_tuning(space: SearchSpace, batch: int, rounds: int) -> None:
     }
     work: dict[str, Step] = {}
     for name, grouping in groupings.items():
-        work[f"{name} groups"] = training(build(Allocation(space, grouping)), space, batch)
+        work[f"{name} groups"] = training(Allocation(space, grouping).build(), space, batch)
     work["skewed groups, every layer dense"] = training(
-        formed(build(Allocation(space, groupings["skewed"])), dense=True), space, batch
+        formed(Allocation(space, groupings["skewed"]).build(), dense=True), space, batch
     )
     work["skewed groups, no layer dense"] = training(
-        formed(build(Allocation(space, groupings["skewed"])), dense=False), space, batch
+        formed(Allocation(space, groupings["skewed"]).build(), dense=False), space, batch
     )
     work["skewed groups, PyTorch's ReLU6 and loop"] = training(
-        build(Allocation(space, groupings["skewed"])), space, batch, ours=False
+        Allocation(space, groupings["skewed"]).build(), space, batch, ours=False
     )
     work["dense masks"] = training(pinned(space, groupings["skewed"]), space, batch)
     published = "dense masks, as published code trains"
@@ -110,7 +109,7 @@ def groups(space: SearchSpace, batch: int, rounds: int) -> None:
     for count in (4, 8, 16, 68):
         divided = with_groups(space, count)
         kinds = {
-            "fixed": build(Allocation.even(divided)),
+            "fixed": Allocation.even(divided).build(),
             "search": Supernet(divided),
         }
         for kind, network in kinds.items():
@@ -126,7 +125,7 @@ def channels(space: SearchSpace, batch: int, rounds: int) -> None:
         scaled = space.resized(widths)
         grouping = shared_out(scaled, SKEW)
         kinds = {
-            "fixed, skewed": build(Allocation(scaled, grouping)),
+            "fixed, skewed": Allocation(scaled, grouping).build(),
             "dense masks": pinned(scaled, grouping),
             "search": Supernet(scaled),
         }
@@ -147,7 +146,7 @@ def optimisers(space: SearchSpace, batch: int, rounds: int) -> None:
             "here": partial(make_optimizer, Optimizer(name=name, lr=1e-3)),
         }
         for kind, make in makers.items():
-            weights = list(build(Allocation(space, shared_out(space, SKEW))).parameters())
+            weights = list(Allocation(space, shared_out(space, SKEW)).build().parameters())
             for weight in weights:
                 weight.grad = torch.ones_like(weight)
             work[f"{name}, {kind}"] = make(weights).step

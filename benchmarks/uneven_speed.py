@@ -28,7 +28,7 @@ from groupnas.budget import fit
 from groupnas.deploy.bench import bench
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.network import GroupedNetwork
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ def main() -> None:
     padding = LayoutPlanner(planner.table, ("native", "padded", "dense"))
     even, ungrouped = Grouping.even(space), space.ungrouped()
     networks: dict[str, Any] = {
-        "even": build(Allocation(space, even)),
-        "dense": build(Allocation.even(ungrouped)),
+        "even": Allocation(space, even).build(),
+        "dense": Allocation.even(ungrouped).build(),
     }
     laid_out = {"even laid out": planner(networks["even"])}
     for name, grouping in found(space, options.groupings).items():

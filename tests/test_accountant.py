@@ -34,7 +34,6 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet
 
 SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL_SPACES}
@@ -117,7 +116,7 @@ def test_tools_count_the_same_on_the_derived_network(name: str, tool: str) -> No
     space = load_space(SPACES[name])
     x = torch.zeros(1, sum(space.inputs.values()), *space.input_size)
     for grouping in {Grouping.even(space), *(Grouping.random(space, seed) for seed in (1, 2))}:
-        network = build(Allocation(space, grouping)).eval()
+        network = Allocation(space, grouping).build().eval()
         with torch.no_grad():
             assert flops(Allocation(space, grouping)).total == TOOLS[tool](network, x, True)
             assert flops(Allocation(space, grouping), tool).total == TOOLS[tool](network, x, False)
@@ -242,7 +241,7 @@ def test_parameters_are_those_of_the_network(name: str) -> None:
     grouping = Grouping.random(space, seed=3)
     table = flops(Allocation(space, grouping))
     assert table.total_params == sum(
-        p.numel() for p in build(Allocation(space, grouping)).parameters()
+        p.numel() for p in Allocation(space, grouping).build().parameters()
     )
     assert sum(table.params_per_group.values()) == table.total_params
 

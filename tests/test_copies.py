@@ -22,7 +22,6 @@ from groupnas.landmarks.comparing import FaceData
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.recipe import load_recipe
-from groupnas.spaces.derive import build
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks import DATASETS, find_dataset, load_task
 
@@ -129,7 +128,7 @@ def test_networks(copied: Callable[[Any], Any]) -> None:
     space = groupnas.load_space("groupbench")
     x = torch.randn(2, sum(space.inputs.values()), *space.input_size)
     torch.manual_seed(0)
-    for one in (build(groupnas.Allocation.even(space)), groupnas.Supernet(space)):
+    for one in (groupnas.Allocation.even(space).build(), groupnas.Supernet(space)):
         one.eval()
         with torch.no_grad():
             assert torch.equal(copied(one)(x), one(x))

@@ -166,9 +166,10 @@ def imported(source: str, module: str, is_package: bool, modules: Collection[str
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
     """The modules that import each other, directly or by way of others: each set of them once."""
-    reached = {}
+    reached: dict[str, set[str]] = {}
     for start in graph:
-        seen, ahead = set(), [start]
+        seen: set[str] = set()
+        ahead = [start]
         while ahead:
             new = set(graph[ahead.pop()]) - seen
             seen |= new

@@ -10,7 +10,6 @@ from helpers import ROOT, load_script
 
 import groupnas
 from groupnas.deploy.export import export_onnx
-from groupnas.spaces.derive import build
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def test_a_network_as_the_accountant_counts(
     """Of even groups, whose convolutions hold no zeros."""
     space = groupnas.load_space(ROOT / "examples/three_parts.yaml")
     grouping = groupnas.Grouping.even(space)
-    export_onnx(build(groupnas.Allocation(space, grouping)), tmp_path / "net.onnx", batch=batch)
+    export_onnx(groupnas.Allocation(space, grouping).build(), tmp_path / "net.onnx", batch=batch)
     assert (
         script.total_macs(tmp_path / "net.onnx")
         == groupnas.flops(groupnas.Allocation(space, grouping)).total
@@ -43,7 +42,7 @@ def test_single_nodes_by_hand(script: ModuleType, tmp_path: Path) -> None:
 def test_a_profile_has_every_convolution(script: ModuleType, tmp_path: Path) -> None:
     space = groupnas.load_space("picasso_local")
     grouping = groupnas.Grouping.even(space)
-    export_onnx(build(groupnas.Allocation(space, grouping)), tmp_path / "net.onnx", batch=1)
+    export_onnx(groupnas.Allocation(space, grouping).build(), tmp_path / "net.onnx", batch=1)
     found = script.profile(tmp_path / "net.onnx", threads=1, runs=3)
     convolutions = [figures for kind, figures in found.items() if figures[2] and "x" in kind]
     counted = groupnas.flops(groupnas.Allocation(space, grouping))

@@ -17,7 +17,6 @@ from groupnas.errors import InputError
 from groupnas.groupbench import load_groupbench
 from groupnas.latency.measure import measure_table
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.task import TaskParts, TaskSubset
 from groupnas.tasks import load_task
 
@@ -78,7 +77,7 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: Allocation.from_widths(SPACE, {"nose": 1}), "widths.nose: expected a Mapping"),
         (lambda: Allocation.from_widths(SPACE, {"nose": {"stem": 9}}), "units: missing body"),
         (lambda: Allocation.even(SPACE).costs(3), "measure: expected a text"),
-        (lambda: build(EVEN), "allocation: expected an Allocation, got a Grouping"),
+        (lambda: EVEN.build(), "allocation: expected an Allocation, got a Grouping"),
         (lambda: groupnas.flops(EVEN), "allocation: expected an Allocation, got a Grouping"),
         (lambda: BENCH.errors(EVEN), "allocation: expected an Allocation, got a Grouping"),
         (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from groupnas.deploy.planner import LayoutPlanner
     from groupnas.landmarks.data.face import BoxPolicy
     from groupnas.landmarks.located import FacePair
-    from groupnas.spaces.derive import GroupedNetwork
+    from groupnas.spaces.network import GroupedNetwork
 
 
 @dataclass(frozen=True)

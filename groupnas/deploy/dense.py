@@ -17,7 +17,7 @@ from groupnas.deploy.layout import Layout
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.errors import InputError
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 
 MULTIPLE = 16  # of a unit's channels
 INPUT_MULTIPLE = 4  # of the input's: wider ones would be unfolded at a higher cost

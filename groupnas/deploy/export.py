@@ -16,7 +16,7 @@ from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_exporter, import_onnx
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.values import path as path_of
 from groupnas.values import whole
 from groupnas.writing import atomic_path

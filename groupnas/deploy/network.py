@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from groupnas.deploy.plan import LayerPlan, Plan
 from groupnas.spaces.behind import BatchNorm
-from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.operations import Convolution, Linear, Pooling
 from groupnas.spaces.pieces import Piece, read_pieces
 from groupnas.spaces.rooms import Room

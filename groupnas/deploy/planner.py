@@ -24,8 +24,8 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.latency.kernel import Format, Kernel, input_format, kernel_format
 from groupnas.latency.table import LatencyTable
-from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.values import listed
 
 Costs = NDArray[np.float64]

@@ -24,7 +24,7 @@ from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
@@ -90,7 +90,7 @@ def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> P
 
 
 def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None) -> GroupedNetwork:
-    """As :func:`groupnas.spaces.derive.build`, but each group's weights know nothing of the others.
+    """As :func:`groupnas.Allocation.build`, but each group's weights know nothing of the others.
 
     They are drawn from ``(seed, group, the group's channels)``. Nobody else's draws are shifted.
     """

@@ -33,7 +33,7 @@ from groupnas.runs.kinds import CASCADE, refusal
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.writing import atomic_path, write_text
@@ -106,7 +106,7 @@ class Network:
     Attributes:
         allocation: Its space and grouping.
         crops: What it is shown.
-        module: With its weights, as :func:`groupnas.spaces.derive.build` makes it.
+        module: With its weights, as :func:`groupnas.Allocation.build` makes it.
     """
 
     allocation: Allocation

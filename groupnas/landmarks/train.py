@@ -39,7 +39,7 @@ from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import TaskSubset
 

@@ -17,7 +17,7 @@ from groupnas.values import instance, whole
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from groupnas.spaces.derive import GroupedNetwork
+    from groupnas.spaces.network import GroupedNetwork
 
 
 @dataclass(frozen=True, init=False)
@@ -112,11 +112,30 @@ class Allocation:
             for group in self.space.groups
         }
 
-    def build(self, start: Tensor | None = None) -> GroupedNetwork:
-        """The plain network with fresh weights; see :func:`groupnas.spaces.derive.build`."""
-        from groupnas.spaces.derive import build
+    def members(self) -> dict[str, list[list[int]]]:
+        """Return the channels of every group in every unit: ``{unit: [[channel, ...], ...]}``."""
+        groups = range(len(self.space.groups))
+        return {
+            unit: [[c for c, owner in enumerate(assignment) if owner == group] for group in groups]
+            for unit, assignment in {**self.space.fixed, **self.grouping.assignments}.items()
+        }
 
-        return build(self, start)
+    def build(self, start: Tensor | None = None) -> GroupedNetwork:
+        """Return the plain network with fresh weights (MSRA, each group's own fan-in).
+
+        Channels are ordered by group inside each unit, so that groups are contiguous; inputs and
+        outputs keep their order. Maps ``(N, C_in, H, W)`` to ``(N, outputs)``.
+
+        Args:
+            start: ``(outputs,)``, 0 by default: the biases of the output layer, whose weights are a
+                hundredth of the others', so that training starts from outputs near there.
+        """
+        from groupnas.spaces.network import assemble
+
+        sizes = {unit: list(map(len, groups)) for unit, groups in self.members().items()}
+        network = assemble(self.space.blocks, self.space.groups, sizes)
+        network.initialise(start)
+        return network
 
     def __repr__(self) -> str:
         return f"Allocation{repr(self.grouping).removeprefix('Grouping')}"

@@ -101,9 +101,8 @@ def test_numbers_are_those_of_the_networks(
     # 28 drawings train in batches of 16, twice
     assert cell["steps"] == 2
     # errors: of the best weights, on the held-out drawings
-    from groupnas.spaces.derive import build
 
-    network = build(groupnas.Allocation(shapes_space, grouping))
+    network = groupnas.Allocation(shapes_space, grouping).build()
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     network.load_state_dict(state["best"])
     task = own_parts.Shapes(samples=40)

@@ -14,7 +14,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build, derive
+from groupnas.spaces.derive import derive
 from groupnas.spaces.supernet import Supernet
 
 THREE_PARTS = Path(__file__).parents[2] / "examples/three_parts.yaml"
@@ -33,7 +33,7 @@ def test_any_network_stays_the_same_function(
 
 def test_no_groups_and_whole_multiples() -> None:
     space = load_space(str(THREE_PARTS))
-    network = build(Allocation(space, Grouping.random(space, 4))).eval()
+    network = Allocation(space, Grouping.random(space, 4)).build().eval()
     dense = DensePlanner()(network)
     assert network.input_shape == dense.input_shape == (3, 16, 16)
     convolutions = [m for m in dense.modules() if isinstance(m, torch.nn.Conv2d)]
@@ -46,7 +46,7 @@ def test_no_groups_and_whole_multiples() -> None:
 
 def test_parts_that_share_channels_have_no_layout(randomised: Callable[..., Any]) -> None:
     space = load_space(str(THREE_PARTS))
-    network = build(Allocation.even(space))
+    network = Allocation.even(space).build()
     network.groups = ()
     with pytest.raises(InputError, match="parts share channels"):
         DensePlanner()(network)

@@ -19,7 +19,6 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.onnx_tools import open_session
 from groupnas.spaces import SearchSpace, load_space
-from groupnas.spaces.derive import build
 from groupnas.spaces.supernet import Supernet
 
 PLANNER = LayoutPlanner()
@@ -50,7 +49,7 @@ def test_a_fixed_batch_and_a_network_to_train_on(
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
     network = randomised(
-        build(gn.Allocation(space, Grouping.random(space)))
+        gn.Allocation(space, Grouping.random(space)).build()
     )  # in training mode, and stays there
     gn.export_onnx(network, tmp_path / "net.onnx", batch=2)
     assert network.training
@@ -64,7 +63,7 @@ def test_a_fixed_batch_and_a_network_to_train_on(
 
 def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:
     space = load_space("picasso_local")
-    deployed = PLANNER(build(gn.Allocation(space, Grouping.random(space, 2))).eval())
+    deployed = PLANNER(gn.Allocation(space, Grouping.random(space, 2)).build().eval())
     gn.export_onnx(deployed, tmp_path / "net.onnx", batch=1)
     nodes = onnx.load(tmp_path / "net.onnx").graph.node
     kinds = {node.op_type for node in nodes}
@@ -78,7 +77,7 @@ def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:
 def test_a_batch_that_is_none(batch: int, tmp_path: Path) -> None:
     space = load_space(SMALL / "plain.yaml")
     with pytest.raises(InputError, match=f"batch: expected a whole number from 1 on, got {batch}"):
-        gn.export_onnx(build(gn.Allocation.even(space)), tmp_path / "net.onnx", batch=batch)
+        gn.export_onnx(gn.Allocation.even(space).build(), tmp_path / "net.onnx", batch=batch)
     assert not list(tmp_path.iterdir())
 
 
@@ -87,7 +86,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no/such/net.onnx"):
         file = tmp_path / "no/such/net.onnx"
         (tmp_path / "no").write_text("a file where a folder is needed")
-        gn.export_onnx(build(gn.Allocation.even(space)), file)
+        gn.export_onnx(gn.Allocation.even(space).build(), file)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_a_network_that_no_runtime_could_use(
     change: Callable[[Any], Any], message: str, tmp_path: Path
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = build(gn.Allocation(space, Grouping.random(space)))
+    network = gn.Allocation(space, Grouping.random(space)).build()
     change(network)
     with pytest.raises(InputError, match=rf"blocks\S+: {message}"):
         gn.export_onnx(network, tmp_path / "net.onnx")
@@ -121,7 +120,7 @@ def statistics(network: torch.nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("planner", [PLANNER, DensePlanner()], ids=["layout", "dense"])
 def test_such_a_network_laid_out(planner: Any, tmp_path: Path) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = build(gn.Allocation(space, Grouping.random(space))).double().eval()
+    network = gn.Allocation(space, Grouping.random(space)).build().double().eval()
     with pytest.raises(InputError, match="is float64"):
         gn.export_onnx(planner(network), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
@@ -132,7 +131,7 @@ def test_a_float32_network_whatever_the_surroundings(
     default_dtype: torch.dtype, randomised: Callable[..., Any], tmp_path: Path
 ) -> None:
     space = load_space(SMALL / "plain.yaml")
-    network = randomised(build(gn.Allocation(space, Grouping.random(space))).float()).eval()
+    network = randomised(gn.Allocation(space, Grouping.random(space)).build().float()).eval()
     with torch.device("meta"), torch.inference_mode():
         gn.export_onnx(network, tmp_path / "net.onnx", batch=2)
     x = torch.randn(2, 4, 6, 5, dtype=torch.float32)
@@ -148,4 +147,4 @@ def test_what_is_missing_is_named(
     space = load_space(SMALL / "plain.yaml")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"^{package} is missing; .*'groupnas\[onnx\]'"):
-        gn.export_onnx(build(gn.Allocation.even(space)), tmp_path / "x.onnx")
+        gn.export_onnx(gn.Allocation.even(space).build(), tmp_path / "x.onnx")

@@ -17,7 +17,7 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.latency.table import LatencyTable
 from groupnas.spaces import SearchSpace, load_space
-from groupnas.spaces.derive import GroupedNetwork, build
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.supernet import Supernet
 
 PLANNER = LayoutPlanner()
@@ -50,7 +50,7 @@ def test_outputs_are_the_supernets(
 
 
 def test_nothing_but_plain_layers_and_no_norm_is_left(space: SearchSpace) -> None:
-    deployed = PLANNER(build(gn.Allocation(space, Grouping.random(space))).eval())
+    deployed = PLANNER(gn.Allocation(space, Grouping.random(space)).build().eval())
     kinds = {type(module).__name__ for module in deployed.modules()}
     assert kinds <= {
         "DeployedNetwork", "ModuleDict", "ModuleList", "Sequential", "Conv2d", "Linear", "Flatten",
@@ -62,7 +62,7 @@ def test_nothing_but_plain_layers_and_no_norm_is_left(space: SearchSpace) -> Non
 
 def test_the_network_is_not_changed(randomised: Fill) -> None:
     space = load_space(SMALL / "ties.yaml")
-    network = randomised(build(gn.Allocation(space, Grouping.random(space))))
+    network = randomised(gn.Allocation(space, Grouping.random(space)).build())
     before = {name: value.clone() for name, value in network.state_dict().items()}
     deployed = PLANNER(network)
     for parameter in deployed.parameters():
@@ -98,7 +98,7 @@ def test_parts_that_there_are_not(parts: list[str], message: str) -> None:
 
 def test_parts_that_share_channels_cannot_be_taken_alone_or_laid_out() -> None:
     space = load_space(SMALL / "plain.yaml")
-    made = build(gn.Allocation.even(space))
+    made = gn.Allocation.even(space).build()
     shared = GroupedNetwork(made.plan, made.blocks.values())
     with pytest.raises(InputError, match="parts share channels; none can be taken alone"):
         shared.only(["a"])
@@ -123,7 +123,7 @@ class Counting:
 
 def planned(model: Counting, grouping: Grouping, space: SearchSpace) -> list[Form]:
     planner = LayoutPlanner(model)  # type: ignore[arg-type]
-    return [plan.form for plan in planner.plan(build(gn.Allocation(space, grouping))).layers]
+    return [plan.form for plan in planner.plan(gn.Allocation(space, grouping).build()).layers]
 
 
 def test_the_cheapest_form_is_chosen() -> None:
@@ -144,19 +144,19 @@ def test_forms_that_do_not_fit() -> None:
     space = load_space(SMALL / "ties.yaml")  # its input's groups differ: no padding there
     planner = LayoutPlanner(PLANNER.table, ("padded",))
     with pytest.raises(InputError, match="no layout goes with all layers; allow more forms"):
-        planner(build(gn.Allocation.even(space)))
+        planner(gn.Allocation.even(space).build())
 
 
 def test_the_sum_of_two_plain_units_counts() -> None:
     """Dear sums drive the trunk into the blocked format, where they are free."""
     space = load_space(SMALL / "ties.yaml")
     planner = LayoutPlanner(Counting(addition=50.0))  # type: ignore[arg-type]
-    assert planner.plan(build(gn.Allocation.even(space))).ms < 50
+    assert planner.plan(gn.Allocation.even(space).build()).ms < 50
 
 
 def test_what_a_plan_says() -> None:
     space = load_space("picasso_local")
-    plan = PLANNER.plan(build(gn.Allocation.even(space)))
+    plan = PLANNER.plan(gn.Allocation.even(space).build())
     assert plan.table == LatencyTable.shipped().name
     lines = str(plan).splitlines()
     assert len(lines) == 2 + len(space.layers) + 1
@@ -165,7 +165,7 @@ def test_what_a_plan_says() -> None:
     assert lines[-1] == f"| all | | | | | {1000 * total:.1f} |"
     # No restriction can be cheaper than the choice among all forms
     for forms in FORMS:
-        network = build(gn.Allocation.even(space))
+        network = gn.Allocation.even(space).build()
         assert LayoutPlanner(PLANNER.table, forms).plan(network).ms >= plan.ms - 1e-9
 
 
@@ -179,7 +179,7 @@ def test_many_groups(tmp_path: Path, randomised: Fill) -> None:
         "  - {name: output, op: linear}\n"
     )
     space = load_space(tmp_path / "nine.yaml")
-    network = randomised(build(gn.Allocation(space, Grouping.random(space, 1)))).double().eval()
+    network = randomised(gn.Allocation(space, Grouping.random(space, 1)).build()).double().eval()
     x = some_input(space).double()
     with torch.no_grad():
         assert (PLANNER(network)(x) - network(x)).abs().max() < 1e-9

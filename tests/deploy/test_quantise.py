@@ -17,7 +17,6 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.onnx_tools import open_session
 from groupnas.spaces import load_space
-from groupnas.spaces.derive import build
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -115,7 +114,7 @@ def test_products_that_scale_or_add_matrices_stay_float(
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space = load_space(THREE_PARTS)
     torch.manual_seed(0)
-    network = build(gn.Allocation(space, Grouping.random(space, 2))).eval()
+    network = gn.Allocation(space, Grouping.random(space, 2)).build().eval()
     path = tmp_path_factory.mktemp("quantise") / "float.onnx"
     gn.export_onnx(DensePlanner()(network), path)
     return path

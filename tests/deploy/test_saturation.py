@@ -24,7 +24,6 @@ from groupnas.deploy.quantise import quantise_onnx
 from groupnas.deploy.saturation import weight_ranges
 from groupnas.grouping import Grouping
 from groupnas.spaces import load_space
-from groupnas.spaces.derive import build
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -165,7 +164,7 @@ def test_large_weights(
 def test_a_network_answers_the_same_on_every_processor(tmp_path: Path) -> None:
     space = load_space(THREE_PARTS)
     torch.manual_seed(0)
-    network = build(gn.Allocation(space, Grouping.random(space, 2))).eval()
+    network = gn.Allocation(space, Grouping.random(space, 2)).build().eval()
     gn.export_onnx(network, tmp_path / "float.onnx")  # grouped and depthwise ones
     x = DRAW.standard_normal((1, 3, 16, 16), dtype=np.float32)
     quantise_onnx(tmp_path / "float.onnx", tmp_path / "int8.onnx", [x])

@@ -23,6 +23,7 @@ from groupnas.engine.observer import Observer
 from groupnas.engine.running import run_job
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
+from groupnas.runs.fields import Recorded
 from groupnas.runs.folder import RunFolder
 from groupnas.runs.records import Epoch
 
@@ -31,6 +32,7 @@ class Counting:
     """A job that learns nothing: an epoch counts two steps and waits 1.25 s for data."""
 
     record = Epoch
+    recorded = Recorded()
     batch_size = 4
     total_epochs = 3
     steps = 2

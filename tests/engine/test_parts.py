@@ -19,7 +19,6 @@ from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
-from groupnas.spaces.derive import build
 
 NAN, INF = math.nan, math.inf
 ALL = torch.arange(4)
@@ -163,7 +162,7 @@ def test_a_training_counts_what_is_there(
     task = gappy()
     settings = Training(epochs=1, batch_size=8, weights=Optimizer(lr=0.01))
     split = split_by_source(task.sources, 0.4, 0)
-    network = build(gn.Allocation.even(shapes_space))
+    network = gn.Allocation.even(shapes_space).build()
     found = gn.train(network, task, settings, tmp_path / "r", split=split)
     x, target = task.batch(split.validation)
     with torch.no_grad():
@@ -186,7 +185,7 @@ def test_an_epoch_without_a_part_has_no_training_error_of_it(
     gappy: Any, shapes_space: gn.SearchSpace
 ) -> None:
     task = gappy(gaps=slice(1, None))  # the first drawing alone has a ring
-    network = build(gn.Allocation.even(shapes_space))
+    network = gn.Allocation.even(shapes_space).build()
     settings = Training(epochs=1, batch_size=9, weights=Optimizer(lr=0.01))
     trainer = Trainer(network, task, settings, Split(torch.arange(2, 20), torch.arange(2)))
     error = trainer.run_epoch()["train_error"]
@@ -236,7 +235,7 @@ def test_a_part_that_one_side_lacks_is_refused_before_anything_is_written(
         gn.search(shapes_space, load(), brief("gumbel"), tmp_path / "run")
     with pytest.raises(InputError, match=refused):
         gn.compare(shapes_space, load, ["even"], tmp_path / "run", training=settings, jobs=1)
-    network = build(gn.Allocation.even(shapes_space))
+    network = gn.Allocation.even(shapes_space).build()
     split = split_by_source(load().sources, 0.2, 0)
     with pytest.raises(InputError, match=refused):
         gn.train(network, load(), settings, tmp_path / "run", split=split)

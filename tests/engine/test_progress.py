@@ -103,7 +103,11 @@ def test_a_search_and_its_health_which_is_said_once(capsys: pytest.CaptureFixtur
 
 def test_other_columns_have_names_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     """Of phases that record other things; and what declares nothing shows its numbers."""
-    records = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}, {"epoch": 3, "kept": 7}]
+    records: list[dict[str, Any]] = [
+        {"epoch": 1, "loss": 2.0},
+        {"epoch": 2, "loss": 1.0},
+        {"epoch": 3, "kept": 7},
+    ]
     show([*records, {"epoch": 4, "kept": 8, "on": True, "by": {"a": 1}}], recorded=Recorded())
     assert lines(capsys)[1:] == [
         ["epoch", "loss"],

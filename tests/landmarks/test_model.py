@@ -28,7 +28,6 @@ from groupnas.landmarks.model import (
     save_cascade,
 )
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (100, 120, 3), dtype=np.uint8)
@@ -41,7 +40,7 @@ def network_of(name: str, crops: CropSettings, seed: int, variant: str | None = 
     space = load_space(name, variant)
     allocation = Allocation(space, Grouping.random(space, seed))
     torch.manual_seed(seed)
-    module = build(allocation)
+    module = allocation.build()
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) * 0.1 + 0.05)

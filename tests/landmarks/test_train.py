@@ -26,7 +26,6 @@ from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import train_cascade
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
 FACES = 40
@@ -313,7 +312,7 @@ def test_a_fresh_network_answers_the_mean_shape(
     np.testing.assert_allclose(start.reshape(-1, 2), task.patches.points.mean(axis=0), atol=1e-6)
     space = load_space(name)
     torch.manual_seed(0)
-    network = build(Allocation.even(space), start)  # in training mode, as it is first used
+    network = Allocation.even(space).build(start)  # in training mode, as it is first used
     x, target = task.batch(torch.arange(6))
     with torch.no_grad():
         predicted = network(x)

@@ -89,7 +89,7 @@ def test_it_goes_on(tmp_path: Path) -> None:
 
 def test_what_fails_before_config_is_no_run(tmp_path: Path) -> None:
     run = Beginning(SEARCH, tmp_path / "run", False)
-    with pytest.raises(KeyError), run.locked(CONFIG, lambda begins: {}["none"]):
+    with pytest.raises(KeyError), run.locked(CONFIG, lambda begins: CONFIG["none"]):
         raise AssertionError
     assert not run.folder.exists and not run.folder.held
     assert begin(tmp_path / "run")[0] == "begins"  # so that it can be begun again

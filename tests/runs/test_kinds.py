@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -153,7 +154,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(Path(__file__).parents[1] / "landmarks/small/small_global.yaml", place)
     (place / "photo.png").touch()
     for kind in KINDS:
-        config = {kind.key: {}, "seeds": [0], "budgets": [1.0]}
+        config: dict[str, Any] = {kind.key: {}, "seeds": [0], "budgets": [1.0]}
         if kind.name == "comparison":
             config["strategies"] = {"even": {}}
         for state in ("finished", "stopped"):

@@ -18,8 +18,9 @@ from groupnas.grouping import Grouping
 from groupnas.nn import UnevenGroupConv2d, UnevenGroupLinear
 from groupnas.spaces import Block, SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import GroupedNetwork, build, derive
+from groupnas.spaces.derive import derive
 from groupnas.spaces.modules import run_blocks
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.schema import read_space_file
 from groupnas.spaces.supernet import Supernet
 
@@ -73,7 +74,7 @@ def test_variants_of_the_global_network(points: int) -> None:
 
 def test_its_output_is_one_layer_of_all_features(reduced: SearchSpace, randomised: Fill) -> None:
     """The three scales computed from F_0 here, concatenated, and multiplied once."""
-    network = randomised(build(Allocation.even(reduced))).eval()
+    network = randomised(Allocation.even(reduced).build()).eval()
     blocks, seen = network.blocks, []
     blocks["f0-block6"].register_forward_hook(lambda module, args, out: seen.extend([*args, out]))
     with torch.no_grad():
@@ -154,7 +155,7 @@ def test_the_order_of_the_rows_is_free(compiled: Make, randomised: Fill) -> None
     networks = []
     for rows in ([stem, one, two, output], [stem, two, one, output]):
         space = compiled(layers=rows)
-        networks.append(build(Allocation.even(space)).eval())
+        networks.append(Allocation.even(space).build().eval())
     randomised(networks[0])
     networks[1].load_state_dict(networks[0].state_dict())
     x = torch.randn(2, 2, 8, 8)
@@ -177,21 +178,21 @@ def test_one_group_is_a_plain_network(reduced: SearchSpace, randomised: Fill) ->
 
 
 def test_one_group_can_be_trained(reduced: SearchSpace) -> None:
-    network = build(Allocation.even(reduced))
+    network = Allocation.even(reduced).build()
     network(faces()).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.ne(0).any(), name
 
 
 def test_it_can_be_exported(reduced: SearchSpace, randomised: Fill) -> None:
-    network = randomised(build(Allocation.even(reduced))).eval()
+    network = randomised(Allocation.even(reduced).build()).eval()
     exported = torch.export.export(network, (faces(),)).module()
     torch.testing.assert_close(exported(faces()), network(faces()))
 
 
 def test_branches_can_be_compiled(randomised: Fill) -> None:
     space = load_space(BRANCHES)
-    network = randomised(build(Allocation.even(space))).eval()
+    network = randomised(Allocation.even(space).build()).eval()
     x = torch.randn(2, 4, 8, 8)
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), network(x))
@@ -202,8 +203,8 @@ def test_weights_can_be_kept(name: str, randomised: Fill) -> None:
     space = load_space(name)
     grouping = Grouping.random(space, seed=1)
     network, fresh = (
-        randomised(build(Allocation(space, grouping))).eval(),
-        build(Allocation(space, grouping)).eval(),
+        randomised(Allocation(space, grouping).build()).eval(),
+        Allocation(space, grouping).build().eval(),
     )
     file = io.BytesIO()
     torch.save(network.state_dict(), file)
@@ -217,7 +218,7 @@ def test_weights_can_be_kept(name: str, randomised: Fill) -> None:
 def test_training_starts_near_0(space: SearchSpace) -> None:
     """By the same draws, outputs are a hundredth of what He's initialisation would give."""
     torch.manual_seed(0)
-    network = build(Allocation(space, Grouping.random(space))).train()
+    network = Allocation(space, Grouping.random(space)).build().train()
     x = torch.randn(16, sum(space.inputs.values()), *space.input_size)
     outputs = network(x)
     for block, module in zip(space.blocks, network.blocks.values(), strict=True):

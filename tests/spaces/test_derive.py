@@ -23,7 +23,7 @@ from groupnas.grouping import Grouping
 from groupnas.nn import MaskedConv2d, UnevenGroupConv2d
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build, derive
+from groupnas.spaces.derive import derive
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 
 PLAIN = {
@@ -82,7 +82,7 @@ def test_no_group_reaches_another(
     space: SearchSpace, groupings: Groupings, reach: Callable[..., Tensor], randomised: Fill
 ) -> None:
     for grouping in groupings(space):
-        reached = reach(randomised(build(Allocation(space, grouping))).eval(), space)
+        reached = reach(randomised(Allocation(space, grouping).build()).eval(), space)
         own = torch.eye(len(reached), dtype=torch.bool)
         assert reached[~own].eq(0).all()
         assert reached[own].gt(0).all()
@@ -103,7 +103,7 @@ def test_the_supernet_is_not_changed(training: bool, randomised: Fill) -> None:
 
 
 def test_nothing_is_left_of_the_masks(space: SearchSpace) -> None:
-    network = build(Allocation(space, Grouping.random(space)))
+    network = Allocation(space, Grouping.random(space)).build()
     kinds = {type(module) for module in network.modules()}
     assert {kind.__name__ for kind in kinds - PLAIN} <= {
         "GroupedNetwork",
@@ -117,17 +117,17 @@ def test_nothing_is_left_of_the_masks(space: SearchSpace) -> None:
 
 def test_as_many_parameters_as_are_counted(space: SearchSpace, groupings: Groupings) -> None:
     for grouping in groupings(space):
-        network = build(Allocation(space, grouping))
+        network = Allocation(space, grouping).build()
         counted = flops(Allocation(space, grouping)).total_params
         assert sum(p.numel() for p in network.parameters()) == counted
 
 
 def test_equal_sizes_become_a_native_grouped_conv() -> None:
     space = load_space(SMALL / "plain.yaml")  # widths 4, 8, 12, 12 in 4 groups
-    network = build(Allocation.even(space))
+    network = Allocation.even(space).build()
     convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert [conv.groups for conv in convs] == [4, 4, 4]
-    uneven = build(Allocation(space, Grouping.manual(space, {"a": 2.0})))
+    uneven = Allocation(space, Grouping.manual(space, {"a": 2.0})).build()
     assert any(isinstance(module, UnevenGroupConv2d) for module in uneven.modules())
 
 
@@ -141,7 +141,7 @@ def test_fresh_weights_have_the_variance_of_their_own_fan_in() -> None:
     torch.manual_seed(0)
     wide, narrow = [], []
     for _ in range(50):
-        parts = build(Allocation(space, grouping)).get_submodule("blocks.second-block1.0.0.parts")
+        parts = Allocation(space, grouping).build().get_submodule("blocks.second-block1.0.0.parts")
         wide.append(parts[0].weight.flatten())  # type: ignore[index]
         narrow.append(parts[1].weight.flatten())  # type: ignore[index]
     assert torch.cat(wide).std().item() == pytest.approx(math.sqrt(2 / (5 * 9)), rel=0.05)
@@ -152,12 +152,12 @@ def test_a_grouping_that_does_not_fit_is_refused() -> None:
     space = load_space(SMALL / "plain.yaml")
     other = Grouping("plain", space.groups, {"first": [0, 1, 2, 3]})
     with pytest.raises(InputError, match="units of the grouping for plain"):
-        build(Allocation(space, other))
+        Allocation(space, other).build()
 
 
 def test_it_compiles_exports_and_autocasts(randomised: Fill) -> None:
     space = load_space(SMALL / "pools.yaml")
-    network: nn.Module = randomised(build(Allocation(space, Grouping.random(space)))).eval()
+    network: nn.Module = randomised(Allocation(space, Grouping.random(space)).build()).eval()
     x = some_input(space)
     expected = network(x)
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
@@ -197,7 +197,7 @@ def test_it_stays_where_the_supernet_is(space: SearchSpace) -> None:
 @pytest.mark.parametrize("name", ["ties", "pools", "branches"])
 def test_gradients_of_each_sample(name: str, randomised: Fill) -> None:
     space = load_space(SMALL / f"{name}.yaml")
-    net = randomised(build(Allocation(space, Grouping.random(space, 2)))).double().eval()
+    net = randomised(Allocation(space, Grouping.random(space, 2)).build()).double().eval()
     weights = {name: value.detach() for name, value in net.named_parameters()}
     buffers, x = dict(net.named_buffers()), some_input(space, batch=3).double()
 
@@ -219,7 +219,7 @@ def test_it_is_derived_and_built_in_the_default_dtype(
     space = load_space(SMALL / "ties.yaml")
     x = some_input(space).to(default_dtype)
     net = randomised(Supernet(space)).eval()
-    for module in (derive(net), build(Allocation(space, Grouping.random(space))).eval()):
+    for module in (derive(net), Allocation(space, Grouping.random(space)).build().eval()):
         assert module(x).dtype == default_dtype
     assert difference(derive(net)(x).float(), net(x).float()) < 0.02
     assert derive(net.float())(x.float()).dtype == torch.float32
@@ -252,7 +252,7 @@ def test_a_derived_network_trains_distributed_and_under_checkpointing(
     process_group: None, randomised: Fill
 ) -> None:
     space = load_space(SMALL / "ties.yaml")
-    net = randomised(build(Allocation(space, Grouping.random(space, 2))))
+    net = randomised(Allocation(space, Grouping.random(space, 2)).build())
     parallel, gradients = nn.parallel.DistributedDataParallel(net), []
     x = some_input(space)
     for answer in (parallel(x), parallel(x), checkpoint(net, x, use_reentrant=False)):

@@ -92,7 +92,8 @@ def test_a_table_is_read_once_in_a_search(
     assert reads == [str(path)]
     # Another table under the same name is another measure.
     path.write_text(path.read_text().replace('"threads": 1', '"threads":  2'))
-    assert measure(str(path)).file.threads == 2 and len(reads) == 2
+    other = measure(str(path))
+    assert isinstance(other, LatencyTable) and other.file.threads == 2 and len(reads) == 2
 
 
 PLUGIN = '''

@@ -7,7 +7,6 @@ import torch
 
 import groupnas as gn
 from groupnas.errors import InputError
-from groupnas.spaces.derive import build
 
 SPACE = gn.load_space("picasso_local")
 
@@ -19,7 +18,7 @@ def test_other_widths_reach_every_layer_of_a_unit() -> None:
         assert new.in_channels == (32 if old.in_unit == "stage2.trunk" else old.in_channels)
         assert new.out_channels == (32 if old.out_unit == "stage2.trunk" else old.out_channels)
     even = gn.Grouping.even(wide)
-    assert build(gn.Allocation(wide, even))(torch.zeros(1, 4, 64, 64)).shape == (1, 102)
+    assert gn.Allocation(wide, even).build()(torch.zeros(1, 4, 64, 64)).shape == (1, 102)
     assert gn.Allocation(SPACE, even).space == wide
     assert gn.Allocation.even(SPACE).space is SPACE
 
@@ -52,7 +51,7 @@ def test_some_groups_cost_what_they_cost_among_all() -> None:
     costs = gn.flops(gn.Allocation.even(narrow)).per_group
     whole = gn.flops(gn.Allocation(SPACE, even)).per_group
     assert costs == {group: whole[group] for group in some.groups}
-    assert build(gn.Allocation.even(narrow))(torch.zeros(2, 2, 64, 64)).shape == (2, 62)
+    assert gn.Allocation.even(narrow).build()(torch.zeros(2, 2, 64, 64)).shape == (2, 62)
     with pytest.raises(InputError, match="did you mean 'mouth'"):
         SPACE.only(["mouht"])
     with pytest.raises(InputError, match="at least one"):
@@ -63,7 +62,7 @@ def test_without_groups_every_output_sees_every_input() -> None:
     whole = SPACE.ungrouped()
     assert whole.groups == ("all",) and whole.free_units == SPACE.free_units
     torch.manual_seed(0)
-    network = build(gn.Allocation.even(whole)).eval()
+    network = gn.Allocation.even(whole).build().eval()
     x = torch.randn(1, 4, 64, 64, requires_grad=True)
     for part in range(4):
         (gradient,) = torch.autograd.grad(network(x)[0, 25 * part], x)

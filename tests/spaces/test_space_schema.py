@@ -11,7 +11,8 @@ from helpers import space_file
 
 from groupnas.errors import InputError
 from groupnas.spaces import load_space
-from groupnas.spaces.schema import Row, read_space_file
+from groupnas.spaces.rows import Row
+from groupnas.spaces.schema import read_space_file
 
 RIGHT = space_file(
     {"name": "stem", "op": "conv3x3", "c": 4},

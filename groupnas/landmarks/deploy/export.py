@@ -30,7 +30,7 @@ from groupnas.landmarks.model import (
     load_networks,
 )
 from groupnas.onnx_tools import import_onnx
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.writing import atomic_path, temporary_folder
 
 Planner = Callable[[GroupedNetwork], Any]

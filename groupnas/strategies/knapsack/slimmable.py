@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.behind import BatchNorm
-from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
 from groupnas.spaces.pieces import Piece, write_pieces
 from groupnas.spaces.rooms import Room

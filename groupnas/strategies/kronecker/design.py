@@ -14,10 +14,10 @@ from groupnas.nn.kronecker import (
     grouped_convolution,
     kronecker_factors,
 )
-from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure, measure
 from groupnas.spaces.modules import tail
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.operations import Conv, Depthwise, Linear, Pooling
 from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace

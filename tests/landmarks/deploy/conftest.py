@@ -14,7 +14,6 @@ from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import Network, save_cascade
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.spaces.space import load_space
 
 
@@ -24,7 +23,7 @@ def network_of(name: str, crops: CropSettings, variant: str | None = None) -> Ne
     allocation = Allocation(space, Grouping.random(space, 1))
     torch.manual_seed(1)
     start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
-    module = build(allocation, start)
+    module = allocation.build(start)
     return Network(allocation, crops, module.eval())
 
 

@@ -15,7 +15,7 @@ from groupnas.landmarks.deploy.graph import FLOAT, Graph
 from groupnas.landmarks.deploy.runtime import OnnxCascade
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
-from groupnas.spaces.derive import GroupedNetwork
+from groupnas.spaces.network import GroupedNetwork
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")

@@ -190,8 +190,9 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     write(folder / "local/config.yaml", local)
     write(folder / "model.json", card)
     run = read(folder)
-    assert run.environment is not None and run.environment.pop("begun.command")
-    assert run.environment == {"device": "cpu", "threads": "2"}
+    environment = dict(run.environment or {})
+    assert environment.pop("begun.command")
+    assert environment == {"device": "cpu", "threads": "2"}
     assert run.kind == "cascade" and run.finished and run.groups == space.groups
     assert run.costs[0].macs == flops(Allocation.even(space)).per_group
     assert run.scores[0].errors == {"nose": 2.5, "mean": 3.5}

@@ -15,7 +15,6 @@ from groupnas.budget import Budget
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.schema import validate
-from groupnas.spaces.derive import build
 from groupnas.strategies.knapsack.scratch import ScratchJob
 from groupnas.strategies.knapsack.settings import Knapsack
 
@@ -57,7 +56,7 @@ def test_a_trial_is_one_training_of_all_parts(shapes_space: Any, shapes: Any) ->
     tried = groupnas.Allocation.from_widths(shapes_space, widths)
     assert len({tuple(z) for z in profiles.values()}) > 1
     torch.manual_seed(0)
-    network = build(tried, shapes.mean_output())
+    network = tried.build(shapes.mean_output())
     training = Training(epochs=1, batch_size=20, weights=job.strategy.weights)
     trainer = Trainer(network, shapes, training, job.split, 0)
     trainer.run_epoch()

@@ -16,7 +16,6 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.strategies.trials.job import TrialsJob
 
 ALL = ["optuna:quick", "evolution:quick", "halving:quick"]
@@ -135,7 +134,7 @@ def test_other_budgets_get_the_best_proportions(make_job: Make, finish: Finish) 
     assert job.design(Budget()).grouping == own.grouping == job.allocation().grouping
     assert sum(half.costs().values()) == pytest.approx(0.5 * sum(own.costs().values()), rel=0.06)
     assert half.grouping is not None
-    build(Allocation(job.space, half.grouping))
+    Allocation(job.space, half.grouping).build()
 
 
 def test_nsga2_keeps_to_the_budget_and_tells_the_front(make_job: Make, finish: Finish) -> None:

@@ -23,7 +23,6 @@ from groupnas.engine.strategy import Optimizer
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.derive import build
 from groupnas.strategies.nni.settings import Nni
 from groupnas.strategies.nni.space import GroupingModelSpace, profile
 from groupnas.strategies.trials.encoding import Encoding
@@ -225,15 +224,15 @@ def test_nni_counts_what_the_accountant_counts(path: Path) -> None:
     for grouping in (Grouping.even(space), Grouping.random(space, 1)):
         table = flops(Allocation(space, grouping))
         bare = {"count_bias": False, "count_normalization": False, "count_activation": False}
-        operations, _ = profile(build(Allocation(space, grouping)), space, **bare)
-        everything, parameters = profile(build(Allocation(space, grouping)), space)
+        operations, _ = profile(Allocation(space, grouping).build(), space, **bare)
+        everything, parameters = profile(Allocation(space, grouping).build(), space)
         assert operations == table.total
         assert parameters == table.total_params
         assert everything - operations == sum(
             layer.out_channels
             * layer.out_size[0]
             * layer.out_size[1]
-            * (layer.bias + 4 * layer.norm + (layer.act in ("relu", "relu6")))
+            * (layer.bias + 4 * bool(layer.norm) + (layer.act in ("relu", "relu6")))
             for layer in space.layers
         )
 
@@ -242,5 +241,5 @@ def test_nni_counts_the_local_network_as_the_accountant_does() -> None:
     space = load_space("picasso_local")
     grouping = Grouping.random(space, 0)
     bare = {"count_bias": False, "count_normalization": False, "count_activation": False}
-    operations, _ = profile(build(Allocation(space, grouping)), space, **bare)
+    operations, _ = profile(Allocation(space, grouping).build(), space, **bare)
     assert operations == flops(Allocation(space, grouping)).total
