@@ -24,6 +24,7 @@ from groupnas.spaces import Layer
 from groupnas.spaces.derive import GroupedNetwork
 from groupnas.spaces.modules import init_plain, tail
 from groupnas.strategies.masks.job import BilevelSearch
+from groupnas.strategies.masks.settings import MaskSearch
 from groupnas.tasks import load_task
 
 KINDS = ("mask + weight", "weight", "plain")
@@ -43,6 +44,7 @@ def main() -> None:
     changes = {"batch_size": options.batch, "warmup_epochs": 0, "epochs": 10**6, "mask_every": 2}
     strategy = load_strategy(options.strategy).model_copy(update=changes)
     task = load_task("synthetic", limit=12 * options.batch)
+    assert isinstance(strategy, MaskSearch)
     search = BilevelSearch(space, task, strategy)
     watch = StopWatch(search, PlainTraining(search))
     search.run_epoch()  # warm up

@@ -14,6 +14,7 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.located import Located
+from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
@@ -38,12 +40,12 @@ from groupnas.spaces.derive import build
 class GlobalStage:
     """A cascade without its second stage."""
 
-    box = "landmarks"
+    box: Literal["landmarks", "listed"] = "landmarks"
 
-    def __init__(self, stage: Stage, markup: object) -> None:
+    def __init__(self, stage: Stage, markup: Markup) -> None:
         self.stage, self.markup = stage, markup
 
-    def locate_many(self, faces: Iterable[tuple[np.ndarray, np.ndarray]], batch: int = 32):
+    def locate_many(self, faces: Iterable[Any], batch: int = 32) -> Located:
         pairs = [(image, box[None]) for image, box in faces]
         parts = [self.stage.locate(pairs[i : i + batch]) for i in range(0, len(pairs), batch)]
         return Located(np.concatenate(parts), np.concatenate(parts))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,12 @@ def main() -> None:
         faces = [faces[index] for index in chosen.validation.tolist()]
     else:
         faces = load_faces(data, options.data_root, options.split, allow_partial=True)
-    found, located = [], {"true box": [], "detected, 1 pass": [], "detected, 2 passes": []}
+    found: list[Any] = []
+    located: dict[str, list[Any]] = {
+        "true box": [],
+        "detected, 1 pass": [],
+        "detected, 2 passes": [],
+    }
     for face in faces:
         image, box = data.read(face), face_box(face, data)
         boxes = detect(image)

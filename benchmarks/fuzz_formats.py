@@ -192,7 +192,13 @@ def cascade(place: Path) -> Path:
 
 
 def _scores(split: str) -> dict[str, Any]:
-    stage = {"faces": 3, "nme": 4.0, "failure_rate": 0.0, "auc": 0.5, "tangential": 2.0}
+    stage: dict[str, Any] = {
+        "faces": 3,
+        "nme": 4.0,
+        "failure_rate": 0.0,
+        "auc": 0.5,
+        "tangential": 2.0,
+    }
     stage |= {"normal": 2.0, "parts": {"nose": 3.0, "mouth": 4.0}}
     scores = {"global": stage, "cascade": stage}
     bins = [{"low": 0, "high": 10, "faces": 3, "nme": 4.0}]
@@ -307,6 +313,11 @@ def _paper(folder: Path) -> None:
     read_runs([folder])
 
 
+def _paper_and_page(folder: Path) -> None:
+    _paper(folder)
+    _page(folder)
+
+
 def _comparison(folder: Path) -> None:
     found = read_comparison(folder, draws=10)
     json.dumps(found.to_dict())
@@ -403,11 +414,11 @@ FORMATS = (
     Format("cell.json", "train/even-s0-b1/cell.json", compared, _comparison, 4),
     Format("cell.json, report", "train/even-s0-b1/cell.json", compared, _resume_comparison, 1),
     Format("errors.npz", "train/even-s0-b1/errors-validation.npz", compared, _comparison, 4),
-    Format("scores.json", "scores.json", evaluated, lambda f: (_paper(f), _page(f)), 2),
+    Format("scores.json", "scores.json", evaluated, _paper_and_page, 2),
     Format("faces.csv", "faces.csv", evaluated, _page, 1),
     Format("faces.csv, figures", "faces.csv", evaluated, lambda f: read_faces(f / "faces.csv"), 2),
     Format("model.json", "model.json", cascade, _cascade, 5),
-    Format("model.json, report", "model.json", cascade, lambda f: (_paper(f), _page(f)), 2),
+    Format("model.json, report", "model.json", cascade, _paper_and_page, 2),
     Format("model.safetensors", "model.safetensors", cascade, _cascade, 4, _digest),
     Format("cascade.onnx", "cascade.onnx", _exported, _run_exported, 2),
     Format(
@@ -456,7 +467,8 @@ def store(file: Path, value: Any) -> None:
     elif file.suffix == ".yaml":
         file.write_text(yaml.safe_dump(value), errors="surrogatepass")
     elif file.suffix == ".npz":
-        np.savez(file, **{key: np.asarray(array) for key, array in value.items()})
+        arrays: dict[str, Any] = {key: np.asarray(array) for key, array in value.items()}
+        np.savez(file, **arrays)
     elif file.suffix == ".pt":
         torch.save(value, file)
     elif file.suffix == ".onnx":

@@ -53,6 +53,7 @@ def _other_type(value: Any, draw: Draw) -> Any:
     single = draw.choice((0, 1, -1, 7, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, -1e308, 1e308))
     special = draw.choice((None, True, False, float("nan"), float("inf"), -float("inf"), -0.0))
     text = draw.choice(("", "x", "x" * 5000, "\ud800", "\0", "\n", "../x", "/dev/zero", "nan", "é"))
+    full: Any
     full = draw.choice(([], {}, [[]], [1, 2], ["a"], {"a": 1}, {"": {}}, [None], [value, value]))
     return draw.choice((single, special, text, full, nested, {"value": value}, [value]))
 

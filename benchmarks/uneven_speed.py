@@ -19,6 +19,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,7 +44,10 @@ def main() -> None:
     space, planner = load_space(options.space), LayoutPlanner(options.table)
     padding = LayoutPlanner(planner.table, ("native", "padded", "dense"))
     even, ungrouped = Grouping.even(space), space.ungrouped()
-    networks = {"even": build(Allocation(space, even)), "dense": build(Allocation.even(ungrouped))}
+    networks: dict[str, Any] = {
+        "even": build(Allocation(space, even)),
+        "dense": build(Allocation.even(ungrouped)),
+    }
     laid_out = {"even laid out": planner(networks["even"])}
     for name, grouping in found(space, options.groupings).items():
         network = made(space, grouping, 1)
@@ -52,7 +56,7 @@ def main() -> None:
         laid_out[name] = planner(network)
         laid_out[f"{name} x16"] = planner(made(space, grouping, 16))
     with tempfile.TemporaryDirectory() as folder:
-        files = {}
+        files: dict[str, Path] = {}
         for name, module in {**networks, **laid_out}.items():
             files[name] = Path(folder) / f"{len(files)}.onnx"
             batch = options.batches[0] if len(options.batches) == 1 else None

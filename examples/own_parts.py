@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -44,15 +45,15 @@ class Shapes:
     """
 
     name = "shapes"
-    inputs = {"disc": 1, "square": 1, "ring": 1}
-    outputs = {"disc": 3, "square": 3, "ring": 3}  # x, y, size
+    inputs: Mapping[str, int] = {"disc": 1, "square": 1, "ring": 1}
+    outputs: Mapping[str, int] = {"disc": 3, "square": 3, "ring": 3}  # x, y, size
     error_unit = "px"
 
     def __init__(self, samples: int = 960, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         # Weights learn from some drawings and masks from others: samples that show the same thing
         # must have the same source.
-        self.sources = [f"drawing {index:03d}" for index in range(samples)]
+        self.sources: Sequence[str] = [f"drawing {index:03d}" for index in range(samples)]
         self._truth = torch.empty(samples, 3, 3)  # sample, shape, (x, y, size); in -1..1
         self._truth[..., :2].uniform_(-0.5, 0.5, generator=generator)
         self._truth[..., 2].uniform_(0.2, 0.5, generator=generator)

@@ -13,9 +13,8 @@ sys.modules["groupnas.landmarks"] = None
 """
 IMPORT = """
 import importlib, pkgutil, groupnas
-NOT_YET = ["groupnas.report.page"]  # collects the wing's pages
 for module in pkgutil.walk_packages(groupnas.__path__, "groupnas.", onerror=lambda name: None):
-    if not module.name.startswith(("groupnas.landmarks", "groupnas.__main__", *NOT_YET)):
+    if not module.name.startswith(("groupnas.landmarks", "groupnas.__main__")):
         try:
             importlib.import_module(module.name)
         except ImportError as error:  # of an extra, NNI

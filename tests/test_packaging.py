@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from helpers import ROOT
 
 from groupnas._version import __version__
 from groupnas.errors import InputError
 from groupnas.files import find_shipped, shipped_names
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KINDS = {"search_spaces", "strategies", "reports"}
 
@@ -61,6 +59,24 @@ def test_shipped_folders_hold_no_code() -> None:
 
 def test_version_is_the_installed_one() -> None:
     assert metadata.version("groupnas") == __version__
+
+
+def test_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+
+
+def test_lower_bounds_are_the_versions_tested(pyproject: dict[str, Any]) -> None:
+    text = (ROOT / "constraints-floor.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)$", text.lower(), flags=re.MULTILINE))
+    project = pyproject["project"]
+    requirements = [*project["dependencies"], *pyproject["build-system"]["requires"]]
+    for extra in ("cofw", "onnx", "optuna", "report", "tensorboard", "video"):
+        requirements += project["optional-dependencies"][extra]
+    bounds = dict(requirement.lower().split(">=") for requirement in requirements)
+    assert set(pins) == set(bounds) | {"pyparsing"}
+    for name, bound in bounds.items():
+        assert pins[name] in (bound, f"{bound}.0", f"{bound}.0.0"), name
 
 
 def test_torch_is_pinned_alike_everywhere() -> None:

@@ -22,6 +22,9 @@ class Numbers:
     def __init__(self, samples: int = 6) -> None:
         self.sources: Sequence[str] = [f"photo {index // 2}" for index in range(samples)]
 
+    def mean_output(self) -> None:
+        return None
+
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:

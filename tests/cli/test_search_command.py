@@ -151,7 +151,7 @@ def test_mistakes(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("threads: ", "threads: many #", "config.yaml: arguments.threads: is damaged: 'many'"),
+        ("threads: ", "threads: many #", "arguments: threads: input should be a valid integer"),
         ("arguments:", "argument:", "config.yaml: arguments: space: missing; data: missing; "),
         ("format: 1", "", ""),
     ],

@@ -247,7 +247,7 @@ def test_what_a_resumed_comparison_must_not_change(
     with pytest.raises(InputError, match="holds a run already; --resume goes on"):
         run(tmp_path, own, seeds=(0,))
     edited = {"a": Manual(title="A", weights={"ring": 1.3})}
-    with pytest.raises(InputError, match=r"started with a\.weights\.ring = 1.2, not 1.3"):
+    with pytest.raises(InputError, match=r"strategies\.a\.weights\.ring = 1.2, not 1.3"):
         run(tmp_path, edited, seeds=(0,), resume=True)
     run(tmp_path, {"a": own["a"].model_copy(update={"title": "B"})}, seeds=(0,), resume=True)
     longer = TRAINING.model_copy(update={"epochs": 3})

@@ -128,7 +128,8 @@ def test_what_a_session_defines_is_known_to_no_other_process(
 ) -> None:
     """Typed in, or in a notebook: the other processes cannot import it."""
     session = types.ModuleType("__main__")
-    session.load = types.FunctionType((lambda: None).__code__, session.__dict__, "load")
+    load = types.FunctionType((lambda: None).__code__, session.__dict__, "load")
+    session.load = load  # type: ignore[attr-defined]
     session.load.__qualname__ = "load"
     monkeypatch.setitem(sys.modules, "__main__", session)
     with pytest.raises(InputError, match="^load: is defined in this session, which other"):

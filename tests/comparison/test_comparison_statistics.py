@@ -148,7 +148,7 @@ def test_what_cannot_be_compared(shape: tuple[int, int, int]) -> None:
 def test_spread() -> None:
     assert spread([1.0, np.inf]) == (np.inf, None)
     assert spread([2.0]) == (2.0, None)
-    assert spread([1.0, 2.0, 6.0]) == (3.0, pytest.approx(np.sqrt((4 + 1 + 9) / 2)))
+    assert spread([1.0, 2.0, 6.0]) == pytest.approx((3.0, np.sqrt((4 + 1 + 9) / 2)))
 
 
 def ends(of: Difference) -> list[float | None]:

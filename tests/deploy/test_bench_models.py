@@ -83,7 +83,7 @@ def test_a_photo_and_its_central_square(make: Make) -> None:
 
 def test_given_values_are_used_as_they_are(make: Make, tmp_path: Path) -> None:
     path = make(x=(TensorProto.FLOAT, ["n", 2]))
-    np.save(tmp_path / "x.npy", np.float32([[1, 2], [3, 4], [5, 6]]))
+    np.save(tmp_path / "x.npy", np.array([[1, 2], [3, 4], [5, 6]], np.float32))
     given = Given({}, dict([parse_input(f"x={tmp_path / 'x.npy'}")]))
     assert feed(path, 3, given)["x"].tolist() == [[1, 2], [3, 4], [5, 6]]
     assert fixed_batch(read_ports("m", open_session(path)), given) == 3

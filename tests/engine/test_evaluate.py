@@ -44,7 +44,8 @@ def test_recalibrated_statistics_are_the_means_over_the_training_side(
     recalibrate(network, *of(searched, searched.split.train))
 
     # The first BatchNorm's input, from the network's own first layer, batch by batch.
-    layer = next(iter(network.blocks.values()))[0]
+    block: Any = next(iter(network.blocks.values()))
+    layer = block[0]
     assert isinstance(layer[1], nn.BatchNorm2d)
     means, variances = [], []
     for indices in searched.split.train[:60].split(20):  # 70 samples: the last 10 fill no batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class Points:
     """Four samples of parts ``a`` (one number) and ``b`` (two); ``truth`` is NaN where unknown."""
 
     name, error_unit = "points", "px"
-    inputs = {"a": 1, "b": 1}
-    outputs = {"a": 1, "b": 2}
-    sources = ["p0", "p1", "p2", "p3"]
+    inputs: Mapping[str, int] = {"a": 1, "b": 1}
+    outputs: Mapping[str, int] = {"a": 1, "b": 2}
+    sources: Sequence[str] = ["p0", "p1", "p2", "p3"]
     truth = torch.tensor([[1.0, 1.0, 1.0], [2.0, NAN, NAN], [NAN, 0.0, 4.0], [NAN, NAN, NAN]])
 
     def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Any:

@@ -22,7 +22,7 @@ from groupnas.engine.state import (
 from groupnas.engine.strategy import Optimizer
 from groupnas.runs.records import Epoch
 
-FRESH = {
+FRESH: dict[str, Any] = {
     "net": {"weight": torch.zeros(2, 3), "count": torch.tensor(0)},
     "optimizer": {"state": {}, "param_groups": [{"lr": 0.1, "params": [0]}]},
     "stream": {"order": torch.zeros(0, dtype=torch.int64)},

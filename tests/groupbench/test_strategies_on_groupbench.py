@@ -119,7 +119,7 @@ def test_near_the_best_of_all_sizes(
     """Every size of every part is tried, with errors that fall smoothly: the mouth's need most."""
     need, points = (1.0, 1.0, 8.0), (22, 18, 40)
     stem, body = np.ogrid[1:5, 1:6]
-    errors = np.stack([n * (1 / stem + 1 / body) for n in need])[..., None]
+    errors = np.stack([n * (1 / stem + 1 / body) for n in need])[..., None].astype(np.float32)
     table = make_table(sizes=(4, 5), seeds=1, epochs=1)
     bench = GroupBench(replace(table, validation=errors[..., None], test=errors))
 

@@ -81,7 +81,7 @@ def test_other_files_or_settings_are_built_anew(setup: Setup) -> None:
     for number, (key, value) in enumerate(
         (("margin", 1.4), ("size", 18), ("cover", 1.5), ("colour", True)), start=3
     ):
-        setup(replace(SETTINGS, **{key: value}))
+        setup(replace(SETTINGS, **{key: value}))  # type: ignore[arg-type]
         assert setup.built == number, key
 
 

@@ -124,7 +124,7 @@ def test_networks_are_shown_standardised_crops(known: Cascade) -> None:
         (known.global_stage, (3, 3, 96, 96), 1),
         (known.local_stage, (3, 4, 64, 64), 4),
     ):
-        (x,) = stage.network.seen
+        (x,) = stage.network.seen  # type: ignore[misc]
         assert x.shape == shape and x.dtype == torch.float32
         each = x.reshape(3, regions, -1)
         torch.testing.assert_close(each.mean(2), torch.zeros(3, regions), atol=1e-4, rtol=0)
@@ -248,6 +248,7 @@ def test_what_a_network_that_diverged_answers_stays_so(lost: int) -> None:
     """Whoever asked can say of which face; nothing in between stumbles over it."""
     answers = [SHAPE.copy(), PARTS.copy()]
     answers[lost][20] = np.nan
-    found = cascade_of(*map(Answers, answers), blend=0.5).locate(IMAGE, BOXES)
+    first, second = map(Answers, answers)
+    found = cascade_of(first, second, blend=0.5).locate(IMAGE, BOXES)
     assert np.isnan(found.points).any(axis=(1, 2)).all()
     assert np.isnan(found.initial).any() == (lost == 0)

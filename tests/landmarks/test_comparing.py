@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.Mo
     card = train_cascade(load_recipe("small:once"), "run", root=None, limit=20)
     drawn = face_set("synthetic")
 
-    def some(root: Path, split: str, allow_partial: bool) -> list[object]:
+    def some(root: Path, split: str, allow_partial: bool) -> list[Any]:
         faces = list(drawn.faces(root, split, allow_partial))[:6]
         names = [frozenset({"hard"} if n % 3 == 0 else {"common"}) for n in range(6)]
         return [replace(face, subsets=names[n]) for n, face in enumerate(faces)]

@@ -191,7 +191,7 @@ def test_a_grouping_from_a_file_is_taken(small: Path) -> None:
     grouping = Grouping.manual(load_space("small_local:68"), {"mouth": 2.0})
     grouping.save("mine.json")
     run("run", "mine.json")
-    assert load_networks("run")[2].grouping == grouping
+    assert load_networks("run")[2].allocation.grouping == grouping
     assert files("run") == {"global", "local", "config.yaml", "model.json", "model.safetensors"}
 
 
@@ -264,7 +264,7 @@ def write_other_grouping(folder: Path) -> None:
         (None, {"global_from": "none"}, "^none: cannot be read"),
         (None, {"device": "nonsense"}, "device 'nonsense' cannot be used here"),
         (None, {"limit": 0}, "limit must be at least 1, got 0"),
-        (None, {"limit": 1}, "1 photo"),
+        (None, {"limit": 1}, "1 source"),
         (
             edit_recipe("small_local", "small_local:29"),
             {},

@@ -25,7 +25,10 @@ import groupnas.writing
 from groupnas.errors import InputError
 from groupnas.runs.folder import CHECKPOINT, CHECKPOINT_FORMAT, RunFolder
 
-STATE = {"weights": torch.arange(24.0).view(4, 6), "history": [{"epoch": 1, "loss": 0.5}]}
+STATE: dict[str, Any] = {
+    "weights": torch.arange(24.0).view(4, 6),
+    "history": [{"epoch": 1, "loss": 0.5}],
+}
 
 
 @pytest.fixture

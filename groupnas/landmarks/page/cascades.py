@@ -62,7 +62,7 @@ def collect_cascade(reader: Reader, name: str) -> Run:
     return replace(
         run,
         data=run.data or _data(begun, card),
-        environment={**(next(filter(None, environments), {})), **(run.environment or {})} or None,
+        environment={**next(filter(None, environments), {}), **(run.environment or {})} or None,
         notes=tuple(reader.notes),
     )
 

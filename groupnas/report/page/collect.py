@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from groupnas.errors import InputError
+from groupnas.registry import Registry
 from groupnas.report.page.comparisons import collect_comparison
 from groupnas.report.page.model import Run
 from groupnas.report.page.reading import Reader
 from groupnas.report.page.runs import collect_search, collect_training
 from groupnas.runs.kinds import COMPARISON, SEARCH, TRAINING, Kind, expect
 
-ENTRY_POINTS = "groupnas.pages"
-
 Collector = Callable[[Reader, str], Run]
+
+# What reads the folders of other kinds
+PAGES: Registry[Collector] = Registry("groupnas.pages", "page", callable, "function")
 
 _OWN: Mapping[str, Collector] = {
     SEARCH.name: collect_search,
@@ -49,9 +50,8 @@ def _collector(kind: Kind, path: Path) -> Collector:
     """What reads a kind's folders; entry points of the group ``groupnas.pages`` add kinds."""
     if kind.name in _OWN:
         return _OWN[kind.name]
-    for entry in entry_points(group=ENTRY_POINTS, name=kind.name):
-        found: Collector = entry.load()
-        return found
+    if kind.name in PAGES:
+        return PAGES.find(kind.name)
     raise InputError(f"{path}: is the folder of {kind.title}, and nothing installed shows those")
 
 

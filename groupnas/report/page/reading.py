@@ -169,7 +169,7 @@ class Reader:
 
     @property
     def environment(self) -> dict[str, str] | None:
-        """Versions, device and threads as recorded."""
+        """Versions, device, threads and the beginning as recorded."""
         return surroundings(self.config)
 
     def run(self, name: str, kind: str, network: Network | None = None, **told: Any) -> Run:
@@ -197,7 +197,7 @@ class Reader:
 
 
 def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
-    """Versions, device and threads as recorded; ``None`` where nothing was."""
+    """What a run's result depends on besides its settings, as recorded."""
     return flat({key: config[key] for key in _SURROUNDINGS if key in config}) or None
 
 

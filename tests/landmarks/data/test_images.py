@@ -56,7 +56,7 @@ def test_which_way_up(tmp_path: Path, name: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if name == "a.webp" else {}
-    Image.fromarray(RGB.astype(np.uint8)).save(tmp_path / name, exif=exif, **options)
+    Image.fromarray(RGB.astype(np.uint8)).save(tmp_path / name, exif=exif, **options)  # type: ignore[arg-type]
     np.testing.assert_array_equal(read_rgb(tmp_path / name), RGB)
     upright = UPRIGHT.get(orientation, UPRIGHT[1])(RGB)
     np.testing.assert_array_equal(read_rgb(tmp_path / name, upright=True), upright)

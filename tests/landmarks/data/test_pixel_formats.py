@@ -196,5 +196,5 @@ def test_the_first_picture_of_several(tmp_path: Path, name: str) -> None:
     if name.endswith("webp"):
         first, second = first.convert("RGB"), second.convert("RGB")
     options = {"lossless": True} if name.endswith("webp") else {}
-    first.save(tmp_path / name, save_all=True, append_images=[second], **options)
+    first.save(tmp_path / name, save_all=True, append_images=[second], **options)  # type: ignore[arg-type]
     np.testing.assert_array_equal(read_rgb(tmp_path / name), RGB)

@@ -209,8 +209,7 @@ def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
 
 def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
     config = yaml.safe_load((searched / "config.yaml").read_text())
-    del config["strategy"]
-    del config["records"]  # of the search
+    del config["records"], config["strategy"]  # of the search
     config |= {"arguments": {"costs": {"mac": {"ring": 5}}}, "training": TRAINING}
     write(tmp_path / "t/config.yaml", config)
     write(tmp_path / "t/history.jsonl", TRAINED)

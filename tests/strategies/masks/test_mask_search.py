@@ -16,7 +16,7 @@ from groupnas.errors import InputError
 from groupnas.nn import RELAXATIONS
 from groupnas.strategies.masks.job import BilevelSearch
 
-SGD = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "schedule": "constant"}
+SGD: dict[str, Any] = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "schedule": "constant"}
 
 
 class Recorder:

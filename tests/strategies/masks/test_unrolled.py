@@ -113,7 +113,7 @@ def test_a_look_ahead_is_one_draw_and_leaves_buffers_and_weights_alone(
     states.clear()
     from groupnas.engine.job import Means
 
-    gradients, loss = search._look_ahead(*batches, Means())
+    gradients, loss = search._look_ahead(batches[0], batches[1], Means())
     # Four passes, each from the same state to the same state.
     assert len(states) == 4 and all(torch.equal(states[0], state) for state in states)
     assert not torch.equal(start, states[0]) and torch.equal(torch.get_rng_state(), states[0])

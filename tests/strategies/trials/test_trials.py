@@ -159,7 +159,8 @@ def test_nsga2_keeps_to_the_budget_and_tells_the_front(make_job: Make, finish: F
 @pytest.mark.parametrize("name", ALL)
 def test_better_than_the_first_random_points(make_job: Make, finish: Finish, name: str) -> None:
     """Not a benchmark: whatever guides the search must guide it downhill."""
-    found, random = [], []
+    found: list[Any] = []
+    random: list[Any] = []
     for seed in range(3):
         job = finish(make_job(name, trials=30, epochs=3, seed=seed))
         blind = finish(make_job("halving", trials=8, rungs=1, epochs=3, seed=seed))

@@ -24,7 +24,7 @@ def begin(folder: Path, run: str, seconds: float) -> subprocess.Popen[bytes]:
     # Hashes of groupings are compared between processes.
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     arguments = [folder / "study.journal", folder / "log", folder / run, str(seconds), str(TRIALS)]
-    return subprocess.Popen([sys.executable, WORKER, *arguments], env=environment)
+    return subprocess.Popen([sys.executable, WORKER, *map(str, arguments)], env=environment)
 
 
 def lines(folder: Path) -> list[list[str]]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import formula
+from conftest import formula  # type: ignore[import-not-found]
 
 import groupnas
 from groupnas.engine.search import search
