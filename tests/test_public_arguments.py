@@ -77,7 +77,6 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: Allocation.from_widths(SPACE, {"nose": 1}), "widths.nose: expected a Mapping"),
         (lambda: Allocation.from_widths(SPACE, {"nose": {"stem": 9}}), "units: missing body"),
         (lambda: Allocation.even(SPACE).costs(3), "measure: expected a text"),
-        (lambda: EVEN.build(), "allocation: expected an Allocation, got a Grouping"),
         (lambda: groupnas.flops(EVEN), "allocation: expected an Allocation, got a Grouping"),
         (lambda: BENCH.errors(EVEN), "allocation: expected an Allocation, got a Grouping"),
         (

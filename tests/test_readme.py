@@ -63,7 +63,7 @@ def test_the_readmes_search_and_what_follows_it(
         assert block.count(said) == 1, said
         block = block.replace(said, brief)
     made = run(block)
-    assert groupnas.Grouping.load(folder / "grouping.json") == made["run"].grouping
+    assert groupnas.Grouping.load(folder / "runs/mine/grouping.json") == made["run"].grouping
     assert [record["phase"] for record in made["run"].history] == ["warmup", "search"]
     half, even = made["half"].costs(), made["run"].result["macs_before"]
     assert sum(half.values()) == pytest.approx(0.5 * sum(even.values()), rel=0.01)

@@ -45,6 +45,6 @@ def test_results_are_short(shapes_space: Any, shapes: Any, tmp_path: Path) -> No
     settings = groupnas.Training(epochs=1, batch_size=20, weights={"lr": 0.01})  # type: ignore[arg-type]
     network = run.design().build()
     trained = groupnas.train(network, shapes, settings, tmp_path / "b", split=split, quiet=True)
-    assert repr(run).startswith(f"Run(folder=RunFolder('{tmp_path / 'a'}'), grouping=Grouping(")
+    assert repr(run).startswith(f"Run(folder=RunFolder('{tmp_path / 'a'}'), allocation=Allocation(")
     assert repr(trained).startswith(f"Trained(folder=RunFolder('{tmp_path / 'b'}'), result={{")
     assert max(len(repr(run)), len(repr(trained))) < 1000

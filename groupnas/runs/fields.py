@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field, create_model
 
 from groupnas.runs.records import Epoch
+from groupnas.saved import Saved
 from groupnas.schema import validate
 
 RECORDS = "records"  # the key of config.yaml
@@ -144,7 +145,7 @@ class Recorded:
     @classmethod
     def from_dict(cls, data: Any, origin: str) -> Recorded:
         """Undo :meth:`to_dict`; raises :class:`InputError` where it is something else."""
-        return validate(_Saved, {RECORDS: data}, origin).records
+        return validate(_Records, {RECORDS: data}, origin).records
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what is as by default."""
@@ -211,7 +212,9 @@ def findings(told: Record) -> list[str]:
     return [str(text) for text in found] if isinstance(found, list) else []
 
 
-class _Saved(BaseModel):
+class _Records(Saved):
+    model_config = ConfigDict(strict=False)  # else of instances only
+
     records: Recorded
 
 

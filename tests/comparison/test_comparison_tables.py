@@ -149,7 +149,7 @@ def test_errors_of_other_samples_are_not_compared(tmp_path: Path) -> None:
         InputError, match="train own-s1-b1: its errors on 'test' are not of the same"
     ):
         read_comparison(folder)
-    (folder / "config.yaml").write_text("seeds: [0]")
+    (folder / "config.yaml").write_text("strategies: {}\nseeds: [0]")
     with pytest.raises(InputError, match="config.yaml: is damaged: measure: missing"):
         read_comparison(folder)
 

@@ -131,9 +131,7 @@ def test_the_planner_sees_both_networks(card: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="has no model.json; expected the folder that groupnas train"
-    ):
+    with pytest.raises(InputError, match="holds no run; expected the folder of a cascade"):
         export_cascade(tmp_path, tmp_path / "c.onnx")
     graph = Graph()
     x = graph.input("x", FLOAT, (1, 3))
