@@ -11,7 +11,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.schema import Settings
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.measure import Measure, measure, part_cost
+from groupnas.spaces.measure import Measure, group_cost, measure
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number
 
@@ -28,16 +28,18 @@ class Budget(Settings):
             ``latency``, what another package registered, or the file of a latency table.
         total: Of all groups together: 1.0 is as much as even groups cost. Not needed where every
             group has a budget of its own.
-        parts: Of single groups: 1.0 is as much as that group costs among even ones.
+        groups: Of single groups: 1.0 is as much as that group costs among even ones. Files written
+            before call it ``parts``.
         tolerance: By how much, relatively, the cost may miss the budget.
-        divisor: A power of two that divides every group's number of channels, since kernels
-            compute whole blocks of 4, 8 or 16 channels. It is halved for a unit until an even
-            group has at least two thirds of it there. Files written before call it ``multiple``.
+        divisor: Every group's number of channels is a multiple of this power of two, since kernels
+            compute whole blocks of 4, 8 or 16 channels. A unit whose even groups have less than
+            two thirds of it takes the next smaller power, and so on. Files written before call it
+            ``multiple``.
     """
 
     measure: str = "mac"
     total: Share | None = 1.0
-    parts: dict[str, Share] = {}
+    groups: dict[str, Share] = Field({}, validation_alias=AliasChoices("groups", "parts"))
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
     divisor: Literal[1, 2, 4, 8, 16, 32, 64] = Field(
         1, validation_alias=AliasChoices("divisor", "multiple")
@@ -45,8 +47,8 @@ class Budget(Settings):
 
     @model_validator(mode="after")
     def _limits_something(self) -> Budget:
-        if self.total is None and not self.parts:
-            raise ValueError("total: missing; give it, or parts")
+        if self.total is None and not self.groups:
+            raise ValueError("total: missing; give it, or groups")
         return self
 
     @property
@@ -67,19 +69,19 @@ class Budget(Settings):
         Raises:
             InputError: a group that the space does not have, or nothing left for the others.
         """
-        for part in self.parts:
-            if part not in space.groups:
-                raise InputError(f"budget.parts: {part!r}: {nearest(part, space.groups)}")
+        for group in self.groups:
+            if group not in space.groups:
+                raise InputError(f"budget.groups: {group!r}: {nearest(group, space.groups)}")
         even = Allocation.even(space).costs(self.resolved_measure)
         limits: dict[tuple[str, ...], float] = {
-            (part,): share * even[part] for part, share in self.parts.items()
+            (group,): share * even[group] for group, share in self.groups.items()
         }
-        others = tuple(group for group in space.groups if group not in self.parts)
+        others = tuple(group for group in space.groups if group not in self.groups)
         if self.total is not None and others:
             left = self.total * sum(even.values()) - sum(limits.values())
             if left <= 0:
                 raise InputError(
-                    f"budget: parts take all of the total {self.total:g}; "
+                    f"budget: groups take all of the total {self.total:g}; "
                     f"nothing is left for {', '.join(others)}"
                 )
             limits[others] = left
@@ -167,7 +169,7 @@ def _fit_groups(
         }
 
     def total(widths: Mapping[str, Mapping[str, int]]) -> float:
-        return sum(part_cost(space, group, widths[group], cost) for group in groups)
+        return sum(group_cost(space, group, widths[group], cost) for group in groups)
 
     low, high = 0.0, 1.0
     if total(scaled(low)) > limit * (1 + budget.tolerance):

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Task(Protocol):
-    """Training samples cut into parts, a loss, and an error per part.
+    """Training samples cut into groups, a loss, and an error per group.
 
     A task offers its *training* samples only; test images are not reachable through it. The
     engine splits the samples by :attr:`sources`, so that no image stands on both sides.
     :func:`groupnas.check_task` says whether a class does all that is asked here.
 
-    A sample need not show every part: a point may lie outside the picture, or nobody marked it.
-    Its error of such a part is NaN, and it counts for the other parts alone; each mean over samples
-    skips what is missing. Which parts a sample shows follows from its target, not from what is
-    predicted. A part that no sample of either side of the split shows is refused.
+    A sample need not show every group: a point may lie outside the image, or nobody marked it.
+    Its error of such a group is NaN, and it counts for the other groups alone; each mean over
+    samples skips what is missing. Which groups a sample shows follows from its target, not from
+    what is predicted. A group that no sample of either side of the split shows is refused.
 
     Attributes:
         name: What the run folder calls the task, e.g. ``"300w"``.
@@ -57,7 +57,7 @@ class Task(Protocol):
     def mean_output(self) -> Tensor | None:
         """Outputs that training may start from, ``(outputs,)``, e.g. the targets' mean.
 
-        Finite: where samples lack parts, the mean of those that are there. ``None`` where there is
+        Finite: where samples lack groups, the mean of those that are there. ``None`` where there is
         no such thing: training starts from 0.
         """
         ...
@@ -65,9 +65,9 @@ class Task(Protocol):
     def loss(self, predicted: Tensor, target: Any) -> Tensor:
         """Scalar training loss of predictions ``(B, outputs)``; differentiable.
 
-        Where samples lack parts it leaves them out, and selects what is known *before* it
+        Where samples lack groups it leaves them out, and selects what is known *before* it
         computes: ``torch.where`` or an index behind it lets NaN into the gradient. It is finite
-        for finite predictions, also where a batch shows nothing of a part, or nothing at all.
+        for finite predictions, also where a batch shows nothing of a group, or nothing at all.
         """
         ...
 
@@ -158,32 +158,32 @@ class TaskParts:
 
     Args:
         task: The whole.
-        parts: Names of groups; they keep the task's order.
+        groups: Their names; they keep the task's order.
 
     Raises:
         InputError: no group, or one that the task does not have.
     """
 
-    def __init__(self, task: Task, parts: Sequence[str]) -> None:
+    def __init__(self, task: Task, groups: Sequence[str]) -> None:
         import torch
 
-        parts = names("parts", parts)
-        for part in parts:
-            if part not in task.inputs:
-                raise InputError(f"part {part!r}: {nearest(part, task.inputs)}")
-        if not parts:
-            raise InputError("parts: expected at least one")
+        groups = names("groups", groups)
+        for group in groups:
+            if group not in task.inputs:
+                raise InputError(f"group {group!r}: {nearest(group, task.inputs)}")
+        if not groups:
+            raise InputError("groups: expected at least one")
         self._task = task
-        self.name = f"{task.name}:{'+'.join(p for p in task.inputs if p in parts)}"
+        self.name = f"{task.name}:{'+'.join(g for g in task.inputs if g in groups)}"
         self.inputs: Mapping[str, int] = {
-            part: size for part, size in task.inputs.items() if part in parts
+            group: size for group, size in task.inputs.items() if group in groups
         }
-        self.outputs: Mapping[str, int] = {part: task.outputs[part] for part in self.inputs}
+        self.outputs: Mapping[str, int] = {group: task.outputs[group] for group in self.inputs}
         self.error_unit = task.error_unit
         self.sources = task.sources
         self._channels = _positions(task.inputs, self.inputs)
         self._columns = _positions(task.outputs, self.outputs)
-        self._groups = [index for index, part in enumerate(task.inputs) if part in self.inputs]
+        self._groups = [index for index, group in enumerate(task.inputs) if group in self.inputs]
         mean = task.mean_output()
         self._elsewhere = torch.zeros(sum(task.outputs.values())) if mean is None else mean
 

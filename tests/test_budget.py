@@ -110,7 +110,7 @@ def test_narrow_units_take_smaller_steps(divisor: int, channels: float, step: in
 
 
 def test_parts_have_their_own_and_the_others_share_the_rest() -> None:
-    budget = Budget(total=1.1, parts={"nose": 0.8, "mouth": 1.3})
+    budget = Budget(total=1.1, groups={"nose": 0.8, "mouth": 1.3})
     sizes = gn.Grouping.random(SPACE, 0).counts()
     costs = by_table(fit(SPACE, sizes, budget).grouping)
     assert costs["nose"] == pytest.approx(0.8 * EVEN["nose"], rel=0.01)
@@ -121,7 +121,7 @@ def test_parts_have_their_own_and_the_others_share_the_rest() -> None:
 
 def test_parts_without_a_total_leave_the_others_as_they_are() -> None:
     even = gn.Grouping.even(SPACE)
-    found = fit(SPACE, even.counts(), Budget(total=None, parts={"nose": 0.5}))
+    found = fit(SPACE, even.counts(), Budget(total=None, groups={"nose": 0.5}))
     counts, before = found.grouping.counts(), even.counts()
     for unit in SPACE.free_units:
         assert counts[unit]["mouth"] == before[unit]["mouth"]
@@ -133,8 +133,8 @@ def test_parts_without_a_total_leave_the_others_as_they_are() -> None:
     [
         (Budget(total=1e-4), "less than the fewest channels cost"),
         (Budget(total=0.031, tolerance=1e-6), "miss it by -.*allow a larger tolerance"),
-        (Budget(parts={"noes": 1.0}), r"budget.parts: 'noes': did you mean 'nose'\?"),
-        (Budget(total=0.5, parts={"nose": 3.0}), "parts take all of the total 0.5"),
+        (Budget(groups={"noes": 1.0}), r"budget.groups: 'noes': did you mean 'nose'\?"),
+        (Budget(total=0.5, groups={"nose": 3.0}), "groups take all of the total 0.5"),
     ],
 )
 def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
@@ -145,10 +145,10 @@ def test_what_cannot_be_met_is_refused(budget: Budget, message: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"total": None}, "total: missing; give it, or parts"),
+        ({"total": None}, "total: missing; give it, or groups"),
         ({"total": 1e300}, "total: input should be less than or equal to 10000, got 1e\\+300"),
         ({"total": 0}, "total: input should be greater than 0, got 0"),
-        ({"parts": {"nose": -1}}, "parts.nose: input should be greater than 0"),
+        ({"groups": {"nose": -1}}, "groups.nose: input should be greater than 0"),
         ({"tolerance": 1}, "tolerance: input should be less than 1"),
         ({"divisor": 12}, "divisor: input should be 1, 2, 4, 8, 16, 32 or 64, got 12"),
     ],
@@ -158,23 +158,28 @@ def test_a_wrong_budget_names_its_key(data: dict[str, object], message: str) -> 
         validate(Budget, data, "budget")
 
 
-# -- the divisor's older name -------------------------------------------------------------------
+# -- older names of keys ------------------------------------------------------------------------
 
 
-def test_files_written_before_say_multiple() -> None:
-    old = validate(Budget, {"multiple": 8}, "budget")
-    assert old == Budget(divisor=8) and "multiple" not in old.model_dump()
-    with pytest.raises(InputError, match="budget: multiple: unknown key"):
-        validate(Budget, {"multiple": 8, "divisor": 8}, "budget")
+def test_files_written_before_say_multiple_and_parts() -> None:
+    old = validate(Budget, {"multiple": 8, "parts": {"nose": 0.5}}, "budget")
+    assert old == Budget(divisor=8, groups={"nose": 0.5})
+    assert not {"multiple", "parts"} & old.model_dump().keys()
+    for twice in ({"multiple": 8, "divisor": 8}, {"parts": {"nose": 1}, "groups": {"nose": 1}}):
+        with pytest.raises(InputError, match=f"budget: {next(iter(twice))}: unknown key"):
+            validate(Budget, twice, "budget")
 
 
 def test_runs_started_before_go_on(tmp_path: Path, shapes_space: Any, shapes: Any) -> None:
-    strategy = gn.load_strategy("random").with_budget(Budget(divisor=2, tolerance=0.2))
+    budget = Budget(divisor=2, groups={"ring": 1.0}, tolerance=0.2)
+    strategy = gn.load_strategy("random").with_budget(budget)
     run = gn.search(shapes_space, shapes, strategy, tmp_path / "run", quiet=True)
     config = tmp_path / "run/config.yaml"
-    config.write_text(config.read_text().replace("divisor: 2", "multiple: 2"))
+    text = config.read_text().replace("divisor: 2", "multiple: 2")
+    config.write_text(text.replace("    groups:\n      ring:", "    parts:\n      ring:"))
+    assert "parts:" in config.read_text()
     again = gn.search(shapes_space, shapes, None, tmp_path / "run", resume=True, quiet=True)
     assert again.allocation == run.allocation
-    other = strategy.with_budget(Budget(divisor=4, tolerance=0.2))
+    other = strategy.with_budget(budget.model_copy(update={"divisor": 4}))
     with pytest.raises(InputError, match="strategy.budget.divisor = 2, not 4"):
         gn.search(shapes_space, shapes, other, tmp_path / "run", resume=True, quiet=True)

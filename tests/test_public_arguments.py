@@ -63,7 +63,7 @@ def with_sizes(value: Any) -> dict[str, dict[str, Any]]:
         (lambda: groupnas.load_space("picasso_local", 6.8), "variant: expected a text, got 6.8"),
         (lambda: SPACE.only("nose"), "groups: expected a list, got 'nose'"),
         (lambda: SPACE.resized({"stem": 9.0}), "unit 'stem': expected a whole number"),
-        (lambda: groupnas.derive(NET, parts="nose"), "parts: expected a list, got 'nose'"),
+        (lambda: groupnas.derive(NET, groups="nose"), "groups: expected a list, got 'nose'"),
         (lambda: groupnas.derive(SPACE), "net: expected a Supernet, got a SearchSpace"),
         (lambda: groupnas.Supernet("groupbench"), "space: expected a SearchSpace, got a str"),
         (lambda: groupnas.Supernet(SPACE, ["flgc"]), "relaxation: expected a text"),
@@ -146,5 +146,5 @@ def test_views_of_tasks(shapes: Any) -> None:
     for wrong in ([100], [-1], [1.0], [True], "01"):
         with pytest.raises(InputError, match="^indices: expected "):
             TaskSubset(shapes, wrong)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="^parts: expected a list, got 'disc'"):
+    with pytest.raises(InputError, match="^groups: expected a list, got 'disc'"):
         TaskParts(shapes, "disc")

@@ -47,7 +47,7 @@ def test_subsets_and_parts_go_together(shapes: Any) -> None:
 
 
 def test_groups_that_are_not_there(shapes: Any) -> None:
-    with pytest.raises(InputError, match="part 'dsic': did you mean 'disc'"):
+    with pytest.raises(InputError, match="group 'dsic': did you mean 'disc'"):
         TaskParts(shapes, ["dsic"])
     with pytest.raises(InputError, match="at least one"):
         TaskParts(shapes, [])

@@ -146,19 +146,18 @@ class Plan:
         )
 
     def budget(self, piece: Piece) -> Budget:
-        """What a trained network may cost.
+        """Return what a trained network may cost.
 
-        What its strategy's own budget says of single parts holds in proportion; its groups' sizes
-        have its divisor.
+        Its strategy's own limits on single groups are scaled to the piece's budget, and its divisor
+        holds.
         """
         assert piece.budget is not None
         own = self.strategies[piece.strategy].budget or Budget()
         scale = piece.budget / (own.total or 1.0)
-        parts = {part: share * scale for part, share in own.parts.items()}
         return Budget(
             measure=self.measure,
             total=piece.budget,
-            parts=parts,
+            groups={group: share * scale for group, share in own.groups.items()},
             tolerance=self.tolerance,
             divisor=own.divisor,
         )

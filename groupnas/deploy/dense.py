@@ -34,11 +34,11 @@ class DensePlanner:
         order. The network itself is not changed.
 
         Raises:
-            InputError: a network whose parts share channels, which has no layout to choose.
+            InputError: a network whose groups share channels, which has no layout to choose.
         """
         if not network.groups:
             raise InputError(
-                "the network's parts share channels: it cannot be laid out; export it as it is"
+                "the network's groups share channels: it cannot be laid out; export it as it is"
             )
         first, last = network.plan[0].layers[0].in_unit, network.plan[-1].layers[-1].out_unit
         multiples = {first: INPUT_MULTIPLE, last: 1}

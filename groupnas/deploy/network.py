@@ -145,16 +145,16 @@ def _joint(plan: LayerPlan, pieces: list[Piece]) -> nn.Module:
 def _split(plan: LayerPlan, pieces: list[Piece]) -> SplitLayer:
     """Each group's own layer; padding belongs to the group before it."""
     layer, inputs, outputs = plan.layer, plan.inputs, plan.outputs
-    parts = []
+    layers = []
     for group, channels in zip(inputs.order, inputs.slots, strict=True):
         slot = outputs.slots[outputs.order.index(group)]
-        part = _zeros(layer, channels, slot, 1, pieces[group])
-        _write(layer, part, pieces[group], 0, 0)
+        own = _zeros(layer, channels, slot, 1, pieces[group])
+        _write(layer, own, pieces[group], 0, 0)
         # Each with its own activation, which runtimes compute together with it
-        parts.append(nn.Sequential(part, *activation(layer)))
+        layers.append(nn.Sequential(own, *activation(layer)))
     order = [inputs.order.index(group) for group in outputs.order]
     each = math.prod(layer.taps) if layer.operation.flat else 1
-    return SplitLayer([channels * each for channels in inputs.slots], parts, order)
+    return SplitLayer([channels * each for channels in inputs.slots], layers, order)
 
 
 class SplitLayer(nn.Module):
@@ -162,17 +162,17 @@ class SplitLayer(nn.Module):
 
     Args:
         sizes: Channels of each piece of the input, or features where it is flattened.
-        parts: The layer of each piece.
-        order: The parts' indices in the order of their outputs.
+        layers: The layer of each piece.
+        order: The layers' indices in the order of their outputs.
     """
 
-    def __init__(self, sizes: Sequence[int], parts: Sequence[nn.Module], order: Sequence[int]):
+    def __init__(self, sizes: Sequence[int], layers: Sequence[nn.Module], order: Sequence[int]):
         super().__init__()
         self.sizes, self.order = list(sizes), list(order)
-        self.parts = nn.ModuleList(parts)
+        self.parts = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, sum(sizes), H, W)`` or ``(N, sum(sizes))`` to all outputs."""
         pieces = zip(self.parts, x.split(self.sizes, dim=1), strict=True)
-        outputs = [part(piece) for part, piece in pieces]
+        outputs = [layer(piece) for layer, piece in pieces]
         return torch.cat([outputs[index] for index in self.order], dim=1)

@@ -80,7 +80,7 @@ class LayoutPlanner:
         order. The network itself is not changed.
 
         Raises:
-            InputError: a network whose parts share channels, which has no layout to choose; or a
+            InputError: a network whose groups share channels, which has no layout to choose; or a
                 layer that none of :attr:`forms` fits.
         """
         return DeployedNetwork(network, self.plan(network))
@@ -89,7 +89,7 @@ class LayoutPlanner:
         """Return the plan that :meth:`__call__` follows; raises as it does."""
         if not network.groups:
             raise InputError(
-                "the network's parts share channels: it cannot be laid out; export it as it is"
+                "the network's groups share channels: it cannot be laid out; export it as it is"
             )
         states = self._states(network)
         pairs: dict[tuple[str, str], Costs] = {}
@@ -135,7 +135,7 @@ class LayoutPlanner:
         return costs
 
     def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
-        """Return the cost of adding another block's output to a layer's; blocked kernels add free."""
+        """Return the cost of a sum with another block's output; blocked kernels do it for free."""
         area = layer.out_size[0] * layer.out_size[1]
         return [
             0.0 if state.format == "blocked" else self.table.addition(state.layout.channels * area)

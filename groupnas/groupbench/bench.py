@@ -16,7 +16,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.groupbench.table import Table
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.measure import Measure, part_cost
+from groupnas.spaces.measure import Measure, group_cost
 from groupnas.spaces.space import SearchSpace, load_space
 from groupnas.values import instance, whole
 from groupnas.values import seed as seed_of
@@ -256,7 +256,7 @@ class GroupBench:
             places = np.unravel_index(np.arange(errors.size), errors.shape)
             sizes = np.stack(places, axis=1) + 1
             costs = [
-                float(part_cost(self._space, part, dict(zip(units, row, strict=True)), by))
+                float(group_cost(self._space, part, dict(zip(units, row, strict=True)), by))
                 for row in sizes.tolist()
             ]
             found[part] = Curve(sizes, np.array(costs), errors.ravel())

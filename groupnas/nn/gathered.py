@@ -128,8 +128,8 @@ class GatheredGroupConv2d(KeepsIndices):
             raise InputError(f"bias: the layer has {'none' if self.bias is None else 'one'}")
         blocks = [weight[list(b)][:, list(a)] for a, b in self.groups]
         if isinstance(self.conv, UnevenGroupConv2d):
-            for part, block in zip(self.conv.parts, blocks, strict=True):
-                part.weight.copy_(block)  # type: ignore[operator]
+            for conv, block in zip(self.conv.parts, blocks, strict=True):
+                conv.weight.copy_(block)  # type: ignore[operator]
         else:
             self.conv.weight.copy_(torch.cat(blocks))  # type: ignore[operator]
         if self.bias is not None:

@@ -78,23 +78,23 @@ class UnevenGroupConv2d(nn.Module):
             return self._products(x)
         pieces = x.split(self.in_sizes, dim=-3)
         return torch.cat(
-            [part(piece) for part, piece in zip(self.parts, pieces, strict=True)], dim=-3
+            [conv(piece) for conv, piece in zip(self.parts, pieces, strict=True)], dim=-3
         )
 
     def _block_diagonal(self) -> tuple[Tensor, Tensor | None]:
         """The weight ``(C_out, C_in, k_h, k_w)`` and the bias of all groups at once."""
-        parts = self._convs()
-        weight = torch.block_diag(*(part.weight.flatten(1) for part in parts))
-        biases = [part.bias for part in parts if part.bias is not None]
-        window = parts[0].kernel_size
+        convs = self._convs()
+        weight = torch.block_diag(*(conv.weight.flatten(1) for conv in convs))
+        biases = [conv.bias for conv in convs if conv.bias is not None]
+        window = convs[0].kernel_size
         return weight.unflatten(1, (-1, *window)), torch.cat(biases) if biases else None
 
     def _products(self, x: Tensor) -> Tensor:
         """A matrix product for each group, on the columns of ``(N H W, C_in)`` that are its own."""
         rows = x.permute(0, 2, 3, 1)
         products = [
-            F.linear(piece, part.weight.flatten(1), part.bias)
-            for part, piece in zip(
+            F.linear(piece, conv.weight.flatten(1), conv.bias)
+            for conv, piece in zip(
                 self._convs(),
                 rows.flatten(0, 2).split(self.in_sizes, dim=1),
                 strict=True,
@@ -132,7 +132,7 @@ class UnevenGroupLinear(nn.Module):
         """Map ``(N, sum(in_sizes))``, or what flattens to it, to ``(N, sum(out_sizes))``."""
         pieces = x.flatten(1).split(self.in_sizes, dim=1)
         return torch.cat(
-            [part(piece) for part, piece in zip(self.parts, pieces, strict=True)], dim=1
+            [linear(piece) for linear, piece in zip(self.parts, pieces, strict=True)], dim=1
         )
 
 

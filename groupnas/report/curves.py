@@ -81,7 +81,7 @@ def read_curves(path: str | os.PathLike[str]) -> Result:
 
 
 def plot_curves(result: Result, path: str | os.PathLike[str], *, column: bool = False) -> Path:
-    """Draw every part's error against its MACs (the paper's Fig. 2), and save it.
+    """Draw every group's error against its MACs (the paper's Fig. 2), and save it.
 
     Points are what was measured, lines the fitted error of the best shape at every cost, rings
     what even groups have, and discs what the budget was best spent on.
@@ -114,11 +114,11 @@ def plot_curves(result: Result, path: str | os.PathLike[str], *, column: bool = 
                 error = result["predicted"][which][group]
                 axes.plot(place, error, "o", color=colour, mfc=fill, ms=5, mew=1.2, zorder=4)
         _limit(axes, result)
-        _label(axes, f"{word}MACs of the part", result["error_unit"])
+        _label(axes, f"{word}MACs of the group", result["error_unit"])
         if column:
             figure.legend(*_signs(axes), loc="outside lower center", ncols=4, labelcolor=INK)
         else:
-            axes.set_title("What each part gains from its operations")
+            axes.set_title("What each group gains from its operations")
             axes.legend(*_signs(axes), loc="upper right", ncols=2, labelcolor=INK)
         return save(figure, path)
 

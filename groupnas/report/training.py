@@ -31,12 +31,12 @@ def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             have errors are not the same in all epochs.
     """
     records = read_begun(path, TrainingEpoch)
-    parts = records[0]["validation"].keys()
+    groups = records[0]["validation"].keys()
     for record in records:
-        if record["validation"].keys() != parts:
+        if record["validation"].keys() != groups:
             raise InputError(
                 f"{os.fspath(path)}: epoch {record['epoch']} has not the errors of epoch "
-                f"{records[0]['epoch']}: {', '.join(parts)}"
+                f"{records[0]['epoch']}: {', '.join(groups)}"
             )
     return records
 

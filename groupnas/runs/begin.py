@@ -31,6 +31,10 @@ command: ContextVar[Sequence[str]] = ContextVar("command", default=())
 
 BEGUN = "begun"  # key of config.yaml: where and by which command the run began
 
+# Keys of a budget that were renamed: old name of each. Checkpoints of older runs have the old ones.
+OLD_NAMES = {"divisor": "multiple", "groups": "parts"}
+_NEW_NAMES = {old: new for new, old in OLD_NAMES.items()}
+
 # What tells one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
 
@@ -226,32 +230,30 @@ def identity(config: Mapping[str, Any]) -> str:
     One of another seed would fit, and go on as a run that nobody described.
     """
     found = {key: config[key] for key in _IDENTITY if key in config}
-    # A budget's divisor by the name that is in the checkpoints of older runs
-    found = what_counts({"strategy": None, **found}, divisor="multiple")
+    found = what_counts({"strategy": None, **found}, OLD_NAMES)
     text = json.dumps(found, sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def what_counts(config: Mapping[str, Any], divisor: str = "divisor") -> dict[str, Any]:
+def what_counts(config: Mapping[str, Any], names: Mapping[str, str] = _NEW_NAMES) -> dict[str, Any]:
     """Return a ``config.yaml`` without what changes nothing: strategies' titles and sources.
 
-    A budget's ``divisor``, which was once ``multiple``, is called as the argument says.
+    A budget's keys are renamed as ``names`` says: by default, old ones to today's.
     """
     found = dict(config)
     if "strategy" in found:
-        found["strategy"] = _counted(found["strategy"], divisor)
+        found["strategy"] = _counted(found["strategy"], names)
     if isinstance(several := found.get("strategies"), Mapping):
-        found["strategies"] = {label: _counted(told, divisor) for label, told in several.items()}
+        found["strategies"] = {label: _counted(told, names) for label, told in several.items()}
     return found
 
 
-def _counted(settings: Any, divisor: str) -> Any:
+def _counted(settings: Any, names: Mapping[str, str]) -> Any:
     if not isinstance(settings, Mapping):  # of a damaged file
         return settings
     found = {key: value for key, value in settings.items() if key not in ("title", "source")}
     if isinstance(budget := found.get("budget"), Mapping):
-        old = ("divisor", "multiple")
-        found["budget"] = {divisor if key in old else key: value for key, value in budget.items()}
+        found["budget"] = {names.get(key, key): value for key, value in budget.items()}
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.spaces.measure import Measure, measure, part_cost
+from groupnas.spaces.measure import Measure, group_cost, measure
 from groupnas.spaces.space import SPACE, SearchSpace, load_space
 from groupnas.values import instance, whole
 
@@ -106,7 +106,7 @@ class Allocation:
         """The cost of every group, per image, in a measure or the one of that name."""
         by, counts = measure(by), self.grouping.counts()
         return {
-            group: part_cost(
+            group: group_cost(
                 self.space, group, {unit: row[group] for unit, row in counts.items()}, by
             )
             for group in self.space.groups

@@ -23,14 +23,14 @@ _WINDOW = ("kernel_size", "stride", "padding", "dilation", "padding_mode", "ceil
 
 
 @overload
-def derive(net: Supernet, *, parts: Sequence[str] | None = None) -> GroupedNetwork: ...
+def derive(net: Supernet, *, groups: Sequence[str] | None = None) -> GroupedNetwork: ...
 
 
 @overload
 def derive(
     net: Supernet,
     *,
-    parts: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     planner: Callable[[GroupedNetwork], Network],
 ) -> Network: ...
 
@@ -38,7 +38,7 @@ def derive(
 def derive(
     net: Supernet,
     *,
-    parts: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     planner: Callable[[GroupedNetwork], nn.Module] | None = None,
 ) -> nn.Module:
     """The supernet's grouping as a plain network with inherited weights.
@@ -48,18 +48,18 @@ def derive(
 
     Args:
         net: A supernet; what its masks say, or what is pinned, becomes the grouping.
-        parts: Derive these groups alone; see :meth:`GroupedNetwork.only`.
+        groups: Derive these groups alone; see :meth:`GroupedNetwork.only`.
         planner: Lays the result out for speed, such as
             :class:`groupnas.deploy.planner.LayoutPlanner`. Without one it can be trained on.
 
     Raises:
-        InputError: no supernet, a part that is not one of the groups, or masks that say nothing, as
+        InputError: no supernet, a group that is not one of its own, or masks that say nothing, as
             they are NaN or on the meta device.
     """
     instance("net", net, Supernet)
     network = _inherited(net)
-    if parts is not None:
-        network = network.only(parts)
+    if groups is not None:
+        network = network.only(groups)
     return network if planner is None else planner(network)
 
 

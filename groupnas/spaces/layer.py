@@ -7,8 +7,8 @@ What a layer computes is an :class:`Operation`; those that groupnas has are in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from groupnas.errors import InputError
@@ -126,6 +126,14 @@ class Block:
     source: str
     plus: str | None = None
     frees: tuple[str, ...] = ()
+
+    def resized(self, units: Mapping[str, int]) -> Block:
+        """Return the same block with other numbers of channels in its units."""
+        layers = (
+            replace(layer, in_channels=units[layer.in_unit], out_channels=units[layer.out_unit])
+            for layer in self.layers
+        )
+        return replace(self, layers=tuple(layers))
 
 
 class Operation(Operator):

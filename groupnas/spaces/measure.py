@@ -108,7 +108,7 @@ def _of_file(name: str, version: tuple[int, ...] | None) -> Measure:
     return found
 
 
-def part_cost(
+def group_cost(
     space: SearchSpace, group: str, widths: Mapping[str, Any], by: str | Measure = "mac"
 ) -> Any:
     """Return what one group costs, per image, with its share of what is fixed.

@@ -11,7 +11,7 @@ from groupnas.errors import InputError
 from groupnas.nn import MaskedLinear
 from groupnas.spaces.layer import INPUT, Block, Layer
 
-# Names that no part of a container can have; found by asking, since PyTorch adds methods.
+# Names that nothing in a container can have; found by asking, since PyTorch adds methods.
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
 
 
@@ -46,38 +46,38 @@ def run_blocks(
 
 def tail(layer: Layer) -> list[nn.Module]:
     """Normalisation and activation behind a layer, where it has them."""
-    parts = (layer.normalisation, layer.activation)
-    return [part.build(layer.out_channels) for part in parts if part is not None]
+    behind = (layer.normalisation, layer.activation)
+    return [each.build(layer.out_channels) for each in behind if each is not None]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
-    part = layer.activation
-    return [] if part is None else [part.build(layer.out_channels)]
+    act = layer.activation
+    return [] if act is None else [act.build(layer.out_channels)]
 
 
-def norm_behind(layer: Layer, parts: Iterable[nn.Module]) -> nn.Module | None:
+def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
     """The normalisation behind a layer, if it has one.
 
     Args:
         layer: What the space says.
-        parts: The modules behind the operator, which somebody may have replaced.
+        modules: Those behind the operator, which somebody may have replaced.
 
     Raises:
         InputError: they compute something else than the space says, so that what is made of the
             layer would, too.
     """
-    found = [part for part in parts if not isinstance(part, (nn.Identity, _DropoutNd))]
+    found = [module for module in modules if not isinstance(module, (nn.Identity, _DropoutNd))]
     norm = layer.normalisation
-    wanted = [part for part in (norm, layer.activation) if part is not None]
+    wanted = [each for each in (norm, layer.activation) if each is not None]
     if len(found) != len(wanted) or not all(
-        part.accepts(module) for part, module in zip(wanted, found, strict=True)
+        each.accepts(module) for each, module in zip(wanted, found, strict=True)
     ):
         there, here = (
             " and ".join(names) or "nothing"
             for names in (
-                [part.kind.rpartition(":")[2].strip("_") for part in wanted],
-                [type(part).__name__ for part in found],
+                [each.kind.rpartition(":")[2].strip("_") for each in wanted],
+                [type(module).__name__ for module in found],
             )
         )
         raise InputError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import cast
 
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ class GroupedNetwork(nn.Module):
     Args:
         plan: The space's blocks: who reads whom.
         modules: The layers of each, in the same order.
-        groups: Names of the groups that do not see each other; empty where parts share channels.
+        groups: Names of the groups that do not see each other; empty where they share channels.
         sizes: ``{unit: (channels of each group, ...)}``, all units; likewise.
     """
 
@@ -76,24 +75,24 @@ class GroupedNetwork(nn.Module):
             for layer, module in zip(block.layers, made, strict=True)
         ]
 
-    def only(self, parts: Sequence[str]) -> GroupedNetwork:
+    def only(self, groups: Sequence[str]) -> GroupedNetwork:
         """Some groups alone, with copies of their weights: inputs and outputs are theirs only.
 
         Args:
-            parts: Names; the result has them in this network's order.
+            groups: Names; the result has them in this network's order.
 
         Raises:
-            InputError: no part, one that is not a group, or a network whose parts share channels.
+            InputError: no group, one that there is not, or a network whose groups share channels.
         """
         if not self.groups:
-            raise InputError("parts: the network's parts share channels; none can be taken alone")
-        parts = names("parts", parts)
-        for part in parts:
-            if part not in self.groups:
-                raise InputError(f"parts: {part!r}: {nearest(part, self.groups)}")
-        if not parts:
-            raise InputError(f"parts: expected at least one of {', '.join(self.groups)}")
-        kept = [index for index, group in enumerate(self.groups) if group in parts]
+            raise InputError("groups: the network's groups share channels; none can be taken alone")
+        groups = names("groups", groups)
+        for group in groups:
+            if group not in self.groups:
+                raise InputError(f"groups: {group!r}: {nearest(group, self.groups)}")
+        if not groups:
+            raise InputError(f"groups: expected at least one of {', '.join(self.groups)}")
+        kept = [index for index, group in enumerate(self.groups) if group in groups]
         sizes = {unit: [row[index] for index in kept] for unit, row in self.sizes.items()}
         weight = next(self.parameters())
         with weight.device:
@@ -112,20 +111,8 @@ def assemble(
     blocks: Sequence[Block], groups: Sequence[str], sizes: Mapping[str, Sequence[int]]
 ) -> GroupedNetwork:
     """The network of some sizes; the layers that it keeps are as wide as these."""
-    fitted = [
-        replace(
-            block,
-            layers=tuple(
-                replace(
-                    layer,
-                    in_channels=sum(sizes[layer.in_unit]),
-                    out_channels=sum(sizes[layer.out_unit]),
-                )
-                for layer in block.layers
-            ),
-        )
-        for block in blocks
-    ]
+    widths = {unit: sum(channels) for unit, channels in sizes.items()}
+    fitted = [block.resized(widths) for block in blocks]
     modules = [
         nn.Sequential(
             *(plain_layer(layer, sizes[layer.in_unit], sizes[layer.out_unit]) for layer in b.layers)

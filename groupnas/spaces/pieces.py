@@ -36,20 +36,22 @@ def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> 
     """The module of a layer whose groups are contiguous and do not see each other.
 
     Args:
-        layer: Its shape; BatchNorm and activation are part of it.
+        layer: Its shape; BatchNorm and activation among it.
         inputs: Input channels of each group.
         outputs: Output channels of each group; the inputs' where each channel is kept to itself.
     """
     return nn.Sequential(*layer.operation.derived(layer, inputs, outputs), *tail(layer))
 
 
-def read_norm(layer: Layer, parts: Iterable[nn.Module]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_norm(
+    layer: Layer, modules: Iterable[nn.Module]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """State and settings of the normalisation behind a layer, both empty where there is none.
 
     Raises:
         InputError: as :func:`groupnas.spaces.modules.norm_behind`.
     """
-    norm = norm_behind(layer, parts)
+    norm = norm_behind(layer, modules)
     if norm is None or layer.normalisation is None:
         return {}, {}
     return norm.state_dict(), {name: getattr(norm, name) for name in layer.normalisation.settings}
@@ -64,23 +66,23 @@ def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> 
         outputs: Output channels of each group.
 
     Raises:
-        InputError: somebody replaced a part of it by something else.
+        InputError: somebody replaced something in it.
     """
-    operator, *behind = _parts(module)
+    operator, *behind = _modules(module)
     state, settings = read_norm(layer, behind)
     count = len(outputs)
     weights: Sequence[Tensor | None] = [None] * count
     biases: Sequence[Tensor | None] = [None] * count
     if layer.operation.weighted:
-        parts = _holders(operator)
+        holders = _holders(operator)
         with torch.device("meta"):
             plain = type(layer.operation.dense(layer, 1, 1))
-        if len(parts) not in (1, count) or not all(isinstance(part, plain) for part in parts):
+        if len(holders) not in (1, count) or not all(isinstance(one, plain) for one in holders):
             raise InputError(f"{layer.name}: weights of a {type(operator).__name__} cannot be read")
-        held = [layer.operation.weight(layer, part) for part in parts]
+        held = [layer.operation.weight(layer, one) for one in holders]
         weights = held if len(held) == count else held[0].split(list(outputs))
-        if parts[0].bias is not None:
-            held = [cast(Tensor, part.bias) for part in parts]
+        if holders[0].bias is not None:
+            held = [cast(Tensor, one.bias) for one in holders]
             biases = held if len(held) == count else held[0].split(list(outputs))
     norms: list[dict[str, Tensor]] = [{} for _ in outputs]
     for name, value in state.items():
@@ -93,16 +95,16 @@ def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> 
 @torch.no_grad()
 def write_pieces(layer: Layer, module: nn.Sequential, pieces: Sequence[Piece]) -> None:
     """Copy what each group owns into a module that :func:`plain_layer` made of the layer."""
-    operator, *behind = _parts(module)
-    parts = _holders(operator)
+    operator, *behind = _modules(module)
+    holders = _holders(operator)
     weights = [piece.weight for piece in pieces if piece.weight is not None]
     if weights:
-        _fill([layer.operation.weight(layer, part) for part in parts], weights)
+        _fill([layer.operation.weight(layer, one) for one in holders], weights)
     biases = [piece.bias for piece in pieces if piece.bias is not None]
     if biases:
-        _fill([cast(Tensor, part.bias) for part in parts], biases)
+        _fill([cast(Tensor, one.bias) for one in holders], biases)
     if layer.normalisation is not None:
-        norm = next(part for part in behind if layer.normalisation.accepts(part))
+        norm = next(each for each in behind if layer.normalisation.accepts(each))
         state = norm.state_dict()
         for name in pieces[0].norm:
             owned = [piece.norm[name] for piece in pieces]
@@ -116,9 +118,9 @@ def _holders(operator: nn.Module) -> list[nn.Module]:
     return list(parts) if isinstance(parts, nn.ModuleList) else [operator]
 
 
-def _parts(module: nn.Sequential) -> list[nn.Module]:
+def _modules(module: nn.Sequential) -> list[nn.Module]:
     """The operator, and what is behind it."""
-    return [part for part in module if not isinstance(part, nn.Flatten)]
+    return [each for each in module if not isinstance(each, nn.Flatten)]
 
 
 def _fill(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -134,26 +134,12 @@ class SearchSpace:
         fixed = {entry: _in_order(groups, inputs), exit_: _in_order(groups, outputs)}
         ends = {unit: len(channels) for unit, channels in fixed.items()}
         units = {unit: widths.get(unit, ends.get(unit, n)) for unit, n in self.units.items()}
-        blocks = tuple(
-            replace(
-                block,
-                layers=tuple(
-                    replace(
-                        layer,
-                        in_channels=units[layer.in_unit],
-                        out_channels=units[layer.out_unit],
-                    )
-                    for layer in block.layers
-                ),
-            )
-            for block in self.blocks
-        )
         return replace(
             self,
             groups=groups,
             inputs=dict(inputs),
             outputs=dict(outputs),
-            blocks=blocks,
+            blocks=tuple(block.resized(units) for block in self.blocks),
             units=units,
             fixed=fixed,
             published=(),

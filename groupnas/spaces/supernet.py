@@ -65,7 +65,7 @@ class Supernet(KeepsIndices):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, part after part in the groups' order."""
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, group after group in the space's order."""
         masks = self._draw(x)
 
         def compute(block: Block, x: Tensor) -> Tensor:

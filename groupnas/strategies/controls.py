@@ -120,8 +120,8 @@ class Ungrouped(Control):
     def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:
         found = Allocation.even(space.ungrouped())
         if budget is not None:
-            if budget.parts or budget.total is None:
-                raise InputError("budget.parts: an ungrouped network has no parts; give a total")
+            if budget.groups or budget.total is None:
+                raise InputError("budget.groups: an ungrouped network has no groups; give a total")
             cost = budget.resolved_measure
             grouped = sum(Allocation.even(space).costs(cost).values())
             share = budget.total * grouped / sum(found.costs(cost).values())

@@ -95,9 +95,9 @@ def test_budgets_keep_what_a_strategy_says_of_parts() -> None:
     even, piece = load_strategy("even"), Piece("a", 0, 0.5)
     own = plan(strategies={"a": even}, tolerance=0.02)
     assert own.budget(piece) == Budget(total=0.5, tolerance=0.02)
-    capped = even.with_budget(Budget(total=2.0, parts={"nose": 1.0}))
+    capped = even.with_budget(Budget(total=2.0, groups={"nose": 1.0}))
     own = plan(strategies={"a": capped}, measure="params")
-    assert own.budget(piece) == Budget(measure="params", total=0.5, parts={"nose": 0.25})
+    assert own.budget(piece) == Budget(measure="params", total=0.5, groups={"nose": 0.25})
 
 
 def test_searches_use_the_tolerance_where_it_is_wider() -> None:

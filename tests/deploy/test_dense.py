@@ -48,5 +48,5 @@ def test_parts_that_share_channels_have_no_layout(randomised: Callable[..., Any]
     space = load_space(str(THREE_PARTS))
     network = Allocation.even(space).build()
     network.groups = ()
-    with pytest.raises(InputError, match="parts share channels"):
+    with pytest.raises(InputError, match="groups share channels"):
         DensePlanner()(network)

@@ -71,38 +71,41 @@ def test_the_network_is_not_changed(randomised: Fill) -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-@pytest.mark.parametrize("parts", [["b"], ["a", "c"], ["c", "a"]])
-def test_parts_alone(parts: list[str], randomised: Fill) -> None:
+@pytest.mark.parametrize("groups", [["b"], ["a", "c"], ["c", "a"]])
+def test_groups_alone(groups: list[str], randomised: Fill) -> None:
     space = load_space(SMALL / "ties.yaml")
     net = randomised(Supernet(space, init="normal")).double().eval()
     x = some_input(space).double()
-    columns = [c for c, g in enumerate(space.fixed["input"]) if space.groups[g] in parts]
-    rows = [c for c, g in enumerate(space.fixed["output"]) if space.groups[g] in parts]
-    alone = gn.derive(net, parts=parts)
-    assert alone.groups == tuple(sorted(parts))
+    columns = [c for c, g in enumerate(space.fixed["input"]) if space.groups[g] in groups]
+    rows = [c for c, g in enumerate(space.fixed["output"]) if space.groups[g] in groups]
+    alone = gn.derive(net, groups=groups)
+    assert alone.groups == tuple(sorted(groups))
     with torch.no_grad():
         expected = net(x)[:, rows]
-        for network in (alone, gn.derive(net, parts=parts, planner=PLANNER)):
+        for network in (alone, gn.derive(net, groups=groups, planner=PLANNER)):
             assert network.input_shape == (len(columns), *space.input_size)
             assert (network(x[:, columns]) - expected).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
-    [(["d"], "parts: 'd': choose from: a, b, c"), ([], "parts: expected at least one of a, b, c")],
+    ("groups", "message"),
+    [
+        (["d"], "groups: 'd': choose from: a, b, c"),
+        ([], "groups: expected at least one of a, b, c"),
+    ],
 )
-def test_parts_that_there_are_not(parts: list[str], message: str) -> None:
+def test_groups_that_there_are_not(groups: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        gn.derive(Supernet(load_space(SMALL / "ties.yaml")), parts=parts)
+        gn.derive(Supernet(load_space(SMALL / "ties.yaml")), groups=groups)
 
 
-def test_parts_that_share_channels_cannot_be_taken_alone_or_laid_out() -> None:
+def test_groups_that_share_channels_cannot_be_taken_alone_or_laid_out() -> None:
     space = load_space(SMALL / "plain.yaml")
     made = gn.Allocation.even(space).build()
     shared = GroupedNetwork(made.plan, made.blocks.values())
-    with pytest.raises(InputError, match="parts share channels; none can be taken alone"):
+    with pytest.raises(InputError, match="groups share channels; none can be taken alone"):
         shared.only(["a"])
-    with pytest.raises(InputError, match="parts share channels: it cannot be laid out"):
+    with pytest.raises(InputError, match="groups share channels: it cannot be laid out"):
         PLANNER(shared)
 
 

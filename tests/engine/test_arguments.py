@@ -207,7 +207,7 @@ def test_recorded_arguments_are_plain(go: Any, tmp_path: Path) -> None:
         (lambda: groupnas.Budget(total=-1.0), "Budget: total: "),
         (lambda: groupnas.Budget(total=10**400), "Budget: total: "),
         (lambda: groupnas.Budget(divisor=True), "Budget: divisor: expected a number, got True"),
-        (lambda: groupnas.Budget(parts={"a": True}), "Budget: parts: expected a number"),
+        (lambda: groupnas.Budget(groups={"a": True}), "Budget: groups: expected a number"),
         (lambda: groupnas.Budget(totl=1.0), "Budget: totl: unknown key"),
         (lambda: groupnas.load_strategy("gumbel").with_settings(order=True), "masks: order: "),
         (lambda: groupnas.load_strategy("even").with_budget(0.5), "budget: expected a Budget, got"),

@@ -67,7 +67,7 @@ def test_a_trial_is_one_training_after_some_epochs(small: GroupBench) -> None:
         (lambda bench, g: bench.evaluate(g, 0, 0), "epochs: expected a whole number from 1 on"),
         (lambda bench, g: bench.regret(g, Budget(total=0.1)), "of the budget"),
         (lambda bench, g: bench.optimum(Budget(total=0.001)), "nothing|no grouping"),
-        (lambda bench, g: bench.optimum(Budget(parts={"chin": 1.0})), "chin"),
+        (lambda bench, g: bench.optimum(Budget(groups={"chin": 1.0})), "chin"),
     ],
 )
 def test_wrong_questions_are_refused(small: GroupBench, call: object, complaint: str) -> None:
@@ -91,7 +91,7 @@ def brute_force(bench: GroupBench, budget: Budget, kept: bool) -> float:
             continue
         found = bench.allocation(np.array(sizes))
         macs = gn.flops(found).per_group
-        limits = [(part, share * even[part]) for part, share in budget.parts.items()]
+        limits = [(part, share * even[part]) for part, share in budget.groups.items()]
         if budget.total is not None:
             limits.append((None, budget.total * sum(even.values())))
         slack = 1 + budget.tolerance
@@ -107,7 +107,7 @@ def brute_force(bench: GroupBench, budget: Budget, kept: bool) -> float:
     [
         Budget(),
         Budget(total=0.5, tolerance=0.05),
-        Budget(total=None, parts={"left_eye": 1.0, "nose": 0.5, "mouth": 1.2}),
+        Budget(total=None, groups={"left_eye": 1.0, "nose": 0.5, "mouth": 1.2}),
     ],
     ids=["even", "less", "parts"],
 )

@@ -20,7 +20,7 @@ from groupnas.latency.grid import plain_layer
 from groupnas.latency.regimes import regime_of
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import INPUT, Layer
-from groupnas.spaces.measure import Measure, measure, part_cost
+from groupnas.spaces.measure import Measure, group_cost, measure
 
 SPACE = load_space("picasso_local")
 SHIPPED = LatencyTable.shipped()
@@ -155,7 +155,7 @@ def test_the_shipped_table_costs_every_space(name: str) -> None:
     fixed = sum(SHIPPED.fixed(layer) for layer in space.layers)
     assert sum(costs.values()) > fixed > 0
     widths = {unit: n / len(space.groups) for unit, n in space.free_units.items()}
-    own = part_cost(space, space.groups[0], widths, SHIPPED)
+    own = group_cost(space, space.groups[0], widths, SHIPPED)
     assert own > fixed / len(space.groups)
     for layer in space.layers:
         count = layer.in_channels if not layer.mixes_channels else 1

@@ -191,6 +191,10 @@ def test_the_identity_of_older_checkpoints() -> None:
             {"seed": 1, "strategy": {"title": "t", "epochs": 2}},
             b'{"seed": 1, "strategy": {"epochs": 2}}',
         ),
+        (
+            {"strategy": {"budget": {"divisor": 2, "groups": {"nose": 0.5}, "total": 1.0}}},
+            b'{"strategy": {"budget": {"multiple": 2, "parts": {"nose": 0.5}, "total": 1.0}}}',
+        ),
     ):
         assert identity(config) == sha256(told).hexdigest()
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import groupnas as gn
 from groupnas.errors import InputError
 from groupnas.latency import LatencyTable
-from groupnas.spaces.measure import measure, part_cost
+from groupnas.spaces.measure import group_cost, measure
 
 SPACES = ("picasso_local", "picasso_local:19", "picasso_global")
 
@@ -42,7 +42,7 @@ def test_a_part_by_hand() -> None:
     block2 = 4 * 4 * 6 * 12 + 4 * 4 * 9 * 12 + 4 * 4 * 12 * 6
     rest = 4 * 4 * 6 * 8 + 4 * 4 * 8 * 3
     widths = {unit: channels // 3 for unit, channels in space.free_units.items()}
-    assert part_cost(space, "disc", widths) == stem + block1 + block2 + rest
+    assert group_cost(space, "disc", widths) == stem + block1 + block2 + rest
 
 
 def test_tensors_carry_gradients() -> None:
@@ -51,13 +51,13 @@ def test_tensors_carry_gradients() -> None:
         unit: torch.tensor([n / 4, n / 2], dtype=torch.float64, requires_grad=True)
         for unit, n in space.free_units.items()
     }
-    cost = part_cost(space, "nose", widths)
+    cost = group_cost(space, "nose", widths)
     assert cost.shape == (2,)
     numbers = {unit: n / 4 for unit, n in space.free_units.items()}
-    assert cost[0].item() == part_cost(space, "nose", numbers)
+    assert cost[0].item() == group_cost(space, "nose", numbers)
     gradients = torch.autograd.grad(cost[0], list(widths.values()))
     bumped = {**numbers, "stem": numbers["stem"] + 1}  # linear in each width on its own
-    difference = part_cost(space, "nose", bumped) - cost[0].item()
+    difference = group_cost(space, "nose", bumped) - cost[0].item()
     assert gradients[list(widths).index("stem")][0].item() == pytest.approx(difference)
     assert all(g[1] == 0 for g in gradients)
 

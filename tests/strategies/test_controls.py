@@ -115,8 +115,8 @@ def test_by_hand_what_is_no_weight(text: str) -> None:
 
 
 def test_part_budgets_mean_nothing_without_groups(space: Any) -> None:
-    with pytest.raises(InputError, match="an ungrouped network has no parts"):
-        start(space, "ungrouped").design(Budget(parts={"nose": 1.0}))
+    with pytest.raises(InputError, match="an ungrouped network has no groups"):
+        start(space, "ungrouped").design(Budget(groups={"nose": 1.0}))
 
 
 def test_a_control_is_a_search_like_any_other(

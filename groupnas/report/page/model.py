@@ -73,8 +73,8 @@ class Network:
         groups: In the order that decides their colours.
         divisions: Groupings to choose from; the last is shown first.
         epochs: Numbers of the epochs whose sizes were recorded.
-        timeline: Sizes behind each of them.
-        step: What the slider steps through: ``Epoch``, or the best so far behind a trial.
+        timeline: Sizes after each of them.
+        step: Title of the slider: ``Epoch``, or ``Best so far, trial`` where those are recorded.
         layers: What layers cost; none where the space is not to be had.
         fixed: Sizes of the units that the task decides.
     """
@@ -106,9 +106,9 @@ class Score:
         samples: The set, or set and subset.
         network: Which network, stage or strategy.
         count: Samples in the set, if recorded.
-        counts: Those that show each part, and any at all: ``mean``; if recorded.
+        counts: Those that show each group, and any at all: ``mean``; if recorded.
         unit: Of the errors.
-        errors: By part, and ``mean`` over all.
+        errors: By group, and ``mean`` over all.
     """
 
     samples: str
@@ -118,9 +118,9 @@ class Score:
     errors: Mapping[str, float]
     counts: Mapping[str, float] = field(default_factory=dict)
 
-    def short(self, part: str) -> float | None:
+    def short(self, group: str) -> float | None:
         """Return how many samples show a group, where that is known and not all do."""
-        count = self.counts.get(part)
+        count = self.counts.get(group)
         return None if count in (None, self.count) else count
 
 

@@ -217,10 +217,10 @@ def _distributions(runs: Sequence[Run]) -> list[tuple[str, int, Spec]]:
 
 def _parts(runs: Sequence[Run]) -> list[str]:
     """Columns of the table of errors: groups in order, what else has errors, and the mean."""
-    names = dict.fromkeys(part for run in runs for part in run.groups)
-    names |= dict.fromkeys(part for run in runs for s in run.scores for part in s.errors)
-    scored = {part for run in runs for score in run.scores for part in score.errors}
-    ordered = [part for part in names if part in scored and part != "mean"]
+    names = dict.fromkeys(group for run in runs for group in run.groups)
+    names |= dict.fromkeys(group for run in runs for s in run.scores for group in s.errors)
+    scored = {group for run in runs for score in run.scores for group in score.errors}
+    ordered = [group for group in names if group in scored and group != "mean"]
     return ordered + (["mean"] if "mean" in scored else [])
 
 

@@ -19,7 +19,7 @@ from groupnas.runs.records import Finite
 from groupnas.saved import Saved
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.measure import part_cost
+from groupnas.spaces.measure import group_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.curves import Curve, fit_models
 from groupnas.strategies.knapsack.profiles import Family
@@ -169,7 +169,7 @@ class CurvesJob(SearchJob):
     def _curve(self, group: str) -> dict[str, Any]:
         curve, model = self.curves[group], self.solution().models[group]
         macs = [
-            float(part_cost(self.space, group, self.family.widths(np.array(profile))))
+            float(group_cost(self.space, group, self.family.widths(np.array(profile))))
             for profile in curve.profiles
         ]
         return {

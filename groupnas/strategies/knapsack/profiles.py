@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groupnas.spaces.measure import part_cost
+from groupnas.spaces.measure import group_cost
 from groupnas.spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
@@ -136,7 +136,7 @@ def _elasticities(space: SearchSpace, shares: Floats) -> Floats:
     sizes = dict(zip(space.free_units, shares.tolist(), strict=True))
 
     def cost(widths: Mapping[str, float]) -> float:
-        return sum(float(part_cost(space, group, widths)) for group in space.groups)
+        return sum(float(group_cost(space, group, widths)) for group in space.groups)
 
     here = cost(sizes)
     slopes = [cost({**sizes, unit: (1 + step) * size}) - here for unit, size in sizes.items()]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from groupnas.budget import Budget, fit
 from groupnas.spaces.allocation import Allocation
-from groupnas.spaces.measure import Measure, part_cost
+from groupnas.spaces.measure import Measure, group_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.allocation import Choices, Front, front
 from groupnas.strategies.knapsack.curves import ErrorModel
@@ -53,7 +53,7 @@ class Solution:
         widths = dict(zip(self.family.units, columns, strict=True))
         return {
             group: Choices(
-                part_cost(self.space, group, widths, by).numpy(), model.predict(self.grid)
+                group_cost(self.space, group, widths, by).numpy(), model.predict(self.grid)
             )
             for group, model in self.models.items()
         }
@@ -72,7 +72,7 @@ class Solution:
         limits = budget.limits(self.space)
         free = [g for g in self.space.groups if not any(g in groups for groups in limits)]
         if free:
-            even = Budget(measure=budget.measure, total=None, parts=dict.fromkeys(free, 1.0))
+            even = Budget(measure=budget.measure, total=None, groups=dict.fromkeys(free, 1.0))
             limits.update(even.limits(self.space))
         picks: dict[str, int] = {}
         for groups, limit in limits.items():

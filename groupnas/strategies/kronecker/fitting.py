@@ -33,8 +33,8 @@ def cost_limit(space: SearchSpace, budget: Budget) -> float:
     Raises:
         InputError: a budget of single parts, or none in all.
     """
-    if budget.parts or budget.total is None:
-        raise InputError("budget.parts: kronecker keeps no parts apart; give a total alone")
+    if budget.groups or budget.total is None:
+        raise InputError("budget.groups: kronecker keeps no groups apart; give a total alone")
     even = Allocation.even(space).costs(budget.resolved_measure)
     return budget.total * sum(even.values())
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
-from groupnas.spaces.measure import part_cost
+from groupnas.spaces.measure import group_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.spaces.supernet import Supernet
 
@@ -63,7 +63,7 @@ class Penalty:
         """What every group costs with as many channels as it is expected to have."""
         sizes = {unit: p.sum(dim=0) for unit, p in probabilities.items()}
         return {
-            group: part_cost(
+            group: group_cost(
                 self._space,
                 group,
                 {unit: size[index] for unit, size in sizes.items()},

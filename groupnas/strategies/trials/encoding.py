@@ -134,7 +134,7 @@ def scaled(budget: Budget, share: float) -> Budget:
     return budget.model_copy(
         update={
             "total": None if budget.total is None else share * budget.total,
-            "parts": {part: share * limit for part, limit in budget.parts.items()},
+            "groups": {group: share * limit for group, limit in budget.groups.items()},
         }
     )
 

@@ -20,6 +20,7 @@ from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
+from groupnas.runs.begin import OLD_NAMES, what_counts
 from groupnas.schema import validate
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.trials.encoding import Encoding
@@ -156,11 +157,12 @@ class OptunaJob(TrialsJob):
         """What all who share a study must agree on, for their errors to be comparable."""
         free = {"format", "title", "source", "storage", "study", "trials"}
         layers = repr((self.space.blocks, self.space.groups)).encode()
+        settings = self.settings.model_dump(mode="json", exclude=free)
         return {
             "space": hashlib.sha256(layers).hexdigest(),
             "task": self.task.fingerprint(),
             "seed": self.seed,
-            "strategy": self.settings.model_dump(mode="json", exclude=free),
+            **what_counts({"strategy": settings}, OLD_NAMES),
         }
 
     # -- state ----------------------------------------------------------------------------------

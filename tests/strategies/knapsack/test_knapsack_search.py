@@ -141,12 +141,12 @@ def test_any_budget_is_met_without_training(finished: SlimmableJob, total: float
 
 
 def test_budgets_of_single_parts_are_met(finished: SlimmableJob) -> None:
-    budget = Budget(total=1.0, parts={"ring": 0.6}, tolerance=0.05)
+    budget = Budget(total=1.0, groups={"ring": 0.6}, tolerance=0.05)
     costs = finished.design(budget).costs()
     even = groupnas.Allocation(finished.space, finished.initial).costs()
     assert costs["ring"] / even["ring"] == pytest.approx(0.6, rel=0.05)
     assert sum(costs.values()) / sum(even.values()) == pytest.approx(1.0, rel=0.05)
-    alone = finished.design(Budget(total=None, parts={"ring": 0.6}, tolerance=0.05)).costs()
+    alone = finished.design(Budget(total=None, groups={"ring": 0.6}, tolerance=0.05)).costs()
     assert alone["ring"] / even["ring"] == pytest.approx(0.6, rel=0.05)
 
 

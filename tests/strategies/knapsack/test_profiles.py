@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groupnas.spaces import load_space
-from groupnas.spaces.measure import part_cost
+from groupnas.spaces.measure import group_cost
 from groupnas.strategies.knapsack.profiles import Family
 
 RANGES = {"tilt": 0.5, "ratio": 0.3}
@@ -63,7 +63,7 @@ def test_shapes_cost_the_same_to_first_order(knob: int) -> None:
     def cost(knobs: np.ndarray[Any, Any]) -> float:
         exact = family.shares * np.exp(knobs @ family.directions)
         widths = dict(zip(family.units, exact, strict=True))
-        return sum(float(part_cost(space, group, widths)) for group in space.groups)
+        return sum(float(group_cost(space, group, widths)) for group in space.groups)
 
     bent = np.zeros(2)
     bent[knob - 1] = 0.01

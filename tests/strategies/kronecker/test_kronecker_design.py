@@ -138,7 +138,7 @@ def test_the_network_s_cost_is_differentiable_in_groups(
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        (Budget(parts={"ring": 1.0}), "kronecker keeps no parts apart"),
+        (Budget(groups={"ring": 1.0}), "kronecker keeps no groups apart"),
         (Budget(total=0.01), "kronecker cannot make this network as cheap"),
     ],
 )

@@ -40,7 +40,7 @@ def test_entropy_by_hand(net: groupnas.Supernet) -> None:
 def test_costs_of_decided_masks_are_the_grouping_s(net: groupnas.Supernet, name: str) -> None:
     grouping = groupnas.Grouping.random(net.space, seed=1)
     net.set_grouping(grouping)
-    budget = Budget(measure=name, total=1.0, parts={"ring": 1.5})
+    budget = Budget(measure=name, total=1.0, groups={"ring": 1.5})
     found = Penalty(net.space, 0.0, 3.0, budget)(net)
     costs = groupnas.Allocation(net.space, grouping).costs(measure(name))
     even = groupnas.Allocation.even(net.space).costs(measure(name))
@@ -55,7 +55,7 @@ def test_costs_of_decided_masks_are_the_grouping_s(net: groupnas.Supernet, name:
 def test_descending_it_moves_a_part_to_its_budget(
     net: groupnas.Supernet, name: str, share: float
 ) -> None:
-    budget = Budget(measure=name, total=None, parts={"ring": share})
+    budget = Budget(measure=name, total=None, groups={"ring": share})
     penalty = Penalty(net.space, 0.0, 1.0, budget)
     optimizer = torch.optim.Adam(net.arch_parameters(), lr=0.05)
     for _ in range(150):

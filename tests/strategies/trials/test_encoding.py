@@ -94,7 +94,7 @@ def test_no_point_costs_more_than_the_budget(encoding: Make, seed: int, resoluti
 
 
 def test_a_group_with_its_own_budget_is_in_no_split(encoding: Make) -> None:
-    points = encoding(Budget(parts={"ring": 1.5}), resolution="part")
+    points = encoding(Budget(groups={"ring": 1.5}), resolution="part")
     assert list(points.bounds) == ["split.1"]
     even = Allocation.even(points.space).costs()
     costs = points.decode({"split.1": 0.5}).costs()

@@ -14,6 +14,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.strategies.trials import optuna_job, study
 from groupnas.strategies.trials.job import TrialsJob
@@ -211,6 +212,15 @@ def test_another_search_is_refused(
     make_job("optuna", **settings, **changes, study="other")
     with pytest.raises(InputError, match=complaint):
         make_job("optuna", **settings, **changes)
+
+
+def test_a_study_that_was_begun_before_is_the_same(make_job: Make, tmp_path: Path) -> None:
+    budget = Budget(divisor=2, groups={"ring": 0.9}, tolerance=0.2)
+    settings: dict[str, Any] = {**BRIEF, "storage": str(tmp_path / "shared"), "budget": budget}
+    make_job("optuna", **settings).run_epoch()
+    journal = (tmp_path / "shared").read_text()
+    old = '"parts":{"ring":0.9},"tolerance":0.2,"multiple":2'
+    assert old in journal  # what older versions wrote
 
 
 @pytest.mark.parametrize(
