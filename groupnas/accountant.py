@@ -299,9 +299,8 @@ def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> 
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
     count = OPERATIONS[layer.operation]
     cost = count(layer, rules, a * area_in, b * area_out, pairs * area_out)
-    for part in (layer.normalisation, layer.activation):
-        if part is not None:
-            cost = cost + ELEMENTWISE[part](rules) * b * area_out
+    for each in layer.behind:
+        cost = cost + ELEMENTWISE[each](rules) * b * area_out
     return cost
 
 
@@ -334,8 +333,7 @@ ELEMENTWISE.register(Hardswish)(lambda rules: 0)  # no tool counts it
 def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
     """Weights, biases and what is learned behind them, of one group."""
     kernel = layer.operation.weighted * math.prod(layer.taps)
-    behind = [part for part in (layer.normalisation, layer.activation) if part is not None]
-    each = layer.bias + sum(part.parameters for part in behind)
+    each = layer.bias + sum(behind.parameters for behind in layer.behind)
     return kernel * (pairs if layer.mixes_channels else b) + each * b
 
 

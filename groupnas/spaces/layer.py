@@ -18,6 +18,7 @@ from groupnas.spaces.behind import (
     NORMALISATIONS,
     Activation,
     BatchNorm,
+    Behind,
     Normalisation,
 )
 from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
@@ -80,6 +81,11 @@ class Layer:
     def activation(self) -> Activation | None:
         """The activation behind that."""
         return None if self.act == NONE else ACTIVATIONS.find(self.act)
+
+    @property
+    def behind(self) -> list[Behind]:
+        """Normalisation and activation, where it has them."""
+        return [each for each in (self.normalisation, self.activation) if each is not None]
 
     @property
     def taps(self) -> tuple[int, ...]:

@@ -46,8 +46,7 @@ def run_blocks(
 
 def tail(layer: Layer) -> list[nn.Module]:
     """Normalisation and activation behind a layer, where it has them."""
-    behind = (layer.normalisation, layer.activation)
-    return [each.build(layer.out_channels) for each in behind if each is not None]
+    return [each.build(layer.out_channels) for each in layer.behind]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
@@ -68,8 +67,7 @@ def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
             layer would, too.
     """
     found = [module for module in modules if not isinstance(module, (nn.Identity, _DropoutNd))]
-    norm = layer.normalisation
-    wanted = [each for each in (norm, layer.activation) if each is not None]
+    norm, wanted = layer.normalisation, layer.behind
     if len(found) != len(wanted) or not all(
         each.accepts(module) for each, module in zip(wanted, found, strict=True)
     ):
