@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.spaces.allocation import Allocation
@@ -116,7 +116,7 @@ class SlimmableJob(CurvesJob):
             loss = finite_loss(self.task, predicted, target, "training")
             (loss / len(passes)).backward()
             means.add(name, loss)
-            means.add_rows("error", part_errors(self.task, predicted, target))
+            means.add_rows("error", group_errors(self.task, predicted, target))
         self._optimizer.step()
 
     # -- measuring ------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from groupnas.budget import Budget
 from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.nn import KroneckerConv2d
@@ -116,7 +116,7 @@ class KroneckerSearch(SearchJob):
         self._optimizer.step()
         sums.add("loss", loss)
         sums.add("penalty", penalty)
-        sums.add_rows("error", part_errors(self.task, predicted, target))
+        sums.add_rows("error", group_errors(self.task, predicted, target))
 
     def _cost(self) -> Tensor:
         """Of the network as its gates are now; differentiable in them."""

@@ -17,9 +17,9 @@ from torch.func import functional_call
 from groupnas.accountant import flops
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import check_table, load_allocation, load_generator, load_optimizer
 from groupnas.nn import Temperature
@@ -232,7 +232,7 @@ class BilevelSearch(SearchJob):
             net = partial(functional_call, self.net, changes)
         predicted = forward(net, x, self.strategy.precision)
         if sums is not None:
-            sums.add_rows("error", part_errors(self.task, predicted, target))
+            sums.add_rows("error", group_errors(self.task, predicted, target))
         return finite_loss(self.task, predicted, target, side)
 
     def _look_ahead(
