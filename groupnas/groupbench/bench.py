@@ -31,7 +31,7 @@ Side = Literal["validation", "test"]
 Numbers = NDArray[np.float64]
 
 # The budget that strategies should fit sizes to. One of so few channels costs up to 7 % of the
-# network, so that the cost cannot always come within 1 %; fitting ends below the budget, never above.
+# network, so that the cost cannot always come within 1 %; fitting ends at or below the budget.
 FIT = Budget(tolerance=0.06)
 
 
