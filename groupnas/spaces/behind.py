@@ -1,4 +1,4 @@
-"""What may stand behind a layer: normalisations and activations, by their names in space files.
+"""Normalisations and activations behind a layer, by their names in space files.
 
 Another one is a class, registered: ``ACTIVATIONS.register(Gelu)``.
 """
@@ -34,7 +34,7 @@ class Behind(Named):
     parameters: ClassVar[int] = 0
 
     def accepts(self, module: nn.Module) -> bool:
-        """Whether a module computes this."""
+        """Return whether a module computes this."""
         return isinstance(module, resolve_name(self.kind))
 
     def build(self, channels: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What has a name in space files, the tables of all that there is, and what rooms do for each."""
+"""Things that have a name in space files: the tables of all, and each room's rules for them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Registry(dict[str, ThingT]):
 
 
 class Room(Generic[RuleT]):
-    """What one room needs of things of a sort: a rule for each class, which subclasses inherit.
+    """The rules of one room for things of a sort: one for each class, which subclasses inherit.
 
     Args:
         name: Of the room, as errors call it.

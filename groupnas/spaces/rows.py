@@ -32,7 +32,7 @@ Names = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a row, or a repetition of it, stands.
+    """The place of a row, or of a repetition of it.
 
     Attributes:
         name: Of its block.
@@ -93,7 +93,7 @@ class Draft:
 
 
 class Operator(Named, ABC):
-    r"""What a row may name as its ``op``.
+    r"""The meaning of a row's ``op``.
 
     Attributes:
         name: Unique; as layers have it.
@@ -163,7 +163,7 @@ class Row(Settings):
 
     @property
     def operator(self) -> Operator:
-        """What :attr:`op` means."""
+        """The operator that :attr:`op` names."""
         return _spelled(self.op)[0]
 
     @property
