@@ -98,7 +98,7 @@ def _training_files(paths: list[Path]) -> dict[str, Path]:
 
 
 def _error_unit(histories: Iterable[Path]) -> str:
-    """What errors of trainings are measured in; a training says so when it ends."""
+    """Return the unit of trainings' errors; a training says so when it ends."""
     from groupnas.runs.folder import RESULT
     from groupnas.saved import Saved, read_saved
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class _Arguments(Saved):
-    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+    """The arguments of a run; a resumed one takes them from its ``config.yaml``."""
 
     space: str
     data: str
@@ -265,7 +265,7 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
 
 
 def _changes(result: Mapping[str, Any]) -> str:
-    """How far the grouping is from the one that the search started with, in a sentence."""
+    """Say how far the grouping is from the one that the search started with."""
     if result["resized"] is None:
         return f"{result['channels']} channels, in units of other widths than the space's."
     return (

@@ -54,7 +54,7 @@ class Stage:
         return centres[:, owners] + in_box * sides[:, owners, None] / 2
 
     def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Square]:
-        """What the network is shown ``(B, P D, C, C)``, and the squares that were cut out.
+        """Return the crops ``(B, P D, C, C)``, and the squares that were cut out.
 
         Args:
             faces: As of :meth:`locate`.

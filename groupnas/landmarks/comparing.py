@@ -76,7 +76,7 @@ class FaceData:
         return space
 
     def sampling(self, split: Split) -> Tensor | None:
-        """How often each training face is drawn; ``None``, equally, where the recipe says so."""
+        """Return weights by which training faces are drawn; ``None`` where all are drawn alike."""
         if not self.recipe.local_stage.balance_poses:
             return None
         chosen = self._split_faces("train", split)

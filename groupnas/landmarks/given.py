@@ -1,4 +1,4 @@
-"""What a cascade's training was started with: kept in its folder, so that it goes on without it.
+"""A training's recipe and files, kept in its folder so that it goes on without them.
 
 Recipes name spaces, groupings and strategies, which may be files, and another model may lend its
 global network. All of that may have moved, changed or gone when the run is resumed.
@@ -33,7 +33,7 @@ KEPT = "given"  # the stem of the files of a model whose global network is taken
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a recipe and its options name, read.
+    """The spaces, strategies and files that a recipe and its options name, read.
 
     Attributes:
         spaces: Of the stages ``global`` and ``local``.
@@ -75,7 +75,7 @@ class Given:
 def gather(
     recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None, seed: int
 ) -> Given:
-    """What a recipe names, as it is now.
+    """Read what a recipe names, as it is now.
 
     Args:
         recipe: How the cascade is trained.
@@ -113,7 +113,7 @@ def keep_model(global_from: str | os.PathLike[str], folder: RunFolder) -> None:
 
 
 def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: Markup) -> Given:
-    """What :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
+    """Read what :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
 
     Raises:
         InputError: it is damaged, or was begun by a groupnas that recorded less.

@@ -62,7 +62,7 @@ class StageCard(Settings):
 
 
 class Card(Settings):
-    """What a person, and a program, should know of a cascade.
+    """All that a person, and a program, should know of a cascade.
 
     Attributes:
         format: 1.

@@ -49,7 +49,7 @@ SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What all stages of one training share.
+    """All that the stages of one training share.
 
     Attributes:
         recipe: How.
@@ -274,7 +274,7 @@ def _grouped(
 
 
 def _pose_balance(setup: Setup) -> Tensor:
-    """How often each training face is drawn, so that all poses are seen equally often (PDB)."""
+    """Return weights by which all poses are drawn equally often (PDB)."""
     faces = [setup.samples[index] for index in setup.split.train.tolist()]
     coefficients = pose_coefficients(np.stack([face.points for face in faces]))
     return torch.from_numpy(balanced_weights(coefficients))

@@ -16,7 +16,7 @@ from groupnas.tasks import DataReport, SubsetReport
 
 @dataclass(frozen=True)
 class Listed:
-    """What a copy of a data set holds of one split.
+    """The faces of one split that a copy of a data set holds, and what is wrong with it.
 
     Attributes:
         title: What the data set calls itself.

@@ -24,7 +24,7 @@ _TOLD = ("card", "parts")  # in the metadata, as JSON
 
 @dataclass(frozen=True)
 class OnnxCascade:
-    """What :func:`groupnas.landmarks.deploy.export.export_cascade` wrote, ready to run.
+    """A cascade that :func:`groupnas.landmarks.deploy.export.export_cascade` wrote, ready to run.
 
     Attributes:
         session: The ``onnxruntime.InferenceSession``.

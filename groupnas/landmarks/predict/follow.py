@@ -165,7 +165,7 @@ def _overlaps(one: Boxes, other: Boxes) -> NDArray[np.float64]:
 
 
 def _plausible(before: Boxes, after: Boxes, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Whether a face can have changed so from one frame to the next, and is still in the image."""
+    """Return True where a face can have changed so between frames, and is still in the image."""
     centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (before, after)]
     sizes = [(boxes[:, 2:] - boxes[:, :2]).max(axis=1) for boxes in (before, after)]
     growth = sizes[1] / sizes[0]
