@@ -39,7 +39,7 @@ class Value:
         return self.graph.op("Div", self, other)
 
     def clip(self, low: float, high: Value | float) -> Value:
-        """Return the value inside limits; the higher one may be a tensor that broadcasts with it."""
+        """Return the value inside limits; the higher may be a tensor that broadcasts with it."""
         if isinstance(high, Value):
             return self.graph.op("Min", self.graph.op("Max", self, low), high)
         return self.graph.op("Clip", self, low, high)
