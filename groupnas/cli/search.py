@@ -226,7 +226,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
     if _grouped(run):
         print(" ".join(filter(None, [_changes(result), run.job.strategy.summary(result)])))
     else:
-        print("Parts share channels: there is no grouping to draw.")
+        print("Groups share channels: there is no grouping to draw.")
     for finding in findings(result):
         print(f"health: {finding}")
     if _grouped(run):
@@ -259,7 +259,7 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
         values = [errors[key] for key in (*space.groups, "mean")]
         rows.append([f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in values)])
     counts = result.get("validation_counts", {})
-    if len(set(counts.values())) > 1:  # the errors are of those that show a part
+    if len(set(counts.values())) > 1:  # the errors are of those that show a group
         rows.append(["samples", *(f"{counts[key]:,}" for key in (*space.groups, "mean"))])
     return rows
 

@@ -86,7 +86,7 @@ class Cascade:
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
         blend: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
             is the global estimate's. 1 is the paper's cascade.
-        card: What a person should know of it; see :mod:`groupnas.landmarks.model`.
+        card: What a person should know of it; see :func:`groupnas.landmarks.model.load_cascade`.
     """
 
     markup: Markup

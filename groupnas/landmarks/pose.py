@@ -137,6 +137,11 @@ def pose_coefficients(points: Array) -> Array:
     return np.asarray(flat @ component * np.sign(component[np.abs(component).argmax()]))
 
 
+def pose_weights(points: Array) -> Array:
+    """Return :func:`balanced_weights` of faces by their points ``(N, K, 2)`` (PDB)."""
+    return balanced_weights(pose_coefficients(points))
+
+
 def balanced_weights(coefficients: Array, bins: int = 9, cap: float = 10.0) -> Array:
     """Return weights by which turned faces are drawn as often as frontal ones.
 

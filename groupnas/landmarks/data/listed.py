@@ -132,6 +132,14 @@ class Lists:
         folder = self.folder(root)
         return self.account(folder, split, self.read(folder, split))
 
+    def faces(self, root: Path, split: str, allow_partial: bool) -> list[Face]:
+        """The faces of a split in the list's order; see :attr:`FaceSet.faces`."""
+        return self.listed(root, split).require(allow_partial)
+
+    def lists(self, root: Path, split: str, allow_partial: bool) -> list[Path]:
+        """The list of a split; see :attr:`FaceSet.files`."""
+        return [self.file(root, split)]
+
     def account(self, folder: Path, split: str, faces: Sequence[Face]) -> Listed:
         """Which of the images of a split's faces are there."""
         missing = frozenset(face.path for face in faces if not os.path.isfile(face.path))

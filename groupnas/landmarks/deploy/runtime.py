@@ -28,7 +28,7 @@ class OnnxCascade:
 
     Attributes:
         session: The ``onnxruntime.InferenceSession``.
-        card: The model card; see :mod:`groupnas.landmarks.model`.
+        card: The model card; see :func:`groupnas.landmarks.model.load_cascade`.
         parts: Landmark indices of each facial part.
     """
 

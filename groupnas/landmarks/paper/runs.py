@@ -211,11 +211,15 @@ _EXPECTED = (
 def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
     every = data.get("runs") or [data]
     for told in every if isinstance(every, list) else [every]:
-        try:
-            validate(TimingFile, told, f"{path}: is damaged")
-        except InputError as error:
-            raise InputError(f"{error}; time again") from error
+        _check(TimingFile, told, path, "time again")
         yield Timed(path, told)
+
+
+def _check(model: type[Saved], told: Any, path: Path, remedy: str) -> None:
+    try:
+        validate(model, told, f"{path}: is damaged")
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -226,10 +230,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
-    try:
-        validate(EvaluationFile, told, f"{path}: is damaged")
-    except InputError as error:
-        raise InputError(f"{error}; evaluate again") from error
+    _check(EvaluationFile, told, path, "evaluate again")
     model = Path(told.get("model", ""))
     card = model / MODEL if os.path.isdir(model) else model
     if not os.path.isfile(card):
