@@ -257,7 +257,7 @@ def operation(name: str) -> Operation:
     Raises:
         InputError: there is none.
     """
-    found = OPERATORS.get(name)
+    found = OPERATORS[name] if OPERATORS.knows(name) else None
     if not isinstance(found, Operation):
         known = ", ".join(name for name, each in OPERATORS.items() if isinstance(each, Operation))
         raise InputError(f"{name!r} is not an operation; there are {known}")

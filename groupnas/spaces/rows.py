@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from groupnas.schema import Settings
 from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
-from groupnas.spaces.rooms import Named, Registry
+from groupnas.spaces.rooms import Catalogue, Named, import_offered
 
 # What a slip of the finger or damage adds to a number must not take all memory to refuse.
 Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
@@ -127,7 +127,7 @@ class Operator(Named, ABC):
         """
 
 
-OPERATORS: Registry[Operator] = Registry("an operator")
+OPERATORS: Catalogue[Operator] = Catalogue("an operator")
 
 
 class Row(Settings):
@@ -189,9 +189,19 @@ class Row(Settings):
 
 def _spelled(op: str) -> tuple[Operator, int | None]:
     """The operator that a row names, and the kernel if it names one."""
+    found = _matching(op)
+    if found is None:
+        import_offered()
+        found = _matching(op)
+    if found is not None:
+        return found
+    choices = ", ".join(operator.spelled for operator in OPERATORS.values())
+    raise ValueError(f"op: {op!r} is not an operator; choose from: {choices}")
+
+
+def _matching(op: str) -> tuple[Operator, int | None] | None:
     for operator in OPERATORS.values():
         if match := re.fullmatch(operator.pattern, op):
             kernel = next(iter(match.groups()), None)
             return operator, None if kernel is None else int(kernel)
-    choices = ", ".join(operator.spelled for operator in OPERATORS.values())
-    raise ValueError(f"op: {op!r} is not an operator; choose from: {choices}")
+    return None

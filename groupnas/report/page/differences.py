@@ -12,7 +12,7 @@ from groupnas.comparison.tables import (
     Table,
     counted,
     errors_table,
-    parts_table,
+    groups_table,
     remarks,
     several,
 )
@@ -51,7 +51,7 @@ def panels(comparison: Comparison) -> tuple[Panel, ...]:
         Panel(
             title=_title(rows, len(comparison.budgets) > 1),
             errors=errors_table(comparison, samples, budget),
-            parts=parts_table(comparison, samples, budget),
+            parts=groups_table(comparison, samples, budget),
             forest=forest([row for row in rows if row.differences], str(comparison.baseline)),
             remarks=tuple(remarks(rows)),
         )
