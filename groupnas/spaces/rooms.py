@@ -54,7 +54,7 @@ class Catalogue(dict[str, ThingT]):
         return kind
 
     def knows(self, name: str) -> bool:
-        """Whether there is a thing of a name.
+        """Return whether there is a thing of a name.
 
         Raises:
             InputError: a package that might have it is broken.
