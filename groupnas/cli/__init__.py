@@ -59,7 +59,7 @@ def _lost(lost: OutputLost) -> int:
 
 
 def _surroundings() -> str | None:
-    """What torch and others cannot do without, and is not there; else an error is a bug of ours."""
+    """Return what torch and others need and lack; ``None`` where the error is a bug of ours."""
     try:
         os.getcwd()
     except OSError:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class _Arguments(Saved):
-    """What a comparison is started with, and a resumed one takes from its ``config.yaml``."""
+    """The arguments of a comparison; a resumed one takes them from its ``config.yaml``."""
 
     recipe: str
     space: str | None
@@ -234,7 +234,7 @@ def _compare(
 
 
 def _plan(folder: Path) -> Plan:
-    """What a comparison that is resumed has run so far."""
+    """Return what a comparison that is resumed has run so far."""
     from groupnas.comparison.plan import Plan
     from groupnas.runs.folder import CONFIG
     from groupnas.runs.kinds import COMPARISON
@@ -245,7 +245,7 @@ def _plan(folder: Path) -> Plan:
 def _scorers(
     folder: Path, data: FaceData, cascade: Path | None, test: bool, resume: bool, device: str
 ) -> tuple[dict[str, Any], dict[str, InCascade]]:
-    """What is recorded of the cascade, and the further scores that it gives."""
+    """Return what is recorded of the cascade, and the further scores that it gives."""
     from groupnas.landmarks.comparing import InCascade
     from groupnas.runs.kinds import COMPARISON
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from groupnas.formats import check_folder
 if TYPE_CHECKING:
     from groupnas.landmarks.data.face import Face, FaceSet
     from groupnas.landmarks.evaluation import Evaluation
-    from groupnas.landmarks.faces_sheet import Panel
 
 _SHOWN = 12  # faces on a sheet
 
@@ -119,26 +119,14 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
     ranked = found.ranked()
     for name, numbers in (("worst", ranked[:_SHOWN]), ("best", ranked[::-1][:_SHOWN])):
         with courtesy(f"the {name} faces were not drawn"):
-            from groupnas.landmarks.faces_sheet import plot_faces
+            from groupnas.landmarks.faces_sheet import error_panels, plot_faces
 
-            written.append(plot_faces(_panels(found, faces, numbers), out / f"{name}.png"))
+            panels = [
+                replace(panel, title=f"{panel.title}  {found.faces[number].name}")
+                for panel, number in zip(error_panels(found, faces, numbers), numbers, strict=True)
+            ]
+            written.append(plot_faces(panels, out / f"{name}.png"))
     return written
-
-
-def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[Panel]:
-    from groupnas.landmarks.faces_sheet import Panel
-
-    curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
-    return [
-        Panel(
-            title=f"{100 * found.errors['cascade'].nme[number]:.2f} %  {found.faces[number].name}",
-            image=faces.read(found.faces[number]),
-            truth=found.faces[number].points,
-            found=found.located["cascade"][number],
-            curves=curves,
-        )
-        for number in numbers
-    ]
 
 
 def _watched(faces: Sequence[Face]) -> Iterable[Face]:

@@ -88,7 +88,7 @@ def resolved(name: str) -> str:
 
 
 def resolved_strategy(name: str) -> str:
-    """As :func:`resolved`, also what stands behind ``=``: ``manual=grouping.json``."""
+    """Do as :func:`resolved`, also with what stands behind ``=``: ``manual=grouping.json``."""
     stem, text = split_text("strategies", name)
     return resolved(stem) if text is None else f"{resolved(stem)}={resolved(text)}"
 

@@ -84,7 +84,7 @@ def tell(line: str) -> None:
 
 @contextmanager
 def courtesy(what: str, file: Path | None = None) -> Iterator[None]:
-    """What a command does besides, its work being done: if it cannot be had, that is told.
+    """Do what is not a command's work itself; where it cannot be done, that is told.
 
     Args:
         what: Was not done then, e.g. ``"the plot was not drawn"``.
@@ -152,7 +152,7 @@ class _Stream(ABC):
 
     @abstractmethod
     def _failed(self, error: OSError) -> None:
-        """What follows from that it failed."""
+        """Raise, or write elsewhere, once writing has failed."""
 
 
 class _Output(_Stream):

@@ -34,7 +34,7 @@ def plot(
         paths: Run folders, grouping files; or one history.
         output: A .png, .svg or .pdf file.
         kind: tetris: each unit's channels by group; history: a search's epochs; curves: each
-            part's error against its MACs, of a knapsack search; training: the epochs of trainings,
+            group's error against its MACs, of a knapsack search; training: the epochs of trainings,
             or of all stages of a cascade.
     """
     from groupnas.report import (
@@ -98,7 +98,7 @@ def _training_files(paths: list[Path]) -> dict[str, Path]:
 
 
 def _error_unit(histories: Iterable[Path]) -> str:
-    """What errors of trainings are measured in; a training says so when it ends."""
+    """Return the unit of trainings' errors; a training says so when it ends."""
     from groupnas.runs.folder import RESULT
     from groupnas.saved import Saved, read_saved
 

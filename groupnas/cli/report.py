@@ -65,7 +65,7 @@ def _paper(
 
 
 def _format(asked: str | None, output: Path | None) -> str:
-    """What was asked for, where the file's name says nothing else; or what that says."""
+    """Return the format that was asked for, or that the file's name says."""
     if output is None:
         return asked or "markdown"
     if asked is None:

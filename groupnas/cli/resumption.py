@@ -1,4 +1,4 @@
-"""What commands that can be stopped and resumed have in common."""
+"""The common part of commands that can be stopped and resumed."""
 
 from __future__ import annotations
 

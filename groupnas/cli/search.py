@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class _Arguments(Saved):
-    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+    """The arguments of a run; a resumed one takes them from its ``config.yaml``."""
 
     space: str
     data: str
@@ -226,7 +226,7 @@ def _summary(run: Run, space: SearchSpace) -> None:
     if _grouped(run):
         print(" ".join(filter(None, [_changes(result), run.job.strategy.summary(result)])))
     else:
-        print("Parts share channels: there is no grouping to draw.")
+        print("Groups share channels: there is no grouping to draw.")
     for finding in findings(result):
         print(f"health: {finding}")
     if _grouped(run):
@@ -259,13 +259,13 @@ def _rows(result: Mapping[str, Any], space: SearchSpace) -> list[list[str]]:
         values = [errors[key] for key in (*space.groups, "mean")]
         rows.append([f"{result['error_unit']}, {network}", *(f"{v:.2f}" for v in values)])
     counts = result.get("validation_counts", {})
-    if len(set(counts.values())) > 1:  # the errors are of those that show a part
+    if len(set(counts.values())) > 1:  # the errors are of those that show a group
         rows.append(["samples", *(f"{counts[key]:,}" for key in (*space.groups, "mean"))])
     return rows
 
 
 def _changes(result: Mapping[str, Any]) -> str:
-    """How far the grouping is from the one that the search started with, in a sentence."""
+    """Say how far the grouping is from the one that the search started with."""
     if result["resized"] is None:
         return f"{result['channels']} channels, in units of other widths than the space's."
     return (

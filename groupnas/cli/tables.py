@@ -29,7 +29,7 @@ def print_table(rows: Sequence[Sequence[str]], numbers: bool = False) -> None:
 
 
 def readable(names: Iterable[str], read: Callable[[str], Iterable[T]]) -> Iterator[T]:
-    """What is read of each name; a name that cannot be read is told on standard error, left out."""
+    """Yield what is read of each name; a name that cannot be read is told on standard error."""
     for name in names:
         try:
             yield from list(read(name))

@@ -29,7 +29,7 @@ from groupnas.saved import Saved
 
 
 class _Arguments(Saved):
-    """What a run is started with, and a resumed one takes from its ``config.yaml``."""
+    """The arguments of a run; a resumed one takes them from its ``config.yaml``."""
 
     recipe: str
     grouping: str | None

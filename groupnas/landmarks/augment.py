@@ -45,7 +45,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Placement:
-    """How each part's box comes to lie in its crop: ``crop = linear @ box + shift``.
+    """The place of each part's box in its crop: ``crop = linear @ box + shift``.
 
     Both sides are in units where -1 and 1 are the outer edges, of the box and of the crop.
 

@@ -1,4 +1,4 @@
-"""What the box of an annotated face is, what its errors are divided by, and whether it can be used.
+"""The box of an annotated face, the normaliser of its errors, and checks that it can be used.
 
 Without torch.
 """

@@ -62,7 +62,7 @@ def cached_patches(
 
 
 def cache_folder() -> Path:
-    """Where cache files lie; it need not exist.
+    """Return the folder of cache files; it need not exist.
 
     Raises:
         InputError: the user has no home folder, and no variable names another.

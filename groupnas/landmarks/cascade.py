@@ -54,7 +54,7 @@ class Stage:
         return centres[:, owners] + in_box * sides[:, owners, None] / 2
 
     def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Square]:
-        """What the network is shown ``(B, P D, C, C)``, and the squares that were cut out.
+        """Return the crops ``(B, P D, C, C)``, and the squares that were cut out.
 
         Args:
             faces: As of :meth:`locate`.
@@ -86,7 +86,7 @@ class Cascade:
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
         blend: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
             is the global estimate's. 1 is the paper's cascade.
-        card: What a person should know of it; see :mod:`groupnas.landmarks.model`.
+        card: What a person should know of it; see :func:`groupnas.landmarks.model.load_cascade`.
     """
 
     markup: Markup

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from groupnas.comparison.cell import SPLIT_SEED
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
-from groupnas.errors import InputError, naming
+from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
-from groupnas.landmarks.model import check_network, load_networks, markup_space
-from groupnas.landmarks.pose import balanced_weights, pose_coefficients
+from groupnas.landmarks.model import check_network, load_global, load_networks, markup_space
+from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
@@ -76,12 +76,11 @@ class FaceData:
         return space
 
     def sampling(self, split: Split) -> Tensor | None:
-        """How often each training face is drawn; ``None``, equally, where the recipe says so."""
+        """Return weights by which training faces are drawn; ``None`` where all are drawn alike."""
         if not self.recipe.local_stage.balance_poses:
             return None
         chosen = self._split_faces("train", split)
-        coefficients = pose_coefficients(np.stack([face.points for face in chosen]))
-        return torch.from_numpy(balanced_weights(coefficients))
+        return torch.from_numpy(pose_weights(np.stack([face.points for face in chosen])))
 
     def held_out(self) -> Sequence[Face]:
         """The training faces that no search and no training of a comparison sees."""
@@ -134,9 +133,7 @@ class InCascade:
         """
         data, markup = self.data, self.data.faces.markup
         stage = data.recipe.local_stage
-        network = load_networks(self.model)[1]
-        with naming(self.model):
-            check_network(network.allocation.space, network.crops, whole_face(markup))
+        network = load_global(self.model, markup)
         whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)
         faces = data.held_out() if self.split == "validation" else data.test_faces()
 

@@ -26,7 +26,7 @@ from groupnas.landmarks.markup import Markup
 
 @dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """What a network sees of a region.
+    """The settings of what a network sees of a region.
 
     Attributes:
         margin: Side of a region's box over the longer side of what it encloses.
@@ -49,7 +49,7 @@ class CropSettings:
 
     @property
     def channels(self) -> int:
-        """Of a crop: 3 in colour, else 1."""
+        """The channels of a crop: 3 in colour, else 1."""
         return 3 if self.colour else 1
 
 

@@ -33,7 +33,7 @@ _THRESHOLDS = {106: 0.08}  # of markups that are not scored at THRESHOLD
 
 
 class BatchLocator(Protocol):
-    """What is evaluated; :class:`groupnas.landmarks.cascade.Cascade` is one."""
+    """A model that can be evaluated; :class:`groupnas.landmarks.cascade.Cascade` is one."""
 
     @property
     def markup(self) -> Markup: ...
@@ -179,7 +179,7 @@ def evaluate_faces(
     threshold: float | None = None,
     watch: Callable[[Sequence[Face]], Iterable[Face]] = iter,
 ) -> Evaluation:
-    """As :func:`evaluate`, on some faces of a data set, at least one, that are called ``split``."""
+    """Do as :func:`evaluate`, on one or more faces of a data set, which are called ``split``."""
     if data.markup.points != cascade.markup.points:
         raise InputError(
             f"{data.name} has {data.markup.points} landmarks, the model finds "

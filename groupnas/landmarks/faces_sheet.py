@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,10 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.palette import look
 from groupnas.report.figure import check_suffix, save, shorten, styled
+
+if TYPE_CHECKING:
+    from groupnas.landmarks.data.face import FaceSet
+    from groupnas.landmarks.evaluation import Evaluation
 
 _PANEL, _TITLE, _GAP, _HEAD = 124.0, 11.0, 4.0, 16.0  # points
 _MARGIN = 0.15  # around the points, as a share of their extent
@@ -42,6 +47,21 @@ class Panel:
     truth: NDArray[np.float64]
     found: NDArray[np.float64]
     curves: Sequence[tuple[Sequence[int], bool]] = ()
+
+
+def error_panels(found: Evaluation, data: FaceSet, numbers: Iterable[int]) -> list[Panel]:
+    """Faces of an evaluation by their numbers, under the cascade's error in %."""
+    curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
+    return [
+        Panel(
+            title=f"{100 * found.errors['cascade'].nme[number]:.2f} %",
+            image=data.read(found.faces[number]),
+            truth=found.faces[number].points,
+            found=found.located["cascade"][number],
+            curves=curves,
+        )
+        for number in numbers
+    ]
 
 
 def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: int = 4) -> Path:

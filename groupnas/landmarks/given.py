@@ -1,4 +1,4 @@
-"""What a cascade's training was started with: kept in its folder, so that it goes on without it.
+"""A training's recipe and files, kept in its folder so that it goes on without them.
 
 Recipes name spaces, groupings and strategies, which may be files, and another model may lend its
 global network. All of that may have moved, changed or gone when the run is resumed.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
-from groupnas.errors import InputError, naming
+from groupnas.errors import InputError
 from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.model import Network, check_network, load_networks, markup_space
+from groupnas.landmarks.model import Network, card_file, check_network, load_global, markup_space
 from groupnas.landmarks.recipe import Recipe, Stage
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -33,7 +32,7 @@ KEPT = "given"  # the stem of the files of a model whose global network is taken
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a recipe and its options name, read.
+    """The spaces, strategies and files that a recipe and its options name, read.
 
     Attributes:
         spaces: Of the stages ``global`` and ``local``.
@@ -75,7 +74,7 @@ class Given:
 def gather(
     recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None, seed: int
 ) -> Given:
-    """What a recipe names, as it is now.
+    """Read what a recipe names, as it is now.
 
     Args:
         recipe: How the cascade is trained.
@@ -90,7 +89,7 @@ def gather(
     file = named.endswith(".json") and split_text("strategies", named)[1] is None
     strategy = None if file or named == "even" else load_strategy(named)
     found = Given(
-        taken=None if global_from is None else _lent(global_from, markup),
+        taken=None if global_from is None else load_global(global_from, markup),
         spaces={
             "global": markup_space(recipe.global_stage.space, whole),
             "local": markup_space(recipe.local_stage.space, markup),
@@ -105,15 +104,14 @@ def gather(
 
 def keep_model(global_from: str | os.PathLike[str], folder: RunFolder) -> None:
     """Copy a saved cascade's two files into a run's folder."""
-    card = Path(global_from)
-    card = card / "model.json" if card.is_dir() else card
+    card = card_file(global_from)
     for file in (card.with_suffix(".safetensors"), card):
         with atomic_path(folder / f"{KEPT}{file.suffix}") as temporary:
             temporary.write_bytes(read_bytes(file))
 
 
 def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: Markup) -> Given:
-    """What :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
+    """Read what :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
 
     Raises:
         InputError: it is damaged, or was begun by a groupnas that recorded less.
@@ -129,19 +127,13 @@ def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: 
             },
             grouping=None if grouping is None else Grouping.from_dict(grouping),
             strategy=None if search is None else strategy_from(search, f"{origin}: search"),
-            taken=None if config["global_from"] is None else _lent(folder / f"{KEPT}.json", markup),
+            taken=None
+            if config["global_from"] is None
+            else load_global(folder / f"{KEPT}.json", markup),
         )
     except (LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{origin}: is damaged, or not of a cascade: {error}") from error
     return found.checked(recipe, markup)
-
-
-def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
-    """The global network of a saved cascade, which must know the same points."""
-    network = load_networks(model)[1]
-    with naming(os.fspath(model)):
-        check_network(network.allocation.space, network.crops, whole_face(markup))
-    return network
 
 
 def _space_dict(space: SearchSpace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What may be asked of a cascade, whatever runs it, and what it answers."""
+"""The questions that a cascade answers, whatever runs it, and its answers."""
 
 from __future__ import annotations
 

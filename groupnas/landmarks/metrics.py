@@ -1,4 +1,4 @@
-"""How far predicted landmarks are off: the field's scores, on plain arrays.
+"""Errors of predicted landmarks: the field's scores, on plain arrays.
 
 Coordinates are in pixels. A face's errors are divided by its own normaliser, a distance in the
 same pixels, and are fractions of it here; :class:`Scores` tells them in per cent.
@@ -38,7 +38,7 @@ _BIN, _LAST_BIN = 10, 90  # degrees, Table XII
 
 @dataclass(frozen=True)
 class Scores:
-    """What a set of faces scored.
+    """The scores of a set of faces.
 
     Attributes:
         faces: How many.

@@ -62,7 +62,7 @@ class StageCard(Settings):
 
 
 class Card(Settings):
-    """What a person, and a program, should know of a cascade.
+    """All that a person, and a program, should know of a cascade.
 
     Attributes:
         format: 1.
@@ -156,6 +156,11 @@ def save_cascade(
     return card
 
 
+def card_file(path: str | os.PathLike[str]) -> Path:
+    """The card that a path means: itself, or the ``model.json`` of a folder."""
+    return Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+
+
 def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> Network:
     """The network of one stage with its weights; raises :class:`InputError` as it fits."""
     space = SearchSpace.from_file(card.space, card.name, card.variant)
@@ -178,7 +183,7 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
 
 def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
-    file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+    file = card_file(path)
     if os.path.isdir(path) and not os.path.lexists(file):
         raise refusal(path, [CASCADE])
     card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
@@ -186,6 +191,18 @@ def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]
     with naming(file):
         whole = load_network(card.global_stage, tensors, "global_stage")
         return card, whole, load_network(card.local_stage, tensors, "local_stage")
+
+
+def load_global(path: str | os.PathLike[str], markup: Markup) -> Network:
+    """The global network of a saved cascade, which must know the points of a markup.
+
+    Raises:
+        InputError: as :func:`load_cascade`; a network of other points.
+    """
+    network = load_networks(path)[1]
+    with naming(path):
+        check_network(network.allocation.space, network.crops, whole_face(markup))
+    return network
 
 
 def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Cascade:

@@ -108,7 +108,7 @@ def _nearest_rotation(matrices: Array) -> Array:
 
 
 def pose_coefficients(points: Array) -> Array:
-    """How far each face is turned compared with the others, for :func:`balanced_weights`.
+    """Return how far each face is turned compared with the others, for :func:`balanced_weights`.
 
     The shapes are aligned to their mean by shift, scale and rotation (Procrustes); what then
     differs most, the first principal component, is the yaw in sets of photos. Source: Feng et al.,
@@ -137,8 +137,13 @@ def pose_coefficients(points: Array) -> Array:
     return np.asarray(flat @ component * np.sign(component[np.abs(component).argmax()]))
 
 
+def pose_weights(points: Array) -> Array:
+    """Return :func:`balanced_weights` of faces by their points ``(N, K, 2)`` (PDB)."""
+    return balanced_weights(pose_coefficients(points))
+
+
 def balanced_weights(coefficients: Array, bins: int = 9, cap: float = 10.0) -> Array:
-    """How often to draw each face, so that turned faces are drawn as often as frontal ones.
+    """Return weights by which turned faces are drawn as often as frontal ones.
 
     The coefficients' range is cut into bins of one width, and every bin that holds a face is drawn
     equally often, its faces alike. A bin of so few faces that each would be drawn more than

@@ -33,7 +33,7 @@ class Loss(Settings):
 
 
 class Stage(Settings):
-    """How one network of the cascade is trained.
+    """The training of one network of the cascade.
 
     Attributes:
         space: Its search space; the markup picks the variant.
@@ -53,7 +53,7 @@ class Stage(Settings):
 
 
 class LocalStage(Stage):
-    """How the local network is found and trained.
+    """The search and the training of the local network.
 
     Attributes:
         grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
@@ -67,7 +67,7 @@ class LocalStage(Stage):
 
 
 class Recipe(Settings):
-    """How a cascade is trained on a data set.
+    """The training of a cascade on a data set.
 
     Attributes:
         format: 1.

@@ -1,4 +1,4 @@
-"""What evaluations, timings and settings hold that tables are made of, format by format."""
+"""The files of evaluations, timings and settings that tables are made of, format by format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCORES, FACES = "scores.json", "faces.csv"  # of `groupnas eval`
 
 
 class StageScores(Saved):
-    """What a stage of a cascade scores on some faces."""
+    """The scores of a stage of a cascade on some faces."""
 
     nme: float | None
     failure_rate: float | None = None
@@ -48,20 +48,20 @@ class EvaluationFile(Saved):
 
 
 class LossSettings(Saved):
-    """Of a stage's recipe."""
+    """The loss of a stage's recipe."""
 
     name: str
     alpha: Finite
 
 
 class EpochsSettings(Saved):
-    """Of a training."""
+    """The settings of a training."""
 
     epochs: Count | None = None
 
 
 class StageSettings(Saved):
-    """Of a recipe."""
+    """A stage of a recipe."""
 
     training: EpochsSettings | None = None
     loss: LossSettings | None = None
@@ -78,7 +78,7 @@ class RecipeSettings(Saved):
 
 
 class TrainedSettings(Saved):
-    """What a card says of a training."""
+    """A training, as a card records it."""
 
     data: str | None = None
     faces: Count | None = None
@@ -108,7 +108,7 @@ class TimedModel(Saved):
 
 
 class TimingFile(Saved):
-    """What ``groupnas bench --json`` wrote."""
+    """The file that ``groupnas bench --json`` writes."""
 
     rows: list[TimedModel]
     machine: str
@@ -116,7 +116,7 @@ class TimingFile(Saved):
 
 
 class Arguments(Saved):
-    """What a run was started with."""
+    """The arguments of a run."""
 
     recipe: str | None = None
 

@@ -27,7 +27,7 @@ from groupnas.landmarks.losses import LandmarkLoss
 
 @dataclass(frozen=True)
 class LandmarkTarget:
-    """What the network should have said.
+    """The answer that the network should have given.
 
     Attributes:
         points: ``(B, 2 K)`` float32, x0 y0 x1 y1 ... region by region, in box units of the crop:

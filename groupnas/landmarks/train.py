@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,12 +28,8 @@ from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces, load_landmarks
-from groupnas.landmarks.model import (
-    Network,
-    make_cascade,
-    save_cascade,
-)
-from groupnas.landmarks.pose import balanced_weights, pose_coefficients
+from groupnas.landmarks.model import Network, make_cascade, save_cascade
+from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import LocalStage, Recipe, Stage, recipe_from
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
@@ -49,21 +46,18 @@ SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What all stages of one training share.
+    """All that the stages of one training share.
 
     Attributes:
         recipe: How.
         folder: The run folder; each stage has one inside.
         given: What the recipe names.
         faces: Where the samples are from.
+        task: Loads them for a stage; :func:`load_landmarks`, but for what the stage says.
         samples: The training faces.
         split: Those that train and those that validate.
-        root: The data root.
         seed: Of everything random but the split.
         device: A torch device.
-        allow_partial: Whether an incomplete copy will do.
-        limit: So many faces only.
-        cache: Whether patches may be kept on disk.
         observers: Who is told of a stage, by its name.
     """
 
@@ -71,15 +65,12 @@ class Setup:
     folder: Path
     given: Given
     faces: FaceSet
+    task: Callable[..., LandmarkTask]
     samples: Sequence[Face]
     split: Split
-    root: Path | None
     seed: int
     device: str
-    allow_partial: bool
-    limit: int | None
-    cache: bool
-    observers: Callable[[str], Sequence[Observer]] = field(default=lambda stage: ())
+    observers: Callable[[str], Sequence[Observer]]
 
 
 def train_cascade(
@@ -130,7 +121,6 @@ def train_cascade(
         given = gather(recipe, faces.markup, global_from, seed)
     else:
         given = recorded_given(run.folder, run.recorded, recipe, faces.markup)
-    data_root = None if root is None else Path(root)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
     split = split_by_source([face.source for face in samples], recipe.validation, SPLIT_SEED)
     setup = Setup(
@@ -138,14 +128,13 @@ def train_cascade(
         folder=run.folder.path,
         given=given,
         faces=faces,
+        task=partial(
+            load_landmarks, faces, root, allow_partial=allow_partial, limit=limit, cache=cache
+        ),
         samples=samples,
         split=split,
-        root=data_root,
         seed=seed,
         device=device,
-        allow_partial=allow_partial,
-        limit=limit,
-        cache=cache,
         observers=lambda stage: [*progress(stage, quiet, f"{stage} stage: "), *observers(stage)],
     )
     config: dict[str, Any] = {
@@ -202,16 +191,8 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
     """Train one network, or go on with it; the best by validation."""
     folder = setup.folder / name
     markup = whole_face(setup.faces.markup) if whole else setup.faces.markup
-    task = load_landmarks(
-        setup.faces,
-        setup.root,
-        stage.crops,
-        whole=whole,
-        augmentation=stage.augmentation,
-        loss=stage.loss.of(markup),
-        allow_partial=setup.allow_partial,
-        limit=setup.limit,
-        cache=setup.cache,
+    task = setup.task(
+        stage.crops, whole=whole, augmentation=stage.augmentation, loss=stage.loss.of(markup)
     )
     space = setup.given.spaces[name]
     torch.manual_seed(setup.seed)
@@ -274,7 +255,6 @@ def _grouped(
 
 
 def _pose_balance(setup: Setup) -> Tensor:
-    """How often each training face is drawn, so that all poses are seen equally often (PDB)."""
-    faces = [setup.samples[index] for index in setup.split.train.tolist()]
-    coefficients = pose_coefficients(np.stack([face.points for face in faces]))
-    return torch.from_numpy(balanced_weights(coefficients))
+    """Return weights by which all poses are drawn equally often (PDB)."""
+    points = [setup.samples[index].points for index in setup.split.train.tolist()]
+    return torch.from_numpy(pose_weights(np.stack(points)))

@@ -27,7 +27,7 @@ class RecordField:
     Attributes:
         key: In the record, where it may be missing or null; also its column in progress.
         title: What people call it, in plots and on the page.
-        unit: Of its numbers; :data:`ERROR` stands for the task's.
+        unit: Of its numbers; ``groupnas.runs.fields.ERROR`` stands for the task's.
         each: Empty for one number; ``"group"`` for a table with one a group, and perhaps the
             ``"mean"``; ``"name"`` for a table by other names.
         chart: Title of the chart that it shares with other fields; by default it has its own.

@@ -294,7 +294,7 @@ def test_a_global_network_of_other_points_is_refused(
 ) -> None:
     space = load_space("picasso_global", "29")
     other = module.Network(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
-    monkeypatch.setattr(given, "load_networks", lambda path: (None, other, None))
+    monkeypatch.setattr("groupnas.landmarks.model.load_networks", lambda _: (None, other, None))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")
     assert not Path("run").exists()

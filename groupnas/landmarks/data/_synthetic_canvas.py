@@ -1,4 +1,4 @@
-"""What drawn faces are painted on: a picture finer than the image, and layers of soft shading."""
+"""The canvas of drawn faces: a picture finer than the image, and layers of soft shading."""
 
 from __future__ import annotations
 

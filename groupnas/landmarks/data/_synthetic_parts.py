@@ -1,4 +1,4 @@
-"""How drawn faces look, and the parts they are painted of, from the back to the front.
+"""The look of drawn faces, and the parts they are painted of, from the back to the front.
 
 ``axes`` are the face's own directions in the image, right and down, one face unit long: ``(2, 2)``.
 """
@@ -17,7 +17,7 @@ _SIDES = (-1, 1)
 
 @dataclass(frozen=True)
 class Look:
-    """What is not geometry: greys from 0 to 255, strengths from 0 to 1."""
+    """Greys from 0 to 255 and strengths from 0 to 1: all of a face that is not geometry."""
 
     skin: float
     background: float
@@ -114,7 +114,7 @@ def draw_head(
 def draw_features(
     canvas: Canvas, look: Look, doing: Expression, points: np.ndarray, axes: np.ndarray
 ) -> None:
-    """What the landmarks of brows, eyes, nose and mouth lie on, and a beard around them."""
+    """Draw brows, eyes, nose and mouth, which landmarks lie on, and a beard around them."""
     for eye in (points[36:42], points[42:48]):
         _draw_eye(canvas, look, eye, doing, axes)
     dark = look.hair if look.hair < look.skin else look.skin * 0.7

@@ -54,7 +54,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face is doing; 0 is rest unless said otherwise. Pairs are (left, right)."""
+    """The state of a face; 0 is rest unless said otherwise. Pairs are (left, right)."""
 
     eye_open: tuple[float, float]  # 0 shut, 1 rest
     brow_raise: tuple[float, float]

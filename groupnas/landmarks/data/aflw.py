@@ -5,7 +5,8 @@ either right there or as they are unpacked, in ``data/flickr`` or ``flickr``. Th
 for each face: ``nameList``, the image; ``bbox``, left, right, top and bottom; ``data``, 19 x, then
 19 y; ``mask_new``, 1 where a point is seen. ``ra`` puts the rows, counted from 1, into an order:
 the first 20,000 train, the others test, and those of them whose points are all seen are frontal.
-Every point counts, seen or not. Coordinates are taken as written, counted from 0.
+Every point counts, seen or not. Coordinates are taken as written, counted from 0. A face is called
+by its photo and its row in the file, from 1.
 
 Errors are divided by the box. The field means its width (PicassoNet, Section IV-A), its longer
 side, or the root of its area: all one where boxes are square, as AFLW's are.
@@ -40,19 +41,6 @@ SPLITS = {"train": 20_000, "test": 4_386}  # official number of faces, in the or
 _FILE = "AFLWinfo_release.mat"
 _IMAGES = ("data/flickr", "flickr", ".")  # the first of them that is there
 _POINTS = 19
-
-
-def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
-    """The faces of a split in the order of ``ra``; see :attr:`FaceSet.faces`.
-
-    A face is called by its photo and its row in the file, from 1. Rectangles are listed.
-    """
-    return LISTS.listed(root, split).require(allow_partial)
-
-
-def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
-    """The one file of all annotations; see :attr:`FaceSet.files`."""
-    return [LISTS.file(root, split)]
 
 
 def check(root: Path) -> DataReport:
@@ -141,8 +129,8 @@ FACES = FaceDataSet(
     box="listed",
     normaliser="box_width",
     subsets={"train": (), "test": ("frontal",)},
-    faces=faces,
-    files=files,
+    faces=LISTS.faces,
+    files=LISTS.lists,
     read=read_picture,
     check=check,
 )

@@ -5,7 +5,8 @@ They are Matlab files of version 7.3, that is HDF5, in which every array lies tr
 training set, whose variables end in ``Tr``: ``IsTr``, a reference to each image, ``(3, W, H)`` or
 grey ``(W, H)``; ``phisTr``, 29 x, then 29 y, then 29 flags, 1 where the point is occluded;
 ``bboxesTr``, left, top, width and height. The first 845 training faces are LFPW's, which nothing
-occludes. Matlab counts pixels from 1, so 1 is subtracted.
+occludes. Matlab counts pixels from 1, so 1 is subtracted. A face is called by
+its number in the file, from 1, as is its photo: each has one face.
 
 Source: Burgos-Artizzu et al., Robust Face Landmark Estimation under Occlusion, ICCV 2013.
 """
@@ -27,11 +28,10 @@ from groupnas.landmarks.dataset import FaceDataSet
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.tasks import DataReport
 
-FOLDER = "cofw"
-OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 if TYPE_CHECKING:
     import h5py
 
+FOLDER = "cofw"
 OBTAINED = "https://data.caltech.edu/records/20099, COFW_color.zip"
 SPLITS = {"train": 1345, "test": 507}  # official number of faces
 TEST_FILE = "COFW_test_color.mat"
@@ -39,19 +39,6 @@ _FILES = {"train": "COFW_train_color.mat", "test": TEST_FILE}
 _SUFFIXES = {"COFW_train_color.mat": "Tr", TEST_FILE: "T"}  # of the variables' names
 _POINTS = 29
 _MOST_PIXELS = 10_000  # of an image's side; a damaged size makes no huge array
-
-
-def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
-    """The faces of a split in the file's order; see :attr:`FaceSet.faces`.
-
-    A face is called by its number in the file, from 1, as is its photo: each has one face.
-    """
-    return LISTS.listed(root, split).require(allow_partial)
-
-
-def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
-    """The file of a split; see :attr:`FaceSet.files`."""
-    return [LISTS.file(root, split)]
 
 
 def check(root: Path) -> DataReport:
@@ -184,8 +171,8 @@ FACES = FaceDataSet(
     box="listed",
     normaliser="interocular",
     subsets={"train": (), "test": ()},
-    faces=faces,
-    files=files,
+    faces=LISTS.faces,
+    files=LISTS.lists,
     read=read_image,
     check=check,
 )

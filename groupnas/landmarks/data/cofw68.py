@@ -36,11 +36,6 @@ _POINTS = 68
 SPLITS = {"test": 507}  # official number of faces
 
 
-def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
-    """The test faces in order; see :attr:`FaceSet.faces`. They are called as :mod:`.cofw` does."""
-    return LISTS.listed(root, split).require(allow_partial)
-
-
 def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
     """The boxes, and the landmarks of every face; see :attr:`FaceSet.files`."""
     boxes, folder = LISTS.file(root, split), LISTS.folder(root)
@@ -148,7 +143,7 @@ FACES = FaceDataSet(
     box="landmarks",
     normaliser="interocular",
     subsets={"test": ()},
-    faces=faces,
+    faces=LISTS.faces,
     files=files,
     read=cofw.read_image,
     check=check,

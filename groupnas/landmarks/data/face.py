@@ -45,7 +45,7 @@ class Face:
 
     @property
     def place(self) -> str:
-        """Where it is, for messages: the file of its image, and its name."""
+        """The face as messages name it: the file of its image, and its name."""
         return f"{self.path} ({self.name})"
 
 

@@ -124,7 +124,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """What viewers are asked to do; 1, nothing, where that cannot be read."""
+    """Return the Exif orientation; 1, upright, where it cannot be read."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # as any type, as with the pixels

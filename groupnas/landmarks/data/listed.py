@@ -16,7 +16,7 @@ from groupnas.tasks import DataReport, SubsetReport
 
 @dataclass(frozen=True)
 class Listed:
-    """What a copy of a data set holds of one split.
+    """The faces of one split that a copy of a data set holds, and what is wrong with it.
 
     Attributes:
         title: What the data set calls itself.
@@ -131,6 +131,14 @@ class Lists:
         self.file(root, split)
         folder = self.folder(root)
         return self.account(folder, split, self.read(folder, split))
+
+    def faces(self, root: Path, split: str, allow_partial: bool) -> list[Face]:
+        """The faces of a split in the list's order; see :attr:`FaceSet.faces`."""
+        return self.listed(root, split).require(allow_partial)
+
+    def lists(self, root: Path, split: str, allow_partial: bool) -> list[Path]:
+        """The list of a split; see :attr:`FaceSet.files`."""
+        return [self.file(root, split)]
 
     def account(self, folder: Path, split: str, faces: Sequence[Face]) -> Listed:
         """Which of the images of a split's faces are there."""

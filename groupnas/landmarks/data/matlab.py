@@ -40,7 +40,7 @@ _COMPLEX = 0x800
 
 
 class _Damage(Exception):
-    """What is wrong with the bytes."""
+    """A fault of the bytes."""
 
 
 def read_mat(path: Path, shapes: Mapping[str, Shape]) -> dict[str, NDArray[Any]]:

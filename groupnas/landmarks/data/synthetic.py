@@ -72,7 +72,7 @@ def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, n
 
 
 def _pose(rng: np.random.Generator) -> tuple[Identity, Expression, View, np.ndarray]:
-    """Who is seen how, and the landmarks ``(68, 2)`` in shares of the image's side."""
+    """Draw a person and a pose; the landmarks ``(68, 2)`` are in shares of the image's side."""
     who, doing = Identity.sample(rng), Expression.sample(rng)
     face = landmarks(who, doing)
     view = View.sample(rng, face)
@@ -96,7 +96,7 @@ def _posed(split: str) -> tuple[Face, ...]:
 
 
 def _code(root: Path, split: str, allow_partial: bool) -> Sequence[Path]:
-    """What the faces are made from."""
+    """Return the code that the faces are made by."""
     return sorted(Path(__file__).parent.glob("*synthetic*.py"))
 
 

@@ -52,7 +52,7 @@ _FACE_OF_PHOTO = re.compile(r"(\d+)_\d+")
 
 @dataclass(frozen=True)
 class SubsetInventory:
-    """What one folder of the data set holds.
+    """The contents of one folder of the data set.
 
     Attributes:
         name: The folder, e.g. ``"helen/trainset"``.
@@ -77,7 +77,7 @@ class SubsetInventory:
 
     @property
     def complete(self) -> bool:
-        """Whether every official face is there, and no half of one."""
+        """True where every official face is there, and no half of one."""
         return self.found >= self.expected and not self.without_image and not self.without_points
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class SubsetInventory:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a copy of 300W holds of one split, subset by subset."""
+    """The contents of one split in a copy of 300W, subset by subset."""
 
     root: Path
     split: str

@@ -3,7 +3,8 @@
 ``<root>/wflw`` holds ``WFLW_images`` and ``WFLW_annotations`` as they are unpacked. A line of the
 lists has 207 fields: x and y of 98 points; the rectangle's left, top, right and bottom; pose,
 expression, illumination, make-up, occlusion and blur, 1 where the face belongs to that subset;
-the image's name. Coordinates are taken as written, counted from 0.
+the image's name. Coordinates are taken as written, counted from 0. A face is called by its
+photo and its number among that photo's faces in the list, from 0.
 
 Source: Wu et al., Look at Boundary, CVPR 2018.
 """
@@ -49,19 +50,6 @@ _SUBSET_LISTS = Path("WFLW_annotations/list_98pt_test")
 _IMAGES = Path("WFLW_images")
 
 Key = tuple[Path, bytes]  # tells faces apart: image and landmarks
-
-
-def faces(root: Path, split: str, allow_partial: bool) -> list[Face]:
-    """The faces of a split in the list's order; see :attr:`FaceSet.faces`.
-
-    A face is called by its photo and its number among that photo's faces in the list, from 0.
-    """
-    return LISTS.listed(root, split).require(allow_partial)
-
-
-def files(root: Path, split: str, allow_partial: bool) -> list[Path]:
-    """The list of a split; see :attr:`FaceSet.files`."""
-    return [LISTS.file(root, split)]
 
 
 def check(root: Path) -> DataReport:
@@ -202,8 +190,8 @@ FACES = FaceDataSet(
     box="listed",
     normaliser="interocular",
     subsets={"train": (), "test": tuple(SUBSETS)},
-    faces=faces,
-    files=files,
+    faces=LISTS.faces,
+    files=LISTS.lists,
     read=read_picture,
     check=check,
 )

@@ -1,4 +1,4 @@
-"""What an int8 cascade is calibrated on: the crops that the cascade shows its networks."""
+"""The crops that a cascade shows its networks, which its int8 files are calibrated on."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def training_faces(
 
 
 def crops_shown(cascade: Cascade, faces: Iterable[FacePair]) -> tuple[Crops, Crops]:
-    """What the global and the local network see of faces, ``(1, P D, C, C)`` float32 of each.
+    """Return the crops of faces for both networks, ``(1, P D, C, C)`` float32 of each face.
 
     Raises:
         InputError: there are no faces, or one that no cascade can locate.

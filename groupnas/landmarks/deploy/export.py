@@ -137,7 +137,7 @@ class _Look:
     name: str
 
     def at(self, low: Value, high: Value) -> tuple[Value, Value, Value]:
-        """What the network says of regions, ``(K, 2, 1, 1, 1)`` in box units, and their squares.
+        """Return the network's points ``(K, 2, 1, 1, 1)`` in box units, and their squares.
 
         Args:
             low: ``(P, 2, 1, 1, 1)`` float32, the corners of their boxes.
@@ -181,13 +181,13 @@ def _exported(network: Network, planner: Planner | None, crops: Crops | None) ->
 
 
 def _markups(card: Card) -> tuple[Markup, Markup]:
-    """What the global and the local stage see of a face."""
+    """Return the markups of the global and the local stage."""
     markup = MARKUPS[card.points]
     return whole_face(markup), markup
 
 
 def _metadata(card: Card, markup: Markup) -> dict[str, str]:
-    """What the runtime needs to know, and what a person should."""
+    """Return what the runtime needs to know, and what a person should."""
     text = json.dumps(card.model_dump(mode="json", by_alias=True))
     about: Mapping[str, Any] = {
         "kind": KIND,

@@ -39,26 +39,26 @@ class Value:
         return self.graph.op("Div", self, other)
 
     def clip(self, low: float, high: Value | float) -> Value:
-        """Held inside limits, the higher one perhaps a tensor that broadcasts with it."""
+        """Return the value inside limits; the higher may be a tensor that broadcasts with it."""
         if isinstance(high, Value):
             return self.graph.op("Min", self.graph.op("Max", self, low), high)
         return self.graph.op("Clip", self, low, high)
 
     def cast(self, dtype: DTypeLike) -> Value:
-        """Of another dtype; towards 0 where numbers become whole."""
+        """Return the value in another dtype; towards 0 where numbers become whole."""
         kind = import_onnx().helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.graph.op("Cast", self, to=kind, dtype=dtype)
 
     def reshape(self, *shape: int) -> Value:
-        """Of another shape; 0 keeps a dimension, -1 is what is left."""
+        """Return the value in another shape; 0 keeps a dimension, -1 is what is left."""
         return self.graph.op("Reshape", self, self.graph.constant(shape, INT))
 
     def transpose(self, *order: int) -> Value:
-        """With its dimensions in another order."""
+        """Return the value with its dimensions in another order."""
         return self.graph.op("Transpose", self, perm=order)
 
     def take(self, indices: Value | ArrayLike, axis: int = 0) -> Value:
-        """Some of its rows, columns, ...; ``indices`` may have any shape."""
+        """Return some of its rows, columns, ...; ``indices`` may have any shape."""
         if not isinstance(indices, Value):
             indices = self.graph.constant(indices, INT)
         return self.graph.op("Gather", self, indices, axis=axis)
@@ -83,12 +83,12 @@ class Graph:
         self.outputs: list[Any] = []
 
     def input(self, name: str, dtype: DTypeLike, shape: tuple[int | str, ...]) -> Value:
-        """What the caller gives; a dimension with a name may have any size."""
+        """Add an input of the graph; a dimension with a name may have any size."""
         self.inputs.append(self._info(name, dtype, shape))
         return Value(self, name, dtype)
 
     def output(self, name: str, value: Value, shape: tuple[int | str, ...]) -> None:
-        """What the caller gets."""
+        """Make a value an output of the graph."""
         self._node("Identity", [value.name], [name])
         self.outputs.append(self._info(name, value.dtype, shape))
 

@@ -36,7 +36,7 @@ STEPS, ZERO = 118.0, 18
 
 @dataclass(frozen=True)
 class Sampling:
-    """How squares are resampled.
+    """A resampling of squares to crops of one size.
 
     Attributes:
         squares: P.
@@ -64,7 +64,7 @@ class Sampling:
 
 
 def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Value) -> Sampling:
-    """How to resample squares to crops.
+    """Plan the resampling of squares to crops.
 
     Args:
         centre: ``(P, 2, 1, 1, 1)`` float32, in pixel-centre coordinates.
@@ -153,7 +153,7 @@ def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
 
 
 def _regions(image: Value, plan: Sampling) -> Value:
-    """What the squares are resampled from, their columns as rows: ``(P columns 3, rows)`` uint8."""
+    """Return the pixels around the squares, columns as rows: ``(P columns 3, rows)`` uint8."""
     graph = image.graph
     corners = graph.op("Concat", plan.low, plan.high, axis=0).cast(INT)
     step = graph.op("Concat", graph.constant([1], INT), plan.step.cast(INT), axis=0)

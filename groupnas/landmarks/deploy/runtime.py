@@ -24,11 +24,11 @@ _TOLD = ("card", "parts")  # in the metadata, as JSON
 
 @dataclass(frozen=True)
 class OnnxCascade:
-    """What :func:`groupnas.landmarks.deploy.export.export_cascade` wrote, ready to run.
+    """A cascade that :func:`groupnas.landmarks.deploy.export.export_cascade` wrote, ready to run.
 
     Attributes:
         session: The ``onnxruntime.InferenceSession``.
-        card: The model card; see :mod:`groupnas.landmarks.model`.
+        card: The model card; see :func:`groupnas.landmarks.model.load_cascade`.
         parts: Landmark indices of each facial part.
     """
 

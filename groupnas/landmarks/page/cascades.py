@@ -98,7 +98,7 @@ def _network(
 
 
 def _data(begun: Mapping[str, Reader], card: Mapping[str, Any]) -> dict[str, str] | None:
-    """Of the first stage that recorded its data, with what the card says."""
+    """Return the data of the first stage that recorded any, with what the card says."""
     told = mapping(card.get("trained"))
     said: dict[str, Any] = {
         key: told[key] for key in ("data", "faces", "validation_faces") if key in told

@@ -1,4 +1,4 @@
-"""What ``groupnas eval`` wrote: scores, faces one by one, and pictures."""
+"""The folder that ``groupnas eval`` writes: scores, faces one by one, and pictures."""
 
 from __future__ import annotations
 

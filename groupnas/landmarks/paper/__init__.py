@@ -48,5 +48,5 @@ def render(
 
 
 def is_figure(name: str) -> bool:
-    """Whether a definition is a figure's, for :func:`render_figure`; raises as :func:`render`."""
+    """Return True for a figure's definition, to :func:`render_figure`; raises as :func:`render`."""
     return isinstance(load_definition(name), FigureDefinition)

@@ -78,7 +78,7 @@ def _answer(
     runs: Runs,
     searched: str | None,
 ) -> tuple[Answer, bool]:
-    """What all sources have, the first that has a figure giving it; whether others are shown."""
+    """Return each figure of the first source that has it, and True where other rows are shown."""
     answer = Answer()
     for measured in definition.measured:
         if measured.source not in SOURCES:

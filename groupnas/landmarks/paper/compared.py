@@ -69,7 +69,7 @@ def _by_data(runs: Runs, question: Question) -> Answer:
 
 
 def _operations(one: Compared, strategy: Strategy, when: str, question: Question) -> Row:
-    """Of each group, of the first budget; nothing where parts share channels."""
+    """Return each group's operations at the first budget; none where groups share channels."""
     comparison = one.comparison
     budget = comparison.budgets[0]
     cells = [c for c in comparison.cells if c.piece.strategy == strategy.label]
@@ -159,7 +159,7 @@ def _data_notes(
     scored: Scored | None = None,
     column: str = "full",
 ) -> list[str]:
-    """What faces were used, where those are not the paper's."""
+    """Return notes on the faces, where those are not the paper's."""
     comparison = one.comparison
     told = []
     if comparison.task != data:
@@ -177,7 +177,7 @@ def _data_notes(
 
 
 def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
-    """Whether all faces of a set are of one of its subsets: then it is not the full set."""
+    """Return True where all faces are of one subset: then it is not the full set."""
     subsets = [name for name in comparison.samples if name.startswith(f"{scored.samples}/")]
     rows = [comparison.row(scored.strategy, scored.budget, name) for name in subsets]
     return any(row is not None and row.count == scored.count for row in rows)
@@ -186,7 +186,7 @@ def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
 def _protocol_notes(
     one: Compared, strategy: Strategy, protocol: Protocol | None, *, trained: bool
 ) -> list[str]:
-    """How a network was searched and trained, where that is not as in the paper."""
+    """Return notes on the search and the training, where those are not as in the paper."""
     told = []
     if protocol is not None:
         epochs = (one.config.get("training") or {}).get("epochs")
@@ -209,7 +209,7 @@ def _protocol_notes(
 
 
 def _convention(question: Question, data: str, protocol: Protocol) -> str:
-    """That the figures of the paper add up to less than any count of its Table II."""
+    """Say that the paper's figures add up to less than any count of its Table II."""
     ours = _even_total(protocol.points) / _MEGA
     row = next((r for r in question.published.rows if r.key == data), question.published.rows[0])
     theirs = sum(map(float, row.texts))

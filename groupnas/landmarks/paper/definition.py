@@ -1,4 +1,4 @@
-"""What each table and figure of a paper is made of: the files of ``reports/``."""
+"""The definitions of a paper's tables and figures: the files of ``reports/``."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class PublishedTable(Settings):
 
 
 class Loss(Settings):
-    """What a network was trained on; D-Loss with ``alpha`` 1 is the plain loss (section III-D)."""
+    """The loss of a training; D-Loss with ``alpha`` 1 is the plain loss (section III-D)."""
 
     name: str
     alpha: float
 
 
 class Protocol(Settings):
-    """How the publication measured on a data set.
+    """The publication's way to measure on a data set.
 
     Attributes:
         points: Of the markup.
@@ -102,7 +102,7 @@ class Published(Settings):
 
 
 class Measured(Settings):
-    """Where figures of a table come from.
+    """A source of a table's figures.
 
     Attributes:
         source: A name in :data:`groupnas.landmarks.paper.sources.SOURCES`.

@@ -49,7 +49,7 @@ def _matching(runs: Runs, question: Question) -> list[Evaluated]:
 
 
 def _points(data: str) -> int | None:
-    """How many landmarks a data set has; ``None`` where its package is not installed any more."""
+    """Return a data set's number of landmarks; ``None`` where its package is not installed now."""
     with suppress(InputError):
         return face_set(data).markup.points
     return None
@@ -133,7 +133,7 @@ def _notes(
     *,
     loss: bool = True,
 ) -> tuple[str, ...]:
-    """How what was measured differs from what the paper measured."""
+    """Say how what was measured differs from what the paper measured."""
     protocol = question.protocol
     if not scores or stage not in scores or protocol is None:
         return ()
@@ -155,14 +155,14 @@ def _notes(
 
 
 def _called(one: Evaluated, subset: str) -> str:
-    """What the faces of a subset are called; a split that is but one says so."""
+    """Return what the faces of a subset are called; a split that is but one says so."""
     if subset != _FULL:
         return f"{subset} faces"
     return "test faces" if one.split == "test" else f"test faces, all of them {one.split}"
 
 
 def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) -> list[str]:
-    """What was done otherwise than the paper says, and what it does not say."""
+    """Say what was done otherwise than the paper says, and what it does not say."""
     told = []
     if one.told["normaliser"] != protocol.normaliser:
         told.append(f"errors divided by {one.told['normaliser']} (paper: {protocol.normaliser})")
@@ -189,7 +189,7 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
 
 
 def _local_differing(settings: Mapping[str, Any]) -> list[str]:
-    """What only the local stage has: its groups, and its share of the answer."""
+    """Say the same of what only the local stage has: its groups, and its share of the answer."""
     told = []
     grouping = str(settings.get("grouping", ""))
     if grouping and not grouping.startswith("gumbel") and not grouping.endswith(".json"):

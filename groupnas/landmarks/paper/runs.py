@@ -1,4 +1,4 @@
-"""What runs say that a paper's tables ask for: comparisons, evaluations, timings, searches."""
+"""The runs that a paper's tables ask: comparisons, evaluations, timings, searches."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Strategy:
 
     @property
     def epochs(self) -> int | None:
-        """Of a search like the paper's, warm-up included; others' are no measure of it."""
+        """Epochs of a search like the paper's, warm-up included; others' are no measure of it."""
         return recorded_by({"strategy": self.settings}, self.label).planned if self.alike else None
 
 
@@ -55,7 +55,7 @@ class Compared:
     config: Mapping[str, Any]
 
     def strategies(self, searched: str | None = None) -> list[Strategy]:
-        """Those with finished networks; ``searched`` names the one in the paper's role.
+        """Return those with finished networks; ``searched`` names the one in the paper's role.
 
         Left out, that is the Gumbel search, or the only search that there is.
         """
@@ -104,13 +104,13 @@ class Evaluated:
 
     @property
     def split(self) -> str:
-        """Of the data set."""
+        """The split of the data set."""
         return str(self.told["split"])
 
 
 @dataclass(frozen=True)
 class Timed:
-    """What ``groupnas bench --json`` wrote, or one run of several in a file."""
+    """A timing that ``groupnas bench --json`` wrote, or one run of several in a file."""
 
     path: Path
     told: Mapping[str, Any]
@@ -140,7 +140,7 @@ class Runs:
 def role_of(
     label: str, settings: Mapping[str, Any], published: Mapping[str, Mapping[str, str | None]]
 ) -> str:
-    """What a strategy is to the paper, by its settings; by its label where those are unknown.
+    """Return a strategy's role in the paper, by its settings; by its label where those are unknown.
 
     Args:
         label: Its name in a comparison.
@@ -211,11 +211,15 @@ _EXPECTED = (
 def _timed(path: Path, data: dict[str, Any]) -> Iterator[Timed]:
     every = data.get("runs") or [data]
     for told in every if isinstance(every, list) else [every]:
-        try:
-            validate(TimingFile, told, f"{path}: is damaged")
-        except InputError as error:
-            raise InputError(f"{error}; time again") from error
+        _check(TimingFile, told, path, "time again")
         yield Timed(path, told)
+
+
+def _check(model: type[Saved], told: Any, path: Path, remedy: str) -> None:
+    try:
+        validate(model, told, f"{path}: is damaged")
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -226,10 +230,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
-    try:
-        validate(EvaluationFile, told, f"{path}: is damaged")
-    except InputError as error:
-        raise InputError(f"{error}; evaluate again") from error
+    _check(EvaluationFile, told, path, "evaluate again")
     model = Path(told.get("model", ""))
     card = model / MODEL if os.path.isdir(model) else model
     if not os.path.isfile(card):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.faces_sheet import Panel, faces_figure
+from groupnas.landmarks.faces_sheet import error_panels, faces_figure
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.paper.runs import Evaluated
 from groupnas.palette import WARNING
@@ -37,21 +37,8 @@ def plot_sheet(one: Evaluated, names: Sequence[str], expected: str, path: Path) 
     found = evaluate_faces(
         load_cascade(one.model), data, faces, one.split, kind=one.told["normaliser"]
     )
-    curves = [(boundary.points, boundary.closed) for boundary in data.markup.boundaries]
-    panels = [
-        Panel(
-            title=f"{100 * error:.2f} %",
-            image=data.read(face),
-            truth=face.points,
-            found=located,
-            curves=curves,
-        )
-        for face, error, located in zip(
-            faces, found.errors["cascade"].nme, found.located["cascade"], strict=True
-        )
-    ]
     with styled():
-        figure = faces_figure(panels)
+        figure = faces_figure(error_panels(found, data, range(len(faces))))
         if one.data != expected:
             text = f"{one.data}, not {expected}"
             figure.text(0.99, 0.995, text, ha="right", va="top", color=WARNING, fontsize=6.5)

@@ -54,7 +54,7 @@ def plot_speed(definition: FigureDefinition, runs: Runs, path: Path, width: floa
 
 
 def measured(definition: FigureDefinition, runs: Runs) -> tuple[float | None, float | None, str]:
-    """What our own circle shows.
+    """Return what our own circle shows.
 
     Returns:
         AUC on all test faces of the figure's data, milliseconds of the model that timings call

@@ -83,7 +83,7 @@ class PaperTable:
 
     @property
     def numeric(self) -> list[bool]:
-        """Whether each column holds numbers, which stand to the right."""
+        """True for each column of numbers, which stand to the right."""
         columns = zip(*(line.cells for line in self.lines), strict=True)
         return [all(map(_is_number, cells)) for cells in columns]
 
@@ -112,7 +112,7 @@ class PaperTable:
 
     @property
     def legend(self) -> list[str]:
-        """What is not marked by a letter: origins, missing figures and remarks."""
+        """The lines that no letter marks: origins, missing figures and remarks."""
         shown = {cell.text for line in self.lines for cell in line.cells}
         origins = {line.origin for line in self.lines}
         lines = []

@@ -1,4 +1,4 @@
-"""What sources are asked, and what they answer."""
+"""Questions to the sources of a table, and their answers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ Row = dict[str, Value]  # by column
 
 @dataclass(frozen=True)
 class Question:
-    """What a table wants to know of the runs.
+    """A table's question to the runs.
 
     Attributes:
         definition: The table.
         measured: The source, and how rows and columns are meant.
         published: The table as printed.
-        protocol: How the paper measured on the table's data set.
-        protocols: Likewise on each data set.
+        protocols: The way that the paper measured on each data set.
         searched: The label of the strategy in the role of the paper's search.
     """
 
@@ -47,7 +46,7 @@ class Question:
 
     @property
     def protocol(self) -> Protocol | None:
-        """How the paper measured on the table's data set."""
+        """The paper's way to measure on the table's data set."""
         return self.protocols.get(self.definition.data or "")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,9 +120,8 @@ class Follower:
         return [self._tracks[place] for place in sorted(separate) if going[place]]
 
     def _boxes(self, shape: tuple[int, ...]) -> Boxes:
-        return _stacked(
-            _extents(track.points[None], track.box[None], shape)[0] for track in self._tracks
-        )
+        boxes = [_extents(track.points[None], track.box[None], shape)[0] for track in self._tracks]
+        return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 @dataclass
@@ -165,7 +164,7 @@ def _overlaps(one: Boxes, other: Boxes) -> NDArray[np.float64]:
 
 
 def _plausible(before: Boxes, after: Boxes, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Whether a face can have changed so from one frame to the next, and is still in the image."""
+    """Return True where a face can have changed so between frames, and is still in the image."""
     centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (before, after)]
     sizes = [(boxes[:, 2:] - boxes[:, :2]).max(axis=1) for boxes in (before, after)]
     growth = sizes[1] / sizes[0]
@@ -173,7 +172,3 @@ def _plausible(before: Boxes, after: Boxes, shape: Sequence[int]) -> NDArray[np.
     inside = ((centres[1] >= 0) & (centres[1] < (shape[1], shape[0]))).all(axis=1)
     good: NDArray[np.bool_] = (growth < GROWTH) & (growth > 1 / GROWTH) & (step < STEP) & inside
     return good
-
-
-def _stacked(boxes: Iterable[NDArray[np.float64]]) -> Boxes:
-    return np.array(list(boxes), dtype=np.float64).reshape(-1, 4)

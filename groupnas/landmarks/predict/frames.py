@@ -48,7 +48,7 @@ class Frame:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video, by its name."""
+    """Return True for the name of a video."""
     return path.suffix.lower() in VIDEOS
 
 

@@ -34,7 +34,7 @@ UNITS = "pixels right and down; (0, 0) is the centre of the top left pixel of th
 
 @dataclass(kw_only=True)
 class Prediction:
-    """What to do with every source, and what came out so far.
+    """The work on every source, and what came out so far.
 
     Attributes:
         cascade: Locates.

@@ -47,6 +47,6 @@ class OneEuroFilter:
 
 
 def _share(cutoff: float | Points, passed: float) -> float | Points:
-    """What part of the way to a new value the filter goes (the paper's alpha)."""
+    """Return the share of the way to a new value that the filter goes (the paper's alpha)."""
     ratio = 2 * math.pi * cutoff * passed
     return ratio / (ratio + 1)

@@ -1,4 +1,4 @@
-"""What a comparison says, set by set: a forest plot of differences, and the command's tables."""
+"""A comparison, set by set: a forest plot of differences, and the command's tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Panel:
 
 
 def panels(comparison: Comparison) -> tuple[Panel, ...]:
-    """All that is finished, in the order in which ``groupnas compare`` prints it."""
+    """Return a panel for each set that is finished, in the order of ``groupnas compare``."""
     found: dict[tuple[str, float], list[Row]] = {}
     for row in comparison.rows:
         found.setdefault((row.samples, row.budget), []).append(row)
@@ -127,7 +127,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
 
 
 def _value(strategy: str, part: str, of: Difference) -> Spec:
-    """What is drawn of a difference, and how the tip tells it."""
+    """Return what is drawn of a difference, and how the tip tells it."""
     return {
         "strategy": strategy,
         "part": part,

@@ -22,7 +22,7 @@ class TrialSearch(Strategy):
     Attributes:
         proposer: Place, like that of ``job``, of a class that chooses the next trial. It is made
             with the encoding of sizes, these settings and a seed; its objects are called with the
-            records of all trials so far; see :mod:`groupnas.strategies.trials.proposal`.
+            records of all trials so far; see ``groupnas.strategies.trials.proposal``.
         trials: Groupings to try; the first is even.
         epochs: Passes over the training side for each.
         batch_size: Samples of a step.
