@@ -223,7 +223,8 @@ def _makers(
         if not _SET.fullmatch(name):
             raise InputError(f"more: {name!r}: a name that names files is letters, digits, - and _")
     called = {"load": load, **{f"more: {name}": make for name, make in found.items()}}
-    called |= {"sampling": sampling or _run, "on_progress": on_progress or _run}
+    asked = {"sampling": sampling, "on_progress": on_progress}
+    called |= {name: what for name, what in asked.items() if what is not None}
     for name, what in called.items():
         if not callable(what):
             raise InputError(f"{name}: expected a function, got a {type(what).__name__}")

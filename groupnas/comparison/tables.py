@@ -149,7 +149,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     if any(count < first.count for count in first.counts.values()):
         told = ", ".join(f"{name} {count:,}" for name, count in first.counts.items())
         found.append(
-            f"{first.samples}: not every sample shows every part; means are over those that do: "
+            f"{first.samples}: not every sample shows every group; means are over those that do: "
             f"n = {told}"
         )
     found += [

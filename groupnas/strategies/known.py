@@ -19,6 +19,8 @@ from groupnas.task import Task
 class KnownGrouping(SearchJob):
     """A search that ends before it begins; arguments are those of :class:`SearchJob`."""
 
+    strategy: Control
+
     def __init__(
         self,
         space: SearchSpace,
@@ -28,7 +30,7 @@ class KnownGrouping(SearchJob):
         device: str = "cpu",
     ) -> None:
         super().__init__(space, task, strategy, seed, device)
-        self._control, self._chosen = strategy, strategy.choose(space, seed)
+        self._chosen = strategy.choose(space, seed)
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """Never called: there is no epoch."""
@@ -40,7 +42,7 @@ class KnownGrouping(SearchJob):
 
     def design(self, budget: Budget | None = None) -> Design:
         """Return the control's design, which need not be a grouping of the space."""
-        return self._control.design(self.space, self._chosen, budget or self.strategy.budget)
+        return self.strategy.design(self.space, self._chosen, budget or self.strategy.budget)
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing but the grouping."""

@@ -62,7 +62,7 @@ class SlimmableJob(CurvesJob):
         return [
             *super().describe(),
             f"{train:,} samples train the weights, {self.strategy.epochs} epochs; {points} sizes "
-            f"of every part are measured on {validation:,}",
+            f"of every group are measured on {validation:,}",
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:

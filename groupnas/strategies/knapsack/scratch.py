@@ -54,7 +54,7 @@ class ScratchJob(CurvesJob):
         return [
             *super().describe(),
             f"{self.strategy.trials} trainings of {self.strategy.epochs} epochs, each of which "
-            "measures every part at a size of its own",
+            "measures every group at a size of its own",
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:

@@ -49,6 +49,8 @@ class KroneckerSearch(SearchJob):
             single groups.
     """
 
+    strategy: Kronecker
+
     def __init__(
         self,
         space: SearchSpace,
@@ -58,7 +60,6 @@ class KroneckerSearch(SearchJob):
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__(space, task, strategy, seed, device, strategy.validation)
-        self.strategy: Kronecker = strategy
         budget = strategy.budget or Budget()
         self._limit, self._measure = cost_limit(space, budget), budget.resolved_measure
         torch.manual_seed(seed)

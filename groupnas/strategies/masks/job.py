@@ -73,6 +73,7 @@ class BilevelSearch(SearchJob):
     """
 
     record: type[Epoch] = MaskEpoch
+    strategy: MaskSearch
 
     def __init__(
         self,
@@ -83,7 +84,6 @@ class BilevelSearch(SearchJob):
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__(space, task, strategy, seed, device, strategy.validation)
-        self.strategy: MaskSearch = strategy
         torch.manual_seed(seed)
         self._data_rng = torch.Generator().manual_seed(seed)
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)

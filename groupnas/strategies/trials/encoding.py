@@ -65,15 +65,15 @@ class Encoding:
     @property
     def even(self) -> dict[str, float]:
         """The point of even groups; at the whole budget, if that may be chosen."""
-        return {name: min(max(float(name == COST), low), high) for name, (low, high) in self._items}
+        return self.clipped({name: float(name == COST) for name in self.bounds})
 
     def draw(self, rng: random.Random) -> dict[str, float]:
         """Return a point drawn uniformly."""
-        return {name: rng.uniform(low, high) for name, (low, high) in self._items}
+        return {name: rng.uniform(low, high) for name, (low, high) in self.bounds.items()}
 
     def clipped(self, point: Point) -> dict[str, float]:
         """Return the nearest point within the bounds."""
-        return {name: min(max(point[name], low), high) for name, (low, high) in self._items}
+        return {name: min(max(point[name], low), high) for name, (low, high) in self.bounds.items()}
 
     def sizes(self, point: Point) -> dict[str, dict[str, float]]:
         """Return relative sizes ``{unit: {group: channels}}`` of a point, before any budget."""
@@ -101,10 +101,6 @@ class Encoding:
         if usage(self.space, found, budget) > 1 + budget.tolerance:
             raise InputError(f"budget: is too small for one channel of each group: {budget!r}")
         return found
-
-    @property
-    def _items(self) -> list[tuple[str, tuple[float, float]]]:
-        return list(self.bounds.items())
 
     @cached_property
     def _splits(self) -> NDArray[np.float64]:

@@ -63,6 +63,7 @@ class TrialsJob(SearchJob):
     """
 
     record: type[Epoch] = TrialEpoch
+    strategy: TrialSearch
 
     def __init__(
         self,
@@ -74,7 +75,6 @@ class TrialsJob(SearchJob):
         evaluate: Evaluate | None = None,
     ) -> None:
         super().__init__(space, task, strategy, seed, device, strategy.validation, evaluate)
-        self.settings = strategy
         self.budget = strategy.budget or Budget()
         self.encoding = self._encoding()
         self.batch_size = min(strategy.batch_size, len(self.split.train))
@@ -83,12 +83,11 @@ class TrialsJob(SearchJob):
         self._known: dict[tuple[Allocation, int], dict[str, float]] = {}
 
     def _encoding(self) -> Encoding:
-        settings = self.settings
         return Encoding(
             space=self.space,
             budget=self.budget,
-            resolution=settings.resolution,
-            spread=settings.spread,
+            resolution=self.strategy.resolution,
+            spread=self.strategy.spread,
         )
 
     def describe(self) -> list[str]:
@@ -96,13 +95,13 @@ class TrialsJob(SearchJob):
         return [
             f"{self.space.name} on {self.task.name}: {train:,} samples train, "
             f"{validation:,} judge the trials",
-            f"{self.total_epochs} trials, trained for {self.settings.epochs} epochs at most, "
+            f"{self.total_epochs} trials, trained for {self.strategy.epochs} epochs at most, "
             f"{len(self.encoding.bounds)} coordinates",
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
         """Run one trial."""
-        settings = self.settings
+        settings = self.strategy
         propose: Propose = settings.resolve(settings.proposer)(self.encoding, settings, self.seed)
         return self._append(self._judge(len(self.history), propose(self.history), on_step))
 
@@ -128,7 +127,7 @@ class TrialsJob(SearchJob):
     def _worth(self, found: Allocation, epochs: int, on_step: Callable[[int, int], None]) -> Worth:
         if (found, epochs) in self._known:  # trained again, it would come to the same
             return Worth(self._known[found, epochs])
-        how = self.settings
+        how = self.strategy
         training = Training(
             epochs=epochs, batch_size=how.batch_size, weights=how.weights, average=how.average
         )

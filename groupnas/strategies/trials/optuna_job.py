@@ -45,7 +45,7 @@ class OptunaJob(TrialsJob):
     run has the very trials of one never stopped.
     """
 
-    settings: OptunaSearch
+    strategy: OptunaSearch
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class OptunaJob(TrialsJob):
 
     def open(self, folder: Path) -> None:
         """Keep the study in the run folder, unless the settings name another storage."""
-        if self.settings.storage is None:
+        if self.strategy.storage is None:
             self.study = self._open(str(folder / JOURNAL))
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
@@ -73,7 +73,7 @@ class OptunaJob(TrialsJob):
             with self.study.claimed(self.total_epochs, self._ask) as trial:
                 if trial is not None:
                     point = {name: trial.params[name] for name in self.encoding.bounds}
-                    proposal = Proposal(point, self.settings.epochs)
+                    proposal = Proposal(point, self.strategy.epochs)
                     judged = self._judge(trial.number, proposal, on_step)
                     self.study.finish(trial.number, self._values(judged), judged)
             if trial is None:
@@ -94,14 +94,14 @@ class OptunaJob(TrialsJob):
     # -- the study ------------------------------------------------------------------------------
 
     def _open(self, storage: str) -> SharedStudy:
-        return open_study(storage, self.settings.study, self._objectives, self._identity())
+        return open_study(storage, self.strategy.study, self._objectives, self._identity())
 
     @property
     def _objectives(self) -> int:
-        return 2 if self.settings.sampler == "nsga2" else 1
+        return 2 if self.strategy.sampler == "nsga2" else 1
 
     def _encoding(self) -> Encoding:
-        costs = self.settings.costs if self.settings.sampler == "nsga2" else None
+        costs = self.strategy.costs if self.strategy.sampler == "nsga2" else None
         return replace(super()._encoding(), costs=costs)
 
     def _values(self, record: Record) -> list[float]:
@@ -112,7 +112,7 @@ class OptunaJob(TrialsJob):
         unseen = ((n, r) for n, r in self.study.finished().items() if n not in seen)
         number, record = next(unseen, (0, None))
         if record is not None:
-            where = f"{self.settings.storage or JOURNAL}: trial {number}"
+            where = f"{self.strategy.storage or JOURNAL}: trial {number}"
             validate(Trial, record, where)
             self._check_trial(record, where)
         return record
@@ -142,22 +142,22 @@ class OptunaJob(TrialsJob):
 
     def _sampler(self, number: int) -> BaseSampler:
         seed = random.Random(f"{self.seed} {number}").getrandbits(32)
-        if self.settings.sampler == "tpe":
+        if self.strategy.sampler == "tpe":
             return TPESampler(
                 seed=seed,
-                n_startup_trials=self.settings.startup,
+                n_startup_trials=self.strategy.startup,
                 multivariate=True,
                 constant_liar=True,  # does not ask for what others are at
             )
-        if self.settings.sampler == "nsga2":
-            return NSGAIISampler(seed=seed, population_size=self.settings.population)
+        if self.strategy.sampler == "nsga2":
+            return NSGAIISampler(seed=seed, population_size=self.strategy.population)
         return RandomSampler(seed=seed)
 
     def _identity(self) -> dict[str, Any]:
         """Return what all runs of a study must agree on, for their errors to be comparable."""
         free = {"format", "title", "source", "storage", "study", "trials"}
         layers = repr((self.space.blocks, self.space.groups)).encode()
-        settings = self.settings.model_dump(mode="json", exclude=free)
+        settings = self.strategy.model_dump(mode="json", exclude=free)
         return {
             "space": hashlib.sha256(layers).hexdigest(),
             "task": self.task.fingerprint(),
@@ -182,14 +182,14 @@ class OptunaJob(TrialsJob):
         for record in self.history:
             if not isinstance(state["notes"].get(record["trial"]), dict):
                 raise StateError(f"notes: none on trial {record['trial']}")
-        if self.settings.storage is None and not self.study.trials:
+        if self.strategy.storage is None and not self.study.trials:
             self.study.restore([self._rebuilt(r, state["notes"]) for r in self.history])
         finished = self.study.finished()
         for record in self.history:
             kept = finished.get(record["trial"])
             if not isinstance(kept, dict) or kept.get("point") != record["point"]:
                 raise InputError(
-                    f"{self.settings.storage or JOURNAL}: trial {record['trial']} of this run is "
+                    f"{self.strategy.storage or JOURNAL}: trial {record['trial']} of this run is "
                     "missing; start again in a new folder"
                 )
 
