@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """How one tool counts: the weight of each kind of operation. None counts sums of two layers.
+    """The weights that one tool gives each kind of operation. None counts sums of two layers.
 
     Attributes:
         summary: What it is, in one line.

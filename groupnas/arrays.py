@@ -40,7 +40,7 @@ DAMAGE = (
 
 
 def read_arrays(path: str | os.PathLike[str]) -> Arrays:
-    """All arrays of an ``.npz`` file by name; it never executes what is in there.
+    """Return the arrays of an ``.npz`` file by name; it never executes what is in there.
 
     Raises:
         InputError: the file cannot be read, or is damaged.
@@ -74,7 +74,7 @@ def write_arrays(
 
 
 def fault(arrays: Arrays, name: str, kind: str, shape: tuple[int | None, ...]) -> str:
-    """What is wrong with one of the arrays; empty if nothing.
+    """Return what is wrong with one of the arrays; empty if nothing.
 
     Args:
         arrays: As :func:`read_arrays` gives them.

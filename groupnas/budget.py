@@ -1,4 +1,4 @@
-"""What a network may cost, and how sizes are made to cost that."""
+"""A limit on what a network may cost, and sizes that meet it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sizes = Mapping[str, Mapping[str, float]]
 
 
 class Budget(Settings):
-    """What a network may cost, relative to what even groups of the space do.
+    """A limit on what a network may cost, relative to what even groups of the space do.
 
     Attributes:
         measure: A name that :func:`groupnas.spaces.measure.measure` takes: ``mac``, ``params``,

@@ -1,4 +1,4 @@
-"""What is installed only where it is needed, and how to get it."""
+"""Packages that are installed only where they are needed, and how to get them."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def parse_json(text: str, origin: str) -> Any:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return advice on an unknown name, which error messages end with.
+    """Return the end of an error message about an unknown name: which names there are.
 
     ``did you mean 'even'? choose from: even, random``; no question where no choice is near.
     """

@@ -1,4 +1,4 @@
-"""What the end of a file's name says about what is in it: checked before the work begins."""
+"""The end of a file's name, checked before the work begins: it says what is to be in it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], what: st
 
 
 def check_folder(path: str | os.PathLike[str], what: str) -> None:
-    """Whether a folder may be made: its name must not be a file's.
+    """Raise :class:`InputError` where a folder cannot be made, since a file has its name.
 
     Args:
         path: Its name.

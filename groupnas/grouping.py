@@ -30,7 +30,7 @@ FORMAT = 1
 
 
 class Grouped(Protocol):
-    """What a grouping needs to know of a search space."""
+    """The properties of a search space that a grouping needs."""
 
     @property
     def name(self) -> str: ...

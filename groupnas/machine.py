@@ -27,7 +27,7 @@ def machine() -> str:
 
 
 def lacks_avx512() -> bool:
-    """Whether the processor says what it can do, and AVX-512 is not among it."""
+    """Return whether the processor says what it can do, and AVX-512 is not among it."""
     flags = _cpuinfo("flags").split()
     return bool(flags) and "avx512f" not in flags
 
@@ -51,7 +51,7 @@ def _quota(folder: Path) -> int | None:
 
 @cache
 def _cpuinfo(key: str) -> str:
-    """What ``/proc/cpuinfo`` says of the first processor; empty where it says nothing."""
+    """Return what ``/proc/cpuinfo`` says of the first processor; empty where it says nothing."""
     try:
         lines = read_text("/proc/cpuinfo").splitlines()
     except InputError:

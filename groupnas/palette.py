@@ -32,7 +32,7 @@ WASH, WARNING = "#efefef", "#a00000"
 
 @dataclass(frozen=True)
 class Look:
-    """How one group is drawn.
+    """The colour and the hatch of one group.
 
     Attributes:
         colour: Fill or line colour, ``#rrggbb``.

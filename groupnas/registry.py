@@ -81,7 +81,7 @@ def offered(group: str) -> dict[str, dict[str, EntryPoint]]:
 
 @lru_cache(maxsize=32)
 def _found(group: str, path: tuple[str, ...]) -> dict[str, dict[str, EntryPoint]]:
-    """What packages offer, as they are looked for along ``sys.path``."""
+    """Return what packages offer, as they are looked for along ``sys.path``."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=group):
         found.setdefault(entry.name, {}).setdefault(entry.value, entry)

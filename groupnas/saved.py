@@ -18,7 +18,7 @@ _LARGEST = 2**63  # of whole numbers: what arrays hold
 
 
 class Saved(BaseModel):
-    """What a saved mapping holds: no text for a number, no truth for a count.
+    """The base of saved mappings: no text for a number, no truth for a count.
 
     Further keys are let through: another version, or a strategy of its own, may say more.
     """
@@ -53,7 +53,7 @@ def read_saved(
 
 
 def read_records(path: str | os.PathLike[str], model: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    """As :func:`parse_records`, of a file; an :class:`InputError` also where it is unreadable."""
+    """Return :func:`parse_records` of a file; raise :class:`InputError` where it is unreadable."""
     return parse_records(read_text(path), os.fspath(path), model)
 
 

@@ -28,7 +28,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Refusing(_Meta):
-    """Of classes whose call with wrong values is refused as a wrong file is."""
+    """The metaclass whose classes refuse a call with wrong values as they refuse a wrong file."""
 
     if not TYPE_CHECKING:  # for type checkers a call keeps pydantic's signature
 

@@ -1,4 +1,4 @@
-"""What a search or a training needs from the data: the :class:`Task` protocol."""
+"""The :class:`Task` protocol: what a search or a training needs from the data."""
 
 from __future__ import annotations
 
@@ -125,27 +125,27 @@ class TaskSubset:
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:
-        """As :meth:`Task.batch`; indices count within the subset."""
+        """Return :meth:`Task.batch`; indices count within the subset."""
         return self._task.batch(self._indices[indices], generator)
 
     def mean_output(self) -> Tensor | None:
-        """Of the whole task."""
+        """Return the whole task's :meth:`Task.mean_output`."""
         return self._task.mean_output()
 
     def loss(self, predicted: Tensor, target: Any) -> Tensor:
-        """As :meth:`Task.loss`."""
+        """Return :meth:`Task.loss`."""
         return self._task.loss(predicted, target)
 
     def errors(self, predicted: Tensor, target: Any) -> Tensor:
-        """As :meth:`Task.errors`."""
+        """Return :meth:`Task.errors`."""
         return self._task.errors(predicted, target)
 
     def to(self, target: Any, device: torch.device) -> Any:
-        """As :meth:`Task.to`."""
+        """Do as :meth:`Task.to`."""
         return self._task.to(target, device)
 
     def fingerprint(self) -> str:
-        """Of the whole task and of which samples these are."""
+        """Return the digest of the whole task and of which samples these are."""
         chosen = f"{self._task.fingerprint()} {self._indices.tolist()}"
         return hashlib.sha256(chosen.encode()).hexdigest()
 
@@ -190,29 +190,29 @@ class TaskParts:
     def batch(
         self, indices: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:
-        """As :meth:`Task.batch`, of these groups' channels; the target is the whole one."""
+        """Return :meth:`Task.batch` of these groups' channels; the target is the whole one."""
         x, target = self._task.batch(indices, generator)
         return x[:, self._channels], target
 
     def mean_output(self) -> Tensor | None:
-        """Of these groups' outputs."""
+        """Return :meth:`Task.mean_output` of these groups' outputs."""
         mean = self._task.mean_output()
         return None if mean is None else mean[self._columns]
 
     def loss(self, predicted: Tensor, target: Any) -> Tensor:
-        """As :meth:`Task.loss`."""
+        """Return :meth:`Task.loss`."""
         return self._task.loss(self._whole(predicted), target)
 
     def errors(self, predicted: Tensor, target: Any) -> Tensor:
-        """As :meth:`Task.errors`, of these groups."""
+        """Return :meth:`Task.errors` of these groups."""
         return self._task.errors(self._whole(predicted), target)[:, self._groups]
 
     def to(self, target: Any, device: torch.device) -> Any:
-        """As :meth:`Task.to`."""
+        """Do as :meth:`Task.to`."""
         return self._task.to(target, device)
 
     def fingerprint(self) -> str:
-        """Of the whole task and of which groups these are."""
+        """Return the digest of the whole task and of which groups these are."""
         return hashlib.sha256(f"{self._task.fingerprint()} {self.name}".encode()).hexdigest()
 
     def _whole(self, predicted: Tensor) -> Tensor:
@@ -222,6 +222,6 @@ class TaskParts:
 
 
 def _positions(sizes: Mapping[str, int], kept: Mapping[str, int]) -> list[int]:
-    """Where the kept groups' entries stand among all groups'."""
+    """Return the places of the kept groups' entries among all groups'."""
     owners = [group for group, size in sizes.items() for _ in range(size)]
     return [index for index, group in enumerate(owners) if group in kept]

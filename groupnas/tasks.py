@@ -46,7 +46,7 @@ class SubsetReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What is there of a data set.
+    """The state of a data set's files.
 
     Attributes:
         folder: Where it was looked for.

@@ -144,7 +144,7 @@ def path(name: str, value: Any) -> str:
 
 
 def plain(name: str, value: Any) -> Any:
-    """What YAML and JSON can hold, of mappings, lists, texts, numbers, booleans and ``None``.
+    """Return it as YAML and JSON can hold it: mappings, lists, texts, numbers, booleans, ``None``.
 
     Scalars of numpy and torch become Python's, paths become texts.
 
@@ -190,7 +190,7 @@ def as_number(value: Any) -> float | None:
 
 
 def _is_bool(value: Any) -> bool:
-    """Whether it is one of Python, numpy or torch, whose arrays of one entry count as numbers."""
+    """Return whether it is a boolean of Python, numpy or torch; arrays of one entry count, too."""
     kind = str(getattr(value, "dtype", ""))
     return isinstance(value, bool) or (
         kind in ("bool", "torch.bool") and getattr(value, "shape", None) == ()

@@ -99,7 +99,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is there, behind links; ``None`` where nothing is yet."""
+    """Return the state of what is there, behind links; ``None`` where nothing is yet."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def _temporary_folder() -> tuple[int, str]:
 
 @contextmanager
 def _temporary(make: Callable[[], tuple[int, str]]) -> Iterator[Path]:
-    """What is made, locked until this process ends, however it ends; removed if still there."""
+    """Make a file, locked until this process ends, however it ends; remove it if still there."""
     while True:
         descriptor, name = make()
         with suppress(OSError):  # a file system without locks

@@ -14,16 +14,11 @@ from torch import Tensor
 
 from groupnas.accountant import flops
 from groupnas.comparison.plan import Piece, Plan
-from groupnas.comparison.records import (
-    CELL,
-    VALIDATION,
-    errors_file,
-    seconds,
-)
+from groupnas.comparison.records import CELL, VALIDATION, errors_file, seconds
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.design import Design
 from groupnas.engine.evaluate import sample_errors
-from groupnas.engine.job import go_on
+from groupnas.engine.job import resume_job
 from groupnas.engine.search import search
 from groupnas.engine.search_job import SearchJob
 from groupnas.engine.split import Split, split_by_source
@@ -67,7 +62,7 @@ class Work:
     track: Sequence[str] = ()
 
     def done(self, piece: Piece) -> bool:
-        """Whether a piece is finished: its last file is there."""
+        """Return whether a piece is finished: its last file is there."""
         folder = self.out / piece.folder
         if piece.budget is None:
             return (folder / RESULT).is_file()
@@ -75,12 +70,10 @@ class Work:
         return (folder / CELL).is_file() and all((folder / errors_file(s)).is_file() for s in sets)
 
     def start(self, threads: int | None = None) -> Callable[[Piece], str]:
-        """What does one piece, or goes on with it; returns a few words on what came out.
+        """Return a function that does or resumes a piece, and says in a few words what came out.
 
-        ``threads`` are torch's from now on, if given.
-
-        It raises :class:`InputError` as :func:`groupnas.search` and
-        :func:`groupnas.train` do.
+        ``threads`` are torch's from now on, if given. The function raises :class:`InputError` as
+        :func:`groupnas.search` and :func:`groupnas.train` do.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -98,7 +91,7 @@ class _Bench:
 
     @cached_property
     def searched(self) -> Task:
-        """What searches see."""
+        """The samples that searches see."""
         return TaskSubset(self.task, self.split.train)
 
     def do(self, piece: Piece) -> str:
@@ -170,7 +163,7 @@ class _Bench:
             sampling=None if sampling is None else sampling(self.split),
             resume=folder.exists,
             observers=trackers(self.work.track),
-            # A search that was done again and found otherwise must not go on with this training.
+            # A search that was done again and found otherwise must not resume this training.
             arguments={"costs": cost, "grouping": grouping and grouping.to_dict()},
             quiet=True,
         )
@@ -183,7 +176,7 @@ class _Bench:
                 self.work.space, self.searched, seed=piece.seed, device=self.work.device
             )
             folder.identity = identity(SEARCH.read(folder.path))
-            go_on(folder, job)
+            resume_job(folder, job)
         if len(job.history) < job.total_epochs:
             raise InputError(
                 f"{folder.path}: has a {RESULT}, but only {len(job.history)} of its "
@@ -212,13 +205,13 @@ class _Bench:
 
     @property
     def _steps(self) -> int:
-        """Of one epoch of a training."""
+        """The steps of one epoch of a training."""
         return len(self.split.train) // self._batch_size
 
     def _flops(self, job: SearchJob, design: Design) -> dict[str, dict[str, int]]:
         """Operations of every group: where the search began, where it ended, what was trained.
 
-        Nothing where parts share channels.
+        Empty where groups share channels.
         """
         if design.grouping is None:
             return {}

@@ -23,8 +23,8 @@ from groupnas.comparison.statistics import LEAST_SOURCES
 from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.engine.job import checked_device
-from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import Lines, is_shown
+from groupnas.engine.shown import check_groups
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Strategy
 from groupnas.engine.task_check import check_task
@@ -46,7 +46,7 @@ _SET = re.compile(r"[\w-]+")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a comparison is.
+    """Progress of a comparison.
 
     Attributes:
         ended: The piece that was over last; ``None`` before the first.
@@ -111,9 +111,9 @@ def compare(
     that is compared: a little too low for all alike.
 
     A line for each piece that is over, with an estimate of the time left, is shown on standard
-    error. Every piece of work ends with its own files, and is done once. A comparison that was
-    killed, at any moment, goes on with ``resume=True``; so does a finished one that is given
-    further strategies, seeds, budgets or measurements.
+    error. Every piece of work ends with its own files, and is done once. ``resume=True`` resumes a
+    comparison that was killed, at any moment, and a finished one that is given further strategies,
+    seeds, budgets or measurements.
 
     Args:
         space: What is searched.
@@ -134,7 +134,7 @@ def compare(
         device: A torch device.
         jobs: Processes; by default as many as there are cores, and not more than pieces. They
             share the cores' threads. A single one is this process.
-        resume: Go on with the comparison in ``out``.
+        resume: Resume the comparison in ``out``.
         on_progress: Told after each piece, and once before the first, besides what is shown.
         track: Names of trackers of every search and training: ``"tensorboard"``, ``"mlflow"``.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
@@ -148,8 +148,8 @@ def compare(
         InputError: wrong arguments or files; a task that does not do what it must (see
             :func:`groupnas.check_task`); what several processes need and cannot be sent to them; a
             folder that is in use, holds another comparison or cannot be written; a resumed
-            comparison whose space, data, training, or settings of a
-            strategy are not the same; or pieces that failed, when all others are done.
+            comparison whose space, data, training, or settings of a strategy are not the same; or
+            pieces that failed, when all others are done.
     """
     values.instance("space", space, SearchSpace)
     values.instance("training", training, Training)
@@ -216,7 +216,7 @@ def compare(
 def _makers(
     load: Any, more: Any, sampling: Any, on_progress: Any
 ) -> dict[str, Callable[[], Scorer]]:
-    """The further measurements; all that is called must be such that it can be."""
+    """Return the further measurements; raise :class:`InputError` where one cannot be called."""
     values.instance("more", more or {}, Mapping)
     found = {values.text("more", name): make for name, make in (more or {}).items()}
     for name in found:
@@ -233,7 +233,7 @@ def _makers(
 def _teller(
     quiet: bool, on_progress: Callable[[Progress], None] | None
 ) -> Callable[[Progress], None]:
-    """Who is told after each piece: the person, unless they are quiet, and the caller."""
+    """Return what tells the person, unless they are quiet, and the caller after each piece."""
     lines = Lines() if is_shown(quiet) else None
 
     def tell(progress: Progress) -> None:
@@ -248,7 +248,7 @@ def _teller(
 def _run(
     work: Work, jobs: int | None, on_progress: Callable[[Progress], None]
 ) -> list[Ended[Piece]]:
-    """Do what is not done yet; the pieces that failed."""
+    """Do what is not done yet; return the pieces that failed."""
     plan = work.plan
     searches = plan.searches()
     trainings = [piece for search in searches for piece in plan.trainings(search)]
@@ -284,7 +284,7 @@ def _run(
 def _seconds_left(
     left: set[Piece], times: Mapping[bool, Sequence[float]], jobs: int
 ) -> float | None:
-    """By the mean times of searches and of trainings so far."""
+    """Estimate the seconds left by the mean times of searches and of trainings so far."""
     if not times.get(False):
         return None
     means = {kind: sum(seconds) / len(seconds) for kind, seconds in times.items() if seconds}
@@ -292,13 +292,13 @@ def _seconds_left(
 
 
 def _check_splits(task: Task, plan: Plan) -> None:
-    """Refuse a part that one side does not show, of the networks' split or a search's own.
+    """Refuse a group that one side does not show, of the networks' split or a search's own.
 
-    Else a search or a training would, when others are done. Likewise, that too little is held out
-    for intervals is told before hours are spent.
+    A search or a training would refuse it only when others are done. For the same reason a warning
+    says here that too little is held out for intervals.
     """
     split = split_by_source(task.sources, plan.validation, SPLIT_SEED)
-    check_parts(task, split, plan.training.batch_size)
+    check_groups(task, split, plan.training.batch_size)
     sources = len(split.sources(task.sources)["validation"])
     if sources < LEAST_SOURCES:
         _log.warning(
@@ -313,11 +313,11 @@ def _check_splits(task: Task, plan: Plan) -> None:
     for share in filter(None, shares):
         for seed in plan.seeds:
             inner = split_by_source(searched.sources, share, seed)
-            check_parts(searched, inner, plan.training.batch_size)
+            check_groups(searched, inner, plan.training.batch_size)
 
 
 def _joined(run: Beginning, config: Mapping[str, Any], plan: Plan) -> Plan:
-    """The recorded plan and what is new in this one; :class:`InputError` where they contradict."""
+    """Return the recorded plan with what is new in this one; raise where they contradict."""
     before = None
     if run.recorded is not None:
         before = Plan.from_dict(run.recorded, str(run.folder / CONFIG))

@@ -1,4 +1,4 @@
-"""What is compared: strategies, seeds and budgets, and the pieces of work that this makes."""
+"""The plan of a comparison: strategies, seeds, budgets, and the pieces of work they make."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Piece:
 
 
 class TaskConfig(Saved):
-    """What identifies the task that was learned from."""
+    """The identity of the task that was learned from."""
 
     name: str
     samples: Count | None = None
 
 
 class _Compared(Saved):
-    """What of ``config.yaml`` is compared; the settings of strategies may be other packages'."""
+    """The compared keys of ``config.yaml``; settings of strategies may be other packages'."""
 
     measure: str
     strategies: dict[Annotated[str, Field(pattern=_LABEL)], dict[str, Any]]
@@ -129,15 +129,15 @@ class Plan:
                 raise InputError(f"{what}: expected one or more, each once; got {told or 'none'}")
 
     def searches(self) -> list[Piece]:
-        """All searches, seed by seed, so that a part of them is a comparison already."""
+        """Return all searches, seed by seed, so that the first few are a comparison already."""
         return [Piece(label, seed) for seed in self.seeds for label in self.strategies]
 
     def trainings(self, search: Piece) -> list[Piece]:
-        """The trainings of what a search finds."""
+        """Return the trainings of what a search finds."""
         return [replace(search, budget=budget) for budget in self.budgets]
 
     def strategy(self, piece: Piece) -> Strategy:
-        """The settings that a piece searches with: its strategy's, at the plan's tolerance."""
+        """Return the settings of a piece's search: its strategy's, at the plan's tolerance."""
         strategy = self.strategies[piece.strategy]
         if strategy.budget is None or strategy.budget.tolerance >= self.tolerance:
             return strategy
@@ -146,25 +146,24 @@ class Plan:
         )
 
     def budget(self, piece: Piece) -> Budget:
-        """What a trained network may cost.
+        """Return what a trained network may cost.
 
-        What its strategy's own budget says of single parts holds in proportion; its groups' sizes
-        have its divisor.
+        Its strategy's own limits on single groups are scaled to the piece's budget, and its divisor
+        holds.
         """
         assert piece.budget is not None
         own = self.strategies[piece.strategy].budget or Budget()
         scale = piece.budget / (own.total or 1.0)
-        parts = {part: share * scale for part, share in own.parts.items()}
         return Budget(
             measure=self.measure,
             total=piece.budget,
-            parts=parts,
+            parts={group: share * scale for group, share in own.parts.items()},
             tolerance=self.tolerance,
             divisor=own.divisor,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for ``config.yaml``."""
+        """Return plain values, for ``config.yaml``."""
         return {
             "measure": self.measure,
             "tolerance": self.tolerance,
@@ -180,7 +179,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], origin: str) -> Plan:
-        """The inverse of :meth:`to_dict`; :class:`InputError` names what is wrong of ``origin``."""
+        """Undo :meth:`to_dict`; an :class:`InputError` names what is wrong of ``origin``."""
         from groupnas.engine.training_settings import Training
 
         told = validate(PlanConfig, data, f"{origin}: is damaged")
@@ -200,10 +199,12 @@ class Plan:
                 budgets=tuple(told.budgets),
             )
         except InputError as error:
-            raise InputError(_about(origin, error)) from error
+            message = str(error)
+            about = message if message.startswith(origin) else f"{origin}: {message}"
+            raise InputError(about) from error
 
     def joined(self, more: Plan) -> Plan:
-        """This plan, then another's strategies, seeds and budgets that it does not have."""
+        """Return this plan, then another's strategies, seeds and budgets that it does not have."""
         return replace(
             self,
             strategies={**self.strategies, **more.strategies},
@@ -212,26 +213,19 @@ class Plan:
         )
 
 
-def _about(origin: str, error: InputError) -> str:
-    """An error's words, with the file that it is about once in front of them."""
-    message = str(error)
-    return message if message.startswith(origin) else f"{origin}: {message}"
-
-
 def _strategies(given: Any) -> dict[str, Strategy]:
-    """Settings by label, from settings or names by label."""
+    """Return settings by label, from settings or names by label."""
     instance("strategies", given, Mapping)
     found = {}
     for label, strategy in given.items():
         if not _LABEL.fullmatch(text("strategies", label)):
             raise InputError(f"strategy {label!r}: a label names folders; use letters, digits")
-        known = isinstance(strategy, Strategy)
-        found[label] = strategy if known else load_strategy(strategy)
+        found[label] = strategy if isinstance(strategy, Strategy) else load_strategy(strategy)
     return found
 
 
 def labelled(names: Sequence[str], epochs: int | None = None) -> dict[str, Strategy]:
-    """The strategies that names or paths mean, by labels that can name folders.
+    """Return the strategies that names or paths mean, by labels that can name folders.
 
     ``gumbel:quick`` is labelled ``gumbel_quick`` and ``my/own.yaml`` is labelled ``own``; the
     second of one label gets a number.

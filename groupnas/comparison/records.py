@@ -1,4 +1,4 @@
-"""What the pieces of a comparison leave behind beside their run folders; no torch."""
+"""Records that the pieces of a comparison leave beside their run folders; no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Name = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it na
 
 
 class CellFile(Saved):
-    """``cell.json``: what is said of a trained network."""
+    """``cell.json``: the record of a trained network."""
 
     strategy: str
     seed: int
@@ -31,18 +31,18 @@ class CellFile(Saved):
 
 
 def errors_file(name: str) -> str:
-    """The file, in a training's folder, that holds the errors on one set of samples."""
+    """Return the file, in a training's folder, of the errors on one set of samples."""
     return f"errors-{name}.npz"
 
 
 def read_cell(folder: Path) -> dict[str, Any]:
-    """``cell.json`` of a training's folder; an :class:`InputError` where it is damaged."""
+    """Return ``cell.json`` of a training's folder; raise where it is damaged."""
     found: dict[str, Any] = read_saved(folder / CELL, CellFile, "remove it and resume")
     return found
 
 
 def seconds(folder: RunFolder) -> float:
-    """Time of the CPU that the epochs of a run took: others on the machine do not count.
+    """Return the CPU time that the epochs of a run took: others on the machine do not count.
 
     An epoch that a kill left out counts as their mean.
     """
@@ -54,7 +54,7 @@ def seconds(folder: RunFolder) -> float:
 
 
 def steps(folder: RunFolder) -> int:
-    """Optimiser steps that a search took."""
+    """Return the optimiser steps that a search took."""
     return sum(record["steps"] for record in _history(folder, SearchEpoch))
 
 

@@ -61,7 +61,7 @@ class Row:
     relative: Mapping[str, float] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON holds it, which knows no infinity: ``None``."""
+        """Return the row as JSON holds it, with ``None`` for infinity."""
         return {
             **{key: value for key, value in vars(self).items() if key != "differences"},
             "counts": dict(self.counts),
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCost:
-    """What the searches of a strategy took, a mean over seeds.
+    """Cost of the searches of a strategy, a mean over seeds.
 
     Attributes:
         strategy: Its label.

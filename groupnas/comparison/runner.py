@@ -21,10 +21,10 @@ PieceIn = TypeVar("PieceIn", contravariant=True)
 
 
 class Startable(Protocol[PieceIn]):
-    """What is sent to each process, by pickling."""
+    """Work that is sent to each process, by pickling."""
 
     def start(self, threads: int | None) -> Callable[[PieceIn], str]:
-        """Get ready; what then does one piece and returns a few words on what came out.
+        """Return a function that does one piece and says in a few words what came out.
 
         ``threads`` are what a process of its own may use; ``None`` leaves the caller's.
         A piece that raises :class:`groupnas.errors.InputError` has failed; others go on.
@@ -62,7 +62,7 @@ def run_pieces(
 
     With one job they are done in this process, else in ``jobs`` others, each with so many torch
     threads. Ctrl-C, or the end of this process in whatever way, ends them; nothing waits for a
-    piece to finish, since each can be gone on with.
+    piece to finish, since each can be resumed.
 
     Args:
         work: Does pieces; picklable where there are several jobs.
@@ -123,7 +123,7 @@ class _Worker(Generic[PieceT]):
         self.connection.send(piece)
 
     def take(self) -> Ended[PieceT] | None:
-        """The answer; ``None`` where the process ended without one."""
+        """Return the answer; ``None`` where the process ended without one."""
         try:
             return self.connection.recv()
         except (EOFError, ConnectionError):
@@ -157,7 +157,7 @@ class _Pool(Generic[PieceT]):
         worker.give(piece)
 
     def collect(self) -> Iterator[Ended[PieceT]]:
-        """What is over; waits until something is."""
+        """Return the pieces that are over; wait until one is."""
         for connection in wait(list(self.busy)):
             worker = self.busy.pop(connection)  # type: ignore[call-overload]
             ended = worker.take()
@@ -195,7 +195,7 @@ def _serve(connection: Connection, work: Startable[PieceT], threads: int) -> Non
 
 
 def _end_with_parent() -> None:
-    """A process left alone would hold the folders that a resumed comparison needs."""
+    """End with the parent: a process left alone would hold folders that a resumed run needs."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -42,30 +42,27 @@ class SampleErrors:
     subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     def table(self, subset: str | None = None) -> NDArray[np.float64]:
-        """``(N, G + 1)``: errors of every group, then the mean over groups by their weights.
-
-        As of :func:`groupnas.engine.missing.with_mean`.
-        """
+        """Return ``(N, G + 1)``: errors of every group, then :func:`with_mean`'s mean of them."""
         table = with_mean(self.errors, self.weights)
         return table if subset is None else table[self.subsets[subset]]
 
     def sources_of(self, subset: str | None = None) -> NDArray[np.str_]:
-        """The source of every sample of a subset, or of all."""
+        """Return the source of every sample of a subset, or of all."""
         return self.sources if subset is None else self.sources[self.subsets[subset]]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the columns of :meth:`table` are of."""
+        """The groups, and ``mean``: the columns of :meth:`table`."""
         return (*self.groups, "mean")
 
     def means(self, subset: str | None = None) -> dict[str, float]:
-        """Mean error of every group that a sample shows, and ``mean`` over all of them."""
+        """Return the mean error of every group that a sample shows, and ``mean`` over them."""
         means = known_means(self.table(subset)).tolist()
         counts = self.counts(subset)
         return {name: mean for name, mean in zip(self.columns, means, strict=True) if counts[name]}
 
     def counts(self, subset: str | None = None) -> dict[str, int]:
-        """How many samples show every group, and any at all: ``mean``."""
+        """Return how many samples show each group, and any at all: ``mean``."""
         counts = known_counts(self.table(subset)).tolist()
         return dict(zip(self.columns, counts, strict=True))
 

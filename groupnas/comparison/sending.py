@@ -1,4 +1,4 @@
-"""Whether the work of a comparison reaches other processes: told before any of it is done."""
+"""A check, before any of it is done, that a comparison's work reaches other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a difference is: a paired bootstrap over sources and seeds, on plain arrays."""
+"""Intervals of a difference: a paired bootstrap over sources and seeds, on plain arrays."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the intervals over sources and seeds, and over seeds, leave out 0.
+        """True where the intervals over sources and seeds, and over seeds, leave out 0.
 
         Never where one of the three is missing. The first alone is not enough: if seeds matter
         more than sources, it leaves out 0 as soon as 3 seeds agree in sign, which 3 seeds of two
@@ -69,7 +69,7 @@ class Difference:
         return min(self.low, self.seeds_low) > 0 or max(self.high, self.seeds_high) < 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers as JSON holds them."""
+        """Return the numbers as JSON holds them."""
         return {**asdict(self), "significant": self.significant}
 
 
@@ -83,7 +83,7 @@ def paired_differences(
     level: float = LEVEL,
     least_sources: int = LEAST_SOURCES,
 ) -> list[Difference | None]:
-    """Mean differences ``mine - other`` of several quantities, with bootstrap intervals.
+    """Return mean differences ``mine - other`` of several quantities, with their intervals.
 
     Both were measured on the same samples with the same seeds, and what they share (a hard image,
     a lucky order of the data) leaves with the difference. Each draw takes as many sources as there
@@ -168,14 +168,14 @@ def paired_differences(
 
 
 def _ends(draws: Array, level: float) -> Interval:
-    """Between these percentiles lies a share of the draws; NaN are no draws."""
+    """Return the percentiles that a share of the draws lies between; NaN are no draws."""
     tail = 50 * (1 - level)
     low, high = np.percentile(draws[~np.isnan(draws)], [tail, 100 - tail])
     return float(low), float(high)
 
 
 def _student(of_seeds: Array, level: float) -> Interval:
-    """Student's interval of the mean of ``(S,)`` numbers; of one, none."""
+    """Return Student's interval of the mean of ``(S,)`` numbers; of one, none."""
     count = len(of_seeds)
     if count < 2:
         return _NONE
@@ -187,7 +187,7 @@ def _student(of_seeds: Array, level: float) -> Interval:
 def _by_source(
     difference: Array, known: NDArray[np.bool_], sources: Sequence[str]
 ) -> tuple[Array, Array]:
-    """Sums ``(S, P, K)`` over the samples of each source, and how many ``(P, K)`` those are."""
+    """Return sums ``(S, P, K)`` over each source's samples, and their numbers ``(P, K)``."""
     places = {name: place for place, name in enumerate(sorted(set(sources), key=str))}
     owner = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
     order = np.argsort(owner, kind="stable")
@@ -198,7 +198,7 @@ def _by_source(
 
 
 def _draws(sums: Array, counts: Array, draws: int, rng: np.random.Generator) -> list[Array]:
-    """Means of the draws, in blocks ``(2, draws, K)``: over sources alone, over sources and seeds.
+    """Return the draws' means in blocks ``(2, draws, K)``: over sources, over sources and seeds.
 
     NaN where a draw has no sample with a quantity.
     """
@@ -220,7 +220,7 @@ def _draws(sums: Array, counts: Array, draws: int, rng: np.random.Generator) -> 
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean of at least one value, and standard deviation (n - 1) of at least two finite ones."""
+    """Return the mean, and the standard deviation (n - 1) of at least two finite values."""
     mean = float(np.mean(values))
     known = len(values) > 1 and np.isfinite(mean)
     return mean, float(np.std(values, ddof=1)) if known else None

@@ -103,7 +103,7 @@ def _read_cell(out: Path, piece: Piece, measure: str, groups: Sequence[str]) -> 
 
 
 def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int) -> Iterator[Row]:
-    """A row for every budget, set, subset and strategy that has a finished network."""
+    """Yield a row for every budget, set, subset and strategy that has a finished network."""
     for budget in dict.fromkeys(cell.piece.budget for cell in cells):
         here = [cell for cell in cells if cell.piece.budget == budget]
         for name in dict.fromkeys(name for cell in here for name in cell.errors):
@@ -143,11 +143,8 @@ class _Tables:
         self.counts = dict(zip(self.first.columns, counts, strict=True))
         self.columns = [name for name, count in self.counts.items() if count]
 
-    def seeds(self, strategy: str) -> list[int]:
-        return [seed for label, seed in self.cells if label == strategy]
-
     def row(self, strategy: str, measure: str, baseline: str | None, draws: int) -> Row:
-        seeds = self.seeds(strategy)
+        seeds = [seed for label, seed in self.cells if label == strategy]
         cells = [self.cells[strategy, seed] for seed in seeds]
         means = np.stack([known_means(self.tables[strategy, seed]) for seed in seeds])
         diverged = tuple(seed for seed in seeds if np.isinf(self.tables[strategy, seed]).any())
@@ -182,7 +179,7 @@ class _Tables:
     def _differences(
         self, strategy: str, baseline: str, seeds: Sequence[int], draws: int
     ) -> tuple[dict[str, Difference], dict[str, float]]:
-        """Differences and relative ones; none where a network diverged, as no mean holds that."""
+        """Return differences and relative ones; none where a network diverged."""
         mine = np.stack([self.tables[strategy, seed] for seed in seeds])
         other = np.stack([self.tables[baseline, seed] for seed in seeds])
         if np.isinf(mine).any() or np.isinf(other).any():
@@ -196,7 +193,7 @@ class _Tables:
 
 
 def _told(found: SampleErrors, shown: NDArray[np.bool_]) -> SampleErrors:
-    """Errors that are infinite where a sample shows a part and they are not finite."""
+    """Return the errors, infinite where a sample shows a group and they are not finite."""
     errors = np.where(np.isfinite(found.errors), found.errors, np.where(shown, np.inf, np.nan))
     return replace(found, errors=errors)
 
@@ -208,7 +205,7 @@ def _search_costs(
     cells: Sequence[Cell],
     baseline: str | None,
 ) -> Iterator[SearchCost]:
-    """Of every strategy with a finished search; needs a training to measure by."""
+    """Yield the cost of every strategy with a finished search; none before a training ended."""
     plain = [cell for cell in cells if cell.piece.strategy == baseline] or list(cells)
     plain = [cell for cell in plain if cell.piece.budget == plain[0].piece.budget]
     if not plain:

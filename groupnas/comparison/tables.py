@@ -68,21 +68,21 @@ class Comparison:
 
     @property
     def budgets(self) -> tuple[float, ...]:
-        """Those of finished networks."""
+        """The budgets of finished networks."""
         return tuple(dict.fromkeys(row.budget for row in self.rows))
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """Those with finished networks."""
+        """The strategies with finished networks."""
         return tuple(dict.fromkeys(row.strategy for row in self.rows))
 
     def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> Row | None:
-        """A row, if that is finished."""
+        """Return a row, ``None`` where that is not finished."""
         key = (strategy, budget, samples)
         return next((r for r in self.rows if (r.strategy, r.budget, r.samples) == key), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but single samples, as JSON holds it."""
+        """Return everything but single samples, as JSON holds it."""
         return {
             "task": self.task,
             "groups": list(self.groups),
@@ -96,7 +96,7 @@ class Comparison:
 
 
 def _finite(value: Any) -> Any:
-    """The value as JSON can hold it: ``None`` for numbers that are not finite."""
+    """Return the value as JSON can hold it: ``None`` for numbers that are not finite."""
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -105,14 +105,15 @@ def _finite(value: Any) -> Any:
 
 
 def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[str]]]:
-    """Title, tables and remarks of all that a comparison says; :data:`NOTE` belongs to it."""
+    """Yield title, tables and remarks of each section; :data:`NOTE` explains all of them."""
     found: dict[tuple[str, float], list[Row]] = {}
     for row in comparison.rows:
         found.setdefault((row.samples, row.budget), []).append(row)
     for (samples, budget), rows in found.items():
         title = f"{samples}: {counted(rows[0])}, {rows[0].unit}, cost {budget:g}"
-        parts = parts_table(comparison, samples, budget)
-        tables = [errors_table(comparison, samples, budget), *([parts] if parts else [])]
+        tables = [errors_table(comparison, samples, budget)]
+        if by_group := groups_table(comparison, samples, budget):
+            tables.append(by_group)
         yield title, tables, remarks(rows)
     if comparison.searches:
         title = "What searches cost; a training is one plain training of the baseline"
@@ -120,12 +121,12 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[st
 
 
 def counted(row: Row) -> str:
-    """Of how many samples a row is, and of how many independent sources those are."""
+    """Say how many samples a row is of, and how many independent sources those are of."""
     return f"{several(row.count, 'sample')} of {several(row.sources, 'source')}"
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """What has to be said of one set's rows at a budget: few sources, missing parts, divergence."""
+    """Return remarks on one set's rows at a budget: few sources, missing groups, divergence."""
     found, first = [], rows[0]
     if first.sources < LEAST_SOURCES:
         found.append(
@@ -161,12 +162,12 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def several(count: int, what: str) -> str:
-    """A number of things, in words."""
+    """Return a number of things, in words."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def as_text(comparison: Comparison) -> str:
-    """The first tables as text, of :data:`LONGEST` characters at most, for ``print``."""
+    """Return the first tables as text, of :data:`LONGEST` characters at most, for ``print``."""
     lines = [repr(comparison)]
     for title, tables, told in sections(comparison):
         lines += ["", title, *chain.from_iterable(map(_aligned, tables)), *told]
@@ -180,7 +181,7 @@ def as_text(comparison: Comparison) -> str:
 
 
 def _aligned(table: Table) -> list[str]:
-    """Lines of a table; the first column to the left, the others to the right."""
+    """Return the lines of a table; the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
@@ -192,7 +193,7 @@ def _aligned(table: Table) -> list[str]:
 
 
 def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
-    """Cost and errors of every strategy, mean and deviation over seeds, and its differences.
+    """Return every strategy's cost and errors, mean and deviation over seeds, and differences.
 
     A difference is to the baseline's mean error, with its 95 % intervals: over sources and seeds,
     over sources alone, over seeds alone; then of how many sources and seeds they are. ``*`` marks
@@ -239,8 +240,8 @@ def _difference(row: Row) -> list[str]:
     ]
 
 
-def parts_table(comparison: Comparison, samples: str, budget: float) -> Table:
-    """The differences of every group's error to the baseline, with 95 % intervals.
+def groups_table(comparison: Comparison, samples: str, budget: float) -> Table:
+    """Return the differences of every group's error to the baseline, with 95 % intervals.
 
     Where not all are of the same sources, a last line says of how many each is.
     """
@@ -265,7 +266,7 @@ def _interval(of: Difference) -> str:
 
 
 def search_table(comparison: Comparison) -> Table:
-    """What searches cost, in time and steps, and in units of one plain training."""
+    """Return the searches' costs, in time and steps, and in units of one plain training."""
     head = ["strategy", "search time", "trainings", "search steps", "trainings' steps"]
     return [
         head,

@@ -28,7 +28,7 @@ _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the 
 
 @dataclass(frozen=True)
 class Row:
-    """What one model took.
+    """The times and outputs of one model.
 
     Attributes:
         model: Its name.
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """What :func:`bench` found.
+    """The result of :func:`bench`.
 
     Attributes:
         rows: By threads, then batch, then in the models' order.

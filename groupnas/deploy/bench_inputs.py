@@ -1,4 +1,4 @@
-"""What goes into a model to time it: what the user gives, and the rest drawn."""
+"""Inputs to time a model with: those that the user gives, and the rest drawn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IMAGE = (480, 640)  # height and width of an image whose size the model leaves 
 
 @dataclass(frozen=True)
 class Given:
-    """What the user says of inputs, by their names: a shape to fill, or the values themselves."""
+    """Inputs that the user describes, by their names: a shape to fill, or the values themselves."""
 
     shapes: Mapping[str, tuple[int, ...]]
     values: Mapping[str, NDArray[Any]]
@@ -65,7 +65,7 @@ class Port:
         return len(self.shape) > 1 and not self.is_image
 
     def accepts(self, shape: Sequence[int]) -> bool:
-        """Whether an array of this shape fits."""
+        """Return whether an array of this shape fits."""
         return len(shape) == len(self.shape) and all(
             own in (None, size) for own, size in zip(self.shape, shape, strict=True)
         )

@@ -1,4 +1,4 @@
-"""Where the channels of a unit's groups lie, and how a layer between two layouts is computed.
+"""The places of a unit's groups' channels, and how a layer between two layouts is computed.
 
 Groups are put together into *buckets*, one after the other, all equally wide: where the groups in
 them have fewer channels, the rest is padding, which no weight reads. A unit's channels may stand
@@ -41,7 +41,7 @@ class Layout:
 
     @cached_property
     def channels(self) -> int:
-        """Of the unit, padding included."""
+        """The unit's channels, padding included."""
         return len(self.buckets) * self.width
 
     @cached_property

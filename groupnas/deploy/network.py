@@ -63,7 +63,7 @@ class DeployedNetwork(nn.Module):
 
 @torch.no_grad()
 def _folded(layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...]]) -> list[Piece]:
-    """What each group owns of a layer, with the BatchNorm behind it in weight and bias."""
+    """Return what each group owns of a layer, with its BatchNorm folded into weight and bias."""
     pieces = read_pieces(layer, module, sizes[layer.out_unit])
     norm = layer.normalisation
     return pieces if norm is None else list(map(FOLDED[norm], pieces))

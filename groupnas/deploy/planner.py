@@ -35,7 +35,7 @@ Node = Callable[[int, End, End], float]  # milliseconds of a node of so many gro
 
 @dataclass(frozen=True)
 class State:
-    """What is decided of a unit: its layout, and the format that it is kept in."""
+    """The choice for a unit: its layout, and the format that it is kept in."""
 
     layout: Layout
     format: Format
@@ -86,7 +86,7 @@ class LayoutPlanner:
         return DeployedNetwork(network, self.plan(network))
 
     def plan(self, network: GroupedNetwork) -> Plan:
-        """What :meth:`__call__` does, without doing it; raises as it does."""
+        """Return the plan that :meth:`__call__` follows; raises as it does."""
         if not network.groups:
             raise InputError(
                 "the network's parts share channels: it cannot be laid out; export it as it is"
@@ -109,7 +109,7 @@ class LayoutPlanner:
         return Plan(tuple(plans), self.table.name)
 
     def _states(self, network: GroupedNetwork) -> dict[str, list[State]]:
-        """What each unit may be; input and output keep their channels, and are plain."""
+        """Return what each unit may be; input and output keep their channels, and are plain."""
         groups = range(len(network.groups))
         weights = [sum(row[g] / sum(row) for row in network.sizes.values()) for g in groups]
         buckets, block = partitions(weights), self.table.block
@@ -135,7 +135,7 @@ class LayoutPlanner:
         return costs
 
     def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
-        """What adding another block's output to a layer's costs; blocked kernels do it for free."""
+        """Return the cost of adding another block's output to a layer's; blocked kernels add free."""
         area = layer.out_size[0] * layer.out_size[1]
         return [
             0.0 if state.format == "blocked" else self.table.addition(state.layout.channels * area)
@@ -178,7 +178,7 @@ class LayoutPlanner:
         return found
 
     def _node(self, layer: Layer, groups: int, source: End, target: End) -> float:
-        """What a layer costs as one node, between units that are kept in these formats."""
+        """Return a layer's cost as one node, between units that are kept in these formats."""
         a, b = source[0], target[0]
         kernel = Kernel(layer, groups, a // groups, b // groups)
         output = kernel_format(kernel, self.table.block)
@@ -190,7 +190,7 @@ class LayoutPlanner:
         return ms
 
     def _split(self, node: Node, layer: Layer, source: State, target: State) -> float:
-        """What a layer costs as a node for each group; what is cut up and joined is plain."""
+        """Return a layer's cost as a node for each group; what is cut up and joined is plain."""
         a, b = source.layout, target.layout
         whole = Kernel(layer, 1, a.channels, b.channels)
         ms = self._pieces(len(a.sizes), whole.in_elements + whole.out_elements)

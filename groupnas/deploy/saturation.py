@@ -1,4 +1,4 @@
-"""How large int8 weights may be, such that no processor's sums saturate.
+"""The largest int8 weights with which no processor's sums saturate.
 
 x86 without VNNI multiplies uint8 activations by int8 weights with ``vpmaddubsw``, which adds the
 products of two neighbours in 16 bits and cuts the sum off there; twice 255 * 127 is far beyond. The
@@ -59,14 +59,14 @@ def weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def _largest(rows: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Of each row the largest sum of so many of one sign, ``(rows,)``."""
+    """Return each row's largest sum of so many of one sign, ``(rows,)``."""
     ends = np.sort(np.stack([rows, -rows]).clip(min=0), axis=-1)[..., -count:]
     largest: NDArray[np.float64] = ends.sum(axis=-1).max(axis=0)
     return largest
 
 
 def output_axis(node: Any) -> int:
-    """Where a product's outputs are in its weights."""
+    """Return the axis of a product's weights that its outputs are on."""
     transposed = any(field.name == "transB" and field.i for field in node.attribute)
     return 0 if node.op_type == "Conv" or transposed else 1
 

@@ -1,4 +1,4 @@
-"""What a search ends with: a network that can be counted, and built with fresh weights."""
+"""The end of a search: a network that can be counted, and built with fresh weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Design(Protocol):
     def grouping(self) -> Grouping | None: ...
 
     def build(self, start: Tensor | None = None) -> nn.Module:
-        """The network with fresh weights: ``(N, C_in, H, W)`` to ``(N, outputs)``.
+        """Return the network with fresh weights: ``(N, C_in, H, W)`` to ``(N, outputs)``.
 
         Args:
             start: ``(outputs,)``: what it answers at first, about; 0 by default.
@@ -30,6 +30,9 @@ class Design(Protocol):
         ...
 
     def costs(self, by: str | Measure = "mac") -> dict[str, float]:
-        """The cost of every group, per image, in a measure or the one of that name; ``{"all":
-        ...}`` where groups share channels."""
+        """Return every group's cost per image; ``{"all": ...}`` where groups share channels.
+
+        Args:
+            by: A measure, or its name.
+        """
         ...

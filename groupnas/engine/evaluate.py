@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from groupnas.engine.missing import known_means, with_mean
-from groupnas.engine.parts import part_errors
+from groupnas.engine.shown import group_errors
 from groupnas.spaces.allocation import Allocation
 from groupnas.task import Task
 
@@ -27,9 +27,9 @@ def load_batch(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Any]:
-    """A batch on a device, as of :meth:`groupnas.task.Task.batch`.
+    """Return a batch on a device; see :meth:`groupnas.task.Task.batch`.
 
-    Inputs are in ``dtype``, whatever the task keeps them in; in torch's default one by default.
+    Inputs get ``dtype``, by default torch's default one.
     """
     x, target = task.batch(indices, generator)
     x = x.to(device, dtype or torch.get_default_dtype(), memory_format=torch.channels_last)
@@ -47,9 +47,9 @@ def recalibrate(
 ) -> None:
     """Replace BatchNorm's running statistics by the means over some samples.
 
-    Those of a search are a mixture over draws of the masks: no network's own. BatchNorm is left in
-    evaluation mode. Arguments are those of :func:`sample_errors`; what fills no batch is left out,
-    and a ``generator`` augments.
+    The statistics that a search gathers are a mixture over draws of the masks, which fits no single
+    network. BatchNorm is left in evaluation mode. Arguments are those of :func:`sample_errors`;
+    samples that fill no batch are left out, and a ``generator`` augments.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -68,11 +68,11 @@ def recalibrate(
 def mean_errors(
     network: Network, task: Task, indices: Tensor, batch_size: int, device: str | torch.device
 ) -> dict[str, float]:
-    """Mean error of every group, and ``mean`` over all; arguments as of :func:`sample_errors`.
+    """Return every group's mean error, and ``mean``; arguments are :func:`sample_errors`'s.
 
-    A group's mean is over the samples that show it, NaN if none does. ``mean`` is that of the
-    samples' own means, which weigh the groups that a sample shows by their outputs, as the error
-    over all points does. A network that is no longer finite has infinite errors.
+    A group's mean is over the samples that show it, NaN if none does. ``mean`` is the mean over
+    samples of each one's own mean, in which the groups that it shows weigh as much as they have
+    outputs. A network that is no longer finite has infinite errors.
     """
     weights = np.array(list(task.outputs.values()), dtype=np.float64)
     errors = sample_errors(network, task, indices, batch_size, device).numpy()
@@ -84,9 +84,9 @@ def mean_errors(
 def sample_errors(
     network: Network, task: Task, indices: Tensor, batch_size: int, device: str | torch.device
 ) -> Tensor:
-    """Error of every sample and group, unaugmented: ``(N, G)`` float64 on the CPU.
+    """Return the error of every sample and group, unaugmented: ``(N, G)`` float64 on the CPU.
 
-    As of :func:`groupnas.engine.parts.part_errors`: NaN where a sample does not show a group.
+    It is NaN where a sample does not show a group; see :func:`groupnas.engine.shown.group_errors`.
 
     Args:
         network: Is on the device, and in evaluation mode where that makes a difference.
@@ -98,11 +98,11 @@ def sample_errors(
     rows = []
     for batch in indices.split(batch_size):
         x, target = load_batch(task, batch, device, dtype=_dtype(network))
-        rows.append(part_errors(task, network(x), target))
+        rows.append(group_errors(task, network(x), target))
     return torch.cat(rows).double().cpu()
 
 
 def _dtype(network: Network) -> torch.dtype | None:
-    """The type of a network's parameters, if it has any."""
+    """Return the type of a network's parameters, if it has any."""
     parameters = network.parameters() if isinstance(network, nn.Module) else iter(())
     return next((parameter.dtype for parameter in parameters), None)

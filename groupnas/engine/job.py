@@ -1,4 +1,4 @@
-"""What a search and a training have in common: epochs, checkpoints, resumption."""
+"""The interface that searches and trainings share: epochs, checkpoints, resumption."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ class Job(Protocol):
     def steps(self) -> int: ...
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
+        """Return lines that tell a person what is about to run."""
         ...
 
     def run_epoch(self, on_step: Callable[[int, int], None]) -> Record:
-        """One pass over the training side; its record is appended to the history."""
+        """Run one epoch; its record is appended to the history and returned."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
+        """Return all that the rest of the run depends on: tensors and plain values only."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved job stood, bit for bit (CPU, same thread count)."""
+        """Resume where the saved job stood, bit for bit (CPU, same thread count)."""
         ...
 
 
-def go_on(folder: RunFolder, job: Job) -> None:
+def resume_job(folder: RunFolder, job: Job) -> None:
     """Load the folder's checkpoint into a job that has not begun.
 
     Raises:
@@ -93,7 +93,7 @@ def go_on(folder: RunFolder, job: Job) -> None:
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """The torch device of that name; an :class:`InputError` where it cannot be used."""
+    """Return the torch device of that name; raise :class:`InputError` where it is of no use."""
     if not isinstance(device, (str, torch.device)):
         raise InputError(f"device: expected the name of a torch device, got {device!r}")
     try:
@@ -112,11 +112,11 @@ class Means:
         self._counts: dict[str, Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
-        """One more value, of the same shape as the name's others."""
+        """Add a value, of the same shape as the name's others."""
         self._add(name, value.detach().double(), torch.ones(()))
 
     def add_rows(self, name: str, rows: Tensor) -> None:
-        """More vectors ``(B, K)``, whose entries count where they are not NaN."""
+        """Add vectors ``(B, K)``, whose entries count where they are not NaN."""
         rows = rows.detach().double()
         known = ~rows.isnan()
         self._add(name, torch.where(known, rows, 0.0).sum(dim=0), known.sum(dim=0).double())
@@ -127,11 +127,11 @@ class Means:
         self._sums[name], self._counts[name] = total, count
 
     def mean(self, name: str) -> float | None:
-        """The mean of a name's scalars; ``None`` if there were none."""
+        """Return the mean of a name's scalars; ``None`` if there were none."""
         return (self._sums[name] / self._counts[name]).item() if name in self._sums else None
 
     def table(self, name: str, keys: Sequence[str]) -> dict[str, float | None] | None:
-        """The mean of a name's vectors, entry by entry, ``None`` where an entry never counted.
+        """Return the mean of a name's vectors by entry, ``None`` of an entry that never counted.
 
         ``None`` if there were no vectors.
         """

@@ -1,4 +1,4 @@
-"""Who is told how a job goes: progress bars, trackers."""
+"""Observers of a job, such as progress bars and trackers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Told what happens; does nothing by itself. Inherit, and override what is of interest."""
+    """Base of all that is told how a job goes; override the calls that are of interest."""
 
     def started(self, folder: RunFolder, job: Job) -> None:
         """The job is about to run, from its beginning or from a checkpoint."""
@@ -32,7 +32,7 @@ class Observer:
 
 
 def observers_from(given: Any) -> tuple[Observer, ...]:
-    """The observers of a list; an :class:`InputError` where one is none."""
+    """Return the observers of a list; raise :class:`InputError` where one is none."""
     found = listed("observers", given)
     for one in found:
         if isinstance(one, type) or not hasattr(one, "epoch_ended"):

@@ -1,4 +1,4 @@
-"""Optimisers whose learning rate is a function of progress, so that nothing but a step is state."""
+"""Optimisers; their learning rate is a function of progress, so that no scheduler is saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from groupnas.engine.strategy import Optimizer
 def make_optimizer(
     settings: Optimizer, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """The torch optimiser of the settings, at their initial learning rate.
+    """Return the torch optimiser of the settings, at their initial learning rate.
 
     Adam updates all weights in one kernel: in a fifth of the time of its loop over them
     (``picasso_local``, one CPU thread). SGD gains a millisecond at most, and its kernel fails once

@@ -1,4 +1,4 @@
-"""In which numbers networks compute while they are trained."""
+"""The number format that networks compute in while they are trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def forward(network: Callable[[Tensor], Tensor], x: Tensor, precision: Precision) -> Tensor:
-    """A network's answer, float32, computed in a precision; gradients flow through it.
+    """Return a network's answer, float32, computed in a precision; gradients flow through it.
 
     In ``bfloat16`` convolutions and linear layers compute with half as many bits (PyTorch's
     autocast); weights, their gradients and the loss stay float32, and no loss needs scaling. It

@@ -1,8 +1,8 @@
-"""What searches, trainings and comparisons show while they run: on standard error, or nothing.
+"""Progress of searches, trainings and comparisons, shown on standard error.
 
-The command and Python show the same. Nothing is shown to who is ``quiet``, or where the level of
-the logger ``groupnas`` is above ``INFO``: ``logging.getLogger("groupnas").setLevel("WARNING")``.
-The lines themselves are no log records: they are for eyes, and a bar stands under them.
+Nothing is shown where ``quiet`` is true, or where the level of the logger ``groupnas`` is above
+``INFO``: ``logging.getLogger("groupnas").setLevel("WARNING")``. The lines are no log records: they
+are for eyes, and a bar stands under them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HEADER_EVERY = 20  # epochs; the names must not scroll away
 
 
 def is_shown(quiet: bool) -> bool:
-    """Whether progress is to be shown; an :class:`InputError` where ``quiet`` is no boolean."""
+    """Return whether to show progress; raise :class:`InputError` if ``quiet`` is no boolean."""
     logger = logging.getLogger("groupnas")
     # The logger's own level: the root's, WARNING, is what nobody chose.
     level = max(logger.level or logging.INFO, logger.manager.disable + 1)
@@ -34,12 +34,12 @@ def is_shown(quiet: bool) -> bool:
 
 
 def progress(what: str, quiet: bool, heading: str = "") -> list[Observer]:
-    """Who shows a job's progress; nobody where nothing :func:`is_shown`."""
+    """Return the observer that shows a job's progress, if it :func:`is_shown`."""
     return [ConsoleProgress(what, heading)] if is_shown(quiet) else []
 
 
 class Lines:
-    """Lines on standard error. Where they cannot be written any more, nothing is lost but them."""
+    """Lines on standard error; a run goes on where they cannot be written any more."""
 
     def __init__(self) -> None:
         from rich.console import Console

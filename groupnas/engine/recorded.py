@@ -1,4 +1,4 @@
-"""What the records of a run hold, told by its ``config.yaml``."""
+"""The contents of a run's records, by its ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from groupnas.schema import validate
 
 
 def recorded_by(config: Mapping[str, Any], origin: str) -> Recorded:
-    """What the records of a run hold: as it says itself, else as its strategy or training does.
+    """Return what the records of a run hold: by its own word, else by its strategy or training.
 
     It has no fields where neither is known: of an older run, of a strategy that is not installed.
 

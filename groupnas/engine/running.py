@@ -22,7 +22,7 @@ def run_job(
 
     Args:
         folder: Held by the caller.
-        job: New, or gone on with.
+        job: New, or resumed.
         observers: Told how it goes.
         conclude: What there is to say of the finished job.
         write_outcome: Writes what else can be read off the job after each epoch.
@@ -58,7 +58,7 @@ def run_job(
 
 
 def _timed_epoch(folder: RunFolder, job: Job, tell: Callable[[int, int], None]) -> Record:
-    """One epoch, in the checkpoint when this returns."""
+    """Run one epoch and save it in the checkpoint."""
     start, busy, waited = time.perf_counter(), time.process_time(), job.data_seconds
     record = job.run_epoch(tell)
     timing = {

@@ -13,12 +13,12 @@ from torch import nn
 from groupnas import values
 from groupnas.budget import Budget
 from groupnas.engine.design import Design
-from groupnas.engine.job import checked_device, go_on
+from groupnas.engine.job import checked_device, resume_job
 from groupnas.engine.observer import Observer, observers_from
-from groupnas.engine.parts import check_parts
 from groupnas.engine.progress import progress
 from groupnas.engine.running import run_job
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.shown import check_groups
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.engine.task_check import check_task
 from groupnas.errors import InputError
@@ -42,7 +42,7 @@ class Run:
         allocation: What was found, within the strategy's budget if that has one.
         initial: What it started from.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: Costs before and after, how many validation samples show each part, and what else
+        result: Costs before and after, how many validation samples show each group, and what else
             the strategy says, as in ``result.json``.
     """
 
@@ -59,11 +59,11 @@ class Run:
         return self.allocation.grouping
 
     def design(self, budget: Budget | None = None) -> Design:
-        """What was found, at any budget; see :meth:`SearchJob.design`."""
+        """Return what was found, at any budget; see :meth:`SearchJob.design`."""
         return self.job.design(budget)
 
     def network(self) -> nn.Module | None:
-        """The network found with the search's own weights, if the strategy trains it."""
+        """Return the network found with the search's own weights, if the strategy trains it."""
         return self.job.network()
 
 
@@ -84,10 +84,10 @@ def search(
 ) -> Run:
     """Search a grouping; the main job.
 
-    What it does is shown on standard error: a bar in a terminal, and a line for each epoch. Every
-    epoch ends with a checkpoint. A run that was killed, at any moment, goes on with
-    ``resume=True`` and ends with the same grouping and history as one never stopped (bit for bit
-    on a CPU with the same number of threads).
+    Progress is shown on standard error: a bar in a terminal, and a line for each epoch. Every epoch
+    ends with a checkpoint. ``resume=True`` resumes a run that was killed, at any moment: it ends
+    with the same grouping and history as one never stopped (bit for bit on a CPU with the same
+    number of threads).
 
     Args:
         space: What to search.
@@ -98,7 +98,7 @@ def search(
         seed: Of everything random, from 0 to 2**63 - 1; 0 where not given, or the resumed run's.
         device: A torch device.
         epochs: Replaces the strategy's number of search epochs; its warm-up comes on top.
-        resume: Go on with the run in ``out``.
+        resume: Resume the run in ``out``.
         observers: Told how it goes.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
         quiet: Show nothing; neither is anything shown where the level of the logger ``groupnas``
@@ -107,7 +107,7 @@ def search(
     Raises:
         InputError: wrong arguments or files; a task that does not do what it must (see
             :func:`groupnas.check_task`); a folder that is in use, holds another run, or cannot be
-            written; a resumed run whose space, data or settings are not the same; a part that no
+            written; a resumed run whose space, data or settings are not the same; a group that no
             sample of one side shows; a loss that is no longer finite.
     """
     values.instance("space", space, SearchSpace)
@@ -129,7 +129,7 @@ def search(
     with torch.random.fork_rng():
         job = settings.start(space, task, seed=seed, device=str(place))
         job.design()  # a budget that cannot be met is refused here
-        counts = check_parts(task, job.split, job.batch_size) if job.total_epochs else {}
+        counts = check_groups(task, job.split, job.batch_size) if job.total_epochs else {}
         config = {
             "arguments": recorded,
             "space": describe_space(job.space),
@@ -162,7 +162,7 @@ def _seed(seed: int | None, run: Beginning) -> int:
 def _prepare(folder: RunFolder, job: SearchJob, begins: bool) -> None:
     job.open(folder.path)
     if not begins:
-        go_on(folder, job)
+        resume_job(folder, job)
         return
     folder.write_json(SPLIT, job.split.sources(job.task.sources))
     job.space.save(folder / SPACE)

@@ -17,7 +17,7 @@ from groupnas.engine.design import Design
 from groupnas.engine.evaluate import Evaluate, load_batch
 from groupnas.engine.job import Record
 from groupnas.engine.split import Split, split_by_source
-from groupnas.engine.task_check.declared import check_parts
+from groupnas.engine.task_check.declared import check_sizes
 from groupnas.engine.task_check.findings import Findings
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
@@ -29,7 +29,7 @@ from groupnas.task import Task
 
 
 class StrategySettings(Protocol):
-    """The part of a :class:`~groupnas.engine.strategy.Strategy` that every job reads."""
+    """The members of a :class:`~groupnas.engine.strategy.Strategy` that every job reads."""
 
     @property
     def title(self) -> str: ...
@@ -40,11 +40,11 @@ class StrategySettings(Protocol):
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]: ...
 
     def recorded(self) -> Recorded:
-        """What the records of its runs hold."""
+        """Return what the records of its runs hold."""
         ...
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """A sentence on a ``result.json``; empty where there is none."""
+        """Return a sentence on a ``result.json``; empty where there is none."""
         ...
 
 
@@ -86,7 +86,7 @@ class SearchJob(ABC):
         validation: float = 0.0,
         evaluate: Evaluate | None = None,
     ) -> None:
-        _check_parts(space, task)
+        _check_sizes(space, task)
         self.space, self.task, self.strategy = space, task, strategy
         self.seed, self.device, self.evaluate = seed, torch.device(device), evaluate
         if validation:
@@ -100,16 +100,16 @@ class SearchJob(ABC):
 
     @property
     def recorded(self) -> Recorded:
-        """What its records hold."""
+        """The contents of its records."""
         told, unit = self.strategy.recorded(), self.task.error_unit
         return replace(told, planned=self.total_epochs, error_unit=str(unit))
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
+        """Return lines that tell a person what is about to run."""
         return [f"{self.space.name} on {self.task.name}: {self.strategy.title}"]
 
     def load(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Any]:
-        """A batch of the task on the search's device; the time it takes is counted.
+        """Return a batch of the task on the search's device; the time it takes is counted.
 
         Arguments are those of :meth:`groupnas.task.Task.batch`.
         """
@@ -119,11 +119,11 @@ class SearchJob(ABC):
         return batch
 
     def open(self, folder: Path) -> None:  # noqa: B027  - most need nothing there
-        """Told, once the folder is held and before anything else, where the run's files are."""
+        """Take the run's folder; called once it is held, before anything else."""
 
     @abstractmethod
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One unit of progress; its record is appended to :attr:`history`.
+        """Run one unit of progress; its record is appended to :attr:`history` and returned.
 
         A record has at least ``epoch``, counted from 1, and ``steps``, the optimiser steps taken.
 
@@ -133,13 +133,16 @@ class SearchJob(ABC):
 
     @abstractmethod
     def allocation(self) -> Allocation:
-        """The best so far."""
+        """Return the best so far."""
 
     def design(self, budget: Budget | None = None) -> Design:
-        """What is found, at a budget; by default the strategy's, or as it is if that has none.
+        """Return what is found, at a budget.
 
         Here: the sizes of :meth:`allocation`, all multiplied by one factor. A strategy that knows
         better overrides it.
+
+        Args:
+            budget: By default the strategy's; without either, nothing is fitted.
 
         Raises:
             InputError: the budget cannot be met.
@@ -148,22 +151,22 @@ class SearchJob(ABC):
         return found if budget is None else fit(self.space, found.grouping.counts(), budget)
 
     def network(self) -> nn.Module | None:
-        """The network of :meth:`allocation` with the search's own weights, if it has such."""
+        """Return the network of :meth:`allocation` with the search's own weights, if any."""
         return None
 
     def outcome(self) -> dict[str, Any]:
-        """What else ``result.json`` should say, as plain values."""
+        """Return what else ``result.json`` should say, as plain values."""
         return {}
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
+        """Return all that the rest of the run depends on: tensors and plain values only."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood, bit for bit (CPU, same thread count).
+        """Resume where the saved search stood, bit for bit (CPU, same thread count).
 
-        What was empty before the job began is to be checked here, by
+        What was empty before the job began must be checked here, with
         :func:`groupnas.engine.state.load_optimizer` and its like.
 
         Raises:
@@ -171,9 +174,9 @@ class SearchJob(ABC):
         """
 
 
-def _check_parts(space: SearchSpace, task: Task) -> None:
-    """All that can be said of a task at no cost; :func:`groupnas.check_task` says the rest."""
+def _check_sizes(space: SearchSpace, task: Task) -> None:
+    """Check what costs nothing of a task; :func:`groupnas.check_task` checks the rest."""
     found = Findings()
-    check_parts(found, space, task)
+    check_sizes(found, space, task)
     if found.mistakes:
         raise InputError(f"task {task.name}: {'; '.join(found.mistakes)}")

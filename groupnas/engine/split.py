@@ -32,7 +32,7 @@ class Split:
             object.__setattr__(self, side, _indices(side, getattr(self, side)))
 
     def check_fits(self, sources: Sequence[str]) -> None:
-        """Raise :class:`InputError` unless both sides hold samples that there are."""
+        """Raise :class:`InputError` unless both sides hold samples, and the task has them all."""
         for side in ("train", "validation"):
             indices = getattr(self, side)
             if not len(indices):
@@ -47,7 +47,7 @@ class Split:
         return f"Split({len(self.train)} samples train, {len(self.validation)} validate)"
 
     def sources(self, sources: Sequence[str]) -> dict[str, list[str]]:
-        """The sources on either side, sorted: what the run folder records."""
+        """Return the sources on either side, sorted: what the run folder records."""
         return {
             side: sorted({sources[i] for i in getattr(self, side).tolist()})
             for side in ("train", "validation")
@@ -145,11 +145,11 @@ class Stream:
         return torch.multinomial(self._weights, count, True, generator=self._generator)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What is left of the current pass."""
+        """Return what is left of the current pass."""
         return {"order": self._order.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on where the saved stream stood.
+        """Resume where the saved stream stood.
 
         Raises:
             InputError: it is a stream of other samples.

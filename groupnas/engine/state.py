@@ -1,7 +1,7 @@
-"""What a checkpoint holds, against what it must hold: the state of the same job, before it began.
+"""Checks of a checkpoint against the state of the same job before it began.
 
-A job's own fresh state is the schema. What is empty there may have grown since, so that the job
-itself checks it where it loads it, with what is here.
+A job's own fresh state is the schema. What is empty there may have grown since: the job checks that
+where it loads it, with the functions here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from groupnas.spaces.space import SearchSpace
 
 
 class StateError(InputError):
-    """A state is not of the job that is to go on with it; says where, and what was expected."""
+    """A state is not of the job that is to resume from it; says where, and what was expected."""
 
 
 def check_like(found: Any, fresh: Any, where: str = "the state") -> None:
@@ -61,7 +61,7 @@ def check_like(found: Any, fresh: Any, where: str = "the state") -> None:
 
 
 def check_history(history: Any, record: type[Epoch], total: int) -> list[dict[str, Any]]:
-    """The records of a saved history: plain values of a job's kind, epoch by epoch.
+    """Return the records of a saved history: plain values of a job's kind, epoch by epoch.
 
     Raises:
         StateError: they are not, or there are more than the job has epochs.
@@ -101,7 +101,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any], w
         step = entry.get("step")
         if step is not None and not (step.item() >= 0 and step.item() % 1 == 0):
             raise StateError(f"{inside}.step: expected a count of steps, got {step.item()}")
-    optimizer.load_state_dict({"state": gathered, "param_groups": _groups(optimizer)})
+    own = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": gathered, "param_groups": own})
 
 
 def load_generator(generator: torch.Generator | None, state: Tensor, where: str) -> None:
@@ -117,7 +118,7 @@ def load_generator(generator: torch.Generator | None, state: Tensor, where: str)
 
 
 def load_allocation(state: Any, space: SearchSpace, where: str) -> Allocation:
-    """The allocation of a space, at any widths, whose grouping was saved.
+    """Return the allocation of a space, at any widths, whose grouping was saved.
 
     Raises:
         StateError: it is none.
@@ -152,10 +153,6 @@ def _gathered(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Ten
         momentum = optimizer.param_groups[0]["momentum"]
         return {"momentum_buffer": weight} if momentum else {}
     return {"step": torch.zeros(()), "exp_avg": weight, "exp_avg_sq": weight}
-
-
-def _groups(optimizer: torch.optim.Optimizer) -> Any:
-    return optimizer.state_dict()["param_groups"]
 
 
 def _expect(holds: bool, where: str, expected: str, found: Any) -> None:

@@ -109,7 +109,7 @@ class Strategy(Settings):
         device: str = "cpu",
         evaluate: Evaluate | None = None,
     ) -> SearchJob:
-        """The search as a job that has not begun.
+        """Return the search as a job that has not begun.
 
         It is made as ``Job(space, task, self, seed=..., device=...)``, and gets ``evaluate=...``
         where the strategy trains candidates.
@@ -156,19 +156,19 @@ class Strategy(Settings):
 
     @property
     def planned(self) -> int | None:
-        """How many epochs a search has; ``None`` where the settings do not say."""
+        """The number of epochs of a search; ``None`` where the settings do not say."""
         return getattr(self, "epochs", None)
 
     def recorded(self) -> Recorded:
-        """What the records of its runs hold; without :attr:`fields`, whatever numbers there are."""
+        """Return what the records of its runs hold; without :attr:`fields`, all their numbers."""
         return Recorded(fields=self.fields, planned=self.planned)
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """A sentence on a ``result.json``, which the command prints; empty where there is none."""
+        """Return a sentence on a ``result.json``, which the command prints; empty for none."""
         return ""
 
     def with_epochs(self, epochs: int | None) -> Self:
-        """The same strategy with another number of search epochs.
+        """Return the same strategy with another number of search epochs.
 
         Raises:
             InputError: it has none, or the number is out of its range.
@@ -180,7 +180,7 @@ class Strategy(Settings):
         return self.with_settings(epochs=epochs)
 
     def with_settings(self, **changes: Any) -> Self:
-        """The same strategy with some settings replaced: ``epochs=5, weights={"lr": 0.02}``.
+        """Return the same strategy with settings replaced: ``epochs=5, weights={"lr": 0.02}``.
 
         A mapping replaces single settings of a group, and leaves the others.
 
@@ -190,7 +190,7 @@ class Strategy(Settings):
         return validate(type(self), merged(self.model_dump(), changes), self.algorithm)
 
     def with_text(self, text: str) -> Self:
-        """The same strategy with what stood behind ``=`` in its name, e.g. shares by hand.
+        """Return the same strategy with the text behind ``=`` in its name, e.g. shares by hand.
 
         Raises:
             InputError: it takes no such text.
@@ -198,7 +198,7 @@ class Strategy(Settings):
         raise InputError(f"{self.algorithm}={text}: {self.algorithm} takes nothing behind '='")
 
     def with_budget(self, budget: Budget | None) -> Self:
-        """The same strategy with another budget, or none.
+        """Return the same strategy with another budget, or none.
 
         Raises:
             InputError: it is no :class:`groupnas.Budget`.
@@ -209,7 +209,7 @@ class Strategy(Settings):
 
 
 def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
-    """The strategy that a name, ``name:preset`` or a path means; ``./strategies`` comes first.
+    """Return the strategy that a name, ``name:preset`` or a path means; ``./strategies`` first.
 
     What follows a ``=`` is for the algorithm: ``manual=nose:0.8,mouth:1.2``.
 
@@ -224,7 +224,7 @@ def load_strategy(strategy: str | os.PathLike[str]) -> Strategy:
 
 
 def strategy_from(data: Any, origin: str) -> Strategy:
-    """The strategy that settings describe.
+    """Return the strategy that settings describe.
 
     Args:
         data: What a strategy file holds.

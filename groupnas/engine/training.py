@@ -15,18 +15,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from groupnas import values
 from groupnas.engine.evaluate import load_batch, mean_errors
-from groupnas.engine.job import (
-    Means,
-    Record,
-    checked_device,
-    go_on,
-)
+from groupnas.engine.job import Means, Record, checked_device, resume_job
 from groupnas.engine.observer import Observer, observers_from
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import check_parts, finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.progress import progress
 from groupnas.engine.running import run_job
+from groupnas.engine.shown import check_groups, finite_loss, group_errors
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.state import (
     StateError,
@@ -94,12 +89,12 @@ class Trainer:
 
     @property
     def total_epochs(self) -> int:
-        """Of the whole training."""
+        """The epochs of the whole training."""
         return self.settings.epochs
 
     @property
     def steps(self) -> int:
-        """Of one epoch."""
+        """The steps of one epoch."""
         return self.stream.batches_per_pass
 
     @property
@@ -112,11 +107,11 @@ class Trainer:
 
     @property
     def recorded(self) -> Recorded:
-        """What its records hold."""
+        """The contents of its records."""
         return replace(self.settings.recorded(), error_unit=str(self.task.error_unit))
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
+        """Return lines that tell a person what is about to run."""
         train, validation = len(self.split.train), len(self.split.validation)
         return [
             f"{self.task.name}: {train:,} samples train, {validation:,} validate; "
@@ -124,7 +119,7 @@ class Trainer:
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One pass over the training side, and the averaged network's validation errors.
+        """Run one pass over the training side, and validate the averaged network.
 
         Raises:
             InputError: the loss is no longer finite.
@@ -160,7 +155,7 @@ class Trainer:
         self._optimizer.step()
         self.averaged.update_parameters(self.network)
         means.add("loss", loss)
-        means.add_rows("error", part_errors(self.task, predicted, target))
+        means.add_rows("error", group_errors(self.task, predicted, target))
 
     def _load(self, indices: Tensor) -> tuple[Tensor, Any]:
         start, dtype = time.perf_counter(), next(self.network.parameters()).dtype
@@ -174,7 +169,7 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
+        """Return all that the rest of the run depends on: tensors and plain values only."""
         return {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -186,7 +181,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved training stood, bit for bit (CPU, same thread count).
+        """Resume where the saved training stood, bit for bit (CPU, same thread count).
 
         Raises:
             StateError: what has grown since the start is not this training's.
@@ -226,7 +221,7 @@ class Trained:
         folder: Its files.
         network: The best network by validation, in evaluation mode.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: The best epoch, its validation errors and how many samples showed each part, as in
+        result: The best epoch, its validation errors and how many samples showed each group, as in
             ``result.json``.
     """
 
@@ -254,21 +249,21 @@ def train(
 ) -> Trained:
     """Train a network; every epoch ends with a checkpoint.
 
-    What it does is shown on standard error: a bar in a terminal, and a line for each epoch.
+    Progress is shown on standard error: a bar in a terminal, and a line for each epoch.
 
-    A run that was killed, at any moment, goes on with ``resume=True`` and ends with the same
-    network and history as one never stopped (bit for bit on a CPU with the same threads).
+    ``resume=True`` resumes a run that was killed, at any moment: it ends with the same network and
+    history as one never stopped (bit for bit on a CPU with the same threads).
 
     Args:
         network: Fresh, or with weights to start from; a resumed run overwrites them.
         task: What to learn from; test data is not reachable through it.
-        settings: How.
+        settings: All settings.
         out: The run folder; must not hold a run, unless it is resumed.
         split: Which samples train and which validate.
         seed: Of everything random but the network's weights, from 0 to 2**63 - 1.
         device: A torch device.
         sampling: See :class:`Trainer`.
-        resume: Go on with the run in ``out``.
+        resume: Resume the run in ``out``.
         observers: Told how it goes.
         arguments: Plain values that the caller wants recorded in ``config.yaml``, and that a
             resumed run must not change.
@@ -278,7 +273,7 @@ def train(
     Raises:
         InputError: wrong arguments; a task that does not do what it must (see
             :func:`groupnas.check_task`); a folder that is in use, holds another run, or cannot be
-            written; a resumed run whose data or settings are not the same; a part that no sample
+            written; a resumed run whose data or settings are not the same; a group that no sample
             of one side shows; a loss that is no longer finite.
     """
     values.instance("network", network, nn.Module)
@@ -305,7 +300,7 @@ def train(
     if run.recorded is not None:
         _check_split(run.folder, split, task)
     split.check_fits(task.sources)
-    counts = check_parts(task, split, job.batch_size)
+    counts = check_groups(task, split, job.batch_size)
     with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):
         result = run_job(run.folder, job, told_of, conclude=lambda: _result(job, counts))
     network.load_state_dict(job.best)
@@ -314,14 +309,14 @@ def train(
 
 def _prepare(folder: RunFolder, job: Trainer, begins: bool) -> None:
     if not begins:
-        go_on(folder, job)
+        resume_job(folder, job)
         return
     folder.write_json(SPLIT, job.split.sources(job.task.sources))
     folder.save_checkpoint(job.state_dict())
 
 
 def _shares(sampling: Any, split: Split) -> Tensor:
-    """How often each sample is drawn; an :class:`InputError` where nothing can be drawn so."""
+    """Return how often each sample is drawn; raise :class:`InputError` if none can be."""
     try:
         shares = torch.as_tensor(sampling, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -347,7 +342,7 @@ def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _check_split(folder: RunFolder, split: Split, task: Task) -> None:
-    """Else sources that trained before would now choose the epoch."""
+    """Refuse another split: sources that trained before would now choose the best epoch."""
     path = folder / SPLIT
     recorded = read_saved(path, Sides, "start again in a new folder")
     if recorded != split.sources(task.sources):

@@ -21,7 +21,7 @@ class TrainingEpoch(Epoch):
 
 
 class Training(Settings):
-    """How a plain network is trained.
+    """Settings of the training of one plain network.
 
     Attributes:
         epochs: Passes over the training side.
@@ -47,5 +47,5 @@ class Training(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def recorded(self) -> Recorded:
-        """What the records of its epochs hold."""
+        """Return what the records of its epochs hold."""
         return Recorded(fields=self.fields, planned=self.epochs, plots=("training",))

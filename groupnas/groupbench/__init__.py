@@ -5,8 +5,8 @@
     bench.errors(grouping)  # {"left_eye": ..., "nose": ..., "mouth": ..., "mean": ...}
     bench.regret(grouping)  # against the best grouping of the same cost
 
-A part's error depends on its own sizes and the seed alone (:mod:`groupnas.groupbench.training`),
-so that 70 sizes of 3 parts describe all groupings: the 1,540 of the space's widths, and 343,000
+A group's error depends on its own sizes and the seed alone (:mod:`groupnas.groupbench.training`),
+so that 70 sizes of 3 groups describe all groupings: the 1,540 of the space's widths, and 343,000
 size vectors of any widths. The faces are drawn: the table says how a search does, nothing
 about real faces. ``benchmarks/groupbench_table.py`` makes it.
 """

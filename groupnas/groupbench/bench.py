@@ -1,4 +1,4 @@
-"""What a strategy is asked on GroupBench, and how far from the best its answer is."""
+"""GroupBench's questions to a strategy, and how far from the best its answer is."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Widths = Literal["kept", "free"]
 Side = Literal["validation", "test"]
 Numbers = NDArray[np.float64]
 
-# What strategies should fit sizes to. One channel of so few costs up to 7 % of the network, so that
-# the cost cannot always come within 1 %; fitting ends below the budget, never above.
+# The budget that strategies should fit sizes to. One of so few channels costs up to 7 % of the
+# network, so that the cost cannot always come within 1 %; fitting ends at or below the budget.
 FIT = Budget(tolerance=0.06)
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What a part may be: K sizes in U units.
+    """The sizes that a group may have: K sizes in U units.
 
     Attributes:
         sizes: ``(K, U)`` int64, channels.
@@ -55,10 +55,10 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """Groupings within a budget: N, of P parts and U units.
+    """Groupings within a budget: N, of G groups and U units.
 
     Attributes:
-        sizes: ``(N, P, U)`` int64, channels.
+        sizes: ``(N, G, U)`` int64, channels.
         costs: ``(N,)``, of the whole network.
         errors: ``(N,)``, NME % over all points.
     """
@@ -80,31 +80,31 @@ class GroupBench:
     judge what they choose: what fits only the validation samples, or one seed, counts as regret.
 
     Attributes:
-        table: The errors of every part at every size.
+        table: The errors of every group at every size.
     """
 
     table: Table
 
     def __repr__(self) -> str:
-        parts = ", ".join(self.table.about["parts"])
-        return f"GroupBench({parts}; {self.seeds} seeds, {self.epochs} epochs)"
+        groups = ", ".join(self.table.about["parts"])
+        return f"GroupBench({groups}; {self.seeds} seeds, {self.epochs} epochs)"
 
     @property
     def seeds(self) -> int:
-        """How often every network was trained."""
+        """The number of trainings of every network."""
         return int(self.table.about["seeds"])
 
     @property
     def epochs(self) -> int:
-        """For how long."""
+        """The number of epochs of a training."""
         return int(self.table.about["training"]["epochs"])
 
     def space(self) -> SearchSpace:
-        """What to search: ``search_spaces/groupbench.yaml``."""
+        """Return the space to search: ``search_spaces/groupbench.yaml``."""
         return self._space
 
     def task(self) -> Task:
-        """The samples that may be learned from, for strategies that train; needs torch."""
+        """Return the samples that may be learned from, for strategies that train; needs torch."""
         from groupnas.groupbench.training import search_task
 
         return search_task()
@@ -114,10 +114,10 @@ class GroupBench:
     def errors(
         self, allocation: Allocation, seed: int | None = None, split: Side = "validation"
     ) -> dict[str, float]:
-        """What the allocation's network ended with: the error of every part, and ``mean``.
+        """Return the errors that the allocation's network ended with: every group's, and ``mean``.
 
-        What a part has beyond the table's largest sizes, which kept widths never exceed, is taken
-        to bring nothing.
+        A group larger than the table's largest sizes, which kept widths never exceed, is taken to
+        have the error of those.
 
         Args:
             allocation: Of the benchmark's space, at any widths.
@@ -130,12 +130,12 @@ class GroupBench:
         return self._look_up(allocation, self._at_end(seed, split))
 
     def evaluate(self, allocation: Allocation, epochs: int, seed: int) -> dict[str, float]:
-        """Validation errors of one training after some epochs: what a trial is, without training.
+        """Return the validation errors of one training after some epochs: a trial, looked up.
 
         The epochs are those of one long training, as is usual in such tables.
 
         Args:
-            allocation: As of :meth:`errors`.
+            allocation: See :meth:`errors`.
             epochs: At least 1; the last where there are not as many.
             seed: Any; its remainder says which of the trainings.
 
@@ -147,7 +147,7 @@ class GroupBench:
         return self._look_up(allocation, self.table.validation[..., seed % self.seeds, after])
 
     def regret(self, allocation: Allocation, budget: Budget | None = None) -> float:
-        """The allocation's test error less the optimum's, widths free; in points of NME %, >= 0.
+        """Return the test error less the optimum's, widths free; in points of NME %, >= 0.
 
         Raises:
             InputError: the allocation costs more than the budget, or as :meth:`errors`.
@@ -160,7 +160,7 @@ class GroupBench:
         return self.errors(allocation, split="test")["mean"] - self._optima[key]
 
     def search(self, strategy: Strategy, seed: int = 0) -> SearchJob:
-        """A search on the benchmark, run to its end.
+        """Run a search on the benchmark to its end, and return it.
 
         Networks that a strategy would train one by one are looked up; strategies that learn
         while they search train on :meth:`task`. Needs torch.
@@ -195,7 +195,7 @@ class GroupBench:
     def optimum(
         self, budget: Budget | None = None, widths: Widths = "free"
     ) -> tuple[Allocation, float]:
-        """The best allocation within a budget by test error, and that error; see :meth:`choices`.
+        """Return the best allocation within a budget by test error, and that error.
 
         Raises:
             InputError: nothing is within the budget.
@@ -209,12 +209,12 @@ class GroupBench:
     def choices(
         self, budget: Budget | None = None, widths: Widths = "free", split: Side = "test"
     ) -> Choices:
-        """All groupings within a budget (up to its tolerance above it).
+        """Return all groupings within a budget (up to its tolerance above it).
 
         Args:
             budget: By default what even groups cost, and 1 % more.
-            widths: ``kept``: units are as wide as the space's, what one part gets another loses;
-                ``free``: only the cost is held.
+            widths: ``kept``: units are as wide as the space's, and what one group gets another
+                loses; ``free``: only the cost is held.
             split: Which samples the errors are of; means over the seeds.
 
         Raises:
@@ -225,7 +225,7 @@ class GroupBench:
         sizes = [curve.sizes for curve in curves.values()]
         allowed = np.ones([len(rows) for rows in sizes], bool)
         for groups, limit in budget.limits(self._space).items():
-            limited = [curve.costs * (part in groups) for part, curve in curves.items()]
+            limited = [curve.costs * (group in groups) for group, curve in curves.items()]
             allowed &= _outer_sum(limited) <= limit * (1 + budget.tolerance)
         if widths not in get_args(Widths):
             raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(Widths))}")
@@ -243,27 +243,27 @@ class GroupBench:
     def curves(
         self, seed: int | None = None, split: Side = "validation", by: str | Measure = "mac"
     ) -> dict[str, Curve]:
-        """Every part's error and cost at every size: all that there is to know.
+        """Return every group's error and cost at every size: all that there is to know.
 
         Args:
-            seed: As of :meth:`errors`.
-            split: As of :meth:`errors`.
+            seed: See :meth:`errors`.
+            split: See :meth:`errors`.
             by: Of the costs: a measure, or the name of one.
         """
         units = list(self._space.free_units)
         found = {}
-        for part, errors in zip(self._space.groups, self._at_end(seed, split), strict=True):
+        for group, errors in zip(self._space.groups, self._at_end(seed, split), strict=True):
             places = np.unravel_index(np.arange(errors.size), errors.shape)
             sizes = np.stack(places, axis=1) + 1
             costs = [
-                float(part_cost(self._space, part, dict(zip(units, row, strict=True)), by))
+                float(part_cost(self._space, group, dict(zip(units, row, strict=True)), by))
                 for row in sizes.tolist()
             ]
-            found[part] = Curve(sizes, np.array(costs), errors.ravel())
+            found[group] = Curve(sizes, np.array(costs), errors.ravel())
         return found
 
     def allocation(self, sizes: NDArray[np.int64]) -> Allocation:
-        """The allocation of a row of :attr:`Choices.sizes`, ``(P, U)``."""
+        """Return the allocation of a row of :attr:`Choices.sizes`, ``(G, U)``."""
         rows = (dict(zip(self._space.free_units, row, strict=True)) for row in sizes.tolist())
         return Allocation.from_widths(self._space, dict(zip(self._space.groups, rows, strict=True)))
 
@@ -275,7 +275,7 @@ class GroupBench:
 
     @cached_property
     def _weights(self) -> Numbers:
-        """Every part's share of the points."""
+        """Every group's share of the points."""
         outputs = np.array(list(self._space.outputs.values()), float)
         return outputs / outputs.sum()
 
@@ -285,7 +285,7 @@ class GroupBench:
         return {}
 
     def _at_end(self, seed: int | None, split: Side) -> Numbers:
-        """Errors at the end of training, ``(P, A, B)``."""
+        """Return the errors at the end of training, ``(G, A, B)``."""
         ends = {"validation": self.table.validation[..., -1], "test": self.table.test}
         if split not in ends:
             raise InputError(f"split {split!r}: {nearest(split, ends)}")
@@ -297,18 +297,18 @@ class GroupBench:
         return ends[split][..., seed].astype(float)
 
     def _own(self, allocation: Allocation) -> Allocation:
-        """The same; :class:`InputError` where it is not of the benchmark's space."""
+        """Return the same; raise :class:`InputError` where it is not of the benchmark's space."""
         instance("allocation", allocation, Allocation)
         return Allocation(self._space, allocation.grouping)
 
     def _look_up(self, allocation: Allocation, errors: NDArray[Any]) -> dict[str, float]:
-        """Every part's entry of ``(P, A, B)`` errors, and ``mean``."""
+        """Return every group's entry of ``(G, A, B)`` errors, and ``mean``."""
         counts = self._own(allocation).grouping.counts()
         found = {}
-        for part, entry in zip(self._space.groups, errors, strict=True):
+        for group, entry in zip(self._space.groups, errors, strict=True):
             for unit in self._space.free_units:
-                entry = entry[min(counts[unit][part], len(entry)) - 1]
-            found[part] = float(entry)
+                entry = entry[min(counts[unit][group], len(entry)) - 1]
+            found[group] = float(entry)
         return {**found, "mean": float(self._weights @ list(found.values()))}
 
     def _check_within(self, allocation: Allocation, budget: Budget) -> None:
@@ -331,10 +331,10 @@ def _told(found: Curve | Choices) -> str:
 
 @cache
 def load_groupbench() -> GroupBench:
-    """GroupBench with the table that groupnas ships."""
+    """Return GroupBench with the table that groupnas ships."""
     return GroupBench(Table.load(Path(__file__).parent / "table.npz"))
 
 
 def _outer_sum(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One array with an axis for each row: all sums of one entry a row."""
+    """Return all sums of one entry of each row: an array with an axis for each."""
     return reduce(np.add.outer, rows)

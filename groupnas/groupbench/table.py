@@ -1,4 +1,4 @@
-"""GroupBench's table: the error of every part at every size, for some seeds."""
+"""GroupBench's table: the error of every group at every size, for some seeds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NOTHING = np.zeros(0, np.float32)
 
 
 class Trained(Saved):
-    """How long the networks of a table were trained."""
+    """The training of a table's networks."""
 
     epochs: Count
 
 
 class About(Saved):
-    """What a table says of itself; all else is for people."""
+    """The keys of a table's description that are read; all others are for people."""
 
     format: Literal[1]
     parts: Annotated[list[str], Field(min_length=1)]
@@ -42,13 +42,14 @@ class About(Saved):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """What was trained. P parts, A and B the largest sizes in the two units, S seeds, E epochs.
+    """Errors of G groups, of sizes up to A and B in the two units, for S seeds and E epochs.
 
     Attributes:
-        validation: ``(P, A, B, S, E)`` float32, validation error after every epoch; sizes count
+        validation: ``(G, A, B, S, E)`` float32, validation error after every epoch; sizes count
             from 1.
-        test: ``(P, A, B, S)`` float32, error at the end on samples that no search sees.
-        about: How it was made: parts, largest sizes, training, samples, versions, seconds.
+        test: ``(G, A, B, S)`` float32, error at the end on samples that no search sees.
+        about: How it was made: groups (``parts``), largest sizes, training, samples, versions,
+            seconds.
     """
 
     validation: Floats = field(repr=False)

@@ -1,11 +1,11 @@
-"""How GroupBench's networks are trained: part by part the same, whatever the other parts have.
+"""Training of GroupBench's networks: no group's result depends on the other groups' sizes.
 
-With all masks tied a part's outputs depend on its own inputs and channels alone, and an optimiser
-that treats every weight by itself (Adam) keeps the parts apart in training too. What is left to do
-is to make nothing random depend on the other parts: a part's fresh weights are drawn from
-``(seed, part, its sizes)``, and batches and augmentation from the seed. A part's error is then a
-function of ``(part, its sizes, seed)``, which is what the table holds. The last epoch's network is
-judged: to keep the best epoch would tie the parts together.
+With all masks tied a group's outputs depend on its own inputs and channels alone, and an optimiser
+that treats every weight by itself (Adam) keeps the groups apart in training too. Nothing random may
+depend on the other groups either: a group's fresh weights are drawn from
+``(seed, group, its sizes)``, and batches and augmentation from the seed. So a group's error is a
+function of ``(group, its sizes, seed)``, and the table holds that function. The last epoch's
+network is judged: to keep the best epoch would tie the groups together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks import load_task
 
-PARTS = ("left_eye", "nose", "mouth")
+GROUPS = ("left_eye", "nose", "mouth")
 CROP = 16  # pixels
 TRAIN, VALIDATION, TEST = 480, 200, 320  # of the 1,000 drawn samples, in their order
 TRAINING = Training(
@@ -43,11 +43,11 @@ TRAINING = Training(
 
 @dataclass(frozen=True)
 class PartErrors:
-    """Of one trained network.
+    """Errors of the groups of one trained network.
 
     Attributes:
-        validation: Part to its validation error after every epoch.
-        test: Part to its error on the samples that no search sees, at the end.
+        validation: Each group's validation error after every epoch.
+        test: Each group's error on the samples that no search sees, at the end.
     """
 
     validation: dict[str, list[float]]
@@ -56,17 +56,17 @@ class PartErrors:
 
 @cache
 def all_samples() -> Task:
-    """The three parts of all samples: first those that train, then validation's, then the test's.
+    """Return the three groups of all samples: those that train, validation's, the test's.
 
     The mean shape that training starts from is that of all.
     """
     whole = load_task("synthetic", crops={"size": CROP}, loss={"name": "l1"})
-    parts: Any = TaskParts(whole, PARTS)
-    return parts
+    chosen: Any = TaskParts(whole, GROUPS)
+    return chosen
 
 
 def search_task() -> Task:
-    """What a search may learn from: the samples of training and validation."""
+    """Return what a search may learn from: the samples of training and validation."""
     return TaskSubset(all_samples(), torch.arange(TRAIN + VALIDATION))
 
 
@@ -84,15 +84,15 @@ def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> P
     trainer = Trainer(network, task, settings, Split(train, validation), seed)
     for _ in range(settings.epochs):
         trainer.run_epoch()
-    curves = {part: [row["validation"][part] for row in trainer.history] for part in PARTS}
+    curves = {group: [row["validation"][group] for row in trainer.history] for group in GROUPS}
     at_end = mean_errors(trainer.averaged, task, test, trainer.batch_size, trainer.device)
-    return PartErrors(curves, {part: at_end[part] for part in PARTS})
+    return PartErrors(curves, {group: at_end[group] for group in GROUPS})
 
 
 def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None) -> GroupedNetwork:
-    """As :func:`groupnas.Allocation.build`, but each group's weights know nothing of the others.
+    """Build the network of an allocation; each group's weights depend on that group alone.
 
-    They are drawn from ``(seed, group, the group's channels)``. Nobody else's draws are shifted.
+    They are drawn from ``(seed, group, the group's channels)``. No other draws are shifted.
     """
     space, counts = allocation.space, allocation.grouping.counts()
     with torch.random.fork_rng():

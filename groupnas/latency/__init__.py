@@ -1,4 +1,4 @@
-"""What kernels take in ONNX Runtime: measured, fitted, and a cost that a search can descend."""
+"""Times of kernels in ONNX Runtime: measured, fitted, and a cost that a search can descend."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _sizes(layer: Layer, groups: int, block: int) -> Iterator[Kernel]:
 
 
 def pass_grid(block: int) -> list[tuple[Pass, int, int]]:
-    """What :class:`groupnas.latency.table.PassPoint` says of a pass: ``(op, pieces, elements)``."""
+    """Return passes to measure, ``(op, pieces, elements)``, as in a table's ``PassPoint``."""
     sizes = (1920, 7680, 30720, 122880)  # 120 times a square
     return [
         (op, count, size)

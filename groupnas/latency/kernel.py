@@ -37,14 +37,14 @@ class Kernel:
 
     @property
     def channelwise(self) -> bool:
-        """Whether each channel is kept to itself; also a convolution of 1 channel to 1."""
+        """True where each channel is kept to itself; also for a convolution of 1 channel to 1."""
         return not self.layer.mixes_channels or (
             self.layer.operation.grouped and self.groups > 1 and self.inputs == self.outputs == 1
         )
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What kernels of one time have in common; a hardswish is a node of its own."""
+        """The key that kernels of one time have in common; a hardswish is a node of its own."""
         layer = self.layer
         behind = behind_kernel(layer)
         act = NONE if behind is not None and behind.alone else layer.act
@@ -95,7 +95,7 @@ def input_format(kernel: Kernel, block: int) -> Format:
 
 
 def padded_kernel(kernel: Kernel, block: int) -> Kernel:
-    """What is computed for a kernel: in blocked format, whole blocks of channels."""
+    """Return what is computed for a kernel: in blocked format, whole blocks of channels."""
     if kernel_format(kernel, block) == "plain":
         return kernel
     if kernel.channelwise:
@@ -118,7 +118,7 @@ def whole_blocks(channels: int, block: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelRule:
-    """How ONNX Runtime computes an operation.
+    """The way in which ONNX Runtime computes an operation.
 
     Attributes:
         node: ONNX's operator.
@@ -135,7 +135,7 @@ class KernelRule:
 
 @dataclass(frozen=True, kw_only=True)
 class BehindRule:
-    """How ONNX Runtime computes an activation behind a kernel.
+    """The way in which ONNX Runtime computes an activation behind a kernel.
 
     Attributes:
         node: ONNX's operator.

@@ -24,7 +24,7 @@ _FILTERS = 4  # blocks of output channels that a blocked kernel computes in one 
 
 
 def regime_of(kernel: Kernel, block: int) -> str:
-    """How a kernel is computed: e.g. ``blocked pointwise``.
+    """Return the way in which a kernel is computed: e.g. ``blocked pointwise``.
 
     A *first* kernel is a blocked one that reads a plain input of less than a block of channels.
     """
@@ -41,7 +41,7 @@ def regime_of(kernel: Kernel, block: int) -> str:
 
 
 def work_of(kernel: Kernel, block: int) -> tuple[Any, ...]:
-    """What a kernel does, with whole blocks of channels where it is blocked; see :data:`WORK`."""
+    """Return a kernel's :data:`WORK`, with whole blocks of channels where it is blocked."""
     lanes = block if kernel_format(kernel, block) == "blocked" else 1
     padded = padded_kernel(kernel, block)
     turns = -(-padded.outputs // (_FILTERS * block)) if lanes > 1 else 1
@@ -49,7 +49,7 @@ def work_of(kernel: Kernel, block: int) -> tuple[Any, ...]:
 
 
 def smooth_work(layer: Layer, a: Any, b: Any, block: int) -> tuple[Any, ...]:
-    """What one group of ``a`` input and ``b`` output channels adds, without any padding.
+    """Return what one group of ``a`` input and ``b`` output channels adds, without any padding.
 
     Takes numbers and tensors alike; grows with both.
     """

@@ -72,7 +72,7 @@ class KernelPoint(Settings):
 
     @classmethod
     def of(cls, kernel: Kernel, form: Format, ms: float) -> KernelPoint:
-        """What was measured of a kernel."""
+        """Return what was measured of a kernel."""
         names = ("op", "window", "in_size", "out_size", "groups", "inputs", "outputs", "act")
         return cls(**dict(zip(names, kernel.shape, strict=True)), format=form, ms=ms)
 
@@ -97,7 +97,7 @@ class KernelPoint(Settings):
 
 
 class PassPoint(Settings):
-    """What one pass over so many elements took, in milliseconds for an image.
+    """The time of one pass over so many elements, in milliseconds for an image.
 
     Attributes:
         op: A change of format; a cut into pieces with their joining; an activation that is a node
@@ -148,7 +148,7 @@ class LatencyTable(Measure):
         return self.file.block
 
     def caveat(self) -> str | None:
-        """Why its times are not those of this machine, in words; ``None`` where they are."""
+        """Return why its times are not those of this machine, in words; ``None`` where they are."""
         here = machine()
         if self.block == _AVX512_BLOCK and lacks_avx512():
             here += " without AVX-512"
@@ -163,7 +163,7 @@ class LatencyTable(Measure):
     # -- what a planner asks ----------------------------------------------------------------------
 
     def kernel(self, kernel: Kernel) -> float:
-        """What a node takes in the format that ONNX Runtime chooses for it, with its activation.
+        """Return a node's time in the format that ONNX Runtime chooses for it, with its activation.
 
         A hardswish behind a blocked kernel is computed in plain format: both changes are counted.
 
@@ -186,21 +186,21 @@ class LatencyTable(Measure):
         return ms
 
     def reorder(self, elements: int) -> float:
-        """What a change of format takes; nothing where there is only one."""
+        """Return the time of a change of format; 0 where there is only one."""
         return self._pass("reorder", 1, elements) if self.block else 0.0
 
     def pieces(self, count: int, elements: int) -> float:
-        """What cutting a tensor of so many elements into pieces and joining as many takes."""
+        """Return the time to cut a tensor of so many elements into pieces and to join as many."""
         return self._pass("pieces", count, elements)
 
     def addition(self, elements: int) -> float:
-        """What the sum of two plain tensors takes; blocked kernels add to another's output."""
+        """Return the time to add two plain tensors; blocked kernels add to another's output."""
         return self._pass("sum", 1, elements)
 
     # -- what a search asks -----------------------------------------------------------------------
 
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
-        """What one group with ``a`` input and ``b`` output channels adds, in milliseconds.
+        """Return what one group with ``a`` input and ``b`` output channels adds, in milliseconds.
 
         Of a grouped kernel in blocked format, without what padding to whole blocks costs: linear in
         each of the two, and never falling.
@@ -221,7 +221,7 @@ class LatencyTable(Measure):
         return ms
 
     def fixed(self, layer: Layer) -> float:
-        """What a layer takes however few its channels; its groups share it."""
+        """Return what a layer takes however few its channels; its groups share it."""
         ms = self._fit(self._regime(layer), layer).rates[0]
         if alone := _alone(layer):
             ms += self._pass(alone, 1, 0)
@@ -271,7 +271,7 @@ class LatencyTable(Measure):
         return table
 
     def to_markdown(self) -> str:
-        """How well the models fit what was measured, and their rates, as a Markdown table."""
+        """Return the models' rates and how well they fit what was measured, as a Markdown table."""
         rows = [["computed as", "points", "median error", "worst", "nanoseconds"]]
         rows.append(["---", "---:", "---:", "---:", "---"])
         kinds = [(self._regimes, WORK), (self._passes, ("node", "piece", "element"))]
@@ -301,7 +301,7 @@ class LatencyTable(Measure):
         return float(self._passes[op]((1, pieces, elements)))
 
     def _regime(self, layer: Layer) -> str:
-        """What a layer of grouped whole blocks would be; the input is narrower than a block."""
+        """Return the regime of a layer of whole blocks in groups; the input is below a block."""
         block = max(self.block, 1)
         if not layer.mixes_channels:
             return regime_of(Kernel(layer, 4 * block, 1, 1), self.block)

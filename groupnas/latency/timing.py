@@ -1,4 +1,4 @@
-"""How long things take, measured so that they can be compared.
+"""Times of calls, measured so that they can be compared.
 
 All candidates take turns in every round, so that all see the same load of the machine.
 """

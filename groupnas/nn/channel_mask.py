@@ -95,7 +95,7 @@ class ChannelMask(KeepsIndices):
 
     @property
     def pinned(self) -> bool:
-        """Whether the groups are given, whatever the logits say."""
+        """True where the groups are given, whatever the logits say."""
         return _PINNED in self._indices
 
     def forward(self) -> Tensor:

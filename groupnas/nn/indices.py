@@ -36,7 +36,7 @@ class KeepsIndices(nn.Module):
             delattr(self, name)
 
     def kept(self, name: str, device: torch.device) -> Tensor:
-        """What is kept under a name: int64, on a device."""
+        """Return what is kept under a name: int64, on a device."""
         ready = cast(Tensor, getattr(self, name))
         return ready if ready.device == device else _tensor(self._indices[name], device)
 

@@ -222,7 +222,7 @@ class LearnableGroupLinear(MaskedLinear):
 
 
 def _shared(in_mask: Tensor, inputs: int, out_mask: Tensor, outputs: int) -> Tensor:
-    """How much of its groups each output shares with each input, ``(outputs, inputs)``."""
+    """Return the share of groups that each output has with each input, ``(outputs, inputs)``."""
     for name, mask, channels in (("in_mask", in_mask, inputs), ("out_mask", out_mask, outputs)):
         if len(mask) != channels:  # a single row would be taken for all of them, without a word
             raise InputError(f"{name}: expected {channels} channels, got {len(mask)}")

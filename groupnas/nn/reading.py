@@ -1,4 +1,4 @@
-"""What logits say: the best valid group of each channel, always of the logits as they are.
+"""The best valid group of each channel, read from logits, which stay as they are.
 
 It is an operator of its own, so that nothing needs to be remembered between calls. A kept reading
 would go stale with the next way to write weights: an optimiser, ``load_state_dict``, an average.

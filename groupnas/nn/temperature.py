@@ -1,4 +1,4 @@
-"""How a relaxation's temperature falls while the masks are learned."""
+"""The temperature of a relaxation, which falls while the masks are learned."""
 
 from __future__ import annotations
 

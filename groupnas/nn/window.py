@@ -60,12 +60,12 @@ class Window(NamedTuple):
 
     @property
     def pointwise(self) -> bool:
-        """Whether each output position sees the input at its own position, and nothing else."""
+        """True where each output position sees the input at its own position, and nothing else."""
         return self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0)
 
     @property
     def steps(self) -> dict[str, Any]:
-        """All but the kernel's size, as keyword arguments of ``F.conv2d``."""
+        """Keyword arguments of ``F.conv2d``: all but the kernel's size."""
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
 
 

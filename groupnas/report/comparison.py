@@ -100,7 +100,7 @@ def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: s
 
 
 def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
-    """What the marks of the forest plot mean; ``sure``: whether there are intervals."""
+    """Explain the marks of the forest plot; ``sure``: whether there are intervals."""
     dot: dict[str, Any] = {"marker": "o", "ms": 4.5, "mec": INK, "mew": 0.9, "lw": 0}
     intervals = [
         Line2D([], [], color=INK, lw=_THICK, label="95 %, sources"),

@@ -1,4 +1,4 @@
-"""What every part gains from its operations: a knapsack search's curves, and what it chose."""
+"""A knapsack search's curves: each group's error against its operations, and the choice made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FittedPoint(Saved):
 
 
 class PartCurve(Saved):
-    """What was measured of a part, and the line through it."""
+    """The measurements of a group, and the line through them."""
 
     macs: Annotated[list[Annotated[Finite, Field(gt=0)]], Field(min_length=1)]
     errors: list[Finite]
@@ -142,7 +142,7 @@ def _label(axes: Axes, costs: str, unit: str) -> None:
 
 
 def _signs(axes: Axes) -> tuple[list[Any], list[str]]:
-    """What the legend holds: a line for each part, and what its marks mean."""
+    """Return the legend's entries: a line for each group, and the meaning of its marks."""
     parts, names = axes.get_legend_handles_labels()
     signs = [
         Line2D([], [], marker="o", ls="", color=MUTED, mfc=PAPER, ms=5, mew=1.2),

@@ -1,4 +1,4 @@
-"""What all pictures share: their style, how wide a text is, and saving them reproducibly."""
+"""The style that all pictures share, the width of a text, and saving them reproducibly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a search went: its ``history.jsonl``, read and drawn, whatever the strategy."""
+"""The course of a search: its ``history.jsonl``, read and drawn, whatever the strategy."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _dotted(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _draw_epochs(axes: Axes, records: Sequence[Record], recorded: Recorded) -> None:
-    """What all axes share: limits, shaded phases and the marks of health messages."""
+    """Draw what all axes share: limits, shaded phases and the marks of health messages."""
     axes.set_xlim(records[0]["epoch"] - 0.5, records[-1]["epoch"] + 0.5)
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
@@ -205,7 +205,7 @@ def _draw_epochs(axes: Axes, records: Sequence[Record], recorded: Recorded) -> N
 
 
 def _phases(records: Sequence[Record], recorded: Recorded) -> dict[str, str]:
-    """Those that are shaded and occur, with their names."""
+    """Return the names of the phases that occur and are shaded, with how the legend calls them."""
     found = {str(record.get("phase")) for record in records}
     return {phase: name for phase, name in recorded.phases.items() if phase in found}
 

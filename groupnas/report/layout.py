@@ -1,4 +1,4 @@
-"""Where the bars, labels and legend of one Tetris panel stand; all lengths in points."""
+"""The places of one Tetris panel's bars, labels and legend; all lengths in points."""
 
 from __future__ import annotations
 

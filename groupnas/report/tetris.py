@@ -106,7 +106,7 @@ class _Panel:
 
     @property
     def note(self) -> list[str]:
-        """How many channels moved since the base; each group's change of share; their unit."""
+        """Channels that moved since the base; each group's change of share; their unit."""
         if self.base is None:
             return []
         moved = self.grouping.changed(self.base)
@@ -155,7 +155,7 @@ def _panels(panels: Sequence[tuple[str, Grouping]], since: Sequence[int | None])
 
 
 def _alike(one: Grouping, other: Grouping) -> bool:
-    """Whether the two have the same groups and the same units, in the same order."""
+    """Return whether the two have the same groups and the same units, in the same order."""
     return one.groups == other.groups and _units(one) == _units(other)
 
 

@@ -1,4 +1,4 @@
-"""How trainings went: read their ``history.jsonl`` and draw loss and validation error."""
+"""The course of trainings: read their ``history.jsonl`` and draw loss and validation error."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs: what they leave behind, how they begin and go on, and what can be done with them."""
+"""Runs: the files they leave, how they begin and resume, and what can be done with them."""

@@ -1,4 +1,4 @@
-"""Begin a run or go on with one: the order, what is recorded, and what must not change."""
+"""Begin a run or resume one: the order, what is recorded, and what must not change."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ command: ContextVar[Sequence[str]] = ContextVar("command", default=())
 
 BEGUN = "begun"  # key of config.yaml: where and by which command the run began
 
-# What tells one run from another.
+# Keys that tell one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
 
 
 class Begun(Saved):
-    """What is recorded of a beginning, as far as it is read back.
+    """The record of a beginning, as far as it is read back.
 
     Attributes:
         command: Words of the command; none where it was called from Python.
@@ -48,23 +48,23 @@ class Begun(Saved):
 
 
 class Beginning:
-    """A run that begins in a free folder, or goes on in its own.
+    """A run that begins in a free folder, or resumes in its own.
 
     The order is the same for all kinds of runs: a folder that will not do is refused first; then
-    the caller makes what runs, and is refused where it is not what the folder holds; only then is
-    the folder made and locked. So what is wrong leaves no folder behind.
+    the caller makes the job, which is refused where it is not what the folder holds; only then is
+    the folder made and locked. So a mistake leaves no folder behind.
 
     Args:
         kind: Of the run.
         out: Its folder.
-        resume: Whether it goes on.
+        resume: Whether it resumes.
 
     Attributes:
         folder: Its files.
-        recorded: ``config.yaml`` of the run that goes on; ``None`` where one begins.
+        recorded: ``config.yaml`` of the run that resumes; ``None`` where one begins.
 
     Raises:
-        InputError: there is a run already, or none to go on with.
+        InputError: there is a run already, or none to resume.
     """
 
     def __init__(self, kind: Kind, out: str | os.PathLike[str], resume: bool) -> None:
@@ -74,7 +74,7 @@ class Beginning:
             kind.check_free(out)
 
     def check(self, config: Mapping[str, Any], same: Sequence[str]) -> None:
-        """Raise :class:`InputError` where a run that goes on is not what it was in some keys."""
+        """Raise :class:`InputError` where a resumed run is not what it was in some keys."""
         self.folder.identity = identity(config)
         if self.recorded is not None:
             check_same(self.recorded, config, same, self.folder)
@@ -83,7 +83,7 @@ class Beginning:
     def locked(
         self, config: Mapping[str, Any], prepare: Callable[[bool], object]
     ) -> Iterator[None]:
-        """Hold the folder, with all in it that the run needs to go on.
+        """Hold the folder, with all in it that the run needs to be resumed.
 
         Runs that begin inside belong to this one: they record no command.
 
@@ -100,7 +100,7 @@ class Beginning:
                 self.kind.check_free(self.folder.path)  # another process may have been faster
             prepare(begins)
             if begins:
-                # Last, since it is what makes the folder a run: all that it goes on with is there.
+                # Last, since it makes the folder a run: all that it resumes from is there.
                 self.folder.write_config({**config, **origin()})
             words = command.set(())
             try:
@@ -109,7 +109,7 @@ class Beginning:
                 command.reset(words)
 
     def widen(self, config: Mapping[str, Any]) -> None:
-        """Replace ``config.yaml`` of a run that goes on with more to do than it was begun with.
+        """Replace ``config.yaml`` of a run that resumes with more to do than it was begun with.
 
         What was recorded at its beginning stays, and the command that widens it is added.
         """
@@ -163,7 +163,7 @@ def _begun(config: Mapping[str, Any]) -> Begun | None:
 
 
 def _freed(words: Sequence[str], out: str) -> list[str]:
-    """The words of a command with another ``--out``."""
+    """Return the words of a command with another ``--out``."""
     split = [word.split("=", 1) if word.startswith("--out=") else [word] for word in words]
     found = [piece for pieces in split for piece in pieces]
     at = found.index("--out") if "--out" in found else len(found)
@@ -175,7 +175,7 @@ def _words() -> list[str]:
 
 
 def _text(value: str) -> str:
-    """The text as files hold it: odd bytes of names are escaped."""
+    """Return the text as files hold it: odd bytes of names are escaped."""
     return re.sub("[\0\ud800-\udfff]", lambda found: escaped(found[0]), value)
 
 
@@ -221,9 +221,9 @@ def recorded_space(path: str | os.PathLike[str]) -> SearchSpace:
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Return which run a ``config.yaml`` describes: a checkpoint is of no other.
+    """Return a hash of the run that a ``config.yaml`` describes; its checkpoint holds the same.
 
-    One of another seed would fit, and go on as a run that nobody described.
+    A checkpoint of another seed would fit as well, and resume as a run that nobody described.
     """
     found = {key: config[key] for key in _IDENTITY if key in config}
     # A budget's divisor by the name that is in the checkpoints of older runs
@@ -282,9 +282,9 @@ def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | N
 
 
 def check_recorded(recorded: Mapping[str, Any], names: Sequence[str], origin: str) -> None:
-    """Raise :class:`InputError` where a run does not say what it would have to, to be gone on with.
+    """Raise :class:`InputError` where a run lacks a record that resuming needs.
 
-    Older versions did not record all of it.
+    Older versions did not record all of them.
     """
     for name in names:
         if name not in recorded:

@@ -1,4 +1,4 @@
-"""What a run records of its epochs and how that is shown: declared once, by its strategy."""
+"""Fields that a run records of its epochs, and their display: declared by its strategy."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class RecordField:
     gap: str = ""
 
     def numbers(self, record: Record) -> dict[str, float]:
-        """The finite numbers that a record has of it, by group or name; one alone by its title."""
+        """Return the finite numbers that a record has of it, by group or name, or by its title."""
         value = record.get(self.key)
         return numbers(value) if self.each else numbers({self.title: value})
 
     def cells(self, record: Record) -> Iterator[tuple[str, str]]:
-        """Columns and texts of a record in progress; none where it lacks the key.
+        """Yield columns and texts of a record in progress; none where it lacks the key.
 
-        Of one group and the mean, which is the same, there is one column.
+        A table of one group and the mean, which is the same, has one column.
         """
         value = record.get(self.key)
         if self.each:
@@ -93,7 +93,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """All that can be said of the records of a run before it begins.
+    """The description of a run's records, known before it begins.
 
     Beside its fields a record may have ``health`` (a list of findings), ``phase`` (a word) and
     ``sizes`` (channels by unit and group).
@@ -120,9 +120,9 @@ class Recorded:
     error_unit: str = ""
 
     def filled(self, records: Sequence[Record]) -> Recorded:
-        """Itself, or where it has no fields, every number of some records and every table of them.
+        """Return itself, or if it has no fields, one with all numbers and tables of some records.
 
-        The latter is all that is known of a strategy which declares nothing.
+        Nothing else is known of a strategy that declares no fields.
         """
         if self.fields:
             return self
@@ -148,11 +148,11 @@ class Recorded:
         return validate(_Records, {RECORDS: data}, origin).records
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without what is as by default."""
+        """Return plain values, without those that are as by default."""
         return {**_told(self), "fields": [_told(field) for field in self.fields]}
 
     def model(self) -> type[Epoch]:
-        """The model that checks a record: whatever it has of the fields are numbers."""
+        """Return the model that checks a record: its fields, where present, hold numbers."""
         types: dict[str, Any] = {"": float | None, "group": dict[str, float | None] | None}
         types["name"] = types["group"]
         known = [(field.key, types[field.each]) for field in self.fields]
@@ -165,7 +165,7 @@ class Recorded:
         return create_model("RecordedEpoch", __base__=Epoch, **members)  # type: ignore[call-overload]
 
     def charts(self, records: Sequence[Record]) -> tuple[Chart, ...]:
-        """Draw the fields that are drawn and that the records, one an epoch, have anything of."""
+        """Return charts of the drawn fields that the records, one an epoch, have numbers of."""
         shared: dict[str, list[RecordField]] = {}
         for field in self.fields:
             if field.drawn:
@@ -195,19 +195,19 @@ class Recorded:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of a JSON file is a finite number."""
+    """Return whether a value of a JSON file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def numbers(table: Any) -> dict[str, float]:
-    """The entries of a table that are finite numbers; nothing, if it is no table."""
+    """Return the entries of a table that are finite numbers; nothing, if it is no table."""
     if not isinstance(table, Mapping):
         return {}
     return {str(key): value for key, value in table.items() if is_number(value)}
 
 
 def findings(told: Record) -> list[str]:
-    """The texts under ``health`` of a record or a result."""
+    """Return the texts under ``health`` of a record or a result."""
     found = told.get("health")
     return [str(text) for text in found] if isinstance(found, list) else []
 

@@ -38,7 +38,7 @@ TIMINGS = "timings.jsonl"
 CHECKPOINT = "checkpoint.pt"
 RESULT = "result.json"
 
-# What file systems without locks answer, some shares over a network among them.
+# Errors of file systems without locks, some shares over a network among them.
 _LOCKLESS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _log = logging.getLogger(__name__)
 
@@ -74,9 +74,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder; the lock ends with the process, however it ends.
 
-        What a process that was killed left half-written is removed.
-
-        Where the file system has no locks, that is told, and it is not held.
+        Files that a killed process left half-written are removed. Where the file system has no
+        locks, a warning says so and the folder is not held.
 
         Raises:
             InputError: another process holds it, or the folder cannot be made.
@@ -101,7 +100,7 @@ class RunFolder:
 
     @property
     def held(self) -> bool:
-        """Whether a process is writing to it, as far as the file system has locks."""
+        """True where a process is writing to it, as far as the file system has locks."""
         try:
             descriptor = os.open(self / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -115,14 +114,14 @@ class RunFolder:
         return False
 
     def _check_files(self) -> None:
-        """Else a write would wait for whoever reads a pipe, for ever."""
+        """Refuse pipes and their like: a write would wait for a reader, for ever."""
         for path in self.path.iterdir():
             if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
                 raise InputError(f"{path}: is no regular file; remove it")
 
     @property
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """True where a run was started here."""
         return os.path.exists(self / CONFIG)  # Path.exists lets some errors out
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -130,7 +129,7 @@ class RunFolder:
         write_text(self / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
     def read_config(self) -> dict[str, Any]:
-        """``config.yaml``, whatever kind of run it is of; :mod:`groupnas.runs.kinds` reads one.
+        """Return ``config.yaml`` of any kind of run; :meth:`Kind.read` expects one kind.
 
         Raises:
             InputError: it is not there, or damaged.
@@ -169,7 +168,7 @@ class RunFolder:
             temporary.write_bytes(buffer.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any]:
-        """The last saved state; never executes what is in the file.
+        """Return the last saved state; never execute what is in the file.
 
         Raises:
             InputError: it is missing, damaged, of another format or another run, or holds more than

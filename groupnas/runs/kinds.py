@@ -28,7 +28,7 @@ _LOOKED_AT = 100  # folders in a folder that is no run
 
 @dataclass(frozen=True)
 class Use:
-    """What a command does with the folder of a run.
+    """A command's use of the folder of a run.
 
     Attributes:
         command: What follows ``groupnas``, e.g. ``"train --resume"``.

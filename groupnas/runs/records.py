@@ -1,4 +1,4 @@
-"""What the files of runs hold, format by format: every reader of one checks it by these."""
+"""Models of the files of runs, by which every reader checks them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 from groupnas.saved import Saved, read_records
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Table = Annotated[dict[str, float], Field(min_length=1)]  # by part
+Table = Annotated[dict[str, float], Field(min_length=1)]  # by group
 Costs = Annotated[dict[str, Finite], Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Sizes = dict[str, list[Count]]  # channels by unit and group
@@ -25,7 +25,7 @@ class Epoch(Saved):
 
 
 class SearchEpoch(Epoch):
-    """Of any search."""
+    """A record of any search."""
 
     steps: Count
 

@@ -1,4 +1,4 @@
-"""What a search ends with: a grouping, and the space whose units have its widths."""
+"""The result of a search: a grouping, and the space whose units have its widths."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Allocation:
 
     @classmethod
     def from_widths(cls, space: SearchSpace, widths: Mapping[str, Mapping[str, int]]) -> Allocation:
-        """As :meth:`from_counts`, of ``widths[group][unit]`` channels."""
+        """Return :meth:`from_counts` of ``widths[group][unit]`` channels."""
         instance("widths", widths, Mapping)
         counts: dict[str, dict[str, int]] = {}
         for group, row in widths.items():

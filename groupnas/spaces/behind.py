@@ -1,4 +1,4 @@
-"""What may stand behind a layer: normalisations and activations, by their names in space files.
+"""Normalisations and activations behind a layer, by their names in space files.
 
 Another one is a class, registered: ``ACTIVATIONS.register(Gelu)``.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from groupnas.spaces.rooms import Named, Registry
+from groupnas.spaces.rooms import Catalogue, Named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ class Behind(Named):
     parameters: ClassVar[int] = 0
 
     def accepts(self, module: nn.Module) -> bool:
-        """Whether a module computes this."""
+        """Return whether a module computes this."""
         return isinstance(module, resolve_name(self.kind))
 
     def build(self, channels: int) -> nn.Module:
@@ -66,8 +66,8 @@ class Normalisation(Behind):
         return None
 
 
-ACTIVATIONS: Registry[Activation] = Registry("an activation")
-NORMALISATIONS: Registry[Normalisation] = Registry("a normalisation")
+ACTIVATIONS: Catalogue[Activation] = Catalogue("an activation")
+NORMALISATIONS: Catalogue[Normalisation] = Catalogue("a normalisation")
 
 
 @ACTIVATIONS.register
@@ -106,7 +106,7 @@ class BatchNorm(Normalisation):
 
 
 def _activation(name: str) -> str:
-    if name in ACTIVATIONS or name == NONE:
+    if name == NONE or ACTIVATIONS.knows(name):
         return name
     known = ", ".join(map(repr, ACTIVATIONS))
     raise PydanticCustomError("literal_error", f"input should be {known} or {NONE!r}")
@@ -119,7 +119,7 @@ def _normalisation(value: Any, validated: Callable[[Any], Any]) -> bool | str:
         made = str(value)
     if made == BatchNorm.name:  # what `true` means
         return True
-    if isinstance(made, str) and made not in NORMALISATIONS:
+    if isinstance(made, str) and not NORMALISATIONS.knows(made):
         known = ", ".join(NORMALISATIONS)
         raise PydanticCustomError("bool_type", f"input should be true, false or one of: {known}")
     return made

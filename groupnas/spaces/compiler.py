@@ -44,13 +44,13 @@ class Units:
         self._parent[second] = first
 
     def names(self) -> list[str]:
-        """All units, in the order of their first ends."""
+        """Return all units, in the order of their first ends."""
         return [end for end, parent in self._parent.items() if parent == end]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Signal:
-    """What flows out of a block (or of the network's input): who reads it starts here."""
+    """The output of a block, or the network's input: who reads it starts here."""
 
     block: str
     end: str
@@ -139,7 +139,7 @@ class Compiler:
         self._signals[row.name] = self._here
 
     def _sources(self, row: Row, last: bool) -> dict[str, _Signal]:
-        """What a row reads, by the name of the row that it comes from."""
+        """Return what a row reads, by the name of the row that it comes from."""
         names = row.reads or [next(reversed(self._signals))]
         if len(names) > 1 and not last:
             raise InputError("from: a list of rows is only for the last row, the network's output")

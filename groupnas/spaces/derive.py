@@ -96,7 +96,7 @@ def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
 
 
 def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]) -> list[Piece]:
-    """What each group owns of a masked layer: its rows of its columns."""
+    """Return what each group owns of a masked layer: its rows of its columns."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
     state, settings = read_norm(layer, source.tail)
     pieces = []

@@ -66,7 +66,7 @@ class Layer:
 
     @property
     def operation(self) -> Operation:
-        """What it computes."""
+        """The operation that it computes."""
         return operation(self.op)
 
     @property
@@ -104,7 +104,7 @@ class Layer:
 
     @property
     def mixes_channels(self) -> bool:
-        """Whether outputs depend on more than their own channel: where masks apply."""
+        """True where outputs depend on more than their own channel: there masks apply."""
         return self.operation.mixes
 
 
@@ -129,7 +129,7 @@ class Block:
 
 
 class Operation(Operator):
-    """What a layer computes; also the operator of the rows that are one such layer.
+    """The computation of a layer; also the operator of the rows that are one such layer.
 
     Register a class of your own with ``OPERATORS.register``, and a rule for it with every room that
     should know it; what a room does for a class it does for its subclasses, too.
@@ -243,7 +243,7 @@ def operation(name: str) -> Operation:
     Raises:
         InputError: there is none.
     """
-    found = OPERATORS.get(name)
+    found = OPERATORS[name] if OPERATORS.knows(name) else None
     if not isinstance(found, Operation):
         known = ", ".join(name for name, each in OPERATORS.items() if isinstance(each, Operation))
         raise InputError(f"{name!r} is not an operation; there are {known}")

@@ -1,4 +1,4 @@
-"""What a group's channels cost, in any measure that is a sum over groups and over layers.
+"""The cost of a group's channels, in any measure that is a sum over groups and over layers.
 
 A group's cost depends on its own channels alone, so that an allocation can be solved group by
 group, and every measure takes numbers and tensors alike, so that it can be descended. Measures are
@@ -53,11 +53,11 @@ class Measure(ABC):
         """
 
     def fixed(self, layer: Layer) -> float:
-        """What a layer costs whatever its channels; its groups share it. Here: nothing."""
+        """Return what a layer costs whatever its channels; its groups share it. Here: nothing."""
         return 0
 
     def caveat(self) -> str | None:
-        """Why its costs are not those of this machine, in words; ``None`` where they are."""
+        """Return why its costs are not those of this machine, in words; ``None`` where they are."""
         return None
 
 
@@ -111,7 +111,7 @@ def _of_file(name: str, version: tuple[int, ...] | None) -> Measure:
 def part_cost(
     space: SearchSpace, group: str, widths: Mapping[str, Any], by: str | Measure = "mac"
 ) -> Any:
-    """What one group costs, per image, with so many channels, and its share of what is fixed.
+    """Return what one group costs, per image, with its share of what is fixed.
 
     Args:
         space: Whose layers are counted.

@@ -1,4 +1,4 @@
-"""The plain layers of a derived network, and the weights of each group in them."""
+"""The layers of a derived network: how they are made, and each group's weights in them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_norm(layer: Layer, parts: Iterable[nn.Module]) -> tuple[dict[str, Tenso
 
 
 def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[Piece]:
-    """What each group owns of a module that :func:`plain_layer` made; views, no copies.
+    """Return what each group owns of a module that :func:`plain_layer` made; views, no copies.
 
     Args:
         layer: Its shape.

@@ -1,11 +1,13 @@
-"""What has a name in space files, the tables of all that there is, and what rooms do for each."""
+"""Things that have a name in space files: the tables of all, and each room's rules for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from groupnas.errors import InputError
+from groupnas.registry import Registry
 
 
 class Named:
@@ -23,8 +25,14 @@ KindT = TypeVar("KindT", bound=type[Named])
 RuleT = TypeVar("RuleT")
 
 
-class Registry(dict[str, ThingT]):
-    """The things of one sort, by name.
+# Modules of other packages, which register what they have as they are imported.
+OFFERED: Registry[ModuleType] = Registry(
+    "groupnas.operations", "operations", lambda found: isinstance(found, ModuleType), "module"
+)
+
+
+class Catalogue(dict[str, ThingT]):
+    """The things of one sort, by name; those of other packages once a name is not known.
 
     Args:
         what: One of them, in words, e.g. ``an activation``.
@@ -45,20 +53,41 @@ class Registry(dict[str, ThingT]):
         self[kind.name] = kind()  # type: ignore[assignment]
         return kind
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a thing of a name.
+
+        Raises:
+            InputError: a package that might have it is broken.
+        """
+        if name not in self:
+            import_offered()
+        return name in self
+
     def find(self, name: str) -> ThingT:
         """Return the thing of a name.
 
         Raises:
-            InputError: nothing of that name was registered.
+            InputError: nothing of that name was registered, or a package that might have it is
+                broken.
         """
-        if name not in self:
+        if not self.knows(name):
             known = ", ".join(self)
             raise InputError(f"{name!r} is not {self.what}; there are {known}")
         return self[name]
 
 
+def import_offered() -> None:
+    """Import what packages offer as entry points of the group ``groupnas.operations``.
+
+    Raises:
+        InputError: one of them is broken.
+    """
+    for name in OFFERED:
+        OFFERED.find(name)
+
+
 class Room(Generic[RuleT]):
-    """What one room needs of things of a sort: a rule for each class, which subclasses inherit.
+    """The rules of one room for things of a sort: one for each class, which subclasses inherit.
 
     Args:
         name: Of the room, as errors call it.

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from groupnas.schema import Settings
 from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
-from groupnas.spaces.rooms import Named, Registry
+from groupnas.spaces.rooms import Catalogue, Named, import_offered
 
 # What a slip of the finger or damage adds to a number must not take all memory to refuse.
 Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
@@ -32,7 +32,7 @@ Names = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a row, or a repetition of it, stands.
+    """The place of a row, or of a repetition of it.
 
     Attributes:
         name: Of its block.
@@ -93,7 +93,7 @@ class Draft:
 
 
 class Operator(Named, ABC):
-    r"""What a row may name as its ``op``.
+    r"""The meaning of a row's ``op``.
 
     Attributes:
         name: Unique; as layers have it.
@@ -127,7 +127,7 @@ class Operator(Named, ABC):
         """
 
 
-OPERATORS: Registry[Operator] = Registry("an operator")
+OPERATORS: Catalogue[Operator] = Catalogue("an operator")
 
 
 class Row(Settings):
@@ -163,7 +163,7 @@ class Row(Settings):
 
     @property
     def operator(self) -> Operator:
-        """What :attr:`op` means."""
+        """The operator that :attr:`op` names."""
         return _spelled(self.op)[0]
 
     @property
@@ -189,9 +189,19 @@ class Row(Settings):
 
 def _spelled(op: str) -> tuple[Operator, int | None]:
     """The operator that a row names, and the kernel if it names one."""
+    found = _matching(op)
+    if found is None:
+        import_offered()
+        found = _matching(op)
+    if found is not None:
+        return found
+    choices = ", ".join(operator.spelled for operator in OPERATORS.values())
+    raise ValueError(f"op: {op!r} is not an operator; choose from: {choices}")
+
+
+def _matching(op: str) -> tuple[Operator, int | None] | None:
     for operator in OPERATORS.values():
         if match := re.fullmatch(operator.pattern, op):
             kernel = next(iter(match.groups()), None)
             return operator, None if kernel is None else int(kernel)
-    choices = ", ".join(operator.spelled for operator in OPERATORS.values())
-    raise ValueError(f"op: {op!r} is not an operator; choose from: {choices}")
+    return None

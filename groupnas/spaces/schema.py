@@ -29,7 +29,7 @@ class Published(Settings):
 
 
 class Variant(Settings):
-    """What a variant of the space replaces, e.g. another number of points to predict."""
+    """The values that a variant of the space replaces, e.g. another number of points to predict."""
 
     inputs: dict[str, Positive] | None = None
     outputs: dict[str, Positive] | None = None

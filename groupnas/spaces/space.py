@@ -25,7 +25,7 @@ SPACE = "space.yaml"  # in the folder of a run: what is searched there
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """All groupings of one layer table.
+    """The space of all groupings of one layer table.
 
     Attributes:
         name: The file's name, with ``:variant`` where it has variants.
@@ -58,7 +58,7 @@ class SearchSpace:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """All primitive layers, input to output."""
+        """The primitive layers, input to output."""
         return tuple(layer for block in self.blocks for layer in block.layers)
 
     @cached_property

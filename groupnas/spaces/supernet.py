@@ -119,7 +119,7 @@ class Supernet(KeepsIndices):
             mask.temperature = temperature
 
     def weight_parameters(self) -> Iterator[nn.Parameter]:
-        """All parameters but the masks' logits."""
+        """Yield all parameters but the masks' logits."""
         return self.blocks.parameters()
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:

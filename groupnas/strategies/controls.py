@@ -1,4 +1,4 @@
-"""What every search must beat: groupings and networks that nothing was learned for."""
+"""Controls that every search must beat: groupings and networks without any learning."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Control(Strategy):
 
     @property
     def planned(self) -> int:
-        """None at all."""
+        """No epochs."""
         return 0
 
     def choose(self, space: SearchSpace, seed: int) -> Allocation:
-        """The allocation, before any budget."""
+        """Return the allocation, before any budget."""
         return Allocation.even(space)
 
     def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:
-        """The network of what :meth:`choose` gave, at a budget if there is one."""
+        """Return the network of what :meth:`choose` gave, at a budget if there is one."""
         return chosen if budget is None else fit(space, chosen.grouping.counts(), budget)
 
 
@@ -85,7 +85,7 @@ class Manual(Control):
         return Allocation.load(self.file.replace("{seed}", str(seed)), space)
 
     def with_text(self, text: str) -> Manual:
-        """Of ``nose:0.8,mouth:1.2``, or of the path of a ``grouping.json``."""
+        """Set shares, ``nose:0.8,mouth:1.2``, or the path of a ``grouping.json``."""
         if text.endswith(".json"):
             return self.model_copy(
                 update={"title": f"The grouping {text}", "file": text, "weights": {}}
@@ -109,7 +109,7 @@ class Manual(Control):
 
 
 class Ungrouped(Control):
-    """No groups: one network in which all parts share all channels (Table X, G = x).
+    """No grouping: one network in which all groups share all channels (Table X, G = x).
 
     At a budget it has narrower units than the grouped network, so that it costs the same.
     """
@@ -131,7 +131,7 @@ class Ungrouped(Control):
 
 
 class Separate(Control):
-    """A network of its own for every part, an even share of the cost each (Table X, RI = x)."""
+    """A network of its own for every group, an even share of the cost each (Table X, RI = x)."""
 
     algorithm: Literal["separate"] = "separate"
 
@@ -143,7 +143,7 @@ class Separate(Control):
 
 @dataclass(frozen=True)
 class _WithoutParts:
-    """A design whose parts share channels."""
+    """A design whose groups share channels."""
 
     inner: Allocation
     grouping: None = None

@@ -17,7 +17,7 @@ from groupnas.task import Task
 
 
 class KnownGrouping(SearchJob):
-    """A search that ends before it begins; arguments as of :class:`SearchJob`."""
+    """A search that ends before it begins; arguments are those of :class:`SearchJob`."""
 
     def __init__(
         self,
@@ -35,15 +35,15 @@ class KnownGrouping(SearchJob):
         raise StopIteration
 
     def allocation(self) -> Allocation:
-        """What was known from the start."""
+        """Return what was known from the start."""
         return self._chosen
 
     def design(self, budget: Budget | None = None) -> Design:
-        """As the control has it, which need not be a grouping of the space."""
+        """Return the control's design, which need not be a grouping of the space."""
         return self._control.design(self.space, self._chosen, budget or self.strategy.budget)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing but the grouping."""
+        """Return nothing but the grouping."""
         return {"grouping": self._chosen.grouping.to_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from groupnas.comparison import Comparison, read_comparison
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.rows import Row
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.tables import errors_table, parts_table, remarks, search_table
+from groupnas.comparison.tables import errors_table, groups_table, remarks, search_table
 from groupnas.errors import InputError
 
 GROUPS = ("eye", "mouth")
@@ -113,7 +113,7 @@ def test_errors(comparison: Comparison) -> None:
 
 
 def test_parts(comparison: Comparison) -> None:
-    table = parts_table(comparison, "test", 1.0)
+    table = groups_table(comparison, "test", 1.0)
     assert table[0] == ["to even", "eye", "mouth", "mean"] and len(table) == len(LEVELS)
     own = {row[0]: row for row in table}["own"]
     assert own[1].startswith("-0.150 [") and own[2].startswith("-0.450 [") and own[2][-1] == "*"
@@ -129,7 +129,7 @@ def test_searches(comparison: Comparison) -> None:
 def test_no_baseline_no_differences(tmp_path: Path) -> None:
     both = read_comparison(write(tmp_path / "c", {"gumbel": 1.0, "ours": 1.0}), draws=10)
     assert both.baseline is None and both.rows[0].differences == {}
-    assert parts_table(both, "test", 1.0) == []
+    assert groups_table(both, "test", 1.0) == []
 
 
 def test_all_of_it_is_json(comparison: Comparison) -> None:

@@ -17,7 +17,7 @@ from groupnas.engine.job import (
     Job,
     Means,
     checked_device,
-    go_on,
+    resume_job,
 )
 from groupnas.engine.observer import Observer
 from groupnas.engine.running import run_job
@@ -137,18 +137,18 @@ def test_a_finished_job_runs_nothing(folder: RunFolder) -> None:
 # -- going on -----------------------------------------------------------------------------------
 
 
-def test_go_on(folder: RunFolder) -> None:
+def test_resume_job(folder: RunFolder) -> None:
     folder.save_checkpoint({"history": [{"epoch": 1}]})
     job = Counting()
-    go_on(folder, job)
+    resume_job(folder, job)
     assert job.history == [{"epoch": 1}]
 
 
 @pytest.mark.parametrize("state", [{}, {"history": 3}, {"History": []}])
-def test_go_on_with_another_jobs_checkpoint(folder: RunFolder, state: dict[str, Any]) -> None:
+def test_resume_from_another_jobs_checkpoint(folder: RunFolder, state: dict[str, Any]) -> None:
     folder.save_checkpoint(state)
     with pytest.raises(InputError, match="checkpoint.pt: is damaged, or not of the run that"):
-        go_on(folder, Counting())
+        resume_job(folder, Counting())
 
 
 # -- the rest -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from groupnas.groupbench import GroupBench
-from groupnas.groupbench.training import PARTS, TRAINING, build_seeded, search_task, train
+from groupnas.groupbench.training import GROUPS, TRAINING, build_seeded, search_task, train
 from groupnas.nn import UnevenGroupConv2d
 from groupnas.spaces import load_space
 from groupnas.spaces.allocation import Allocation
@@ -17,7 +17,7 @@ BRIEF = TRAINING.model_copy(update={"epochs": 2})
 def sizes(*rows: tuple[int, int]) -> Allocation:
     """Stem and body channels of left eye, nose and mouth."""
     widths = (dict(zip(SPACE.free_units, row, strict=True)) for row in rows)
-    return Allocation.from_widths(SPACE, dict(zip(PARTS, widths, strict=True)))
+    return Allocation.from_widths(SPACE, dict(zip(GROUPS, widths, strict=True)))
 
 
 def weights(allocation: Allocation, seed: int = 0) -> list[torch.Tensor]:
@@ -55,7 +55,7 @@ def test_joint_training_is_part_by_part_training() -> None:
     """What the table rests on: a part's error knows nothing of the other parts' sizes."""
     rows = [(2, 3), (3, 4), (4, 5)]
     joint = train(sizes(*rows), 0, BRIEF)
-    for part, row in zip(PARTS, rows, strict=True):
+    for part, row in zip(GROUPS, rows, strict=True):
         apart = train(sizes(row, row, row), 0, BRIEF)  # as the table was made
         # Only sums in another order, which a training's steps blow up slowly.
         assert joint.validation[part] == pytest.approx(apart.validation[part], rel=1e-3)

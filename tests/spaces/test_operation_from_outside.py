@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
@@ -30,7 +34,7 @@ from groupnas.spaces import Allocation, SearchSpace
 from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from groupnas.spaces.layer import Channelwise, Layer
 from groupnas.spaces.operations import Conv
-from groupnas.spaces.rooms import Registry, Room
+from groupnas.spaces.rooms import Catalogue, Room
 from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
@@ -101,7 +105,7 @@ class InstanceNorm(Normalisation):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    things: list[tuple[Registry[Any], type[Any]]] = [
+    things: list[tuple[Catalogue[Any], type[Any]]] = [
         (OPERATORS, Conv1x5),
         (OPERATORS, Pair),
         (OPERATORS, Bare),
@@ -343,6 +347,81 @@ def test_what_stands_behind_is_computed_and_derived(
     assert kinds.count(nn.ELU) == kinds.count(nn.InstanceNorm2d) == 1
     x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
     compared(net, groupnas.derive(net), x, 1e-10)
+
+
+# -- what packages offer ---------------------------------------------------------------------------
+
+OFFERED = """
+from groupnas.accountant import ELEMENTWISE
+from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
+from groupnas.spaces.operations import Conv
+from groupnas.spaces.rows import OPERATORS
+
+@OPERATORS.register
+class Conv1x7(Conv):
+    name = spelled = pattern = "conv1x7"
+    kernel = 7
+
+    def taps(self, layer):
+        return (1, layer.kernel)
+
+@ACTIVATIONS.register
+class Selu(Activation):
+    name, kind = "selu", "torch.nn:SELU"
+
+@NORMALISATIONS.register
+class InstanceNorm(Normalisation):
+    name, kind = "each", "torch.nn:InstanceNorm2d"
+
+ELEMENTWISE.register(Selu)(lambda rules: 5 * rules.act)
+ELEMENTWISE.register(InstanceNorm)(lambda rules: 11 * rules.norm)
+"""
+OWN: dict[str, dict[str, Any]] = {
+    "conv1x7": {"name": "own", "op": "conv1x7", "c": 9},
+    "selu": {"name": "own", "op": "conv3x3", "c": 12, "act": "selu"},
+    "each": {"name": "own", "op": "conv3x3", "c": 12, "norm": "each"},
+}
+
+
+def command(folder: Path, package: str, *rows: dict[str, Any]) -> tuple[int, str]:
+    """Return what `groupnas flops` says of rows where a package is installed, and its exit code."""
+    info = folder / "others-1.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text("Name: others\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[groupnas.operations]\nothers = others\n")
+    (folder / "others.py").write_text(package)
+    space = written(folder / "rows.yaml", *rows)
+    line = [sys.executable, "-m", "groupnas", "flops", "--space", str(space)]
+    paths = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [*line, "--convention", "torchstat", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=Path(groupnas.__file__).parents[1],
+    )
+    return done.returncode, done.stdout or done.stderr
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_command_line_finds_what_a_package_offers(name: str, tmp_path: Path) -> None:
+    code, told = command(tmp_path, OFFERED, OWN[name])
+    assert code == 0, told
+    layer = json.loads(told)["layers"]["own"]
+    # 8 x 8 positions; of three groups 4 channels become 3, or 4
+    macs, channels = {"conv1x7": (7 * 4 * 3, 3)}.get(name, (9 * 4 * 4, 4))
+    behind = {"conv1x7": 2 + 1, "selu": 2 + 5, "each": 11 * 2 + 1}[name]  # BatchNorm 2, ReLU6 1
+    assert [*layer["flops"].values()] == [64 * (macs + behind * channels)] * 3
+
+
+def test_a_package_that_is_broken_is_told_of_where_it_may_be_meant(tmp_path: Path) -> None:
+    code, told = command(tmp_path, "import gone", {"name": "own", "op": "conv3x3", "c": 9})
+    assert code == 0, told
+    code, told = command(tmp_path, "import gone", OWN["conv1x7"])
+    assert code == 2
+    assert told.endswith(
+        "operations 'others' cannot be loaded: others: No module named 'gone'\n"
+    ) and told.startswith(f"groupnas: {tmp_path / 'rows.yaml'}: ")
 
 
 def test_a_name_is_taken_once() -> None:

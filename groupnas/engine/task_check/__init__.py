@@ -1,7 +1,7 @@
-"""Whether a task does what :class:`groupnas.task.Task` asks, found in seconds.
+"""Checks, in seconds, that a task does what :class:`groupnas.task.Task` asks.
 
-What a task does wrong shows late and elsewhere: as an error of torch in the middle of an epoch, or
-not at all, in a search that learned from noise. So the protocol is tried out, on a few samples.
+A task's mistakes show late and elsewhere: as an error of torch in the middle of an epoch, or not
+at all, in a search that learned from noise. So the protocol is tried out, on a few samples.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def check_task(space: SearchSpace | None, task: Task) -> None:
     write anything. It takes about twenty batches of up to eight samples. The caller's random states
     (of torch, numpy and Python) are left as they were.
 
-    Among what it finds: parts, sizes, shapes and dtypes that are not the space's or the protocol's;
-    sources that are not one for each sample; batches that do not follow their indices, change from
-    call to call, or draw from elsewhere than their generator; losses without a gradient, or without
-    one for some part; errors that are negative, or mix samples. An error of NaN, of a part that
-    a sample does not have, is in order.
+    Among what it finds: groups, sizes, shapes and dtypes that are not the space's or the
+    protocol's; sources that are not one for each sample; batches that do not follow their indices,
+    change from call to call, or draw from elsewhere than their generator; losses without a
+    gradient, or without one for some group; errors that are negative, or mix samples. An error of
+    NaN is right where a sample does not show a group.
 
     Args:
-        space: What the task is to be searched with; ``None``: the task alone.
+        space: The space that is to be searched; ``None`` checks the task alone.
         task: The task.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a task's loss, errors and start are such that networks can learn from them."""
+"""Checks of a task's loss, errors and start: can networks learn from them?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from groupnas.engine.task_check.randomness import close, copied, same
 from groupnas.task import Task
 
 _SPREADS = (0.1, 0.3, 1.0)  # of predictions around where training starts
-_FAR = (10.0, -10.0, 100.0, -100.0, 1e4, -1e4)  # where losses that tolerate something do not
+_FAR = (10.0, -10.0, 100.0, -100.0, 1e4, -1e4)  # too far off for a loss to tolerate
 _LOSS, _ERRORS = "loss(predicted, target)", "errors(predicted, target)"
 _CPU = torch.device("cpu")
 
 
 def check_answers(found: Findings, task: Task, samples: Samples) -> None:
-    """All that is asked of :class:`Task` but batches.
+    """Check all that is asked of :class:`Task` but batches.
 
     Raises:
         Stopped: a method raised something.
@@ -35,7 +35,7 @@ def check_answers(found: Findings, task: Task, samples: Samples) -> None:
 
 
 def _check_start(found: Findings, task: Task) -> Tensor:
-    """What training starts from; zeros where the task says nothing of use."""
+    """Return what training starts from; zeros where the task says nothing of use."""
     outputs = sum(task.outputs.values())
     mean = found.call("mean_output()", task.mean_output)
     if mean is None:
@@ -66,9 +66,8 @@ def _moved(found: Findings, task: Task, target: Any) -> Any:
 def _check_errors(
     found: Findings, task: Task, samples: Samples, target: Any, start: Tensor, noise: Tensor
 ) -> list[bool]:
-    """Of every sample and part; says which parts no sample has that was looked at."""
-    parts = list(task.outputs)
-    nothing = [False] * len(parts)
+    """Check errors; return, for each group, whether no sample that was looked at shows it."""
+    nothing = [False] * len(task.outputs)
     predicted = start + noise
     with torch.no_grad():
         before = copied(target, task)
@@ -97,16 +96,16 @@ def _check_errors(
             found.add(f"{_ERRORS}: a sample's errors change with the others of its batch")
     unknown: list[bool] = errors.isnan().all(dim=0).tolist()
     everything = len(task.sources) <= samples.count
-    for part, is_unknown in zip(parts, unknown, strict=True):
+    for group, is_unknown in zip(task.outputs, unknown, strict=True):
         if is_unknown and (everything or all(unknown)):
-            found.add(f"{_ERRORS}: NaN for part {part} of every sample looked at")
+            found.add(f"{_ERRORS}: NaN for part {group} of every sample looked at")
     return unknown
 
 
 def _errors(
     found: Findings, what: str, task: Task, predicted: Tensor, target: Any
 ) -> Tensor | None:
-    """Errors of the right shape; whole numbers and booleans, of classes, do as well."""
+    """Return errors of the right shape, else ``None``; whole numbers and booleans do, too."""
     errors = found.call(what, task.errors, predicted, target)
     shape = (len(predicted), len(task.outputs))
     if not isinstance(errors, Tensor) or tuple(errors.shape) != shape or errors.dtype.is_complex:
@@ -126,7 +125,7 @@ def _check_values(found: Findings, errors: Tensor) -> None:
 def _check_loss(
     found: Findings, task: Task, target: Any, start: Tensor, missing: list[bool]
 ) -> None:
-    """A scalar that every part's predictions can descend."""
+    """Check that the loss is a scalar that every group's predictions can descend."""
     draw = torch.Generator().manual_seed(1)
     reached = torch.zeros(start.shape[1], dtype=torch.bool)
     for spread in _SPREADS:
@@ -148,24 +147,24 @@ def _check_loss(
         reached |= (gradient != 0).any(dim=0)
     sizes = list(task.outputs.values())
     columns = torch.arange(len(reached)).split(sizes)
-    parts = zip(task.outputs, columns, missing, strict=True)
-    shown = {part: where for part, where, is_missing in parts if not is_missing}
+    groups = zip(task.outputs, columns, missing, strict=True)
+    shown = {group: where for group, where, is_missing in groups if not is_missing}
     silent = [
-        part
-        for part, where in shown.items()
+        group
+        for group, where in shown.items()
         if not bool(reached[where].any()) and not _is_reached_far(task, target, start, where)
     ]
     if len(silent) == len(shown) and not bool(reached.any()):
         found.add(f"{_LOSS}: does not depend on the predictions")
         return
-    for part in silent:
-        found.add(f"{_LOSS}: does not depend on what is predicted of {part}")
+    for group in silent:
+        found.add(f"{_LOSS}: does not depend on what is predicted of {group}")
 
 
 def _loss(
     found: Findings, what: str, task: Task, predicted: Tensor, target: Any
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """The loss, if it is one; the leaf that it is computed from, and what the task was given."""
+    """Return the loss, if it is one; its leaf; and the predictions that the task was given."""
     leaf = predicted.clone().requires_grad_()
     with torch.enable_grad():
         given = leaf * 1
@@ -186,9 +185,9 @@ def _gradient(loss: Tensor, leaf: Tensor) -> Tensor:
 
 
 def _is_reached_far(task: Task, target: Any, start: Tensor, where: Tensor) -> bool:
-    """Whether a part's predictions have a gradient where they are far off.
+    """Return whether a group's predictions have a gradient where they are far off.
 
-    Near by, a loss may tolerate what is wrong, or look at the worst alone.
+    Near by, a loss may tolerate errors, or look at the worst alone.
     """
     for far in _FAR:
         predicted = start.clone()
@@ -206,7 +205,7 @@ def _is_reached_far(task: Task, target: Any, start: Tensor, where: Tensor) -> bo
 
 
 def _check_drawn(found: Findings, task: Task, target: Any, predicted: Tensor) -> None:
-    """Training computes its loss of augmented samples, and errors too."""
+    """Check loss and errors of augmented samples, which training computes."""
     moved, said = _moved(found, task, target), "of an augmented batch"
     _loss(found, f"{_LOSS} {said}", task, predicted, moved)
     _errors(found, f"{_ERRORS} {said}", task, predicted, moved)

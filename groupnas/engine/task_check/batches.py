@@ -1,4 +1,4 @@
-"""Whether a task's batches are what is asked for, in the order asked for, and nothing but."""
+"""Checks of a task's batches: their form, their order, and that nothing else is random."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Samples:
 def check_batches(
     found: Findings, space: SearchSpace | None, task: Task, reseed: Reseed
 ) -> Samples:
-    """All that is asked of :meth:`Task.batch`, with and without a generator.
+    """Check all that is asked of :meth:`Task.batch`, with and without a generator.
 
     Raises:
         Stopped: batches are not such that anything can be computed from them.
@@ -76,7 +76,7 @@ def check_batches(
 
 
 class _Form:
-    """What a batch must look like."""
+    """The form that a batch must have."""
 
     def __init__(self, found: Findings, space: SearchSpace | None, task: Task) -> None:
         self.found = found
@@ -85,7 +85,7 @@ class _Form:
         self._said = False
 
     def checked(self, what: str, batch: Any, count: int) -> tuple[Tensor, Any]:
-        """The batch's inputs and target; raises :class:`Stopped` where nothing fits them."""
+        """Return the batch's inputs and target; raise :class:`Stopped` where neither is usable."""
         if not isinstance(batch, tuple) or len(batch) != 2:
             raise self.found.stop(f"{what}: expected inputs and a target, got {kind(batch)}")
         x, target = batch
@@ -110,7 +110,7 @@ class _Form:
         return x, target
 
     def _once(self, mistake: str) -> None:
-        """Say it, unless an earlier batch was as wrong."""
+        """Add the mistake, unless an earlier batch was as wrong."""
         if not self._said:
             self.found.add(mistake)
         self._said = True
@@ -128,7 +128,7 @@ def _batch(
 
 
 def _first(found: Findings, task: Task, indices: Tensor, total: int) -> Any:
-    """The first batch; where the last sample is not there, the sources are to blame."""
+    """Return the first batch; where the last sample is not there, blame the sources."""
     try:
         return _batch(Findings(), task, PLAIN, indices, None)
     except Stopped as stopped:
@@ -151,7 +151,7 @@ def _first(found: Findings, task: Task, indices: Tensor, total: int) -> Any:
 def _check_repetition(
     found: Findings, task: Task, indices: Tensor, kept: Any, after: Tensor, reseed: Reseed
 ) -> bool:
-    """Without a generator nothing is random; whether that is so."""
+    """Check and return whether nothing is random without a generator."""
     reseed(LOW)
     if not same(kept, _batch(found, task, PLAIN, indices, None)):
         found.add(
@@ -173,7 +173,7 @@ def _check_repetition(
 def _check_drawing(
     found: Findings, task: Task, indices: Tensor, form: _Form, reseed: Reseed
 ) -> Any:
-    """The same indices and generator state give the same batch, bit for bit; a target of those."""
+    """Check that a batch follows from indices and generator state; return a target of one."""
 
     def draw(number: int, state: int) -> Any:
         reseed(state)
@@ -199,7 +199,7 @@ def _check_drawing(
 def _check_order(
     found: Findings, task: Task, indices: Tensor, *, x: Tensor, form: _Form
 ) -> tuple[Any, Any]:
-    """Rows follow the indices, repeated ones too, whatever else is in the batch.
+    """Check that rows follow the indices, repeated ones too, whatever else is in the batch.
 
     Returns:
         Targets, for what is computed from them: of the last index first, and of the first alone.
@@ -216,10 +216,9 @@ def _check_order(
 
 
 def _check_count(found: Findings, task: Task, total: int) -> None:
-    """No sample lies behind the last source; unless samples are made for whatever index.
+    """Check that no sample lies behind the last source, unless every index has a sample.
 
-    Such may have an end, too: what is drawn from ``np.random.seed(1000 * index)`` has none from
-    2**32 on.
+    Made-up samples may end, too: those of ``np.random.seed(1000 * index)`` do at a seed of 2**32.
     """
     if _has(task, total) and not _has(task, 10 * total + 100_000):
         found.add(

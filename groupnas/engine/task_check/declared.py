@@ -1,4 +1,4 @@
-"""What a task says of itself: its members, its parts and their sizes, its sources."""
+"""Checks of what a task declares: its members, its groups and their sizes, its sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METHODS = ("batch", "mean_output", "loss", "errors", "to", "fingerprint")
 
 
 def check_declared(found: Findings, space: SearchSpace | None, task: Task) -> None:
-    """Members, parts and sources.
+    """Check members, groups and sources.
 
     Raises:
         Stopped: so that no batch can be asked for.
@@ -34,7 +34,7 @@ def check_declared(found: Findings, space: SearchSpace | None, task: Task) -> No
         value = getattr(task, name)
         if not isinstance(value, str) or not value:
             found.add(f"{name}: expected a text, got {kind(value)}")
-    check_parts(found, space, task)
+    check_sizes(found, space, task)
     _check_sources(found, task)
     if found.mistakes:
         raise Stopped
@@ -42,7 +42,7 @@ def check_declared(found: Findings, space: SearchSpace | None, task: Task) -> No
 
 
 def _has(found: Findings, task: Task, name: str) -> bool:
-    """Whether there is such a member; raises :class:`Stopped` where it is a property that fails."""
+    """Return whether there is such a member; raise :class:`Stopped` if a property fails."""
     try:
         getattr(task, name)
     except Exception as error:
@@ -52,18 +52,18 @@ def _has(found: Findings, task: Task, name: str) -> bool:
     return True
 
 
-def check_parts(found: Findings, space: SearchSpace | None, task: Task) -> None:
-    """The parts, and how many channels and outputs each has."""
+def check_sizes(found: Findings, space: SearchSpace | None, task: Task) -> None:
+    """Check the groups, and how many channels and outputs each has."""
     for what in SIZES:
         offered = getattr(task, what)
         if not isinstance(offered, Mapping) or not offered:
             found.add(f"{what}: expected a mapping from parts to sizes, got {kind(offered)}")
             continue
-        for part, size in offered.items():
+        for group, size in offered.items():
             count = as_whole(size)
-            if not isinstance(part, str) or count is None or count < 1:
+            if not isinstance(group, str) or count is None or count < 1:
                 found.add(
-                    f"{what}: expected names and whole numbers from 1 on, got {part!r}: {size!r}"
+                    f"{what}: expected names and whole numbers from 1 on, got {group!r}: {size!r}"
                 )
         needed = None if space is None else dict(getattr(space, what))
         if space is not None and list(offered.items()) != list((needed or {}).items()):

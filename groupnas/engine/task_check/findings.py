@@ -1,4 +1,4 @@
-"""What is wrong with a task, collected, and how its methods are called for that."""
+"""A collection of what is wrong with a task, and a way to call its methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 
 
 class Stopped(Exception):
-    """What was found leaves nothing more to check."""
+    """Nothing more can be checked, after what was found."""
 
 
 class Findings:
@@ -22,17 +22,17 @@ class Findings:
         self.mistakes: list[str] = []
 
     def add(self, mistake: str) -> None:
-        """One more."""
+        """Add a mistake."""
         if mistake not in self.mistakes:
             self.mistakes.append(mistake)
 
     def stop(self, mistake: str) -> Stopped:
-        """One more, behind which nothing can be checked; to be raised."""
+        """Add a mistake that ends the checks; return what is to be raised."""
         self.add(mistake)
         return Stopped()
 
     def call(self, what: str, method: Callable[..., Any], *arguments: Any) -> Any:
-        """What a method answers.
+        """Return what a method answers.
 
         Raises:
             Stopped: it raised something.
@@ -47,13 +47,13 @@ class Findings:
 
 
 def told(error: Exception) -> str:
-    """An exception in a few words."""
+    """Return an exception in a few words."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:160]}".rstrip(": ")
 
 
 def kind(value: Any) -> str:
-    """What came, in a few words: a tensor's shape and dtype, or a class."""
+    """Return a value in a few words: a tensor's shape and dtype, or a class."""
     if isinstance(value, Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
         return f"a tensor of shape {tuple(value.shape)}, {dtype}"
@@ -65,5 +65,5 @@ def kind(value: Any) -> str:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Whether all of a tensor is."""
+    """Return whether all of a tensor is finite."""
     return bool(torch.isfinite(value).all())

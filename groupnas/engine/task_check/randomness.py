@@ -23,7 +23,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 @contextmanager
 def own_randomness() -> Iterator[Callable[[int], None]]:
-    """Within it the global states of torch, numpy and Python may be set, by what it gives."""
+    """Give a function that seeds torch, numpy and Python; put their states back at the end."""
     arrays, plain = np.random.get_state(), random.getstate()
     tensors = torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -44,10 +44,10 @@ def own_randomness() -> Iterator[Callable[[int], None]]:
 
 
 def copied(value: Any, task: Task) -> Any:
-    """A copy that later changes do not reach, where that can be had.
+    """Return a copy that later changes do not reach, where that can be had.
 
-    A target may refer to its task, or to a data set of that: such are no part of a batch, may be
-    large, and may count their calls.
+    A target may refer to its task, or to the task's data set. Those are not copied: they are not
+    the batch's own, may be large, and may count their calls.
     """
     own = [task, *(held for held in vars(task).values() if _is_opaque(held))]
     try:
@@ -63,7 +63,7 @@ def _is_opaque(value: Any) -> bool:
 
 
 def same(one: Any, other: Any, depth: int = 0) -> bool:
-    """Whether two batches or targets are the same, bit for bit; what cannot be compared is."""
+    """Return whether two batches or targets are the same bit for bit, or incomparable."""
     if one is other:
         return True
     if type(one) is not type(other):
@@ -94,7 +94,7 @@ def same(one: Any, other: Any, depth: int = 0) -> bool:
 
 
 def _says_equal(one: Any, other: Any) -> bool:
-    """What the class says, as of pictures that are loaded when they are looked at."""
+    """Return whether the class says so, as those of lazily loaded pictures do."""
     try:
         return (one == other) is True
     except Exception:  # dataclasses of tensors raise
@@ -110,7 +110,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are the same up to rounding; NaN where the other has it."""
+    """Return whether two tensors are the same up to rounding; NaN equals NaN."""
     return one.shape == other.shape and bool(
         torch.isclose(one.double(), other.double(), rtol=1e-3, atol=1e-5, equal_nan=True).all()
     )

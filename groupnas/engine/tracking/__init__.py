@@ -14,7 +14,7 @@ TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "mlflow": MLfl
 
 
 def trackers(names: Sequence[str]) -> list[Tracker]:
-    """A new tracker of each name.
+    """Return a new tracker of each name.
 
     Raises:
         InputError: an unknown name; a tracker that is not installed or cannot be reached.

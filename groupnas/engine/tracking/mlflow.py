@@ -37,7 +37,7 @@ class MLflow(Tracker):
     MLflow's own variables say where: ``MLFLOW_TRACKING_URI``, and ``MLFLOW_EXPERIMENT_NAME``
     (``groupnas`` where not set). Settings become parameters, and each epoch's numbers metrics;
     configuration, groupings and result are uploaded at the end. The run folder's ``mlflow.json``
-    says which run it is: a resumed one goes on there.
+    says which run it is: a resumed one is continued there.
 
     Raises:
         InputError: MLflow is not installed, or its server cannot be reached.
@@ -98,7 +98,7 @@ class MLflow(Tracker):
                 self._client.log_artifact(self._run, os.fspath(self._folder / name))
 
     def _known(self) -> Any:
-        """The run that the folder names, if this server has it."""
+        """Return the run that the folder names, if this server has it."""
         from mlflow.exceptions import MlflowException
 
         if not os.path.exists(self._folder / RECORD):

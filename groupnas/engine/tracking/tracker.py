@@ -1,4 +1,4 @@
-"""What TensorBoard, MLflow and others of their kind have in common."""
+"""The base of TensorBoard, MLflow and others of their kind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class Tracker(Observer, ABC):
-    """Sends on what a run was started with, and each epoch's numbers.
+    """Sender of a run's settings, and of each epoch's numbers.
 
-    The run folder stays what counts: it holds all that a tracker sends, and more. A run that is
-    resumed sends what is not there yet, so that one tracked only later is whole too. Where a
-    tracker fails in the middle of a run, that is said once and the run goes on without it.
+    The run folder holds all that a tracker sends, and more. A run that is resumed sends what is not
+    there yet, so that one tracked only later is complete, too. Where a tracker fails in the middle
+    of a run, a warning says so once and the run goes on without it.
 
     Attributes:
-        title: What users know it as.
+        title: Its name, for users.
         failures: What sending may raise through no fault of the run.
     """
 
@@ -36,15 +36,15 @@ class Tracker(Observer, ABC):
 
     @abstractmethod
     def begin(self, folder: RunFolder) -> int:
-        """Open a place for the run, or find it again; how many epochs are there already."""
+        """Open a place for the run, or find it again; return how many epochs it has already."""
 
     @abstractmethod
     def send(self, epoch: int, numbers: Mapping[str, float]) -> None:
-        """One epoch's numbers, by names such as ``"train_loss"`` and ``"macs/mouth"``."""
+        """Send one epoch's numbers, by names such as ``"train_loss"`` and ``"macs/mouth"``."""
 
     @abstractmethod
     def end(self, result: Mapping[str, Any] | None) -> None:
-        """The run that was begun is over, with this ``result.json`` unless it was stopped."""
+        """Close the run, with its ``result.json`` unless it was stopped."""
 
     def started(self, folder: RunFolder, job: Job) -> None:
         def catch_up() -> None:
@@ -71,7 +71,7 @@ class Tracker(Observer, ABC):
         self.send(epoch, {name: v for name, v in values.items() if isinstance(v, (int, float))})
 
     def _done(self, action: Callable[[], None]) -> bool:
-        """Whether it could be done; if not, that has been said."""
+        """Do it and return whether that worked; if not, warn."""
         try:
             action()
         except self.failures as error:
@@ -86,7 +86,7 @@ class Tracker(Observer, ABC):
 
 
 def leaves(values: Mapping[str, Any], parents: str = "") -> Iterator[tuple[str, Any]]:
-    """What is neither a mapping nor a gap, under its keys: ``"macs/mouth"``."""
+    """Yield what is neither a mapping nor a gap, under its keys: ``"macs/mouth"``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{parents}{key}/")
@@ -95,6 +95,6 @@ def leaves(values: Mapping[str, Any], parents: str = "") -> Iterator[tuple[str, 
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, on one line of bearable length."""
+    """Return what an error says, on one line of bearable length."""
     words = " ".join(str(error).split())
     return words if len(words) <= 300 else f"{words[:297]}..."

@@ -27,7 +27,7 @@ _OWN: Mapping[str, Collector] = {
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
-    """What the run folders hold, each read as far as it goes.
+    """Read what the run folders hold, each as far as it goes.
 
     Args:
         paths: Folders of searches, trainings, cascades, comparisons and evaluations.
@@ -47,7 +47,7 @@ def _collect(path: Path, name: str) -> Run:
 
 
 def _collector(kind: Kind, path: Path) -> Collector:
-    """What reads a kind's folders; entry points of the group ``groupnas.pages`` add kinds."""
+    """Return the reader of a kind's folders; entry points of ``groupnas.pages`` add kinds."""
     if kind.name in _OWN:
         return _OWN[kind.name]
     if kind.name in PAGES:

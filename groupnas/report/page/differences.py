@@ -1,4 +1,4 @@
-"""What a comparison says, set by set: a forest plot of differences, and the command's tables."""
+"""A comparison, set by set: a forest plot of differences, and the command's tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groupnas.comparison.tables import (
     Table,
     counted,
     errors_table,
-    parts_table,
+    groups_table,
     remarks,
     several,
 )
@@ -43,7 +43,7 @@ class Panel:
 
 
 def panels(comparison: Comparison) -> tuple[Panel, ...]:
-    """All that is finished, in the order in which ``groupnas compare`` prints it."""
+    """Return a panel for each set that is finished, in the order of ``groupnas compare``."""
     found: dict[tuple[str, float], list[Row]] = {}
     for row in comparison.rows:
         found.setdefault((row.samples, row.budget), []).append(row)
@@ -51,7 +51,7 @@ def panels(comparison: Comparison) -> tuple[Panel, ...]:
         Panel(
             title=_title(rows, len(comparison.budgets) > 1),
             errors=errors_table(comparison, samples, budget),
-            parts=parts_table(comparison, samples, budget),
+            parts=groups_table(comparison, samples, budget),
             forest=forest([row for row in rows if row.differences], str(comparison.baseline)),
             remarks=tuple(remarks(rows)),
         )
@@ -127,7 +127,7 @@ def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
 
 
 def _value(strategy: str, part: str, of: Difference) -> Spec:
-    """What is drawn of a difference, and how the tip tells it."""
+    """Return what is drawn of a difference, and how the tip tells it."""
     return {
         "strategy": strategy,
         "part": part,

@@ -1,4 +1,4 @@
-"""What a page shows of a run, whatever kind of run it is: plain values, read already."""
+"""The values that a page shows of a run, whatever its kind: plain, read already."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """What one layer costs a group: ``factor`` MACs times its channels at the ends.
+    """The cost of one layer for a group: ``factor`` MACs times its channels at the ends.
 
     Attributes:
         name: Of the layer.
@@ -66,7 +66,7 @@ class Division:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What the Tetris plot shows of a run.
+    """The network that the Tetris plot shows, epoch by epoch.
 
     Attributes:
         space: Its name.
@@ -91,7 +91,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one network costs each part, per image."""
+    """The cost of one network for each group, per image."""
 
     network: str
     macs: Mapping[str, float]
@@ -119,7 +119,7 @@ class Score:
     counts: Mapping[str, float] = field(default_factory=dict)
 
     def short(self, part: str) -> float | None:
-        """How many samples show a part, where that is known and not all do."""
+        """Return how many samples show a group, where that is known and not all do."""
         count = self.counts.get(part)
         return None if count in (None, self.count) else count
 
@@ -152,7 +152,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """All that a page shows of one run.
+    """The values that a page shows of one run.
 
     Attributes:
         name: Short, and no other run's on the page.

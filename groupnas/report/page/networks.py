@@ -20,7 +20,7 @@ def network(
     space: SearchSpace | None,
     reader: Reader | None = None,
 ) -> Network | None:
-    """What the Tetris plot shows; ``None`` without a grouping.
+    """Return what the Tetris plot shows; ``None`` without a grouping.
 
     Args:
         groupings: Titles and groupings of the same groups, the run's start first.
@@ -52,7 +52,7 @@ def network(
 
 
 def _step(recorded: Recorded) -> str:
-    """What the sizes of a record are."""
+    """Return the kind of step that a record's sizes are of."""
     best = recorded.sizes == "best"
     return f"Best so far, {recorded.step}" if best else recorded.step.capitalize()
 

@@ -55,11 +55,11 @@ class Reader:
         return Reader(self.path / name, self.notes)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Return whether there is a file of this name."""
         return (self.path / name).is_file()
 
     def read(self, name: str, load: Callable[[Path], T], otherwise: str = "") -> T | None:
-        """What a file holds, or nothing; ``otherwise`` is the note where it is missing."""
+        """Return what a file holds, or nothing; ``otherwise`` is the note where it is missing."""
         if not self.has(name):
             if otherwise:
                 self.note(name, f"is missing: {otherwise}")
@@ -103,7 +103,7 @@ class Reader:
 
     @cached_property
     def recorded(self) -> Recorded:
-        """What the records hold."""
+        """Return what the records hold."""
         found = Recorded()
         try:
             found = recorded_by(self.config, str(self.path / CONFIG))
@@ -135,12 +135,12 @@ class Reader:
 
     @property
     def charts(self) -> tuple[Chart, ...]:
-        """What is drawn of the records."""
+        """Return what is drawn of the records."""
         return self.recorded.charts(self.records)
 
     @property
     def health(self) -> tuple[tuple[str, str], ...] | None:
-        """What the run said of itself, with the epoch or ``end``; what repeats, once.
+        """Return what the run said of itself, with the epoch or ``end``; what repeats, once.
 
         ``None`` where it does not watch itself.
         """
@@ -157,7 +157,7 @@ class Reader:
 
     @property
     def state(self) -> str:
-        """How far the epochs went, or trials, in a sentence."""
+        """Return how far the epochs went, or trials, in a sentence."""
         done, step, planned = self.result.get("epochs"), self.recorded.step, self.recorded.planned
         done = done if type(done) is int else len(self.records)  # the history may be cut
         if self.has(RESULT):
@@ -173,7 +173,7 @@ class Reader:
         return surroundings(self.config)
 
     def run(self, name: str, kind: str, network: Network | None = None, **told: Any) -> Run:
-        """What a page shows of the folder: what is told, and what every kind has."""
+        """Return what a page shows of the folder: what is told, and what every kind has."""
         left = {k: v for k, v in self.config.items() if k not in (*_SURROUNDINGS, "task", RECORDS)}
         every: dict[str, Any] = {
             "groups": network.groups if network else (),
@@ -197,7 +197,7 @@ class Reader:
 
 
 def surroundings(config: Mapping[str, Any]) -> dict[str, str] | None:
-    """What a run's result depends on besides its settings, as recorded."""
+    """Return what a run's result depends on besides its settings, as recorded."""
     return flat({key: config[key] for key in _SURROUNDINGS if key in config}) or None
 
 

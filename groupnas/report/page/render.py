@@ -37,7 +37,7 @@ _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 @dataclass(frozen=True)
 class Written:
-    """What was written, and what could not be shown."""
+    """The page that was written, and what could not be shown."""
 
     page: Path
     notes: tuple[Note, ...]
@@ -163,7 +163,7 @@ class _Specs:
 
 
 def _network(network: Network) -> dict[str, Any]:
-    """What the script needs for the Tetris plot; units by number, since epochs are many."""
+    """Return what the script needs for the Tetris plot; units by number, since epochs are many."""
     units = list(network.divisions[0].sizes)
     return {
         "space": network.space,

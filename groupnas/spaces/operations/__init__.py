@@ -1,7 +1,8 @@
 """The operations that groupnas has, and rows of several: a class each, registered as it is defined.
 
-Another package adds one in the same way: ``OPERATORS.register`` and, for every room that is to know
-it, a rule (:class:`groupnas.spaces.rooms.Room`).
+Another package adds one in the same way, in a module that it offers as an entry point of the group
+``groupnas.operations``: ``OPERATORS.register`` and, for every room that is to know it, a rule
+(:class:`groupnas.spaces.rooms.Room`).
 """
 
 from groupnas.spaces.operations.convolution import Conv, Convolution, Depthwise

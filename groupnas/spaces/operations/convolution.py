@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Convolution(Operation):
-    """What convolutions have in common: zeros around the input, so that positions stay."""
+    """The base of convolutions: zeros around the input, so that positions stay."""
 
     allowed = frozenset({"n", "s", "d", "act", "norm", "bias"})
     odd = True

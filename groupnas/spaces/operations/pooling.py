@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Pooling(Channelwise):
-    """What poolings have in common."""
+    """The base of poolings."""
 
     allowed = frozenset({"s"})
     weighted = False

@@ -1,12 +1,12 @@
-"""The knapsack strategy: the error curve of every part, and the best use of any budget.
+"""The knapsack strategy: the error curve of every group, and the best use of any budget.
 
-Where masks are tied, the outputs of part p depend on its own channels alone. So the error is a
-weighed sum over parts, sum_p w_p E_p(s_p), with s_p the part's channels in every unit and w_p its
-share of the points; so is the cost. What is left of the search is
+Where masks are tied, the outputs of group g depend on its own channels alone. So the error is a
+weighed sum over groups, sum_g w_g E_g(s_g), with s_g the group's channels in every unit and w_g its
+share of the points; the cost is a sum over groups, too. The search becomes
 
-    minimise  sum_p w_p E_p(s_p)   subject to   sum_p cost_p(s_p) <= B.
+    minimise  sum_g w_g E_g(s_g)   subject to   sum_g cost_g(s_g) <= B.
 
-``profiles`` describes s_p by a few numbers; ``scratch`` measures E_p in trainings from scratch,
-each of all parts, and ``job`` in one slimmable network; ``curves`` fits E_p to what was measured,
+``profiles`` describes s_g by a few numbers; ``scratch`` measures E_g in trainings from scratch,
+each of all groups, and ``job`` in one slimmable network; ``curves`` fits E_g to the measurements,
 and ``allocation`` solves the sum for all budgets B.
 """

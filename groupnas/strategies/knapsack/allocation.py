@@ -1,11 +1,11 @@
-"""The knapsack: one choice of every part, the least error that a budget allows.
+"""The knapsack: one choice for every group, the least error that a budget allows.
 
-Every part has a list of choices, each with a cost and an error; exactly one is taken of each, and
-costs and errors add up: a multiple-choice knapsack. It is solved for *all* budgets at once. The
-Pareto front of the first k + 1 parts is that of the first k, with every choice of the next part
-added to every point, less what is dominated; nothing that is dropped could be in an optimum, since
-what else is added to both makes no difference. That is dynamic programming over the parts, exact,
-with the undominated costs as its states.
+Every group has a list of choices, each with a cost and an error; exactly one is taken of each, and
+costs and errors add up: a multiple-choice knapsack. It is solved for *all* budgets at once. To get
+the Pareto front of the first k + 1 groups, every choice of the next group is added to every point
+of the front of the first k, and dominated points are dropped. A dropped point is in no optimum,
+since the point that dominates it stays better whatever is added to both. This is exact dynamic
+programming over the groups, with the undominated costs as its states.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STATES = 10_000  # more points of a front than that are thinned
 
 @dataclass(frozen=True)
 class Choices:
-    """What a part may be: ``(n,)`` costs and errors, not NaN."""
+    """The choices of a group: ``(n,)`` costs and errors, not NaN."""
 
     costs: Floats
     errors: Floats
@@ -34,61 +34,61 @@ class Choices:
 
 @dataclass(frozen=True)
 class Front:
-    """All that is worth taking, by rising cost and falling error.
+    """The undominated points, by rising cost and falling error.
 
     Attributes:
-        parts: Names, in the order of the columns of ``picks``.
-        costs: ``(n,)``, of all parts together.
+        groups: Names, in the order of the columns of ``picks``.
+        costs: ``(n,)``, of all groups together.
         errors: ``(n,)``, weighed sums.
-        picks: ``(n, parts)``, which choice of each part.
+        picks: ``(n, groups)``, the index of each group's choice.
     """
 
-    parts: tuple[str, ...]
+    groups: tuple[str, ...]
     costs: Floats
     errors: Floats
     picks: Integers
 
     def within(self, budget: float) -> dict[str, int]:
-        """Return each part's choice at the point of least error that costs at most ``budget``.
+        """Return each group's choice at the point of least error that costs at most ``budget``.
 
         If every point costs more, these are the choices of the cheapest point.
         """
         row = max(int(np.searchsorted(self.costs, budget, side="right")) - 1, 0)
-        return dict(zip(self.parts, self.picks[row].tolist(), strict=True))
+        return dict(zip(self.groups, self.picks[row].tolist(), strict=True))
 
 
 def front(
-    parts: Mapping[str, Choices], weights: Mapping[str, float], states: int = STATES
+    groups: Mapping[str, Choices], weights: Mapping[str, float], states: int = STATES
 ) -> Front:
-    """The Pareto front of the whole: least weighed error against cost.
+    """Return the Pareto front of the whole: least weighed error against cost.
 
     Args:
-        parts: The choices of every part.
-        weights: Of every part's error, not negative.
-        states: A front that has more points on the way keeps the best of this many equal steps of
-            cost. Up to then it is exact; beyond, each part's cost is off its optimal use by at most
-            one such step.
+        groups: The choices of every group.
+        weights: Of every group's error, not negative.
+        states: A front with more points than this, on the way, is thinned to the best point of each
+            of this many equal steps of cost. Without thinning the result is exact; with it, each
+            group's cost is off its optimal use by at most one step.
 
     Raises:
-        InputError: no part, or one without a choice.
+        InputError: no group, or one without a choice.
     """
-    if not parts or any(len(choices.costs) == 0 for choices in parts.values()):
-        raise InputError("parts: expected at least one, with at least one choice each")
+    if not groups or any(len(choices.costs) == 0 for choices in groups.values()):
+        raise InputError("groups: expected at least one, with at least one choice each")
     costs, errors = np.zeros(1), np.zeros(1)
     picks = np.zeros((1, 0), dtype=np.int64)
-    for part, choices in parts.items():
+    for group, choices in groups.items():
         useful = pareto(choices.costs, choices.errors)
-        more, added = choices.costs[useful], weights[part] * choices.errors[useful]
+        more, added = choices.costs[useful], weights[group] * choices.errors[useful]
         costs, errors = np.add.outer(costs, more).ravel(), np.add.outer(errors, added).ravel()
         kept = _thinned(costs, pareto(costs, errors), states)
         old, new = np.divmod(kept, len(useful))
         costs, errors = costs[kept], errors[kept]
         picks = np.column_stack([picks[old], useful[new]])
-    return Front(tuple(parts), costs, errors, picks)
+    return Front(tuple(groups), costs, errors, picks)
 
 
 def pareto(costs: Floats, errors: Floats) -> Integers:
-    """Indices of the points that no other beats, by rising cost; of equal ones, the first."""
+    """Return the indices of the points that no other beats, by rising cost; of equals the first."""
     order = np.lexsort((errors, costs))
     best = np.minimum.accumulate(errors[order])
     better = np.ones(len(order), dtype=bool)
@@ -97,7 +97,7 @@ def pareto(costs: Floats, errors: Floats) -> Integers:
 
 
 def _thinned(costs: Floats, kept: Integers, states: int) -> Integers:
-    """At most ``states`` of the points: the dearest, so the best, of each step of cost."""
+    """Return at most ``states`` of the points: the dearest, so the best, of each cost step."""
     if len(kept) <= states:
         return kept
     low, high = costs[kept[0]], costs[kept[-1]]

@@ -1,14 +1,14 @@
-"""What a part's error is at every size: measured at some profiles, smoothed, read off everywhere.
+"""Error curves of the groups: measured at some profiles, fitted, and read off at every size.
 
 The least of many noisy errors is too small (the winner's curse), and only some profiles can be
-measured. So log errors are fitted: for profile z of part p,
+measured. So log errors are fitted: for profile z of group g,
 
-    log E_p(z) = c_p + (b + d_p) . phi(z),
+    log E_g(z) = c_g + (b + d_g) . phi(z),
 
-with phi the monomials of the knobs up to degree 2. All parts share b, as width helps every part in
-much the same proportion until measurements say otherwise; d_p is what they say. Two ridge
-penalties, on b and on all d_p, are chosen by leave-one-out, whose error has a closed form. A few
-measurements may be far off: beyond two usual deviations, one counts in inverse proportion (Huber).
+with phi the monomials of the knobs up to degree 2. All groups share b, as width tends to help all
+in much the same proportion; d_g is how a group departs from that. Two ridge penalties, on b and on
+all d_g, are chosen by leave-one-out, whose error has a closed form. A few measurements may be far
+off: beyond two usual deviations, one counts in inverse proportion (Huber).
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ _REWEIGHTED = 4
 
 @dataclass
 class Curve:
-    """The profiles of a part that were measured, and their errors on the validation side."""
+    """The profiles of a group that were measured, and their errors on the validation side."""
 
     profiles: list[list[float]] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
 
     def add(self, profile: Floats, error: float) -> None:
-        """One more measurement."""
+        """Add a measurement."""
         self.profiles.append(profile.tolist())
         self.errors.append(error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inverse is ``Curve(**value)``."""
+        """Return plain values; the inverse is ``Curve(**value)``."""
         return {"profiles": self.profiles, "errors": self.errors}
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """log error of a part as a polynomial of the knobs.
+    """The logarithm of a group's error as a polynomial of the knobs.
 
     Attributes:
-        constant: c_p.
-        coefficients: b + d_p.
+        constant: c_g.
+        coefficients: b + d_g.
         held_out: Root mean square of log(measured / predicted) of profiles left out one by one,
             weighed by trust: about the relative error of a prediction.
         spread: The same of the mean, for comparison: what a model that says nothing has.
@@ -63,12 +63,12 @@ class ErrorModel:
     spread: float = 0.0
 
     def predict(self, profiles: Floats) -> Floats:
-        """Errors ``(n,)`` of profiles ``(n, knobs)``."""
+        """Return the errors ``(n,)`` of profiles ``(n, knobs)``."""
         return np.exp(self.constant + _terms(profiles) @ self.coefficients)
 
 
 def fit_models(curves: Mapping[str, Curve]) -> dict[str, ErrorModel]:
-    """The model of every part's errors; all have the same knobs, and two measurements or more."""
+    """Return the model of every group's errors, of two measurements or more with equal knobs."""
     table = _Table.of(curves)
     trust = np.ones(len(table.logs))
     for _ in range(_REWEIGHTED):
@@ -80,12 +80,12 @@ def fit_models(curves: Mapping[str, Curve]) -> dict[str, ErrorModel]:
 
 @dataclass(frozen=True)
 class _Table:
-    """All parts' measurements: n rows, P parts, K monomials.
+    """All groups' measurements: n rows, G groups, K monomials.
 
     Attributes:
         logs: ``(n,)``, of errors.
-        owner: ``(n,)``, index of the part.
-        matrix: ``(n, P + K + P K)``: the columns of all c_p, of b, of all d_p.
+        owner: ``(n,)``, index of the group.
+        matrix: ``(n, G + K + G K)``: the columns of all c_g, of b, of all d_g.
         terms: K.
     """
 
@@ -105,10 +105,10 @@ class _Table:
         return cls(logs, owner, np.hstack([own, terms, apart]), terms.shape[1])
 
     def fit(self, trust: Floats) -> tuple[Floats, Floats]:
-        """Coefficients, and errors of what was left out, under the best of all penalties."""
+        """Return coefficients and errors of what was left out, under the best of all penalties."""
         best: tuple[float, Floats, Floats] | None = None
         for shared in _PENALTIES:
-            # No part strays further from the others than all from a constant.
+            # No group strays further from the others than all from a constant.
             for apart in _PENALTIES[shared <= _PENALTIES]:
                 weights, off = self.solve(trust, self.ridge(shared, apart))
                 size = _root_mean_square(np.sqrt(trust) * off)
@@ -118,13 +118,13 @@ class _Table:
         return best[1], best[2]
 
     def ridge(self, shared: float, apart: float) -> Floats:
-        """The penalty of every column, for so much of each measurement on b and on all d_p."""
-        parts = int(self.owner.max()) + 1
-        counts = [parts, self.terms, parts * self.terms]
+        """Return every column's penalty, for so much a measurement on b and on all d_g."""
+        groups = int(self.owner.max()) + 1
+        counts = [groups, self.terms, groups * self.terms]
         return len(self.logs) * np.repeat([1e-12, shared, apart], counts)
 
     def solve(self, trust: Floats, ridge: Floats) -> tuple[Floats, Floats]:
-        """Coefficients, and log(measured / predicted) of every measurement left out."""
+        """Return coefficients, and log(measured / predicted) of every measurement left out."""
         root = np.sqrt(trust)
         x, y = root[:, None] * self.matrix, root * self.logs
         inverse = np.linalg.inv(x.T @ x + np.diag(ridge))
@@ -135,10 +135,10 @@ class _Table:
     def models(
         self, names: list[str], weights: Floats, off: Floats, trust: Floats
     ) -> dict[str, ErrorModel]:
-        """Every part's model, and how well it says what was left out."""
-        parts = len(names)
-        shared = weights[parts : parts + self.terms]
-        apart = weights[parts + self.terms :].reshape(parts, self.terms)
+        """Return every group's model, with its errors on what was left out."""
+        groups = len(names)
+        shared = weights[groups : groups + self.terms]
+        apart = weights[groups + self.terms :].reshape(groups, self.terms)
         found = {}
         for index, name in enumerate(names):
             rows = self.owner == index
@@ -155,7 +155,7 @@ class _Table:
 
 
 def _terms(profiles: Floats) -> Floats:
-    """All monomials of degree 1 and 2 of ``(n, k)`` knobs."""
+    """Return all monomials of degree 1 and 2 of ``(n, k)`` knobs."""
     padded = np.column_stack([np.ones(len(profiles)), profiles])
     pairs = list(combinations_with_replacement(range(padded.shape[1]), 2))[1:]
     return np.stack([padded[:, i] * padded[:, j] for i, j in pairs], axis=1)

@@ -1,4 +1,4 @@
-"""What both knapsack searches share: measurements, what is fitted to them, and the allocation."""
+"""The base of both knapsack searches: measurements, curves fitted to them, the allocation."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from groupnas.task import Task
 
 Floats = NDArray[np.float64]
 
-_LEAST = 4  # measurements of a part, to fit anything
+_LEAST = 4  # measurements of a group, to fit anything
 _AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
 
 
 class Measured(Saved):
-    """A part's measurements, in a checkpoint."""
+    """A group's measurements, in a checkpoint."""
 
     profiles: list[list[Annotated[float, Field(ge=-1, le=1)]]]
     errors: list[Annotated[Finite, Field(ge=0)]]
 
 
 class CurvesJob(SearchJob):
-    """A search that measures every part's error at some profiles, and allocates by what it fits.
+    """A search that measures every group's error at some profiles, and allocates by its fit.
 
     Args:
         space: The space to search.
@@ -49,7 +49,7 @@ class CurvesJob(SearchJob):
         strategy: All settings.
         seed: Of everything random. The global random state of torch is set from it.
         device: Where networks live.
-        evaluate: As of :class:`SearchJob`.
+        evaluate: See :class:`SearchJob`.
 
     Raises:
         InputError: task and space do not fit together, or too few sources to split.
@@ -77,7 +77,7 @@ class CurvesJob(SearchJob):
         self._solution: Solution | None = None
 
     def _add(self, profiles: dict[str, Floats], errors: dict[str, float]) -> None:
-        """One more measurement of every part.
+        """Add a measurement of every group.
 
         Raises:
             InputError: one is no finite number, which no curve can be fitted to.
@@ -92,7 +92,7 @@ class CurvesJob(SearchJob):
         self._solution = None
 
     def _load_curves(self, state: dict[str, Any], count: int) -> None:
-        """Take so many saved measurements of every part.
+        """Take so many saved measurements of every group.
 
         Raises:
             StateError: they are others.
@@ -112,23 +112,23 @@ class CurvesJob(SearchJob):
         self.curves, self._solution = curves, None
 
     def _draw(self, count: int) -> Floats:
-        """Random profiles ``(count, knobs)``."""
+        """Return random profiles ``(count, knobs)``."""
         shape = (count, len(self.family.knobs))
         return 2 * torch.rand(shape, generator=self._rng, dtype=torch.float64).numpy() - 1
 
     def solution(self) -> Solution:
-        """The allocation of any budget, from all that was measured so far."""
+        """Return the allocation of any budget, from all that was measured so far."""
         if self._solution is None:
             self._solution = Solution(self.space, self.family, fit_models(self.curves))
         return self._solution
 
     @property
     def _measured(self) -> bool:
-        """Whether there is anything to fit."""
+        """True where there is enough to fit."""
         return min(len(curve.errors) for curve in self.curves.values()) >= _LEAST
 
     def design(self, budget: Budget | None = None) -> Allocation:
-        """The best sizes for a budget; even ones before anything is measured.
+        """Return the best sizes for a budget; even ones before anything is measured.
 
         Raises:
             InputError: the budget cannot be met within its tolerance.
@@ -139,11 +139,11 @@ class CurvesJob(SearchJob):
         return fit(self.space, self.initial.counts(), budget)
 
     def allocation(self) -> Allocation:
-        """The design at the strategy's budget, or at what even groups cost, about."""
+        """Return the design at the strategy's budget, or at about what even groups cost."""
         return self.design()
 
     def outcome(self) -> dict[str, Any]:
-        """Every part's curve, and what the models promise of the allocation, for result.json."""
+        """Return every group's curve, and the errors that the models predict, for result.json."""
         solution = self.solution()
         found = solution.profiles(self.strategy.budget or _AS_EVEN)
         even = dict.fromkeys(self.space.groups, self.family.even())
@@ -158,7 +158,7 @@ class CurvesJob(SearchJob):
         }
 
     def _health(self) -> list[str]:
-        """What speaks against believing the curves."""
+        """Return what speaks against believing the curves."""
         narrow, wide = self.family.line(2)
         return [
             f"{group}: wide sizes have no less error than narrow ones; train for more epochs"

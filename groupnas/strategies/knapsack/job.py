@@ -1,4 +1,4 @@
-"""The knapsack search with shared weights: train a slimmable network, measure every part in it."""
+"""The knapsack search with shared weights: a slimmable network, in which groups are measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.spaces.allocation import Allocation
@@ -26,7 +26,7 @@ from groupnas.task import Task
 Floats = NDArray[np.float64]
 
 # Random profiles of an epoch. PyTorch sets a convolution up anew for a size that it does not
-# remember: where every pass had sizes of its own, that took a third of the time.
+# remember: if every pass had sizes of its own, that would take a third of the time.
 _POOL = 12
 _JITTER = 0.3  # of a knob at most, around the front
 
@@ -57,7 +57,6 @@ class SlimmableJob(CurvesJob):
         self._calibration = self._few_batches()
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
         train, validation = len(self.split.train), len(self.split.validation)
         points = self.strategy.rounds * self.strategy.points
         return [
@@ -67,7 +66,7 @@ class SlimmableJob(CurvesJob):
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One pass over the training side, or one round of measurements.
+        """Run one pass over the training side, or one round of measurements.
 
         Raises:
             InputError: the loss is no longer finite.
@@ -98,7 +97,7 @@ class SlimmableJob(CurvesJob):
     def _step(self, means: Means, pool: Floats) -> None:
         """Descend the losses of a few profiles on one batch, together.
 
-        Every part draws its own of the pool ``(n, knobs)``, and has its own in each pass.
+        Every group draws its own of the pool ``(n, knobs)``, and has its own in each pass.
         """
         x, target = self.load(next(self._stream), self._rng)
         groups = self.space.groups
@@ -116,13 +115,13 @@ class SlimmableJob(CurvesJob):
             loss = finite_loss(self.task, predicted, target, "training")
             (loss / len(passes)).backward()
             means.add(name, loss)
-            means.add_rows("error", part_errors(self.task, predicted, target))
+            means.add_rows("error", group_errors(self.task, predicted, target))
         self._optimizer.step()
 
     # -- measuring ------------------------------------------------------------------------------
 
     def _measure(self, on_step: Callable[[int, int], None]) -> Record:
-        """One round: measure some profiles of every part. Parts are measured side by side."""
+        """Measure some profiles of every group; all groups are measured side by side."""
         count = self.strategy.points
         proposed = self._proposals(count)
         for index in range(count):
@@ -139,7 +138,7 @@ class SlimmableJob(CurvesJob):
         }
 
     def _proposals(self, count: int) -> dict[str, Floats]:
-        """What to measure next: ``(count, knobs)`` of every group."""
+        """Return what to measure next: ``(count, knobs)`` of every group."""
         done = len(self.history) - self.strategy.epochs
         if done == 0:
             return {group: self.family.line(count) for group in self.space.groups}
@@ -154,7 +153,7 @@ class SlimmableJob(CurvesJob):
         return drawn
 
     def _plain(self, sizes: Mapping[str, Mapping[str, int]]) -> nn.Module:
-        """The network of some sizes, with the search's weights and statistics of its own."""
+        """Return the network of some sizes, with the search's weights and its own statistics."""
         network: nn.Module = self.net.plain(Allocation.from_widths(self.space, sizes))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # The same crops for all of them, so that their differences are their own.
@@ -163,7 +162,7 @@ class SlimmableJob(CurvesJob):
         return network.eval()
 
     def _few_batches(self) -> Tensor:
-        """As few training samples as BatchNorm's statistics need."""
+        """Return as few training samples as BatchNorm's statistics need."""
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(self.split.train), generator=generator)
         return self.split.train[order[: self.strategy.calibration * self.batch_size]]
@@ -172,7 +171,7 @@ class SlimmableJob(CurvesJob):
         return mean_errors(network, self.task, self.split.validation, self.batch_size, self.device)
 
     def network(self) -> nn.Module | None:
-        """The network found, with the slimmable one's weights; ``None`` if it is wider."""
+        """Return the network found, with the slimmable one's weights; ``None`` if it is wider."""
         counts, widest = self.allocation().grouping.counts(), self.family.widest()
         if any(max(row.values()) > widest[unit] for unit, row in counts.items()):
             return None
@@ -181,7 +180,7 @@ class SlimmableJob(CurvesJob):
         )
 
     def outcome(self) -> dict[str, Any]:
-        """As of :class:`CurvesJob`, and the errors of the network with the search's weights."""
+        """Return :class:`CurvesJob`'s outcome, and the errors with the search's weights."""
         network = self.network()
         errors = {} if network is None else {"derived": self._errors(network)}
         return {"validation_errors": errors, **super().outcome()}
@@ -189,7 +188,6 @@ class SlimmableJob(CurvesJob):
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
         return {
             "network": self.net.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -200,7 +198,6 @@ class SlimmableJob(CurvesJob):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         self.net.load_state_dict(state["network"])
         load_optimizer(self._optimizer, state["optimizer"], "optimizer")
         self._stream.load_state_dict(state["stream"])

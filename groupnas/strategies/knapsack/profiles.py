@@ -1,11 +1,11 @@
-"""Profiles: how wide a part is in every unit, described by a few knobs.
+"""Profiles: how wide a group is in every unit, described by a few knobs.
 
 A profile is a point z of the cube [-1, 1]^k. With the even share e_u of unit u,
 
     s_u = e_u exp(m(z_0) + sum_k z_k r_k (d_ku - mean d_k)),
 
 rounded, at least 1. The first knob is the *scale*: m runs evenly from log(smallest) to log(widest).
-The others shape the part without changing its cost to first order, since each direction d_k is
+The others shape the group without changing its cost to first order, since each direction d_k is
 centred by the units' shares of the cost's derivative: *tilt* widens late units and narrows early
 ones, *ratio* widens the units inside a block (the expanded ones of inverted residuals) and narrows
 those between blocks.
@@ -31,7 +31,7 @@ Shapes = Literal["uniform", "depth", "free"]
 
 @dataclass(frozen=True)
 class Family:
-    """The profiles of a space: the same for every part, since their even shares are.
+    """The profiles of a space: the same for every group, since their even shares are.
 
     Attributes:
         knobs: What each coordinate of a profile is called; the first is ``scale``.
@@ -58,7 +58,7 @@ class Family:
         widest: float,
         ranges: Mapping[str, float],
     ) -> Family:
-        """The profiles of a space.
+        """Return the profiles of a space.
 
         Args:
             space: Whose free units get sizes.
@@ -85,41 +85,41 @@ class Family:
         )
 
     def sizes(self, profiles: Floats) -> Integers:
-        """Channels ``(n, units)`` of profiles ``(n, knobs)``."""
+        """Return the channels ``(n, units)`` of profiles ``(n, knobs)``."""
         scale = self.middle + self.reach * profiles[:, :1]
         exact = self.shares * np.exp(scale + profiles[:, 1:] @ self.directions)
         return np.maximum(np.rint(exact), 1).astype(np.int64)
 
     def widths(self, profile: Floats) -> dict[str, int]:
-        """The channels of one profile ``(knobs,)``, by unit."""
+        """Return the channels of one profile ``(knobs,)``, by unit."""
         return dict(zip(self.units, self.sizes(profile[None])[0].tolist(), strict=True))
 
     def widest(self) -> dict[str, int]:
-        """The most channels that any profile gives each unit."""
+        """Return the most channels that any profile gives each unit."""
         most = self.middle + self.reach + np.abs(self.directions).sum(axis=0)
         sizes = np.maximum(np.rint(self.shares * np.exp(most)), 1).astype(int)
         return dict(zip(self.units, sizes.tolist(), strict=True))
 
     def line(self, count: int) -> Floats:
-        """Profiles ``(count, knobs)`` of every scale and no shape, from narrow to wide."""
+        """Return profiles ``(count, knobs)`` of every scale and no shape, narrow to wide."""
         profiles = np.zeros((count, len(self.knobs)))
         profiles[:, 0] = np.linspace(-1, 1, count) if count > 1 else 0.0
         return profiles
 
     def grid(self, scales: int = 81, steps: int = 9) -> Floats:
-        """All profiles of so many scales, and ``steps`` values of every other knob."""
+        """Return all profiles of so many scales, and ``steps`` values of every other knob."""
         axes = [np.linspace(-1, 1, scales), *[np.linspace(-1, 1, steps)] * (len(self.knobs) - 1)]
         return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
 
     def even(self) -> Floats:
-        """The profile ``(knobs,)`` of a part of an even division."""
+        """Return the profile ``(knobs,)`` of a group of an even division."""
         profile = np.zeros(len(self.knobs))
         profile[0] = np.clip(-self.middle / self.reach, -1, 1) if self.reach else 0.0
         return profile
 
 
 def _direction(space: SearchSpace, name: str) -> Floats:
-    """How a knob moves the logarithm of every unit's width, in [-1, 1]."""
+    """Return how a knob moves the logarithm of every unit's width, in [-1, 1]."""
     if name == "tilt":
         return np.linspace(-1, 1, len(space.free_units))
     blocks: dict[str, set[str]] = {unit: set() for unit in space.units}
@@ -131,7 +131,7 @@ def _direction(space: SearchSpace, name: str) -> Floats:
 
 
 def _elasticities(space: SearchSpace, shares: Floats) -> Floats:
-    """Each unit's share of the derivative of the MACs by the logarithm of its width."""
+    """Return each unit's share of the MACs' derivative by the logarithm of its width."""
     step = 1e-3
     sizes = dict(zip(space.free_units, shares.tolist(), strict=True))
 

@@ -1,7 +1,7 @@
 """The knapsack search without shared weights: every measurement is a training from scratch.
 
-One training measures *every* part, each at a profile of its own, as parts do not depend on each
-other: N trainings are N points on every part's curve. A black-box search over whole groupings
+One training measures *every* group, each at a profile of its own, as groups do not depend on each
+other: N trainings are N points on every group's curve. A black-box search over whole groupings
 learns one number from the same training.
 """
 
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 class ScratchJob(CurvesJob):
-    """A knapsack search whose epochs are trials; arguments as of :class:`CurvesJob`."""
+    """A knapsack search whose epochs are trials; arguments are those of :class:`CurvesJob`."""
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class ScratchJob(CurvesJob):
         self._even = sum(Allocation.even(space).costs().values())
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
         return [
             *super().describe(),
             f"{self.strategy.trials} trainings of {self.strategy.epochs} epochs, each of which "
@@ -59,7 +58,7 @@ class ScratchJob(CurvesJob):
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One trial.
+        """Run one trial.
 
         Raises:
             InputError: the loss is no longer finite.
@@ -85,7 +84,7 @@ class ScratchJob(CurvesJob):
         return self.history[-1]
 
     def _spread(self, count: int) -> Floats:
-        """Profiles ``(count, knobs)``, one in each of as many slices of every knob (Latin)."""
+        """Return profiles ``(count, knobs)``, one in each of as many slices of a knob (Latin)."""
         columns = [
             (torch.randperm(count, generator=self._rng) + 0.5) / count
             for _ in range(len(self.family.knobs))
@@ -93,13 +92,12 @@ class ScratchJob(CurvesJob):
         return 2 * torch.stack(columns, dim=1).double().numpy() - 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What was measured; what will be follows from the seed."""
+        """Return what was measured; what will be measured follows from the seed."""
         return {
             "curves": {group: curve.to_dict() for group, curve in self.curves.items()},
             "history": self.history,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood."""
         self._load_curves(state["curves"], len(state["history"]))
         self.history = list(state["history"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Knapsack(Strategy):
-    """One slimmable training, every part's error against its cost, an exact allocation.
+    """An exact allocation by every group's measured error against its cost.
 
     Attributes:
         curves: How errors are measured. ``scratch``: every size in a training of its own;
@@ -26,19 +26,19 @@ class Knapsack(Strategy):
         batch_size: Samples of a step.
         validation: Share of the training samples that the curves are measured on.
         weights: Optimiser of the weights.
-        profiles: What may differ between sizes of a part. ``uniform``: the scale of the whole
-            part alone, so that only the split between parts is searched; ``depth``: how it
+        profiles: What may differ between sizes of a group. ``uniform``: the scale of the whole
+            group alone, so that only the split between groups is searched; ``depth``: how it
             spreads its channels over depth, too; ``free``: also how it divides them between the
             insides of blocks and what flows between blocks.
-        smallest: Least scale of a part, in even shares; its cost goes with the square.
+        smallest: Least scale of a group, in even shares; its cost goes with the square.
         widest: Greatest scale.
         tilt: Logarithm of how much wider the last unit may get, and narrower the first.
-        ratio: Likewise for units inside blocks, against those between them.
+        ratio: The same for units inside blocks, against those between them.
         sandwich: Each step trains the widest and the smallest profile without shape.
-        passes: Random profiles of every part that each step trains.
+        passes: Random profiles of every group that each step trains.
         rounds: In which the curves are measured: first profiles without shape, then random ones,
             then such as allocations use so far.
-        points: Profiles of every part in each round.
+        points: Profiles of every group in each round.
         calibration: Batches that BatchNorm's statistics of each profile are collected from.
     """
 
@@ -86,7 +86,6 @@ class Knapsack(Strategy):
         return self.trials if self.curves == "scratch" else self.epochs + self.rounds
 
     def recorded(self) -> Recorded:
-        """As :meth:`Strategy.recorded`."""
         step = "trial" if self.curves == "scratch" else "epoch"
         told = replace(super().recorded(), step=step, plots=("history", "curves"))
         return replace(told, health=True, sizes="best", phases={"train": "training"})

@@ -1,8 +1,8 @@
-"""A network whose every part runs at every size: weights are shared, sizes are chosen per pass.
+"""A network whose every group runs at every size: weights are shared, sizes chosen per pass.
 
 A layer holds its weights at the widest size, and a pass uses the first channels of every unit
-(Yu et al., "Slimmable Neural Networks", ICLR 2019). Parts never mix, so that each takes sizes of
-its own: one pass of the network is an independent sample of every part. BatchNorm uses the batch's
+(Yu et al., "Slimmable Neural Networks", ICLR 2019). Groups never mix, so that each takes sizes of
+its own: one pass of the network is an independent sample of every group. BatchNorm uses the batch's
 statistics; networks that are to be evaluated are taken out with :meth:`SlimmableNetwork.plain`,
 and their statistics are collected at their own sizes.
 """
@@ -34,7 +34,7 @@ SLICED: Room[Callable[[Layer, Tensor, Any, Tensor | None], Tensor]] = Room(
     "the slimmable network", f"{__name__}.SLICED"
 )
 
-# What a normalisation makes of its input, with the scale and shift of a size
+# A normalisation's output from its input, with the scale and shift of a size
 NORMALISED: Room[Callable[[Tensor, Tensor, Tensor], Tensor]] = Room(
     "the slimmable network", f"{__name__}.NORMALISED"
 )
@@ -102,7 +102,7 @@ class SlimmableLayer(nn.Module):
         return cast(Tensor, self.activation(x))
 
     def cut(self, inputs: int, outputs: int) -> tuple[Tensor | None, Tensor | None]:
-        """Weight ``(outputs, inputs, *taps)`` and bias of a size."""
+        """Return the weight ``(outputs, inputs, *taps)`` and bias of a size."""
         weight = self.weight
         if weight is not None:
             weight = weight[:outputs, :inputs] if self.layer.mixes_channels else weight[:outputs]
@@ -152,7 +152,7 @@ class SlimmablePart(nn.Module):
         return run_blocks(self.space.blocks, x, compute)
 
     def layers_of(self, block: Block) -> list[SlimmableLayer]:
-        """The layers of a block, first to last."""
+        """Return the layers of a block, first to last."""
         modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
         return list(modules)  # type: ignore[arg-type]
 
@@ -182,8 +182,8 @@ class SlimmableNetwork(nn.Module):
         self.parts = nn.ModuleList(SlimmablePart(space, group, widest) for group in space.groups)
         outputs = list(space.outputs.values())
         starts = [None] * len(outputs) if start is None else start.split(outputs)
-        for part, values in zip(self._parts(), starts, strict=True):
-            part.start_from(values)
+        for group, values in zip(self._groups(), starts, strict=True):
+            group.start_from(values)
 
     def forward(self, x: Tensor, sizes: Mapping[str, Widths]) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``.
@@ -193,12 +193,12 @@ class SlimmableNetwork(nn.Module):
             sizes: ``{group: {unit: channels}}``.
         """
         pieces = x.split(list(self.space.inputs.values()), dim=1)
-        triples = zip(self.space.groups, self._parts(), pieces, strict=True)
-        return torch.cat([part(piece, sizes[group]) for group, part, piece in triples], dim=1)
+        triples = zip(self.space.groups, self._groups(), pieces, strict=True)
+        return torch.cat([module(piece, sizes[group]) for group, module, piece in triples], dim=1)
 
     @torch.no_grad()
     def plain(self, allocation: Allocation) -> GroupedNetwork:
-        """The derived network of an allocation with these weights, on their device, in their dtype.
+        """Return an allocation's derived network with these weights, their device and dtype.
 
         In training mode its outputs are the slimmable network's at the same sizes, as long as no
         group is wider than the widest. BatchNorm's running statistics are fresh: collect them
@@ -210,8 +210,8 @@ class SlimmableNetwork(nn.Module):
         some = next(self.parameters())
         network.to(some.device, some.dtype)
         rows = [
-            [layer for block in space.blocks for layer in part.layers_of(block)]
-            for part in self._parts()
+            [layer for block in space.blocks for layer in group.layers_of(block)]
+            for group in self._groups()
         ]
         for (layer, target), *sources in zip(network.layers(), *rows, strict=True):
             pieces = []
@@ -230,5 +230,5 @@ class SlimmableNetwork(nn.Module):
             return counts[unit][group]
         return self.space.fixed[unit].count(self.space.groups.index(group))
 
-    def _parts(self) -> list[SlimmablePart]:
+    def _groups(self) -> list[SlimmablePart]:
         return list(self.parts)  # type: ignore[arg-type]

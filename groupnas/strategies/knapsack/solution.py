@@ -23,11 +23,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The best sizes for every budget, as the models of the parts' errors have it.
+    """The best sizes for every budget, by the models of the groups' errors.
 
     Attributes:
         space: Whose groups are allocated.
-        family: The sizes that a part may have.
+        family: The sizes that a group may have.
         models: Of every group's error.
     """
 
@@ -37,18 +37,18 @@ class Solution:
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """Of every group's error in the mean over all outputs."""
+        """The weight of every group's error in the mean over all outputs."""
         total = sum(self.space.outputs.values())
         return {group: outputs / total for group, outputs in self.space.outputs.items()}
 
     @cached_property
     def grid(self) -> Floats:
-        """All profiles that are allocated, ``(n, knobs)``."""
+        """All profiles that a group may get, ``(n, knobs)``."""
         return self.family.grid()
 
     @lru_cache  # noqa: B019  - lives as long as what it is of
     def choices(self, by: str | Measure = "mac") -> dict[str, Choices]:
-        """Costs, in a measure, and errors of the grid's profiles, by group."""
+        """Return costs, in a measure, and errors of the grid's profiles, by group."""
         columns = torch.from_numpy(self.family.sizes(self.grid)).double().unbind(dim=1)
         widths = dict(zip(self.family.units, columns, strict=True))
         return {
@@ -60,7 +60,7 @@ class Solution:
 
     @lru_cache  # noqa: B019
     def front(self, groups: tuple[str, ...], by: str | Measure = "mac") -> Front:
-        """Least error against cost of some groups together."""
+        """Return the least error against cost of some groups together."""
         choices = self.choices(by)
         return front({group: choices[group] for group in groups}, self.weights)
 
@@ -80,7 +80,7 @@ class Solution:
         return {group: self.grid[picks[group]] for group in self.space.groups}
 
     def allocation(self, budget: Budget) -> Allocation:
-        """These profiles, scaled and rounded so that the budget is met.
+        """Return the sizes of :meth:`profiles`, scaled and rounded so that the budget is met.
 
         Raises:
             InputError: it cannot be met within its tolerance.
@@ -91,12 +91,12 @@ class Solution:
         return fit(self.space, sizes, budget)
 
     def predicted(self, profiles: Mapping[str, Floats]) -> dict[str, float]:
-        """Fitted error of every group at its profile, and their weighed mean."""
+        """Return the fitted error of every group at its profile, and their weighed mean."""
         errors = {g: float(self.models[g].predict(z[None])[0]) for g, z in profiles.items()}
         return {**errors, "mean": sum(self.weights[g] * error for g, error in errors.items())}
 
     def curve(self, group: str, points: int = 41) -> list[dict[str, float]]:
-        """A group's front of fitted error against MACs, thinned, for tables and plots."""
+        """Return a group's front of fitted error against MACs, thinned, for tables and plots."""
         whole = self.front((group,))
         rows = np.unique(np.linspace(0, len(whole.costs) - 1, points).round().astype(int))
         weight = self.weights[group]

@@ -1,4 +1,4 @@
-"""Networks whose layers have numbers of groups of their own, and what they cost."""
+"""Networks whose layers have numbers of groups of their own, and their costs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ OPEN.register(Depthwise, Linear, Pooling)(False)
 
 @dataclass(frozen=True)
 class KroneckerDesign:
-    """A network in which every convolution has a number of groups; parts share its channels.
+    """A network in which every convolution has a number of groups of its own.
 
     Attributes:
-        space: Gives layers and widths; its groups are those of inputs and outputs only.
+        space: Gives layers and widths; its groups share all channels between input and output.
         gates: 0 or 1 for every square factor of every convolution, by the layer's name; see
             :mod:`groupnas.nn.kronecker`.
-        grouping: None: channels belong to no part.
+        grouping: None: channels belong to none of the space's groups.
     """
 
     space: SearchSpace
@@ -46,18 +46,18 @@ class KroneckerDesign:
     grouping: None = None
 
     def groups(self) -> dict[str, int]:
-        """The number of groups of every convolution that mixes channels."""
+        """Return the number of groups of every convolution that mixes channels."""
         return {
             layer.name: group_count(factors(layer), self.gates[layer.name])
             for layer in convolutions(self.space)
         }
 
     def costs(self, by: str | Measure = "mac") -> dict[str, float]:
-        """What the whole network costs, under the name ``all``."""
+        """Return the whole network's cost, under the name ``all``."""
         return {"all": network_cost(self.space, self.groups(), measure(by))}
 
     def build(self, start: Tensor | None = None) -> nn.Module:
-        """As plain grouped convolutions with fresh weights; see :class:`Design`."""
+        """Build it of plain grouped convolutions with fresh weights; see :class:`Design`."""
         network = network_of(
             self.space,
             lambda layer: grouped_convolution(
@@ -69,22 +69,22 @@ class KroneckerDesign:
 
 
 def convolutions(space: SearchSpace) -> list[Layer]:
-    """The layers whose number of groups is open."""
+    """Return the layers whose number of groups is open."""
     return [layer for layer in space.layers if OPEN[layer.operation]]
 
 
 def factors(layer: Layer) -> KroneckerFactors:
-    """Of a convolution's two widths."""
+    """Return the factors of a convolution's two widths."""
     return kronecker_factors(layer.out_channels, layer.in_channels)
 
 
 def window(layer: Layer) -> dict[str, Any]:
-    """Keyword arguments of a convolution that learns, or has, a number of groups."""
+    """Return keyword arguments of a convolution that learns, or has, a number of groups."""
     return {**layer.window, "bias": layer.bias}
 
 
 def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) -> GroupedNetwork:
-    """The space's network without parts, its mixing convolutions made by ``convolution``."""
+    """Return the space's ungrouped network, its mixing convolutions made by ``convolution``."""
 
     def module(layer: Layer) -> nn.Module:
         if OPEN[layer.operation]:
@@ -99,7 +99,7 @@ def network_of(space: SearchSpace, convolution: Callable[[Layer], nn.Module]) ->
 
 
 def network_cost(space: SearchSpace, groups: Mapping[str, Any], by: Measure) -> Any:
-    """What the network costs with so many groups in each convolution: numbers, or tensors."""
+    """Return the network's cost with so many groups a convolution: numbers, or tensors."""
     return sum(
         by.fixed(layer)
         + groups.get(layer.name, 1)

@@ -1,4 +1,4 @@
-"""How learned gates meet a budget: fewer or more groups, then narrower or wider units."""
+"""Fit learned gates to a budget: fewer or more groups, then narrower or wider units."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _SHRINK = 0.9
 
 
 def cost_limit(space: SearchSpace, budget: Budget) -> float:
-    """What a budget allows a network whose parts share channels.
+    """Return what a budget allows a network whose groups share channels.
 
     Raises:
-        InputError: a budget of single parts, or none in all.
+        InputError: a budget of single groups, or none in all.
     """
     if budget.parts or budget.total is None:
         raise InputError("budget.parts: kronecker keeps no parts apart; give a total alone")
@@ -40,16 +40,16 @@ def cost_limit(space: SearchSpace, budget: Budget) -> float:
 
 
 def fitted(space: SearchSpace, logits: Logits, budget: Budget) -> KroneckerDesign:
-    """The design of learned gates whose cost meets a budget.
+    """Return the design of learned gates whose cost meets a budget.
 
     Where the network would cost too much with all gates closed, its units are made narrower first.
-    While it costs too much, the gate that is open with the least logit is closed; then those that
-    are closed are opened, the greatest logit first, where the budget has room. What is left is
-    spent on wider units, in steps that every layer's number of groups divides; where these are too
-    coarse, one more gate is closed.
+    While it costs too much, the open gate with the least logit is closed; then closed gates are
+    opened, the greatest logit first, where the budget has room. The rest is spent on wider units,
+    in steps that every layer's number of groups divides; where these are too coarse, one more gate
+    is closed.
 
     Args:
-        space: Whose widths the logits were learned at.
+        space: Has the widths that the logits were learned at.
         logits: Of the gates, for every convolution by name; a gate is 1 where its sign is +.
         budget: What the network may cost.
 
@@ -83,7 +83,7 @@ def fitted(space: SearchSpace, logits: Logits, budget: Budget) -> KroneckerDesig
 def _completed(
     space: SearchSpace, gates: Gates, limit: float, cost: Measure, tolerance: float
 ) -> KroneckerDesign:
-    """The design of these numbers of groups whose widths come nearest to the limit."""
+    """Return the design of these numbers of groups with widths nearest to the limit."""
     groups = KroneckerDesign(space, gates).groups()
     wider = _widened(space, groups, limit, cost)
     wider = _levelled(wider, groups, limit, cost, tolerance)
@@ -93,7 +93,7 @@ def _completed(
 def _narrowed(
     space: SearchSpace, logits: Logits, limit: float, cost: Measure
 ) -> tuple[SearchSpace, Logits]:
-    """The space, or a narrower one in which closed gates leave the limit some room."""
+    """Return the space, or a narrower one in which closed gates leave the limit some room."""
     share, narrow = 1.0, space
     while True:
         closed = {layer.name: factors(layer).most_groups for layer in convolutions(narrow)}
@@ -107,13 +107,13 @@ def _narrowed(
         narrow = space.resized(widths)
     kept = {}
     for old, new in zip(convolutions(space), convolutions(narrow), strict=True):
-        # Of each prime the first logits; primes that are new here stay closed.
+        # Each prime keeps its first logits; primes that are new here stay closed.
         kept[new.name] = _moved(factors(old).gated, logits[old.name], new, fill=-math.inf)
     return narrow, kept
 
 
 def _chosen(space: SearchSpace, logits: Logits, limit: float, cost: Measure) -> Gates:
-    """Gates by their logits, within the limit."""
+    """Return gates by their logits, within the limit."""
     gates = {
         name: [int(math.copysign(1, logit) > 0) for logit in row] for name, row in logits.items()
     }
@@ -134,7 +134,7 @@ def _chosen(space: SearchSpace, logits: Logits, limit: float, cost: Measure) -> 
 
 
 def _steps(space: SearchSpace, groups: Mapping[str, int]) -> dict[str, int]:
-    """By how many channels every free unit may change, so that all its groups stay equal."""
+    """Return by how many channels each free unit may change with all its groups kept equal."""
     touching = {
         unit: [layer for layer in space.layers if unit in (layer.in_unit, layer.out_unit)]
         for unit in space.free_units
@@ -148,7 +148,7 @@ def _steps(space: SearchSpace, groups: Mapping[str, int]) -> dict[str, int]:
 def _widened(
     space: SearchSpace, groups: Mapping[str, int], limit: float, cost: Measure
 ) -> SearchSpace:
-    """Wider units, the relatively smallest steps first, while the cost is within the limit."""
+    """Widen units, the relatively smallest steps first, while the cost is within the limit."""
     step, widths = _steps(space, groups), dict(space.free_units)
     open_units = set(step)
     while open_units:
@@ -168,7 +168,7 @@ def _levelled(
     cost: Measure,
     tolerance: float,
 ) -> SearchSpace:
-    """The nearest to the limit that one or two units' steps, up or down, can bring; repeatedly."""
+    """Come as near to the limit as steps of one or two units, up or down, repeatedly can."""
     step = _steps(space, groups)
     moves = [(unit, sign * step[unit]) for unit in step for sign in (1, -1)]
 
@@ -190,7 +190,7 @@ def _levelled(
 
 
 def _carried(space: SearchSpace, wider: SearchSpace, gates: Gates) -> Gates:
-    """The same numbers of groups at other widths: of each prime, gates that are 1 come or go."""
+    """Return the same numbers of groups at other widths: gates that are 1 come or go."""
     carried = {}
     for old, new in zip(convolutions(space), convolutions(wider), strict=True):
         spare = Counter(factors(old).gated) - Counter(factors(new).gated)
@@ -206,7 +206,7 @@ def _carried(space: SearchSpace, wider: SearchSpace, gates: Gates) -> Gates:
 def _moved(
     primes: Sequence[int], values: Sequence[Any], layer: Layer, fill: Any
 ) -> tuple[Any, ...]:
-    """Values of gates for those of another layer: of each prime, in order, then ``fill``."""
+    """Return gates' values for another layer: those of each prime in order, then ``fill``."""
     left = {
         prime: [value for p, value in zip(primes, values, strict=True) if p == prime]
         for prime in set(primes)

@@ -13,8 +13,8 @@ from groupnas.budget import Budget
 from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import load_generator, load_optimizer
 from groupnas.nn import KroneckerConv2d
@@ -46,7 +46,7 @@ class KroneckerSearch(SearchJob):
 
     Raises:
         InputError: task and space do not fit together, too few sources to split, or a budget of
-            single parts.
+            single groups.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class KroneckerSearch(SearchJob):
         return found
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One pass over the training side; its record is appended to :attr:`history`.
+        """Run one pass over the training side; its record is appended to :attr:`history`.
 
         Raises:
             InputError: the loss is no longer finite.
@@ -116,10 +116,10 @@ class KroneckerSearch(SearchJob):
         self._optimizer.step()
         sums.add("loss", loss)
         sums.add("penalty", penalty)
-        sums.add_rows("error", part_errors(self.task, predicted, target))
+        sums.add_rows("error", group_errors(self.task, predicted, target))
 
     def _cost(self) -> Tensor:
-        """Of the network as its gates are now; differentiable in them."""
+        """Return the network's cost with its present gates; differentiable in them."""
         groups = {
             name: group_count(layer.factors, layer.gates()) for name, layer in self.layers.items()
         }
@@ -129,14 +129,14 @@ class KroneckerSearch(SearchJob):
         return {name: layer.chosen for name, layer in self.layers.items()}
 
     def allocation(self) -> Allocation:
-        """Even groups: the only ones of the space's kind that a Kronecker product can represent.
+        """Return even groups, the only grouping of the space that a Kronecker product represents.
 
-        What was learned is no grouping of the space; :meth:`design` holds it.
+        The learned numbers of groups are no grouping of the space; :meth:`design` holds them.
         """
         return Allocation.even(self.space)
 
     def design(self, budget: Budget | None = None) -> KroneckerDesign:
-        """The learned numbers of groups, at a budget; see :func:`fitted`."""
+        """Return the learned numbers of groups, at a budget; see :func:`fitted`."""
         budget = budget or self.strategy.budget
         if budget is None:
             return KroneckerDesign(self.space, self._gates())
@@ -144,7 +144,7 @@ class KroneckerSearch(SearchJob):
         return fitted(self.space, logits, budget)
 
     def network(self) -> nn.Module:
-        """The network as learned, before any budget, as plain grouped convolutions."""
+        """Return the network as learned, before any budget, of plain grouped convolutions."""
         network = copy.deepcopy(self.net)
         for module in list(network.modules()):
             for name, child in list(module.named_children()):
@@ -153,7 +153,7 @@ class KroneckerSearch(SearchJob):
         return network
 
     def outcome(self) -> dict[str, Any]:
-        """The learned numbers of groups, their cost over the budget, and the network's errors."""
+        """Return the learned numbers of groups, their cost over the budget, and the errors."""
         network, split, how = self.network(), self.split, (self.batch_size, self.device)
         recalibrate(network, self.task, split.train, *how, torch.Generator().manual_seed(0))
         errors = mean_errors(network.eval(), self.task, split.validation, *how)
@@ -164,7 +164,6 @@ class KroneckerSearch(SearchJob):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
         return {
             "net": self.net.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -174,7 +173,6 @@ class KroneckerSearch(SearchJob):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         self.net.load_state_dict(state["net"])
         load_optimizer(self._optimizer, state["optimizer"], "optimizer")
         self.train_stream.load_state_dict(state["train_stream"])

@@ -1,4 +1,4 @@
-"""Settings of the search by Kronecker products: numbers of groups, learned without the parts."""
+"""Settings of the search by Kronecker products: each convolution learns its number of groups."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from groupnas.runs.fields import ERROR, RecordField
 class Kronecker(Strategy):
     """Every convolution that mixes channels learns its number of groups (DGConv, ICCV 2019).
 
-    Parts are not kept apart: all inputs enter one network, whose groups are those of its layers.
-    It is the baseline of groups that know nothing of the parts. Depthwise convolutions stay so,
-    and linear layers see all channels, the output's too: every output may need any of them.
+    The space's groups are not kept apart: all inputs enter one network, and each layer has groups
+    of its own. It is the baseline of groups that know nothing of the space's. Depthwise
+    convolutions stay so, and linear layers see all channels, the output's too: every output may
+    need any of them.
 
     Attributes:
-        budget: What the network may cost, of all parts together.
+        budget: What the whole network may cost.
         epochs: Passes over the training side.
         batch_size: Samples of a step.
         validation: Share of the training samples that measures errors and nothing else.

@@ -19,11 +19,12 @@ from groupnas.task import Task
 def final_errors(
     net: Supernet, task: Task, split: Split, batch_size: int, device: torch.device
 ) -> dict[str, dict[str, float]]:
-    """Validation errors of ``supernet`` (masks drawn as in the search) and ``derived`` network.
+    """Return validation errors of ``supernet`` (masks drawn as in the search) and ``derived``.
 
-    Both see BatchNorm statistics of their own, from the augmented training side. The difference
-    is what the relaxation hid. ``constant`` is the error of the derived network's mean output, the
-    same for every sample: what a network that looks at nothing has. Does not change the supernet.
+    Both networks get BatchNorm statistics of their own, from the augmented training side. Their
+    difference is what the relaxation hid. ``constant`` is the error of the derived network's mean
+    output, the same for every sample, as a network that looks at nothing would have it. The
+    supernet is not changed.
     """
     seed = torch.Generator().manual_seed(0)
     training = (task, split.train, batch_size, device)
@@ -46,7 +47,7 @@ def final_errors(
 
 @contextmanager
 def _drawing(net: Supernet) -> Iterator[None]:
-    """Masks draw, and BatchNorm's statistics are put back afterwards."""
+    """Let masks draw, and put BatchNorm's statistics back afterwards."""
     kept: dict[str, Tensor] = {k: v.clone() for k, v in net.state_dict().items()}
     net.train()
     try:

@@ -1,4 +1,4 @@
-"""Are the masks learning? What is measured each epoch, and what it means when it goes wrong."""
+"""Measurements, each epoch, of whether the masks learn, and findings where they do not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLIND_ERROR = 0.95
 
 
 def vitals(net: Supernet) -> dict[str, Any]:
-    """The masks' state: ``entropy`` and ``decided``, and the groups that no channel prefers.
+    """Return the masks' ``entropy`` and ``decided``, and the groups that no channel prefers.
 
     ``entropy`` is the mean over all channels of the entropy of their probabilities over ln G, in
     [0, 1]; ``decided`` the share of channels whose likeliest group has at least 0.9; ``empty`` the
@@ -39,11 +39,11 @@ def vitals(net: Supernet) -> dict[str, Any]:
 
 
 def diagnose(history: Sequence[Mapping[str, Any]], strategy: MaskSearch) -> list[str]:
-    """What is wrong with the masks after the last record of ``history``, in words; often nothing.
+    """Return findings on the masks after the last record of ``history``; often none.
 
     Args:
         history: Records of the epochs so far, the warm-up's included.
-        strategy: The run's settings: what it does already is not advised.
+        strategy: The run's settings; what they have already is not advised.
     """
     searched = [record for record in history if record["phase"] == "search"]
     if not searched:
@@ -86,10 +86,10 @@ def diagnose(history: Sequence[Mapping[str, Any]], strategy: MaskSearch) -> list
 
 
 def diagnose_errors(errors: Mapping[str, Mapping[str, float]], strategy: MaskSearch) -> list[str]:
-    """What the validation errors at the end of a search say about it.
+    """Return findings by the validation errors at the end of a search.
 
     Args:
-        errors: ``constant``, ``supernet`` and ``derived``, as of
+        errors: ``constant``, ``supernet`` and ``derived``; see
             :func:`groupnas.strategies.masks.errors.final_errors`.
         strategy: The run's settings.
     """
@@ -107,6 +107,6 @@ def diagnose_errors(errors: Mapping[str, Mapping[str, float]], strategy: MaskSea
 
 
 def _either(*remedies: str) -> str:
-    """Those that are not empty: ``"a, b or c"``."""
+    """Return the remedies that are not empty: ``"a, b or c"``."""
     *others, last = filter(None, remedies)
     return f"{', '.join(others)} or {last}" if others else last

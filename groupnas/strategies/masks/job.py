@@ -1,7 +1,7 @@
 """Algorithm 1 of paper 000: masks on validation batches and weights on training batches in turn.
 
-And its relatives: the masks' gradient may be of second order, or masks and weights may descend the
-training loss together.
+In its variants the masks' gradient is of second order, or masks and weights descend the training
+loss together.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.func import functional_call
 from groupnas.accountant import flops
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
-from groupnas.engine.parts import finite_loss, part_errors
 from groupnas.engine.precision import forward
 from groupnas.engine.search_job import SearchJob
+from groupnas.engine.shown import finite_loss, group_errors
 from groupnas.engine.split import Stream
 from groupnas.engine.state import check_table, load_allocation, load_generator, load_optimizer
 from groupnas.nn import Temperature
@@ -108,7 +108,6 @@ class BilevelSearch(SearchJob):
         self.total_epochs = strategy.warmup_epochs + strategy.epochs
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
         train, validation = len(self.split.train), len(self.split.validation)
         sides = f"{train:,} samples train the weights, {validation:,} the masks"
         if self.strategy.levels == 1:
@@ -122,19 +121,18 @@ class BilevelSearch(SearchJob):
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One pass over the training side; its record is appended to :attr:`history`.
+        """Run one pass over the training side; its record is appended to :attr:`history`.
 
         Raises:
             InputError: the loss is no longer finite.
         """
         epoch = len(self.history)
         searching = epoch >= self.strategy.warmup_epochs
-        steps = self.steps
         before = self.net.grouping()
         self.net.train()
         sums, mask_steps = Means(), 0
-        for step in range(steps):
-            self._set_schedules(epoch + step / steps)
+        for step in range(self.steps):
+            self._set_schedules(epoch + step / self.steps)
             if not searching:
                 self._weight_step(sums)
             elif self.strategy.levels == 1:
@@ -144,14 +142,14 @@ class BilevelSearch(SearchJob):
             else:
                 mask_steps += 1
                 self._weight_step(sums, self._mask_step(sums))
-            on_step(step + 1, steps)
+            on_step(step + 1, self.steps)
         after = self.net.grouping()
         channels = sum(map(len, after.assignments.values()))
         counts = after.counts()
         record = {
             "epoch": epoch + 1,
             "phase": "search" if searching else "warmup",
-            "steps": steps + mask_steps,
+            "steps": self.steps + mask_steps,
             "train_loss": sums.mean("train_loss"),
             "mask_loss": sums.mean("mask_loss"),
             "error": sums.table("error", self.space.groups),
@@ -176,7 +174,7 @@ class BilevelSearch(SearchJob):
         """Descend the validation loss by the logits, weights fixed (lines 7-8).
 
         Returns:
-            The training batch that it looked ahead with, if it did: the weights' next.
+            The training batch that it looked ahead with, if it did; the weights train on it next.
         """
         ahead = self._next_batch(self.train_stream) if self.strategy.order == 2 else None
         batch = self._next_batch(self.validation_stream)
@@ -225,20 +223,20 @@ class BilevelSearch(SearchJob):
         sums: Means | None = None,
         changes: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """The task's loss; with ``changes``, of the net with other weights and buffers."""
+        """Return the task's loss; with ``changes``, of the net with other weights and buffers."""
         x, target = batch
         net: Any = self.net
         if changes is not None:
             net = partial(functional_call, self.net, changes)
         predicted = forward(net, x, self.strategy.precision)
         if sums is not None:
-            sums.add_rows("error", part_errors(self.task, predicted, target))
+            sums.add_rows("error", group_errors(self.task, predicted, target))
         return finite_loss(self.task, predicted, target, side)
 
     def _look_ahead(
         self, train: Batch, validation: Batch, sums: Means
     ) -> tuple[list[Tensor], Tensor]:
-        """The second-order gradient by the logits, and the validation loss after the step ahead.
+        """Return the second-order gradient by the logits, and the validation loss one step ahead.
 
         All passes see one draw of the masks, as if it were part of the function: the state of the
         random numbers is set back before each, and ends up where one pass would have left it.
@@ -280,15 +278,15 @@ class BilevelSearch(SearchJob):
             set_learning_rate(self._mask_optimizer, self.strategy.masks.optimizer, progress)
 
     def allocation(self) -> Allocation:
-        """The masks' likeliest one."""
+        """Return the masks' likeliest allocation."""
         return Allocation(self.space, self.net.grouping())
 
     def network(self) -> nn.Module:
-        """The derived network, with the supernet's weights."""
+        """Return the derived network, with the supernet's weights."""
         return derive(self.net)
 
     def outcome(self) -> dict[str, Any]:
-        """How far the masks moved and decided, and what supernet and derived network are worth."""
+        """Return how far the masks moved and decided, health, and the networks' errors."""
         found = self.net.grouping()
         errors = final_errors(self.net, self.task, self.split, self.batch_size, self.device)
         last = self.history[-1]
@@ -303,7 +301,6 @@ class BilevelSearch(SearchJob):
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on: tensors and plain values only."""
         return {
             "supernet": self.net.state_dict(),
             "weight_optimizer": self._weight_optimizer.state_dict(),
@@ -318,7 +315,6 @@ class BilevelSearch(SearchJob):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the saved search stood, bit for bit (CPU, same thread count)."""
         for record in state["history"]:
             for key in ("channels", "macs"):
                 check_table(record[key], self.space.groups, f"history.{key}")

@@ -1,4 +1,4 @@
-"""What is added to the masks' loss: entropy that is left, and expected costs beside the budget."""
+"""Penalties in the masks' loss: entropy that is left, and expected costs off the budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Penalty:
         space: The supernet's.
         entropy: Weight of the mean entropy of the channels' probabilities over ln G, in [0, 1].
         cost: Weight of the sum of squared ln(expected cost / limit), over the budget's limits.
-            Both directions count: a part is to spend its budget, and the grouping found is scaled
+            Both directions count: a group is to spend its budget, and the grouping found is scaled
             to meet it exactly anyway (:func:`groupnas.budget.fit`).
         budget: Sets the limits.
 
@@ -39,11 +39,11 @@ class Penalty:
             self._measure = budget.resolved_measure
 
     def __bool__(self) -> bool:
-        """Whether anything is penalised at all."""
+        """Return whether anything is penalised at all."""
         return bool(self._entropy or self._limits)
 
     def __call__(self, net: Supernet) -> Tensor:
-        """The penalty, a scalar."""
+        """Return the penalty, a scalar."""
         probabilities = net.probabilities()
         total = torch.zeros((), device=next(iter(probabilities.values())).device)
         if self._entropy:
@@ -60,7 +60,7 @@ class Penalty:
         return total
 
     def expected_costs(self, probabilities: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What every group costs with as many channels as it is expected to have."""
+        """Return what every group costs with as many channels as it is expected to have."""
         sizes = {unit: p.sum(dim=0) for unit, p in probabilities.items()}
         return {
             group: part_cost(

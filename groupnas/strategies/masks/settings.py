@@ -1,4 +1,4 @@
-"""Settings of the mask search: how masks are relaxed, and how they and the weights are learned."""
+"""Settings of the mask search: the relaxation of masks, and how they and weights are learned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class TemperatureSettings(Settings):
-    """Of the relaxation, over the search epochs; see :class:`groupnas.nn.Temperature`."""
+    """The relaxation's temperature over the search epochs; see :class:`groupnas.nn.Temperature`."""
 
     start: Rate = 1.0
     end: Rate = 1.0
@@ -24,7 +24,7 @@ class TemperatureSettings(Settings):
 
 
 class Masks(Settings):
-    """How the masks are relaxed and learned.
+    """Settings of the masks: how they are relaxed and learned.
 
     Attributes:
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
@@ -33,7 +33,7 @@ class Masks(Settings):
         temperature: Of the relaxation.
         optimizer: Of the logits, where they have one of their own: with two levels.
         entropy: Weight, in the masks' loss, of the mean entropy of the channels' probabilities
-            over ln G, in [0, 1]: what is undecided costs.
+            over ln G, in [0, 1]: undecided channels cost.
     """
 
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
@@ -51,8 +51,8 @@ class MaskSearch(Strategy):
         warmup_epochs: Epochs that train weights only, before the search epochs.
         epochs: Search epochs.
         batch_size: Samples of a step.
-        validation: Share of the training samples that the masks learn from; with one level, that
-            measures errors only.
+        validation: Share of the training samples that the masks learn from; with one level, it
+            only measures errors.
         levels: 2: mask steps on validation batches and weight steps on training batches in turn.
             1: masks and weights descend the training loss in the same steps, by one optimiser,
             ``weights``, whose weight decay pulls at the logits too (FLGC).
@@ -113,12 +113,11 @@ class MaskSearch(Strategy):
         return self.warmup_epochs + self.epochs
 
     def recorded(self) -> Recorded:
-        """As :meth:`Strategy.recorded`."""
         phases = {"warmup": "warm-up"}
         return replace(super().recorded(), health=True, sizes="epoch", phases=phases)
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """How far the masks moved and decided."""
+        """Say how far the masks moved and decided."""
         return (
             f"{result['moved']} channels moved to another group; entropy {result['entropy']:.2f}, "
             f"{result['decided']:.0%} decided."

@@ -1,4 +1,4 @@
-"""The second-order gradient of the masks: what the weights will do next is part of it.
+"""The second-order gradient of the masks: it includes the weights' next step.
 
 Liu et al. 2019 (DARTS), section 2.3, equations 7 and 8.
 """
@@ -22,18 +22,18 @@ def unrolled_gradient(
     logits: Sequence[Tensor],
     rate: float,
 ) -> tuple[list[Tensor], Tensor]:
-    """The derivative by the logits a of L_val(w - rate dL_train(w, a)/dw, a).
+    """Return the derivative by the logits a of L_val(w - rate dL_train(w, a)/dw, a).
 
     With w' the weights after that plain gradient step, it is dL_val(w', a)/da less rate times the
     product of d2L_train/da dw with dL_val(w', a)/dw', which is taken by central differences: two
     more evaluations of the training loss, at w +- e dL_val/dw' with e = 0.01 / its norm.
 
-    Both losses must be functions, the same for the same weights: whatever they draw must be drawn
-    anew alike in each evaluation, or the difference would be that of two draws over 2 e.
+    Both losses must be the same for the same weights: each evaluation must repeat the same random
+    draws, or the difference would be that of two draws over 2 e.
 
     Args:
         train_loss: Scalar loss at given weights, of the current logits.
-        validation_loss: Likewise.
+        validation_loss: The same on validation samples.
         weights: w; not changed.
         logits: a; leaves that both losses depend on.
         rate: Of the step ahead; 0 gives the first-order gradient.

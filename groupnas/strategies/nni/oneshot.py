@@ -2,9 +2,9 @@
 
 Those strategies mix candidates of one layer, and a grouped network has no such layer: the
 differentiable ones take no choice of ``groups`` unless all channels grow with it, and a unit's
-sizes are tied over layers and by the budget. But parts share no channel, so that a grouped network
-is one network for each part, side by side: each can be a choice between networks of several sizes.
-No budget holds them, so that what is found needs :func:`groupnas.budget.fit`.
+sizes are tied over layers and by the budget. But groups share no channel, so that a grouped network
+is one network for each group, side by side: each can be a choice between networks of several sizes.
+No budget binds them: what is found needs :func:`groupnas.budget.fit`.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ class PartModelSpace(ModelSpace):  # type: ignore[misc]
     pytorch-lightning and an evaluator of its kind, and the multi-trial strategies.
 
     Args:
-        space: Whose parts are sized.
-        scales: Sizes of a part, relative to even ones; choice ``i`` is ``scales[i]``.
+        space: Its groups are sized.
+        scales: Sizes of a group, relative to even ones; choice ``i`` is ``scales[i]``.
     """
 
     def __init__(self, space: SearchSpace, scales: Sequence[float] = (0.5, 0.7, 1.0, 1.4)) -> None:
         super().__init__()
         self.space, self.scales = space, tuple(scales)
-        parts = []
+        choices = []
         for group in space.groups:
             alone = [space.only([group]).resized(self.widths(group, s)) for s in self.scales]
-            networks = [Allocation.even(part).build() for part in alone]
-            parts.append(LayerChoice(networks, label=group))
-        self.parts = SideBySide(list(space.inputs.values()), parts)
+            networks = [Allocation.even(sized).build() for sized in alone]
+            choices.append(LayerChoice(networks, label=group))
+        self.parts = SideBySide(list(space.inputs.values()), choices)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
         return self.parts(x)
 
     def widths(self, group: str, scale: float) -> dict[str, int]:
-        """A group's channels in every unit at a scale; at least one."""
+        """Return a group's channels in every unit at a scale; at least one."""
         even = Grouping.even(self.space).counts()
         return {unit: max(1, round(scale * row[group])) for unit, row in even.items()}
 
     def allocation(self, sample: Mapping[str, int]) -> Allocation:
-        """The allocation of a sample ``{group: choice}``, at any cost."""
+        """Return the allocation of a sample ``{group: choice}``, at any cost."""
         widths = {group: self.widths(group, self.scales[sample[group]]) for group in sample}
         return Allocation.from_widths(self.space, widths)

@@ -1,9 +1,9 @@
 """NNI's exploration strategies, one trial at a time.
 
-NNI 3.0 runs a strategy in one go and resumes none exactly: what it tries next is in the middle of
-a loop. But that is a function of the seed and of what it was told so far. So the strategy is played
-again from its start, with the answers that are known, up to the first that is not: milliseconds a
-trial, and nothing to save but the history.
+NNI 3.0 runs a strategy in one go and resumes none exactly: it chooses in the middle of a loop. But
+its choice follows from the seed and the answers so far. So the strategy is played again from its
+start, with the known answers, up to the first unknown one: that takes milliseconds a trial, and
+nothing but the history is saved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NniProposer:
     """Proposes even groups, then what NNI asks for.
 
     Args:
-        encoding: What points are.
+        encoding: Of the points.
         settings: All settings.
         seed: Of NNI's strategy.
     """
@@ -45,7 +45,7 @@ class NniProposer:
         )
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> Proposal:
-        """The next trial; the first one again where NNI has nothing left to try."""
+        """Return the next trial; the first one again where NNI has nothing left to try."""
         asked = self._ask(history) if history else None
         return Proposal(asked or self._encoding.even, self._settings.epochs)
 
@@ -59,7 +59,7 @@ class NniProposer:
 
 
 class _KnownAnswers(ExecutionEngine):  # type: ignore[misc]
-    """Tells a strategy what is known, and is out of budget once it asks for anything else."""
+    """An engine that gives known answers, and is out of budget once asked for anything else."""
 
     def __init__(self, known: Mapping[Any, float]) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def _key(point: Point) -> frozenset[tuple[str, float]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNI's log of every sample."""
+    """Silence NNI's log of every sample."""
     logger = logging.getLogger("nni")
     level = logger.level
     logger.setLevel(logging.ERROR)

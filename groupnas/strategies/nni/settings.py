@@ -1,4 +1,4 @@
-"""The settings of algorithm ``nni``; they need no NNI."""
+"""Settings of algorithm ``nni``; they need no NNI."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if importlib.util.find_spec("pytorch_lightning") is None:
     # Or else NNI's evaluators import it, which only its one-shot strategies need.
     nni.set_default_framework("none")
 with warnings.catch_warnings():
-    # It wraps all of torch.nn, and wonders at what has come there since.
+    # It wraps all of torch.nn, and warns of what has been added there since.
     warnings.filterwarnings("ignore", "<class 'torch", RuntimeWarning)
     from nni.nas.nn.pytorch import ModelSpace
 
@@ -40,14 +40,14 @@ class GroupingModelSpace(ModelSpace):  # type: ignore[misc]
 
     Its mutables are the coordinates of an :class:`Encoding`, each a categorical choice; 0 is the
     default of all, and means even groups. A frozen one is the network of its sample: NNI can train
-    and profile it. For NNI's multi-trial strategies: sizes under a budget are no layer's own
-    parameter, which is all that its one-shot strategies choose.
+    and profile it. It is for NNI's multi-trial strategies: the one-shot ones choose parameters of
+    single layers only, which sizes under a budget are not.
 
     Give it to NNI as ``SimplifiedModelSpace.from_model(...)``. The sample that its
     ``RawFormatModelSpace`` holds is empty by the time that ``GridSearch`` runs it.
 
     Args:
-        space: Whose units are divided.
+        space: Its units are divided.
         resolution: What may differ: ``part``, ``depth`` or ``unit``; see :class:`Encoding`.
         budget: What every network costs; as much as even groups by default.
         spread: Greatest value of a coordinate.
@@ -87,17 +87,17 @@ class GroupingModelSpace(ModelSpace):  # type: ignore[misc]
         return self.network(x)
 
     def freeze(self, sample: dict[str, Any]) -> GroupingModelSpace:
-        """The network of a sample, ``{coordinate: value}``, with fresh weights."""
+        """Return the network of a sample, ``{coordinate: value}``, with fresh weights."""
         self.validate(sample)
         with model_context(sample):
             return type(self)(*self.trace_args, **self.trace_kwargs)
 
 
 def profile(network: nn.Module, space: SearchSpace, **counted: bool) -> tuple[float, float]:
-    """What NNI's profiler makes of a derived network: operations per image, and parameters.
+    """Return NNI's count of a derived network: operations per image, and parameters.
 
-    By itself it cannot read one: it does not know the split in front of uneven groups, nor that our
-    ReLU6 is one.
+    NNI's profiler alone cannot read one: it knows neither the split in front of uneven groups nor
+    our ReLU6.
 
     Args:
         network: A derived network of the space, at any widths; put into evaluation mode.

@@ -1,4 +1,4 @@
-"""Group sizes as a short vector, and back: what black-box searches move in.
+"""Group sizes as a short vector, and back: the coordinates of black-box searches.
 
 The logarithm of a group's size in a unit, relative to even groups, is
 
@@ -39,11 +39,11 @@ class Encoding:
     """The coordinates of a space's group sizes.
 
     Attributes:
-        space: Whose units are divided.
+        space: Its units are divided.
         budget: What every point costs, as nearly as whole channels allow, and never more.
         resolution: ``part``, ``depth`` or ``unit``; see the module.
         spread: Coordinates are in ``[-spread, spread]``.
-        costs: Between which shares of the budget one more coordinate chooses, if given.
+        costs: Bounds of one more coordinate, if given: the share of the budget that is used.
     """
 
     space: SearchSpace
@@ -68,15 +68,15 @@ class Encoding:
         return {name: min(max(float(name == COST), low), high) for name, (low, high) in self._items}
 
     def draw(self, rng: random.Random) -> dict[str, float]:
-        """A point drawn uniformly."""
+        """Return a point drawn uniformly."""
         return {name: rng.uniform(low, high) for name, (low, high) in self._items}
 
     def clipped(self, point: Point) -> dict[str, float]:
-        """The nearest point within the bounds."""
+        """Return the nearest point within the bounds."""
         return {name: min(max(point[name], low), high) for name, (low, high) in self._items}
 
     def sizes(self, point: Point) -> dict[str, dict[str, float]]:
-        """Relative sizes ``{unit: {group: channels}}`` of a point, before any budget."""
+        """Return relative sizes ``{unit: {group: channels}}`` of a point, before any budget."""
         vector = np.array([point[name] for name in self.bounds if name != COST])
         splits = self._splits.shape[1]
         shapes = vector[splits:].reshape(len(self.space.groups), -1)
@@ -91,7 +91,7 @@ class Encoding:
         }
 
     def decode(self, point: Point) -> Allocation:
-        """The allocation of a point, at its budget; units may become wider or narrower.
+        """Return the allocation of a point, at its budget; units may become wider or narrower.
 
         Raises:
             InputError: the budget does not pay for one channel of each group.
@@ -130,17 +130,17 @@ class Encoding:
 
 
 def scaled(budget: Budget, share: float) -> Budget:
-    """A share of a budget, of all its limits alike."""
+    """Return a budget with all limits multiplied by a share."""
     return budget.model_copy(
         update={
             "total": None if budget.total is None else share * budget.total,
-            "parts": {part: share * limit for part, limit in budget.parts.items()},
+            "parts": {group: share * limit for group, limit in budget.parts.items()},
         }
     )
 
 
 def usage(space: SearchSpace, found: Allocation, budget: Budget) -> float:
-    """The share of a space's budget that an allocation costs, of the limit that it uses most."""
+    """Return the share that an allocation costs of the budget's limit that it uses most."""
     costs = found.costs(budget.resolved_measure)
     return max(
         sum(costs[group] for group in groups) / limit
@@ -149,9 +149,9 @@ def usage(space: SearchSpace, found: Allocation, budget: Budget) -> float:
 
 
 def _contrasts(n: int) -> NDArray[np.float64]:
-    """Helmert contrasts ``(n, n - 1)``: orthonormal columns, each of which sums to zero.
+    """Return Helmert contrasts ``(n, n - 1)``: orthonormal columns, each with sum zero.
 
-    Column k sets entry k + 1 against all before it, so that it is nearly that entry's own.
+    Column k contrasts entry k + 1 with all entries before it.
     """
     columns = np.zeros((n, n - 1))
     for k in range(1, n):

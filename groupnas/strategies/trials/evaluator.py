@@ -33,14 +33,14 @@ def judge(
     seed: int,
     on_step: Callable[[int, int], None],
 ) -> Worth:
-    """Train the derived network of an allocation on the job's split; its best epoch's errors.
+    """Train an allocation's derived network on the job's split; return its best epoch's errors.
 
-    Where the job has an ``evaluate``, that is asked instead.
+    The job's ``evaluate``, if any, is asked instead.
 
     Args:
         job: Space, task, split and device; the time spent waiting for data is added to its own.
         allocation: Of the job's space, at any widths.
-        training: How.
+        training: Settings of the training.
         seed: Of the weights, the order of the data and its augmentation.
         on_step: Told how many steps of all are over.
 

@@ -13,13 +13,13 @@ from groupnas.strategies.trials.settings import Evolution
 
 
 class AgingEvolution:
-    """Proposes a mutation of the best of a few among the latest trials.
+    """Proposer of a mutation of the best of a few among the latest trials.
 
     The oldest leave the population, however good they are: a lucky training does not rule it for
-    ever. Which trial is the best of all is not forgotten, since the history has it.
+    ever. The best trial of all stays in the history.
 
     Args:
-        encoding: What points are.
+        encoding: Of the points.
         settings: All settings.
         seed: Of everything drawn.
     """
@@ -28,7 +28,7 @@ class AgingEvolution:
         self._encoding, self._settings, self._seed = encoding, settings, seed
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> Proposal:
-        """Even groups, then random points until there is a population, then children."""
+        """Return even groups, then random points until there is a population, then children."""
         return Proposal(self._point(history), self._settings.epochs)
 
     def _point(self, history: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -13,13 +13,13 @@ from groupnas.strategies.trials.settings import Halving
 
 
 class SuccessiveHalving:
-    """Proposes random points, then the better of each rung for longer.
+    """Proposer of random points, then of the better of each rung for longer.
 
-    Even groups are the first of every rung: their error after as many epochs is what the others'
-    have to be below.
+    Even groups are the first of every rung: the others have to beat their error after as many
+    epochs.
 
     Args:
-        encoding: What points are.
+        encoding: Of the points.
         settings: All settings.
         seed: Of everything drawn.
     """
@@ -28,7 +28,7 @@ class SuccessiveHalving:
         self._encoding, self._settings, self._seed = encoding, settings, seed
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> Proposal:
-        """The next of the rung that is not full yet."""
+        """Return the next trial of the first rung that is not full yet."""
         begin, points = 0, self._first()
         for trials, epochs in self._settings.plan:
             records = history[begin : begin + trials]

@@ -1,4 +1,4 @@
-"""A black-box search at work: one trial is one epoch, and what comes next follows from history."""
+"""A black-box search at work: one trial is one epoch, and the next follows from the history."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOLLOWS = ("epoch", "best", "sizes")  # keys of a record that follow from the tr
 
 
 class Trial(Saved):
-    """What is kept of a trial; all else of its record follows."""
+    """The keys of a trial's record that all others follow from."""
 
     trial: Count
     trained: Annotated[int, Field(ge=1)]
@@ -59,7 +59,7 @@ class TrialsJob(SearchJob):
         strategy: All settings.
         seed: Of the split and of what is tried.
         device: Where networks are trained.
-        evaluate: As of :class:`SearchJob`.
+        evaluate: See :class:`SearchJob`.
     """
 
     record: type[Epoch] = TrialEpoch
@@ -92,7 +92,6 @@ class TrialsJob(SearchJob):
         )
 
     def describe(self) -> list[str]:
-        """Lines that tell a person what is about to run."""
         train, validation = len(self.split.train), len(self.split.validation)
         return [
             f"{self.space.name} on {self.task.name}: {train:,} samples train, "
@@ -102,7 +101,7 @@ class TrialsJob(SearchJob):
         ]
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One trial."""
+        """Run one trial."""
         settings = self.settings
         propose: Propose = settings.resolve(settings.proposer)(self.encoding, settings, self.seed)
         return self._append(self._judge(len(self.history), propose(self.history), on_step))
@@ -112,7 +111,7 @@ class TrialsJob(SearchJob):
     def _judge(
         self, number: int, proposal: Proposal, on_step: Callable[[int, int], None]
     ) -> Record:
-        """What a trial is worth, as a record without its place in the history."""
+        """Return a judged trial, as a record without its place in the history."""
         found = self.encoding.decode(proposal.point)
         worth = self._worth(found, proposal.epochs, on_step)
         if not all(map(math.isfinite, worth.errors.values())):
@@ -145,7 +144,7 @@ class TrialsJob(SearchJob):
         return self.history[-1]
 
     def _check_trial(self, record: Record, where: str) -> None:
-        """Raise :class:`StateError` unless a trial is of this search's parts and coordinates."""
+        """Raise :class:`StateError` unless a trial is of this search's groups and coordinates."""
         check_table(record["errors"], [*self.space.groups, "mean"], f"{where}: errors")
         check_table(record["point"], list(self.encoding.bounds), f"{where}: point")
         for name, (low, high) in self.encoding.bounds.items():
@@ -155,7 +154,7 @@ class TrialsJob(SearchJob):
     # -- what was found -------------------------------------------------------------------------
 
     def best(self, budget: Budget | None = None) -> Record | None:
-        """The best trial of those trained longest that are within a budget; of all, if none is.
+        """Return the best trial within a budget of those trained longest; of all, if none is.
 
         ``None`` before the first.
         """
@@ -163,7 +162,7 @@ class TrialsJob(SearchJob):
         last = [record for record in self.history if record["trained"] == longest]
         budget = budget or self.budget
         within = [r for r in last if self._usage(r, budget) <= 1 + budget.tolerance]
-        # Of equal ones the first that was begun, whoever finished when.
+        # Among equal ones the first that was begun, whichever finished first.
         return min(within or last, key=lambda r: (r["errors"]["mean"], r["trial"]), default=None)
 
     def _usage(self, record: Record, budget: Budget) -> float:
@@ -172,12 +171,12 @@ class TrialsJob(SearchJob):
         return usage(self.space, self.encoding.decode(record["point"]), budget)
 
     def allocation(self) -> Allocation:
-        """The best so far; even groups before the first trial."""
+        """Return the best so far; even groups before the first trial."""
         best = self.best()
         return self.encoding.decode(best["point"] if best else self.encoding.even)
 
     def design(self, budget: Budget | None = None) -> Allocation:
-        """The best trial as it was judged, or at another budget its proportions."""
+        """Return the best trial as it was judged, or its proportions at another budget."""
         if budget is None or budget == self.budget:
             return self.allocation()
         best = self.best(budget)
@@ -185,7 +184,7 @@ class TrialsJob(SearchJob):
         return fit(self.space, self.encoding.sizes(point), budget)
 
     def outcome(self) -> dict[str, Any]:
-        """How many trials there were, and the errors of even groups and of the best trial."""
+        """Return the number of trials, and the errors of even groups and of the best trial."""
         best = self.best()
         if best is None:
             return {"trials": 0}
@@ -200,11 +199,11 @@ class TrialsJob(SearchJob):
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The history: all else follows from it."""
+        """Return the history: all else follows from it."""
         return {"history": self.history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the saved trials.
+        """Resume behind the saved trials.
 
         Raises:
             StateError: they are not of this search.

@@ -1,4 +1,4 @@
-"""Who may do what in a shared study: locks that end with the process that holds them.
+"""Locks of a shared study that end with the process that holds them.
 
 Optuna leaves the trial of a killed process running for ever in a journal, and its heartbeat in a
 database takes minutes to notice. A lock of the operating system or of the database is gone the
@@ -21,11 +21,11 @@ class Locks(Protocol):
     """One lock of the whole study, held for moments, and one of every trial that is under way."""
 
     def whole(self) -> AbstractContextManager[None]:
-        """Hold the study; waits for others. Not twice at a time."""
+        """Hold the study; wait for others. Not twice at a time."""
         ...
 
     def take(self, trial: int) -> bool:
-        """Take a trial, if nobody has it. The study must be held."""
+        """Take a trial and return whether nobody had it. The study must be held."""
         ...
 
     def give_back(self, trial: int) -> None:
@@ -34,19 +34,17 @@ class Locks(Protocol):
 
 
 class NoLocks:
-    """For a study that nobody else can see."""
+    """Locks of a study that nobody else can see."""
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Nothing to wait for."""
         yield
 
     def take(self, trial: int) -> bool:
-        """Always."""
         return True
 
     def give_back(self, trial: int) -> None:
-        """Nothing to do."""
+        pass
 
 
 class FileLocks:
@@ -64,13 +62,12 @@ class FileLocks:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """As :meth:`Locks.whole`. What a process that was killed left half-written is removed."""
+        """Hold the study, and remove what a killed process left half-written."""
         with self._lock:
             self._drop_torn_line()
             yield
 
     def take(self, trial: int) -> bool:
-        """As :meth:`Locks.take`."""
         lock = FileLock(f"{self._journal}.{trial}.lock", timeout=0)
         try:
             lock.acquire()
@@ -80,25 +77,22 @@ class FileLocks:
         return True
 
     def give_back(self, trial: int) -> None:
-        """As :meth:`Locks.give_back`."""
         with self._lock:  # nobody takes it between the two
             Path(f"{self._journal}.{trial}.lock").unlink(missing_ok=True)
             self._taken.pop(trial).release()
 
-    # What Optuna's journal asks of a lock for each line that it writes; it writes while the study
-    # is held, so that this lock is held already.
+    # Optuna's journal calls these for each line that it writes; the study is held then, and so is
+    # this lock.
 
     def acquire(self) -> bool:
-        """For Optuna."""
         self._lock.acquire()
         return True
 
     def release(self) -> None:
-        """For Optuna."""
         self._lock.release()
 
     def _drop_torn_line(self) -> None:
-        """Else the next line would be written behind it, and neither could be read."""
+        """Remove it: a line written behind it could not be read, nor could it."""
         if not self._journal.exists():
             return
         with open(self._journal, "rb+") as file:
@@ -123,7 +117,6 @@ class AdvisoryLocks:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """As :meth:`Locks.whole`."""
         self._call("pg_advisory_lock", -1)
         try:
             yield
@@ -131,11 +124,9 @@ class AdvisoryLocks:
             self._call("pg_advisory_unlock", -1)
 
     def take(self, trial: int) -> bool:
-        """As :meth:`Locks.take`."""
         return bool(self._call("pg_try_advisory_lock", trial))
 
     def give_back(self, trial: int) -> None:
-        """As :meth:`Locks.give_back`."""
         self._call("pg_advisory_unlock", trial)
 
     def _call(self, function: str, which: int) -> Any:

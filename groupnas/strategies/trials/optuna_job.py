@@ -37,11 +37,11 @@ class OptunaJob(TrialsJob):
     """A :class:`TrialsJob` whose trials are those of an Optuna study.
 
     The study is the truth about trials, and the history follows it: each epoch takes one judged
-    trial into the history that is not there yet, its own or another process's. Those who share a
+    trial into the history that is not there yet, its own or another process's. Runs that share a
     study end when together they have judged as many trials as are planned.
 
-    What is asked for depends on the seed, the trial's number and the trials before it alone, so
-    that a run that was killed goes on with the very trials of one never stopped.
+    The next trial depends on the seed, its number and the trials before it alone, so that a resumed
+    run has the very trials of one never stopped.
     """
 
     settings: OptunaSearch
@@ -56,18 +56,18 @@ class OptunaJob(TrialsJob):
         evaluate: Evaluate | None = None,
     ) -> None:
         super().__init__(space, task, strategy, seed, device, evaluate)
-        # What is wrong with a shared storage is said before there is a run folder.
+        # A shared storage that does not work is told before there is a run folder.
         self.study = in_memory(self._objectives)
         if strategy.storage is not None:
             self.study = self._open(strategy.storage)
 
     def open(self, folder: Path) -> None:
-        """Keep the study in a run folder, unless the settings say where else."""
+        """Keep the study in the run folder, unless the settings name another storage."""
         if self.settings.storage is None:
             self.study = self._open(str(folder / JOURNAL))
 
     def run_epoch(self, on_step: Callable[[int, int], None] = lambda done, total: None) -> Record:
-        """One trial, or one that another process has judged meanwhile."""
+        """Run one trial, or take one that another process has judged meanwhile."""
         while (record := self._unseen()) is None:
             with self.study.claimed(self.total_epochs, self._ask) as trial:
                 if trial is not None:
@@ -80,7 +80,7 @@ class OptunaJob(TrialsJob):
         return self._append(record)
 
     def outcome(self) -> dict[str, Any]:
-        """As :meth:`TrialsJob.outcome`, and NSGA-II's front: nothing is both better and cheaper."""
+        """Return the outcome of any trials, with NSGA-II's front of error against cost."""
         if self._objectives == 1:
             return super().outcome()
         front, least = [], float("inf")
@@ -117,7 +117,7 @@ class OptunaJob(TrialsJob):
         return record
 
     def _ask(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
-        """The next trial, from all before it; even groups are the first.
+        """Return the next trial, from all before it; even groups are the first.
 
         The sampler works on a copy, so that the study never holds a trial with half its parameters.
         """
@@ -153,7 +153,7 @@ class OptunaJob(TrialsJob):
         return RandomSampler(seed=seed)
 
     def _identity(self) -> dict[str, Any]:
-        """What all who share a study must agree on, for their errors to be comparable."""
+        """Return what all runs of a study must agree on, for their errors to be comparable."""
         free = {"format", "title", "source", "storage", "study", "trials"}
         layers = repr((self.space.blocks, self.space.groups)).encode()
         return {
@@ -166,12 +166,12 @@ class OptunaJob(TrialsJob):
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, and what the sampler noted on its trials."""
+        """Return the history, and what the sampler noted on its trials."""
         notes = {trial.number: dict(trial.system_attrs) for trial in self.study.trials}
         return {**super().state_dict(), "notes": notes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the saved trials; the study may be ahead of them.
+        """Resume behind the saved trials; the study may be ahead of them.
 
         Raises:
             InputError: the study does not have them any more.

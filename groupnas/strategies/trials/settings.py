@@ -1,4 +1,4 @@
-"""Settings of the black-box searches: what all share, and what each adds."""
+"""Settings of the black-box searches: a base, and one class each."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class TrialSearch(Strategy):
     Without a budget, trials cost as much as even groups.
 
     Attributes:
-        proposer: Place of what chooses the next trial, as of ``job``: a class that is made of the
-            encoding of sizes, these settings and a seed, and whose objects are called with the
+        proposer: Place, like that of ``job``, of a class that chooses the next trial. It is made
+            with the encoding of sizes, these settings and a seed; its objects are called with the
             records of all trials so far; see ``groupnas.strategies.trials.proposal``.
         trials: Groupings to try; the first is even.
         epochs: Passes over the training side for each.
         batch_size: Samples of a step.
         validation: Share of the training samples that trials are judged on.
         weights: Optimiser of a trial's weights, over its own epochs.
-        average: As of :class:`groupnas.Training`.
-        weights_seed: Of the weights and the order of the data, the same for all trials: what
-            differs between two of them is the grouping.
+        average: See :class:`groupnas.Training`.
+        weights_seed: Of the weights and the order of the data, the same for all trials: two of them
+            differ in the grouping alone.
         resolution: What is searched. ``part``: how much each group gets of every unit; ``depth``:
             also how it spreads that from early to late units; ``unit``: every size by itself.
         spread: How far the coordinates reach; at 0.5, a group may be half again as wide as an even
@@ -65,7 +65,6 @@ class TrialSearch(Strategy):
         return self.trials
 
     def recorded(self) -> Recorded:
-        """As :meth:`Strategy.recorded`."""
         return replace(super().recorded(), step="trial", sizes="best")
 
     @property
@@ -98,7 +97,7 @@ class Evolution(TrialSearch):
 
 
 class Halving(TrialSearch):
-    """Random search with successive halving: the better goes on to a longer training.
+    """Random search with successive halving: the better ones get a longer training.
 
     Attributes:
         trials: Groupings in the first rung.
@@ -124,7 +123,7 @@ class Halving(TrialSearch):
 
     @property
     def planned(self) -> int:
-        """Trials of all rungs: what goes on is trained again, from scratch."""
+        """Trials of all rungs: each rung trains from scratch."""
         return sum(trials for trials, _ in self.plan)
 
 
@@ -135,7 +134,7 @@ class OptunaSearch(TrialSearch):
         sampler: ``tpe``; ``random``; or ``nsga2``, which searches error against cost.
         startup: Random trials before TPE models them.
         population: Of NSGA-II.
-        costs: Between which shares of the budget NSGA-II searches.
+        costs: Least and greatest share of the budget that NSGA-II searches.
         storage: The journal file of a study that several runs share, or a ``postgresql://`` URL
             (extra ``postgresql``; leave the password to the environment's PGPASSWORD, since
             settings are recorded). By default a run has a journal of its own.

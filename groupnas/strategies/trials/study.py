@@ -2,7 +2,7 @@
 
 Every change is made while the study is held (:mod:`.locks`). A trial enters it with all its
 parameters in one write, runs as long as somebody holds its lock, and ends in one write. A running
-trial that nobody holds is a killed process's: the next who asks for a trial goes on with it.
+trial that nobody holds is a killed process's: whoever asks for a trial next gets it.
 """
 
 from __future__ import annotations
@@ -79,18 +79,18 @@ class SharedStudy:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All that were begun; each stands at its number."""
+        """All trials that were begun; each stands at its number."""
         with _reaching(self._origin):
             return self._study.get_trials()
 
     def finished(self) -> dict[int, dict[str, Any]]:
-        """Number and record of every judged trial, the first that was finished first."""
+        """Return number and record of every judged trial, in the order that they finished."""
         done = [t for t in self.trials if t.state is TrialState.COMPLETE and RESULT in t.user_attrs]
         done.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         return {trial.number: self._result(trial)["record"] for trial in done}
 
     def _result(self, trial: FrozenTrial) -> dict[str, Any]:
-        """Values and record, as :meth:`finish` wrote them."""
+        """Return values and record, as :meth:`finish` wrote them."""
         result = trial.user_attrs[RESULT]
         if not isinstance(result, dict) or not {"values", "record"} <= result.keys():
             raise InputError(f"{self._origin}: trial {trial.number} is damaged; start a new study")
@@ -100,7 +100,7 @@ class SharedStudy:
     def claimed(
         self, total: int, ask: Callable[[Sequence[FrozenTrial]], FrozenTrial]
     ) -> Iterator[FrozenTrial | None]:
-        """A trial to judge: one that was left, or a new one. It is others' again afterwards.
+        """Hold a trial to judge: one that was left, or a new one. It is released at the end.
 
         Args:
             total: How many trials there may be.
@@ -119,7 +119,7 @@ class SharedStudy:
                     self._locks.give_back(trial.number)
 
     def finish(self, number: int, values: Sequence[float], record: dict[str, Any]) -> None:
-        """Write down what a trial is worth; the first to do so is believed."""
+        """Record what a trial is worth; the first to do so is believed."""
         with self._held():
             if self.trials[number].state is TrialState.RUNNING:
                 trial = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -157,12 +157,12 @@ class SharedStudy:
 
 
 def in_memory(objectives: int) -> SharedStudy:
-    """A study that ends with the process."""
+    """Return a study that ends with the process."""
     return SharedStudy(InMemoryStorage(), NoLocks(), "groupnas", objectives, None, "study")
 
 
 def open_study(storage: str, name: str, objectives: int, identity: dict[str, Any]) -> SharedStudy:
-    """The study of a name in a journal file or a PostgreSQL database; begun if it is not there.
+    """Return the study of a name in a journal file or a PostgreSQL database; begin a new one.
 
     Raises:
         InputError: no such database, no driver for it, a file that is no journal, or a study of
@@ -176,7 +176,7 @@ def open_study(storage: str, name: str, objectives: int, identity: dict[str, Any
 def in_journal(
     path: Path, name: str, objectives: int, identity: dict[str, Any] | None
 ) -> SharedStudy:
-    """As :func:`open_study`, in a file."""
+    """Return the study of a name in a journal file; see :func:`open_study`."""
     with _reaching(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_journal(path)  # before anything is written to it
@@ -204,7 +204,7 @@ def _check_journal(path: Path) -> None:
 def in_database(
     url: str, name: str, objectives: int, identity: dict[str, Any] | None
 ) -> SharedStudy:
-    """As :func:`open_study`, at a URL."""
+    """Return the study of a name at a URL; see :func:`open_study`."""
     if not url.startswith("postgresql"):
         raise InputError(
             f"storage: expected the path of a journal file or a postgresql:// URL, got "
@@ -230,7 +230,7 @@ def in_database(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna says nothing of studies that begin."""
+    """Silence Optuna's log of studies that begin."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -241,7 +241,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _reaching(origin: str) -> Iterator[None]:
-    """What a database or a file system says becomes one line about the storage."""
+    """Turn errors of a database or a file system into one line about the storage."""
     try:
         yield
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:

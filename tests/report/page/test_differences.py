@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from groupnas.comparison.tables import NOTE, Comparison, errors_table, parts_table
+from groupnas.comparison.tables import NOTE, Comparison, errors_table, groups_table
 from groupnas.palette import COLOURS, INK
 from groupnas.report.page import render
 from groupnas.report.page.differences import forest, panels
@@ -24,7 +24,7 @@ def test_tables_are_those_of_the_command(row: Build, compared: Build) -> None:
     comparison = compared(row("even"), row("own"), row("own", "test"))
     first, second = panels(comparison)
     assert first.errors == errors_table(comparison, "validation", 1.0)
-    assert first.parts == parts_table(comparison, "validation", 1.0)
+    assert first.parts == groups_table(comparison, "validation", 1.0)
     assert (first.title, second.title) == (
         "validation: 20 samples of 20 sources, 3 seeds",
         "test: 20 samples of 20 sources, 3 seeds",

@@ -18,15 +18,15 @@ choices = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6).map(
 )
 
 
-def all_of(parts: dict[str, Choices], weights: dict[str, float]) -> list[tuple[float, float]]:
+def all_of(groups: dict[str, Choices], weights: dict[str, float]) -> list[tuple[float, float]]:
     """Cost and error of every combination."""
-    ranges = [range(len(part.costs)) for part in parts.values()]
+    ranges = [range(len(group.costs)) for group in groups.values()]
     return [
         (
-            sum(part.costs[pick] for part, pick in zip(parts.values(), picks, strict=True)),
+            sum(group.costs[pick] for group, pick in zip(groups.values(), picks, strict=True)),
             sum(
-                weights[name] * part.errors[pick]
-                for (name, part), pick in zip(parts.items(), picks, strict=True)
+                weights[name] * group.errors[pick]
+                for (name, group), pick in zip(groups.items(), picks, strict=True)
             ),
         )
         for picks in product(*ranges)
@@ -35,40 +35,40 @@ def all_of(parts: dict[str, Choices], weights: dict[str, float]) -> list[tuple[f
 
 @given(st.lists(choices, min_size=1, max_size=4), st.integers(0, 130))
 def test_the_best_of_all_combinations(lists: list[Choices], budget: int) -> None:
-    parts = {f"p{i}": part for i, part in enumerate(lists)}
-    weights = {name: 1.0 + i for i, name in enumerate(parts)}
-    whole = front(parts, weights)
-    possible = [error for cost, error in all_of(parts, weights) if cost <= budget]
+    groups = {f"p{i}": group for i, group in enumerate(lists)}
+    weights = {name: 1.0 + i for i, name in enumerate(groups)}
+    whole = front(groups, weights)
+    possible = [error for cost, error in all_of(groups, weights) if cost <= budget]
     taken = whole.within(budget)
-    cost = sum(parts[name].costs[pick] for name, pick in taken.items())
-    error = sum(weights[name] * parts[name].errors[pick] for name, pick in taken.items())
+    cost = sum(groups[name].costs[pick] for name, pick in taken.items())
+    error = sum(weights[name] * groups[name].errors[pick] for name, pick in taken.items())
     if possible:
         assert cost <= budget
         assert error == min(possible)
     else:
-        assert cost == min(cost for cost, _ in all_of(parts, weights))
+        assert cost == min(cost for cost, _ in all_of(groups, weights))
 
 
 @given(st.lists(choices, min_size=1, max_size=4))
 def test_the_front_has_no_point_too_many_or_too_few(lists: list[Choices]) -> None:
-    parts = {f"p{i}": part for i, part in enumerate(lists)}
-    weights = dict.fromkeys(parts, 1.0)
-    points = set(all_of(parts, weights))
+    groups = {f"p{i}": group for i, group in enumerate(lists)}
+    weights = dict.fromkeys(groups, 1.0)
+    points = set(all_of(groups, weights))
     undominated = {
         (c, e)
         for c, e in points
         if not any(a <= c and b <= e and (a, b) != (c, e) for a, b in points)
     }
-    whole = front(parts, weights)
+    whole = front(groups, weights)
     assert list(zip(whole.costs, whole.errors, strict=True)) == sorted(undominated)
 
 
 def test_by_hand() -> None:
-    parts = {
+    groups = {
         "eye": Choices(np.array([1.0, 2.0, 4.0]), np.array([5.0, 3.0, 2.0])),
         "mouth": Choices(np.array([1.0, 3.0]), np.array([9.0, 4.0])),
     }
-    whole = front(parts, {"eye": 1.0, "mouth": 2.0})
+    whole = front(groups, {"eye": 1.0, "mouth": 2.0})
     assert whole.costs.tolist() == [2, 3, 4, 5, 7]
     assert whole.errors.tolist() == [23, 21, 13, 11, 10]
     assert whole.within(4.9) == {"eye": 0, "mouth": 1}
@@ -79,12 +79,12 @@ def test_by_hand() -> None:
 
 def test_a_thinned_front_is_nearly_the_exact_one() -> None:
     draw = np.random.default_rng(0)
-    parts = {}
+    groups = {}
     for name in "abcd":
         costs = np.sort(draw.uniform(1, 10, 60))
-        parts[name] = Choices(costs, 1 / costs + draw.uniform(0, 0.01, 60))
-    weights = dict.fromkeys(parts, 1.0)
-    exact, thin = front(parts, weights, states=10**9), front(parts, weights, states=1000)
+        groups[name] = Choices(costs, 1 / costs + draw.uniform(0, 0.01, 60))
+    weights = dict.fromkeys(groups, 1.0)
+    exact, thin = front(groups, weights, states=10**9), front(groups, weights, states=1000)
     assert len(thin.costs) <= 1001 < len(exact.costs)
     step = (exact.costs[-1] - exact.costs[0]) / 999
     for budget in np.linspace(5, 40, 50):
@@ -101,7 +101,7 @@ def test_of_equals_one_is_kept() -> None:
     assert kept.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("parts", [{}, {"eye": Choices(np.zeros(0), np.zeros(0))}])
-def test_nothing_to_choose_from(parts: dict[str, Choices]) -> None:
+@pytest.mark.parametrize("groups", [{}, {"eye": Choices(np.zeros(0), np.zeros(0))}])
+def test_nothing_to_choose_from(groups: dict[str, Choices]) -> None:
     with pytest.raises(InputError, match="at least one choice"):
-        front(parts, {"eye": 1.0})
+        front(groups, {"eye": 1.0})

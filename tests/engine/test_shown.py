@@ -13,7 +13,7 @@ from torch import Tensor
 
 import groupnas as gn
 from groupnas.engine.evaluate import mean_errors, sample_errors
-from groupnas.engine.parts import check_parts, finite_loss, part_errors
+from groupnas.engine.shown import check_groups, finite_loss, group_errors
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.engine.training import Trainer
@@ -89,7 +89,9 @@ def test_a_task_may_be_undefined_at_zero() -> None:
             length = predicted.norm(dim=1, keepdim=True)
             return super().errors(predicted / length, target)  # of nothing there is no direction
 
-    same(part_errors(Angles(), torch.full((2, 3), NAN), Points.truth[:2]), [[INF, INF], [INF, NAN]])
+    same(
+        group_errors(Angles(), torch.full((2, 3), NAN), Points.truth[:2]), [[INF, INF], [INF, NAN]]
+    )
 
 
 def test_a_loss_that_is_not_finite_names_who_is_to_blame() -> None:
@@ -119,18 +121,18 @@ class Behind(Points):
 
 def test_a_gradient_of_nan_is_told_before_the_weights_are() -> None:
     with pytest.raises(InputError, match="has no finite gradient, whatever .*torch.where"):
-        check_parts(Behind(), Split(ALL, ALL), 4)
+        check_groups(Behind(), Split(ALL, ALL), 4)
 
 
 def test_parts_are_counted_and_refused_at_the_start() -> None:
     task = Points()
-    assert check_parts(task, Split(ALL, ALL), 2) == {"a": 2, "b": 2, "mean": 3}
-    assert check_parts(task, Split(ALL, ALL[:0]), 2) == {}
+    assert check_groups(task, Split(ALL, ALL), 2) == {"a": 2, "b": 2, "mean": 3}
+    assert check_groups(task, Split(ALL, ALL[:0]), 2) == {}
     none = "task points: none of the {} samples shows the part '{}'; give"
     with pytest.raises(InputError, match=none.format("2 validation", "a")):
-        check_parts(task, Split(ALL, ALL[2:]), 1)
+        check_groups(task, Split(ALL, ALL[2:]), 1)
     with pytest.raises(InputError, match=none.format("1 training", "b")):
-        check_parts(task, Split(ALL[1:2], ALL), 1)
+        check_groups(task, Split(ALL[1:2], ALL), 1)
 
 
 # -- real runs ----------------------------------------------------------------------------------

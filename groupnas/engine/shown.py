@@ -1,8 +1,8 @@
-"""Which parts samples show. What is missing is a property of the targets, not of the network.
+"""Groups that samples show, and groups that they lack.
 
-So it is told by the errors of predictions that are finite for certain. Whatever else is no finite
-number comes from the network, and counts as infinite: a run that diverged never passes for data
-that lack points.
+Targets alone decide that, so it is read off the errors of predictions that are certainly finite.
+Any other error that is not finite is the network's fault and counts as infinite: a run that
+diverged never passes for data that lack points.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from groupnas.task import Task
 
 
 @torch.no_grad()
-def part_errors(task: Task, predicted: Tensor, target: Any) -> Tensor:
-    """The errors ``(B, G)`` of predictions ``(B, outputs)``.
+def group_errors(task: Task, predicted: Tensor, target: Any) -> Tensor:
+    """Return the errors ``(B, G)`` of predictions ``(B, outputs)``.
 
-    NaN where a sample does not show a part, infinite where the prediction is at fault.
+    NaN where a sample does not show a group, infinite where the prediction is at fault.
     """
     errors = task.errors(predicted, target)
     if not errors.is_floating_point():
@@ -37,17 +37,17 @@ def part_errors(task: Task, predicted: Tensor, target: Any) -> Tensor:
 
 
 def finite_loss(task: Task, predicted: Tensor, target: Any, side: str) -> Tensor:
-    """The task's loss.
+    """Return the task's loss.
 
     Args:
-        task: Whose loss.
+        task: Has the loss.
         predicted: ``(B, outputs)``.
         target: Of the same samples.
         side: What they do, for the message: ``"training"`` or ``"validation"``.
 
     Raises:
         InputError: it is no finite number: the run diverged, or the task's loss fails where
-            samples lack parts, whatever is predicted.
+            samples lack groups, whatever is predicted.
     """
     loss = task.loss(predicted, target)
     value = loss.item()
@@ -57,37 +57,36 @@ def finite_loss(task: Task, predicted: Tensor, target: Any, side: str) -> Tensor
     return loss
 
 
-def check_parts(task: Task, split: Split, batch_size: int) -> dict[str, int]:
-    """Refuse, before anything is trained, a part that one side of a split does not show.
+def check_groups(task: Task, split: Split, batch_size: int) -> dict[str, int]:
+    """Refuse, before anything is trained, a group that one side of a split does not show.
 
     Args:
-        task: Samples; :meth:`Task.errors` is NaN where one does not show a part.
+        task: Samples; :meth:`Task.errors` is NaN where one does not show a group.
         split: Sides without samples are not looked at.
         batch_size: Samples to load at a time.
 
     Returns:
-        How many validation samples show each part, and any at all, which is called ``mean``;
+        How many validation samples show each group, and any at all, which is called ``mean``;
         nothing where none validates.
 
     Raises:
-        InputError: a part that no sample of a side shows, or a loss that fails where parts are
+        InputError: a group that no sample of a side shows, or a loss that fails where groups are
             missing.
     """
-    counts: dict[str, int] = {}
-    if len(split.validation):
-        _count(task, split.train, batch_size, "training", enough=True)
-        counts = _count(task, split.validation, batch_size, "validation", enough=False)
-    return counts
+    if not len(split.validation):
+        return {}
+    _count(task, split.train, batch_size, "training", enough=True)
+    return _count(task, split.validation, batch_size, "validation", enough=False)
 
 
 def _count(
     task: Task, indices: Tensor, batch_size: int, side: str, *, enough: bool
 ) -> dict[str, int]:
-    """How many samples show each part; ``enough``: stop as soon as each was seen."""
+    """Return how many samples show each group; ``enough``: stop as soon as each was seen."""
     weights = np.array(list(task.outputs.values()), dtype=np.float64)
     counts = np.zeros(len(weights) + 1, dtype=np.int64)
     for batch in indices.split(batch_size):
-        # The training side as training sees it: augmentation may mirror one part to another.
+        # The training side as training sees it: augmentation may mirror one group to another.
         drawn = torch.Generator().manual_seed(0) if enough else None
         target = task.to(task.batch(batch, drawn)[1], torch.device("cpu"))
         zeros = torch.zeros(len(batch), sum(task.outputs.values()))
@@ -99,20 +98,20 @@ def _count(
         if enough and counts.all():
             break
     found = dict(zip((*task.outputs, "mean"), counts.tolist(), strict=True))
-    for part, count in found.items():
+    for group, count in found.items():
         if not count:
             raise InputError(
                 f"task {task.name}: none of the {len(indices):,} {side} samples shows the part "
-                f"{part!r}; give samples that do, or leave the part out of space and task"
+                f"{group!r}; give samples that do, or leave the part out of space and task"
             )
     return found
 
 
 @torch.no_grad()
 def _shown(task: Task, like: Tensor, target: Any) -> Tensor:
-    """Which parts the samples show, ``(B, G)`` bool.
+    """Return which groups the samples show, ``(B, G)`` bool.
 
-    Of two predictions, should a task be undefined for one: all 0, and others from -1 to 1.
+    A task may be undefined for one prediction, so two are tried: all 0, and a ramp from -1 to 1.
     """
     zeros = torch.zeros_like(like)
     ramp = zeros + torch.linspace(-1, 1, like.shape[1], dtype=like.dtype, device=like.device)
