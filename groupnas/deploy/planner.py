@@ -135,7 +135,7 @@ class LayoutPlanner:
         return costs
 
     def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
-        """Return the cost of adding another block's output to a layer's; blocked kernels add free."""
+        """Return the cost of adding another block to a layer's output; blocked kernels add free."""
         area = layer.out_size[0] * layer.out_size[1]
         return [
             0.0 if state.format == "blocked" else self.table.addition(state.layout.channels * area)
