@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from groupnas.cli.options import Several, whole_number
-from groupnas.cli.output import courtesy
+from groupnas.cli.output import courtesy, progress_bar
 from groupnas.errors import InputError
 from groupnas.formats import LINES, TABLE, check_suffix
 
@@ -131,23 +130,17 @@ def _measure(
     from groupnas.spaces import load_space
 
     spaces = [load_space(name) for name in names]
-    with _watched() as progress:
-        measured = measure_table(spaces, threads=threads[0], batch=batches[0], progress=progress)
+    with progress_bar() as bar:
+        task = bar.add_task("Measuring kernels", total=None)
+        measured = measure_table(
+            spaces,
+            threads=threads[0],
+            batch=batches[0],
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
     measured.save(table)
     with courtesy("the table's name was not printed", table):
         print(table)
-
-
-@contextmanager
-def _watched() -> Iterator[Callable[[int, int], None]]:
-    """Takes how many points are measured and of how many; a bar where a terminal shows it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Measuring kernels", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _counts(option: str, values: list[int] | None) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,6 @@ from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
-    from groupnas.comparison.plan import Plan
     from groupnas.landmarks.comparing import FaceData, InCascade
 
 
@@ -170,7 +169,7 @@ def _compare(
     baseline: str | None,
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
-    from groupnas.comparison.plan import labelled
+    from groupnas.comparison.plan import Plan, labelled
     from groupnas.runs.begin import check_recorded, recorded_space
     from groupnas.runs.folder import CONFIG
     from groupnas.runs.kinds import COMPARISON
@@ -183,7 +182,9 @@ def _compare(
             raise InputError("compare needs --strategies; `groupnas strategies` lists them")
     found = labelled([resolved_strategy(name) for name in names], arguments["search_epochs"])
     chosen = {label: anchored(strategy) for label, strategy in found.items()}
-    before = _plan(folder) if resume else None
+    config = COMPARISON.read(folder) if resume else {}
+    before = Plan.from_dict(config, str(folder / CONFIG)) if resume else None
+    recorded = config.get("arguments", {})
     strategies = {**(before.strategies if before else {}), **chosen}
     if baseline is not None and baseline not in strategies:
         raise InputError(f"--baseline {baseline}: {nearest(baseline, strategies)}")
@@ -195,7 +196,6 @@ def _compare(
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded = COMPARISON.read(folder)["arguments"]
         origin = f"{folder / CONFIG}: arguments"
         check_recorded(recorded, [_SETTINGS], origin)
         recipe = recipe_from(recorded[_SETTINGS], f"{origin}.{_SETTINGS}")
@@ -208,7 +208,7 @@ def _compare(
         allow_partial=bool(arguments["allow_partial"]),
         limit=arguments["limit"],
     )
-    told, more = _scorers(folder, data, cascade, test, resume, arguments["device"] or "cpu")
+    told, more = _scorers(folder, recorded, data, cascade, test, arguments["device"] or "cpu")
     try:
         run(
             recorded_space(folder) if resume else data.space(arguments["space"]),
@@ -233,23 +233,17 @@ def _compare(
         raise SystemExit(say_stopped("compare", folder)) from None
 
 
-def _plan(folder: Path) -> Plan:
-    """Return what a comparison that is resumed has run so far."""
-    from groupnas.comparison.plan import Plan
-    from groupnas.runs.folder import CONFIG
-    from groupnas.runs.kinds import COMPARISON
-
-    return Plan.from_dict(COMPARISON.read(folder), str(folder / CONFIG))
-
-
 def _scorers(
-    folder: Path, data: FaceData, cascade: Path | None, test: bool, resume: bool, device: str
+    folder: Path,
+    recorded: Mapping[str, Any],
+    data: FaceData,
+    cascade: Path | None,
+    test: bool,
+    device: str,
 ) -> tuple[dict[str, Any], dict[str, InCascade]]:
     """Return what is recorded of the cascade, and the further scores that it gives."""
     from groupnas.landmarks.comparing import InCascade
-    from groupnas.runs.kinds import COMPARISON
 
-    recorded = COMPARISON.read(folder)["arguments"] if resume else {}
     for name, kind in {"cascade": str, "cascade_weights": str, "test": bool}.items():
         if not isinstance(recorded.get(name), kind | None):
             raise InputError(f"{folder}: arguments.{name}: is damaged: {shown(recorded[name])}")

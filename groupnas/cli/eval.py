@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groupnas.cli.options import AllowPartial, AsJson, DataRoot
-from groupnas.cli.output import courtesy
+from groupnas.cli.output import courtesy, progress_bar
 from groupnas.formats import check_folder
 
 if TYPE_CHECKING:
@@ -130,10 +130,6 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
 
 
 def _watched(faces: Sequence[Face]) -> Iterable[Face]:
-    """The faces one by one, under a progress bar where there is a terminal to see it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    """The faces one by one, under a progress bar."""
+    with progress_bar() as progress:
         yield from progress.track(faces, description="Locating landmarks")

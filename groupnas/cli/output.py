@@ -22,6 +22,8 @@ from groupnas.errors import InputError
 from groupnas.files import opened
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from groupnas.spaces.measure import Measure
 
 _NARROW = 40  # columns; narrower terminals are taken to be as wide
@@ -118,6 +120,17 @@ def working(what: str) -> Iterator[None]:
         return
     with console.status(f"{what} ..."):
         yield
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar, on standard error where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress
 
 
 class _Stream(ABC):

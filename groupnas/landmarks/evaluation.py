@@ -102,7 +102,7 @@ class Evaluation:
             "normaliser": self.normaliser,
             "threshold": self.threshold,
             "scores": {
-                subset: {stage: scores.to_dict() for stage, scores in stages.items()}
+                subset: {stage: asdict(scores) for stage, scores in stages.items()}
                 for subset, stages in self.scores.items()
             },
             "by_pose": {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from groupnas.landmarks.evaluation import Evaluation
 
 _PANEL, _TITLE, _GAP, _HEAD = 124.0, 11.0, 4.0, 16.0  # points
+_COLUMNS = 4
 _MARGIN = 0.15  # around the points, as a share of their extent
 _TRUE, _FOUND = look(1).colour, look(2).colour
 _RIM = [Stroke(linewidth=1.2, foreground="#00000070"), Normal()]  # seen on bright skin as well
@@ -64,13 +65,12 @@ def error_panels(found: Evaluation, data: FaceSet, numbers: Iterable[int]) -> li
     ]
 
 
-def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: int = 4) -> Path:
+def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str]) -> Path:
     """Draw images with their true and found points and save them.
 
     Args:
         panels: From left to right, then down.
         path: The picture (``.png``, ``.svg`` or ``.pdf``).
-        columns: How many stand side by side.
 
     Returns:
         ``path``.
@@ -80,14 +80,14 @@ def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: i
             written.
     """
     check_suffix(path)
-    return save(faces_figure(panels, columns), path)
+    return save(faces_figure(panels), path)
 
 
-def faces_figure(panels: Sequence[Panel], columns: int = 4) -> Figure:
+def faces_figure(panels: Sequence[Panel]) -> Figure:
     """The figure that :func:`plot_faces` saves."""
     if not panels:
         raise InputError("nothing to plot: expected at least one image")
-    columns = min(columns, len(panels))
+    columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     width = max(columns, 2) * (_PANEL + _GAP) + _GAP  # the legend needs two
     height = rows * (_PANEL + _TITLE + _GAP) + _HEAD

@@ -7,9 +7,8 @@ same pixels, and are fractions of it here; :class:`Scores` tells them in per cen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +59,6 @@ class Scores:
     parts: Mapping[str, float]
     tangential: float | None
     normal: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The scores as JSON holds them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_points_outside_the_image() -> None:
 
 
 def test_rows_and_columns() -> None:
-    figure = faces_figure([panel(title=str(n)) for n in range(5)], columns=4)
+    figure = faces_figure([panel(title=str(n)) for n in range(5)])
     boxes = [axes.get_position() for axes in figure.axes]
     assert len({round(box.y0, 6) for box in boxes}) == 2
     assert boxes[4].x0 == pytest.approx(boxes[0].x0) and boxes[4].y1 < boxes[0].y0

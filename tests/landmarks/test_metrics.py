@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def test_points_without_a_tangent_do_not_count() -> None:
     flat = np.full((1, 68, 2), 7.0)
     scores = measure(flat + 1, flat, np.ones(1), MARKUP).scores()
     assert scores.tangential is None and scores.normal is None
-    assert json.loads(json.dumps(scores.to_dict()))["tangential"] is None
+    assert json.loads(json.dumps(asdict(scores)))["tangential"] is None
 
 
 @pytest.mark.parametrize("what", ["predicted", "true", "normaliser"])

@@ -19,20 +19,16 @@ class Listed:
     """The faces of one split that a copy of a data set holds, and what is wrong with it.
 
     Attributes:
-        title: What the data set calls itself.
+        of: The data set.
         split: The split's name.
         folder: Where the data set lies.
-        obtained: Where it comes from.
-        expected: The official number of faces.
         faces: Every face that the list names.
         missing: Images that are not there, each once.
     """
 
-    title: str
+    of: Lists
     split: str
     folder: Path
-    obtained: str
-    expected: int
     faces: tuple[Face, ...]
     missing: frozenset[Path]
 
@@ -45,7 +41,7 @@ class Listed:
     def problems(self) -> tuple[str, ...]:
         """One line for each kind of thing that is missing."""
         lines = []
-        if len(self.faces) < self.expected:
+        if len(self.faces) < self.of.sizes[self.split]:
             lines.append(f"{len(self.faces):,} listed")
         if self.missing:
             first = os.path.relpath(min(self.missing), self.folder)
@@ -59,8 +55,8 @@ class Listed:
         if not self.problems:
             return None
         return (
-            f"{self.title} ({self.split}) is incomplete: {len(self.found):,} of "
-            f"{self.expected:,} faces ({'; '.join(self.problems)})"
+            f"{self.of.title} ({self.split}) is incomplete: {len(self.found):,} of "
+            f"{self.of.sizes[self.split]:,} faces ({'; '.join(self.problems)})"
         )
 
     def require(self, allow_partial: bool) -> list[Face]:
@@ -70,7 +66,7 @@ class Listed:
             allow_partial: Whether fewer than the official number will do.
         """
         if self.lacking and not self.found:
-            raise InputError(f"{self.folder}: {self.lacking}; obtain it from {self.obtained}")
+            raise InputError(f"{self.folder}: {self.lacking}; obtain it from {self.of.obtained}")
         if self.lacking and not allow_partial:
             raise InputError(
                 f"{self.folder}: {self.lacking}; --allow-partial goes on with what is there"
@@ -143,9 +139,7 @@ class Lists:
     def account(self, folder: Path, split: str, faces: Sequence[Face]) -> Listed:
         """Which of the images of a split's faces are there."""
         missing = frozenset(face.path for face in faces if not os.path.isfile(face.path))
-        return Listed(
-            self.title, split, folder, self.obtained, self.sizes[split], tuple(faces), missing
-        )
+        return Listed(self, split, folder, tuple(faces), missing)
 
     def report(self, root: Path, of: FaceSet) -> DataReport:
         """Account for the lists, the faces and the images of every split.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.landmarks.paper.definition import (
-    Published,
-    PublishedRow,
-    TableDefinition,
-    load_published,
-)
+from groupnas.landmarks.paper.compared import comparison_errors, comparison_operations
+from groupnas.landmarks.paper.counted import bench, layers, operations
+from groupnas.landmarks.paper.definition import Published, TableDefinition, load_published
+from groupnas.landmarks.paper.evaluated import evaluation
 from groupnas.landmarks.paper.runs import Runs
-from groupnas.landmarks.paper.sources import SOURCES
 from groupnas.landmarks.paper.table import (
     BOTH,
     HERE,
@@ -28,6 +25,15 @@ from groupnas.landmarks.paper.table import (
 )
 from groupnas.landmarks.paper.values import Answer, Question, Row, Value
 
+# The kinds of sources that a definition may name
+SOURCES: Mapping[str, Callable[[Runs, Question], Answer]] = {
+    "bench": bench,
+    "comparison_errors": comparison_errors,
+    "comparison_operations": comparison_operations,
+    "evaluation": evaluation,
+    "layers": layers,
+    "operations": operations,
+}
 _DIGITS = 2  # behind the point, where the paper has no number to round like
 
 
@@ -106,7 +112,8 @@ def _lines(definition: TableDefinition, published: Published, answer: Answer) ->
     for row in table.rows:
         printed = dict(zip(table.columns, row.texts, strict=True))
         cells = tuple(
-            Cell(printed[column], notes=_note(row, column)) for column in definition.columns
+            Cell(printed[column], notes=tuple(filter(None, [row.notes.get(column)])))
+            for column in definition.columns
         )
         if not row.key:
             yield Line(row.label, PAPER, cells)
@@ -154,7 +161,3 @@ def _digits(like: str) -> int:
     if not like.replace(".", "", 1).isdigit():
         return _DIGITS
     return len(like.partition(".")[2])
-
-
-def _note(row: PublishedRow, column: str) -> tuple[str, ...]:
-    return (row.notes[column],) if column in row.notes else ()

@@ -105,7 +105,7 @@ class Measured(Settings):
     """A source of a table's figures.
 
     Attributes:
-        source: A name in :data:`groupnas.landmarks.paper.sources.SOURCES`.
+        source: A name in :data:`groupnas.landmarks.paper.build.SOURCES`.
         rows: What the rows' keys are, as the source takes it.
         columns: What the columns are, likewise.
         stage: Of a cascade, where the rows do not say it.
@@ -179,7 +179,7 @@ class FigureDefinition(Settings):
         figure: Its number in the paper.
         title: One line.
         caption: What stands below it.
-        plot: What draws it; a name in :data:`groupnas.landmarks.paper.figures.PLOTS`.
+        plot: What draws it.
         data: The data set that the paper's figure is of.
         runs: Searches that it shows.
         panels: From top to bottom.

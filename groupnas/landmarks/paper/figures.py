@@ -28,7 +28,6 @@ from groupnas.report.figure import check_suffix
 from groupnas.report.tetris import plot_tetris
 from groupnas.runs.folder import CONFIG, INITIAL, RESULT, RunFolder
 
-COLUMN = 252.0  # points
 _SHOWN = 8  # faces of a sheet
 
 
@@ -128,13 +127,9 @@ def _ranked(one: Evaluated) -> list[str]:
     return sorted(errors, key=lambda face: (math.isnan(errors[face]), errors[face]))
 
 
-def _speed(name: str, definition: FigureDefinition, runs: Runs, path: Path) -> None:
-    plot_speed(definition, runs, path, COLUMN)
-
-
 _PLOTS: Mapping[str, Callable[[str, FigureDefinition, Runs, Path], None]] = {
     "plot_curves": _curves,
-    "plot_speed": _speed,
+    "plot_speed": plot_speed,
     "plot_tetris": _tetris,
     "plot_typical": _typical,
     "plot_worst": _worst,

@@ -17,16 +17,17 @@ from groupnas.report.figure import save, styled
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
+COLUMN = 252.0  # points
 _MODEL = "cascade"  # what a timing calls ours
 _PUBLISHED, _OURS = look(0).colour, look(2).colour
 _LEAST_AREA, _AREA_PER_G = 14.0, 14.0  # square points
 
 
-def plot_speed(definition: FigureDefinition, runs: Runs, path: Path, width: float) -> None:
+def plot_speed(_: str, definition: FigureDefinition, runs: Runs, path: Path) -> None:
     """Draw the published networks hollow and ours filled; says so where ours is not measured."""
     table = load_published().tables[str(definition.published)]
     with styled():
-        figure = Figure(figsize=(width / 72, width * 0.72 / 72), layout="constrained")
+        figure = Figure(figsize=(COLUMN / 72, COLUMN * 0.72 / 72), layout="constrained")
         axes = figure.subplots()
         for row in table.rows:
             accuracy, time, giga = map(float, row.texts)

@@ -9,13 +9,13 @@ import yaml
 
 from groupnas.errors import InputError
 from groupnas.landmarks.paper import definition_names
+from groupnas.landmarks.paper.build import SOURCES
 from groupnas.landmarks.paper.definition import (
     FigureDefinition,
     TableDefinition,
     load_definition,
     load_published,
 )
-from groupnas.landmarks.paper.sources import SOURCES
 from groupnas.spaces import load_space
 
 TABLES = [f"table{number}" for number in range(1, 13)]
