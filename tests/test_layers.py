@@ -55,21 +55,20 @@ def room(module: str) -> str:
     return (module.split(".") + ["__init__"])[1]
 
 
-def told(node: ast.AST) -> Iterator[str]:
-    """The module that a call imports by its name, as text."""
+def told(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of the module that a call imports by its name, as text."""
     if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
         called = ast.unparse(node.func).rpartition(".")[2]
         if called in ("import_module", "__import__", "resolve_name"):
-            yield str(node.args[0].value).partition(":")[0]
+            yield node.lineno, str(node.args[0].value).partition(":")[0]
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
     """Line and full name of all that is imported: lazily, for type checkers, and by texts too."""
     for node in ast.walk(tree):
-        for name in told(node):
-            yield node.lineno, name
+        yield from told(node)
         if isinstance(node, ast.Constant) and DOTTED.fullmatch(str(node.value)):
-            yield node.lineno, node.value.partition(":")[0]
+            yield node.lineno, str(node.value).partition(":")[0]
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,8 +82,10 @@ def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
 
 def at_once(tree: ast.AST) -> Iterator[ast.AST]:
     """What runs when a module is imported, for others than type checkers."""
-    checked = isinstance(tree, ast.If) and ast.unparse(tree.test) in GUARDS
-    for node in tree.orelse if checked else ast.iter_child_nodes(tree):
+    nodes: Iterable[ast.AST] = ast.iter_child_nodes(tree)
+    if isinstance(tree, ast.If) and ast.unparse(tree.test) in GUARDS:
+        nodes = tree.orelse
+    for node in nodes:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node
             yield from at_once(node)
@@ -187,7 +188,7 @@ def imported(source: str, module: str, is_package: bool, modules: Collection[str
             home = ".".join([*base, *filter(None, [node.module])])
             names = {f"{home}.{alias.name}" for alias in node.names}
             found |= names & set(modules) | ({home} if names - set(modules) else set())
-        found.update(told(node))
+        found |= {name for _, name in told(node)}
     return found & set(modules) - {module}
 
 
