@@ -277,7 +277,7 @@ def count_parameters(layer: Layer, a: Any, b: Any) -> Any:
 class Macs(Measure):
     """Multiply-accumulates."""
 
-    name, unit = "mac", "MAC"
+    name, unit, million = "mac", "MAC", "million MACs"
 
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
         """See :meth:`Measure.of_layer`."""

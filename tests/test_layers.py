@@ -45,6 +45,8 @@ FLOORS = (
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))
 WING = "groupnas.landmarks"
+GUARDS = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+DOTTED = re.compile(r"groupnas(\.\w+)+:\w+")  # where a thing is, told to be imported later
 FACES = re.compile(r"(^|[._])(face|faces|facial|landmarks?)($|[._])")
 
 
@@ -53,9 +55,20 @@ def room(module: str) -> str:
     return (module.split(".") + ["__init__"])[1]
 
 
+def told(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of the module that a call imports by its name, as text."""
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        called = ast.unparse(node.func).rpartition(".")[2]
+        if called in ("import_module", "__import__", "resolve_name"):
+            yield node.lineno, str(node.args[0].value).partition(":")[0]
+
+
 def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
-    """Line and full name of all that is imported, lazily and for type checkers too."""
+    """Line and full name of all that is imported: lazily, for type checkers, and by texts too."""
     for node in ast.walk(tree):
+        yield from told(node)
+        if isinstance(node, ast.Constant) and DOTTED.fullmatch(str(node.value)):
+            yield node.lineno, str(node.value).partition(":")[0]
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -69,9 +82,11 @@ def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
 
 def at_once(tree: ast.AST) -> Iterator[ast.AST]:
     """What runs when a module is imported, for others than type checkers."""
-    for node in ast.iter_child_nodes(tree):
-        checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if not checked and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    nodes: Iterable[ast.AST] = ast.iter_child_nodes(tree)
+    if isinstance(tree, ast.If) and ast.unparse(tree.test) in GUARDS:
+        nodes = tree.orelse
+    for node in nodes:
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node
             yield from at_once(node)
 
@@ -120,6 +135,14 @@ def test_imports_go_down_only(file: Path) -> None:
         ("from .. import cli", "line 1: spaces imports groupnas.cli"),
         ("import other.face_landmarks", "only landmarks knows faces"),
         ("from groupnas import landmarks", "spaces imports groupnas.landmarks"),
+        ("class A:\n    from groupnas import cli", "line 2: spaces imports groupnas.cli"),
+        ("if t.TYPE_CHECKING:\n    import groupnas.cli as c", "spaces imports groupnas.cli"),
+        ('import_module("groupnas.nn.uneven")\nKIND = "torch.nn:ReLU"', ""),
+        ('importlib.import_module("groupnas.cli.app")', "spaces imports groupnas.cli.app"),
+        ('f = lambda: __import__("groupnas.cli")', "spaces imports groupnas.cli"),
+        ('job = "groupnas.engine.job:Job"', "line 1: spaces imports groupnas.engine.job"),
+        ('resolve_name("groupnas.landmarks.task:FaceTask")', "only landmarks knows faces"),
+        ('GROUP = "groupnas.strategies"', ""),  # of entry points
     ],
 )
 def test_the_rule_itself(source: str, complaint: str) -> None:
@@ -133,6 +156,10 @@ def test_the_rule_itself(source: str, complaint: str) -> None:
     [
         ("def f():\n    from groupnas.landmarks.task import x", True),
         ("if TYPE_CHECKING:\n    from groupnas.landmarks.task import x", True),
+        ("if typing.TYPE_CHECKING:\n    from groupnas.landmarks.task import x", True),
+        ("if TYPE_CHECKING:\n    x = 1\nelse:\n    import groupnas.landmarks", False),
+        ("if not TYPE_CHECKING:\n    import groupnas.landmarks", False),
+        ("class A:\n    import groupnas.landmarks", False),
         ("from groupnas import landmarks", False),
         ("from groupnas.landmarks.task import x", False),
         ("try:\n    import groupnas.landmarks\nexcept ImportError:\n    pass", False),
@@ -161,6 +188,7 @@ def imported(source: str, module: str, is_package: bool, modules: Collection[str
             home = ".".join([*base, *filter(None, [node.module])])
             names = {f"{home}.{alias.name}" for alias in node.names}
             found |= names & set(modules) | ({home} if names - set(modules) else set())
+        found |= {name for _, name in told(node)}
     return found & set(modules) - {module}
 
 
@@ -207,6 +235,9 @@ def test_no_modules_import_each_other() -> None:
         ("from .a import x\nfrom ..a import y", {"p.q.a", "p.a"}),
         ("def f():\n    import p.a", {"p.a"}),
         ("if TYPE_CHECKING:\n    from p.q.a import X", {"p.q.a"}),
+        ("class A:\n    from p.a import x", {"p.a"}),
+        ('importlib.import_module("p.a")', {"p.a"}),
+        # What a text names is imported when it is asked for, by who holds the text
         ('import torch\nfrom p.q import b\nJOB = "p.a:Job"', set()),
     ],
 )

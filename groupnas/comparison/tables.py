@@ -14,6 +14,7 @@ from groupnas.comparison.records import VALIDATION
 from groupnas.comparison.rows import Cell, Row, SearchCost, Spread
 from groupnas.comparison.statistics import LEAST_SOURCES, Difference
 from groupnas.errors import InputError
+from groupnas.spaces.measure import million
 
 Table = list[list[str]]  # a header, then rows
 NOTE = (
@@ -208,7 +209,7 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     if not found:
         raise InputError(f"{comparison.folder}: nothing of {samples} at budget {budget:g}")
     names = [name for name in found[0].errors if name != "mean"]
-    unit = "M" if comparison.measure == "mac" else comparison.measure
+    unit = "M" if million(comparison.measure) else comparison.measure
     against = f"to {comparison.baseline or 'none'}"
     intervals = ["95 %", "sources", "seeds", "sources x seeds"]
     head = ["strategy", "seeds", f"cost {unit}", *names, "mean", against, *intervals]
@@ -216,7 +217,7 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
 
 
 def _cells(row: Row, measure: str, names: Sequence[str]) -> list[str]:
-    cost = f"{row.cost / (_MEGA if measure == 'mac' else 1):,.4g}"
+    cost = f"{row.cost / (_MEGA if million(measure) else 1):,.4g}"
     errors = [_spread(row.errors[name]) for name in (*names, "mean")]
     return [row.strategy, str(len(row.seeds)), cost, *errors, *_difference(row)]
 

@@ -17,6 +17,7 @@ from groupnas.comparison.tables import counted
 from groupnas.errors import InputError
 from groupnas.palette import INK, MUTED, PAPER, look
 from groupnas.report.figure import check_suffix, save, styled
+from groupnas.spaces.measure import million
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
@@ -119,7 +120,7 @@ def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
 
 def _draw_errors(axes: Axes, rows: Sequence[Row], measure: str, samples: str) -> None:
     """Mean error against cost, a curve for each strategy; of networks that did not diverge."""
-    scale, unit = (1e6, "million MACs") if measure == "mac" else (1.0, measure)
+    scale, unit = (1e6, million(measure)) if million(measure) else (1.0, measure)
     strategies = list(dict.fromkeys(row.strategy for row in rows))
     apart = 0.006 * max(row.cost for row in rows) / scale
     for index, strategy in enumerate(strategies):

@@ -32,10 +32,12 @@ class Measure(ABC):
     Attributes:
         name: What it was registered as, or where its file was loaded from.
         unit: What a cost is counted in.
+        million: What a million of the unit is called, where people read costs in millions.
     """
 
     name: str
     unit: str
+    million: str = ""
 
     @classmethod
     def shipped(cls) -> Self:
@@ -85,6 +87,14 @@ def measure(name: str | Measure = "mac") -> Measure:
         known = nearest(name, MEASURES)
         raise InputError(f"measure {name!r}: {known}, or the .json file of a latency table")
     return _shipped(MEASURES.find(name))
+
+
+def million(name: str) -> str:
+    """Return :attr:`Measure.million`; nothing where the measure's package or file is gone."""
+    try:
+        return measure(name).million
+    except InputError:
+        return ""
 
 
 def _is_measure(found: object) -> bool:

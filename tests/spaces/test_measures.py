@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import groupnas as gn
 from groupnas.errors import InputError
 from groupnas.latency import LatencyTable
-from groupnas.spaces.measure import group_cost, measure
+from groupnas.spaces.measure import group_cost, measure, million
 
 SPACES = ("picasso_local", "picasso_local:19", "picasso_global")
 
@@ -112,6 +112,8 @@ class WeightBytes(Measure):
 
     def caveat(self):
         return "float16 only"
+
+    million = "MB"
 '''
 
 
@@ -135,6 +137,8 @@ def test_another_packages_measure_works_as_ours(
     whole = 2 * gn.flops(even).total_params + 16 * len(shapes_space.layers)
     assert sum(even.costs("bytes").values()) == pytest.approx(whole)
     assert measure("bytes").caveat() == "float16 only" and measure("mac").caveat() is None
+    names = ("mac", "params", "bytes", "gone", "gone.json")
+    assert [million(name) for name in names] == ["million MACs", "", "MB", "", ""]
     with pytest.raises(InputError, match="measure 'byte': did you mean 'bytes'"):
         measure("byte")
 
