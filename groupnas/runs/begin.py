@@ -31,6 +31,9 @@ command: ContextVar[Sequence[str]] = ContextVar("command", default=())
 
 BEGUN = "begun"  # key of config.yaml: where and by which command the run began
 
+# Of a URL, which may stand in a command: what is recorded is shown and passed on.
+_PASSWORD = re.compile(r"(://[^/@:]*:).*(?=@)|([?&]password=)[^&]*")
+
 # What tells one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
 
@@ -171,7 +174,7 @@ def _freed(words: Sequence[str], out: str) -> list[str]:
 
 
 def _words() -> list[str]:
-    return [_text(word) for word in command.get()]
+    return [_PASSWORD.sub(r"\1\2***", _text(word)) for word in command.get()]
 
 
 def _text(value: str) -> str:
