@@ -53,7 +53,7 @@ class SearchSpace:
     blocks: tuple[Block, ...] = field(repr=False)
     units: Mapping[str, int] = field(repr=False)
     fixed: Mapping[str, tuple[int, ...]] = field(repr=False)
-    file: SpaceFile = field(repr=False)
+    file: SpaceFile = field(repr=False, compare=False)  # runs keep their own variant alone
     variant: str | None = None
     published: tuple[Published, ...] = field(default=(), repr=False)
 
