@@ -35,6 +35,9 @@ BEGUN = "begun"  # key of config.yaml: where and by which command the run began
 OLD_NAMES = {"divisor": "multiple", "groups": "parts"}
 _NEW_NAMES = {old: new for new, old in OLD_NAMES.items()}
 
+# Of a URL, which may stand in a command: what is recorded is shown and passed on.
+_PASSWORD = re.compile(r"(://[^/@:]*:).*(?=@)|([?&]password=)[^&]*")
+
 # Keys that tell one run from another.
 _IDENTITY = ("space", "task", "seed", "strategy", "training")
 
@@ -175,7 +178,7 @@ def _freed(words: Sequence[str], out: str) -> list[str]:
 
 
 def _words() -> list[str]:
-    return [_text(word) for word in command.get()]
+    return [_PASSWORD.sub(r"\1\2***", _text(word)) for word in command.get()]
 
 
 def _text(value: str) -> str:

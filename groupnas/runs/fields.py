@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, create_model
 
+from groupnas.errors import InputError
 from groupnas.runs.records import Epoch
 from groupnas.saved import Saved
 from groupnas.schema import validate
@@ -46,6 +47,12 @@ class RecordField:
     shown: bool = True
     format: str = "#.4g"
     gap: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            format(1.0, self.format)
+        except ValueError as error:
+            raise InputError(f"field {self.key!r}: format: {error}; expected e.g. '.3f'") from error
 
     def numbers(self, record: Record) -> dict[str, float]:
         """Return the finite numbers that a record has of it, by group or name, or by its title."""
@@ -196,7 +203,12 @@ class Recorded:
 
 def is_number(value: Any) -> bool:
     """Return whether a value of a JSON file is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds, and no picture
+        return False
 
 
 def numbers(table: Any) -> dict[str, float]:
@@ -222,7 +234,12 @@ def _told(value: RecordField | Recorded) -> dict[str, Any]:
     members = {member.name: member for member in dataclasses.fields(value)}
     default = Recorded() if isinstance(value, Recorded) else RecordField("", "")
     told = {name: getattr(value, name) for name in members}
-    kept = {name: entry for name, entry in told.items() if entry != getattr(default, name)}
+    needed = {"key", "title"}  # empty or not
+    kept = {
+        name: entry
+        for name, entry in told.items()
+        if name in needed or entry != getattr(default, name)
+    }
     return {
         name: list(entry) if isinstance(entry, tuple) else entry for name, entry in kept.items()
     }

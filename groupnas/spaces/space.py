@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import yaml
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 from groupnas.files import find_shipped, nearest, split_choice
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
@@ -21,6 +21,7 @@ from groupnas.values import path as path_of
 from groupnas.writing import write_text
 
 SPACE = "space.yaml"  # in the folder of a run: what is searched there
+_MOST_CHANNELS = 2**20  # of a unit; a grouping lists every one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class SearchSpace:
     blocks: tuple[Block, ...] = field(repr=False)
     units: Mapping[str, int] = field(repr=False)
     fixed: Mapping[str, tuple[int, ...]] = field(repr=False)
-    file: SpaceFile = field(repr=False)
+    file: SpaceFile = field(repr=False, compare=False)  # runs keep their own variant alone
     variant: str | None = None
     published: tuple[Published, ...] = field(default=(), repr=False)
 
@@ -80,7 +81,11 @@ class SearchSpace:
         widths = {unit: whole(f"unit {unit!r}", channels) for unit, channels in widths.items()}
         for unit, channels in widths.items():
             if unit not in self.free_units:
-                raise InputError(f"unit {unit!r}: {nearest(unit, self.free_units)}")
+                raise InputError(f"unit {unit!r}: {nearest(str(unit), self.free_units)}")
+            if channels > _MOST_CHANNELS:
+                raise InputError(
+                    f"{unit}: {shown(channels)} channels; expected {_MOST_CHANNELS:,} at most"
+                )
             if channels < len(self.groups):
                 raise InputError(
                     f"{unit}: {channels} channels cannot hold {len(self.groups)} groups"

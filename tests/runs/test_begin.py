@@ -332,3 +332,20 @@ def test_the_recorded_space_is_read_from_the_folder(
         folder.write_config({"space": damage})
         with pytest.raises(InputError, match="config.yaml: space.name: expected a name, got"):
             recorded_space(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("word", "recorded"),
+    [
+        ("--x=postgresql://me:se/cr@t@host/db", "--x=postgresql://me:***@host/db"),
+        ("postgresql://me@host:5432/db", "postgresql://me@host:5432/db"),
+        ("postgresql://host/db?password=secret&a=1", "postgresql://host/db?password=***&a=1"),
+        ("gumbel:demo", "gumbel:demo"),
+    ],
+)
+def test_passwords_are_not_recorded(word: str, recorded: str) -> None:
+    before = command.set(("groupnas", word))
+    try:
+        assert origin()["begun"]["command"] == ["groupnas", recorded]
+    finally:
+        command.reset(before)

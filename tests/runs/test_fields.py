@@ -263,3 +263,19 @@ def test_fields_that_share_a_chart() -> None:
     (chart,) = Recorded(fields=fields).charts(records)
     assert (chart.title, chart.unit, list(chart.epochs)) == ("Both, shares", "shares", [2, 3])
     assert dict(chart.lines) == {"alone": [1, None], "table: a": [None, 4]}
+
+
+def test_numbers_that_no_float_holds_are_not_drawn() -> None:
+    records: list[dict[str, Any]] = [{"epoch": 1, "a": 10**400}, {"epoch": 2, "a": 3}]
+    (chart,) = Recorded(fields=(RecordField("a", "A"),)).charts(records)
+    assert dict(chart.lines) == {"A": [None, 3]}
+
+
+def test_a_format_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(gn.InputError, match=r"field 'a': format: .*; expected e\.g\. '\.3f'"):
+        RecordField("a", "A", format="zz")
+
+
+def test_an_empty_title_is_read_again() -> None:
+    told = Recorded(fields=(RecordField("a", ""),))
+    assert Recorded.from_dict(told.to_dict(), "config.yaml") == told

@@ -103,3 +103,22 @@ def test_files_without_a_space_say_what_to_give(tmp_path: Path) -> None:
     assert gn.Allocation.load(path, SPACE).space is SPACE
     with pytest.raises(InputError, match=r"g\.json: grouping has groups left_eye"):
         gn.Allocation.load(path, gn.load_space(OWN))
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ({"stem": 2**20 + 4}, "stem: 1048580 channels; expected 1,048,576 at most"),
+        ({3: 8}, "unit 3: "),
+    ],
+)
+def test_widths_that_no_network_has(widths: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gn.load_space("picasso_local").resized(widths)
+
+
+def test_what_a_run_saved_equals_what_it_found(tmp_path: Path) -> None:
+    found = gn.Allocation.even(gn.load_space("picasso_local"))  # a file of several variants
+    found.space.save(tmp_path / "space.yaml")
+    found.save(tmp_path / "grouping.json")
+    assert gn.Allocation.load(tmp_path / "grouping.json") == found
