@@ -13,12 +13,12 @@ from cyclopts.validators import Number
 from groupnas.cli.options import (
     AllowPartial,
     AsJson,
-    Count,
+    CountOption,
     DataRoot,
     Device,
     Flag,
     Resume,
-    Several,
+    SeveralOption,
     Track,
     anchored,
     measure_option,
@@ -27,7 +27,7 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import beside, courtesy, tell_caveat
-from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
+from groupnas.cli.resumption import RecordedCount, recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
 from groupnas.files import nearest
 from groupnas.saved import Saved
@@ -42,12 +42,12 @@ class _Arguments(Saved):
 
     recipe: str
     space: str | None
-    epochs: Positive | None
-    search_epochs: Positive | None
+    epochs: RecordedCount | None
+    search_epochs: RecordedCount | None
     tolerance: float | None
     data_root: str | None
     allow_partial: bool | None
-    limit: Positive | None
+    limit: RecordedCount | None
     device: str | None
 
 
@@ -61,15 +61,15 @@ def compare(
     *,
     recipe: str | None = None,
     space: str | None = None,
-    strategies: Several = None,
-    seeds: Count = None,
+    strategies: SeveralOption = None,
+    seeds: CountOption = None,
     budgets: Annotated[list[float] | None, Parameter(consume_multiple=1, negative="")] = None,
     measure: Annotated[str | None, measure_option("mac by default")] = None,
     tolerance: Annotated[float | None, Parameter(validator=Number(gt=0, lt=1))] = None,
-    epochs: Count = None,
-    search_epochs: Count = None,
+    epochs: CountOption = None,
+    search_epochs: CountOption = None,
     out: Path | None = None,
-    jobs: Count = None,
+    jobs: CountOption = None,
     cascade: Path | None = None,
     test: Flag = False,
     data_root: DataRoot = None,

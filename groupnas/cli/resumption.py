@@ -16,7 +16,7 @@ from groupnas.runs.kinds import expect
 from groupnas.saved import Saved
 from groupnas.schema import validate
 
-Positive = Annotated[int, Field(ge=1)]
+RecordedCount = Annotated[int, Field(ge=1)]
 
 _MOVABLE = ("data_root", "device", "threads")  # may differ when a run goes on
 

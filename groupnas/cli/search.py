@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
-    Count,
+    CountOption,
     DataRoot,
     Device,
     Resume,
@@ -26,7 +26,7 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy, tell_caveat
-from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
+from groupnas.cli.resumption import RecordedCount, recorded_arguments, say_stopped
 from groupnas.errors import InputError
 from groupnas.saved import Saved
 
@@ -43,9 +43,9 @@ class _Arguments(Saved):
     data: str
     data_root: str | None
     allow_partial: bool | None
-    limit: Positive | None
+    limit: RecordedCount | None
     seed: int
-    threads: Positive
+    threads: RecordedCount
     device: str
 
 
@@ -63,7 +63,7 @@ def search(
     divisor: int | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Count = None,
+    epochs: CountOption = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from groupnas.cli.options import (
     AllowPartial,
-    Count,
+    CountOption,
     DataRoot,
     Device,
     Resume,
@@ -23,7 +23,7 @@ from groupnas.cli.options import (
     whole_number,
 )
 from groupnas.cli.output import courtesy
-from groupnas.cli.resumption import Positive, recorded_arguments, say_stopped
+from groupnas.cli.resumption import RecordedCount, recorded_arguments, say_stopped
 from groupnas.errors import InputError
 from groupnas.saved import Saved
 
@@ -33,14 +33,14 @@ class _Arguments(Saved):
 
     recipe: str
     grouping: str | None
-    epochs: Positive | None
+    epochs: RecordedCount | None
     global_from: str | None
     data_root: str | None
     allow_partial: bool | None
-    limit: Positive | None
+    limit: RecordedCount | None
     seed: int
     device: str | None
-    threads: Positive
+    threads: RecordedCount
 
 
 _PLOT = "training.png"
@@ -52,7 +52,7 @@ def train(
     grouping: str | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Count = None,
+    epochs: CountOption = None,
     global_from: Path | None = None,
     device: Device = None,
     threads: Threads = None,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groupnas.engine.strategy import Strategy
     from groupnas.task import Task
 
-Widths = Literal["kept", "free"]
+WidthRule = Literal["kept", "free"]
 Side = Literal["validation", "test"]
 Numbers = NDArray[np.float64]
 
@@ -193,7 +193,7 @@ class GroupBench:
     # -- all there are --------------------------------------------------------------------------
 
     def optimum(
-        self, budget: Budget | None = None, widths: Widths = "free"
+        self, budget: Budget | None = None, widths: WidthRule = "free"
     ) -> tuple[Allocation, float]:
         """Return the best allocation within a budget by test error, and that error.
 
@@ -207,7 +207,7 @@ class GroupBench:
         return self.allocation(choices.sizes[best]), float(choices.errors[best])
 
     def choices(
-        self, budget: Budget | None = None, widths: Widths = "free", split: Side = "test"
+        self, budget: Budget | None = None, widths: WidthRule = "free", split: Side = "test"
     ) -> Choices:
         """Return all groupings within a budget (up to its tolerance above it).
 
@@ -227,8 +227,8 @@ class GroupBench:
         for groups, limit in budget.limits(self._space).items():
             limited = [curve.costs * (group in groups) for group, curve in curves.items()]
             allowed &= _outer_sum(limited) <= limit * (1 + budget.tolerance)
-        if widths not in get_args(Widths):
-            raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(Widths))}")
+        if widths not in get_args(WidthRule):
+            raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(WidthRule))}")
         if widths == "kept":
             for unit, channels in enumerate(self._space.free_units.values()):
                 allowed &= _outer_sum([rows[:, unit] for rows in sizes]) == channels

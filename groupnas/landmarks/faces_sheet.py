@@ -32,7 +32,7 @@ _RIM = [Stroke(linewidth=1.2, foreground="#00000070"), Normal()]  # seen on brig
 
 
 @dataclass(frozen=True)
-class Panel:
+class SheetImage:
     """One image of the sheet.
 
     Attributes:
@@ -50,11 +50,11 @@ class Panel:
     curves: Sequence[tuple[Sequence[int], bool]] = ()
 
 
-def error_panels(found: Evaluation, data: FaceSet, numbers: Iterable[int]) -> list[Panel]:
+def error_panels(found: Evaluation, data: FaceSet, numbers: Iterable[int]) -> list[SheetImage]:
     """Faces of an evaluation by their numbers, under the cascade's error in %."""
     curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
     return [
-        Panel(
+        SheetImage(
             title=f"{100 * found.errors['cascade'].nme[number]:.2f} %",
             image=data.read(found.faces[number]),
             truth=found.faces[number].points,
@@ -65,7 +65,7 @@ def error_panels(found: Evaluation, data: FaceSet, numbers: Iterable[int]) -> li
     ]
 
 
-def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str]) -> Path:
+def plot_faces(panels: Sequence[SheetImage], path: str | os.PathLike[str]) -> Path:
     """Draw images with their true and found points and save them.
 
     Args:
@@ -83,7 +83,7 @@ def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str]) -> Path:
     return save(faces_figure(panels), path)
 
 
-def faces_figure(panels: Sequence[Panel]) -> Figure:
+def faces_figure(panels: Sequence[SheetImage]) -> Figure:
     """The figure that :func:`plot_faces` saves."""
     if not panels:
         raise InputError("nothing to plot: expected at least one image")
@@ -114,7 +114,7 @@ def faces_figure(panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: SheetImage) -> None:
     both = np.concatenate([panel.truth, panel.found])
     both = both[np.isfinite(both).all(axis=1)]
     if not len(both):

@@ -18,7 +18,7 @@ from groupnas.schema import validate
 RECORDS = "records"  # the key of config.yaml
 ERROR = "error"  # as a unit: the task's own, of its errors
 
-Record = Mapping[str, Any]
+ReadRecord = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class RecordField:
         except ValueError as error:
             raise InputError(f"field {self.key!r}: format: {error}; expected e.g. '.3f'") from error
 
-    def numbers(self, record: Record) -> dict[str, float]:
+    def numbers(self, record: ReadRecord) -> dict[str, float]:
         """Return the finite numbers that a record has of it, by group or name, or by its title."""
         value = record.get(self.key)
         return numbers(value) if self.each else numbers({self.title: value})
 
-    def cells(self, record: Record) -> Iterator[tuple[str, str]]:
+    def cells(self, record: ReadRecord) -> Iterator[tuple[str, str]]:
         """Yield columns and texts of a record in progress; none where it lacks the key.
 
         A table of one group and the mean, which is the same, has one column.
@@ -126,7 +126,7 @@ class Recorded:
     plots: tuple[str, ...] = ("history",)
     error_unit: str = ""
 
-    def filled(self, records: Sequence[Record]) -> Recorded:
+    def filled(self, records: Sequence[ReadRecord]) -> Recorded:
         """Return itself, or if it has no fields, one with all numbers and tables of some records.
 
         Nothing else is known of a strategy that declares no fields.
@@ -171,7 +171,7 @@ class Recorded:
         }
         return create_model("RecordedEpoch", __base__=Epoch, **members)  # type: ignore[call-overload]
 
-    def charts(self, records: Sequence[Record]) -> tuple[Chart, ...]:
+    def charts(self, records: Sequence[ReadRecord]) -> tuple[Chart, ...]:
         """Return charts of the drawn fields that the records, one an epoch, have numbers of."""
         shared: dict[str, list[RecordField]] = {}
         for field in self.fields:
@@ -218,7 +218,7 @@ def numbers(table: Any) -> dict[str, float]:
     return {str(key): value for key, value in table.items() if is_number(value)}
 
 
-def findings(told: Record) -> list[str]:
+def findings(told: ReadRecord) -> list[str]:
     """Return the texts under ``health`` of a record or a result."""
     found = told.get("health")
     return [str(text) for text in found] if isinstance(found, list) else []

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from groupnas.cli.resumption import Positive, recorded_arguments
+from groupnas.cli.resumption import RecordedCount, recorded_arguments
 from groupnas.errors import InputError
 from groupnas.saved import Saved
 
 
 class Arguments(Saved):
     data: str
-    limit: Positive | None
+    limit: RecordedCount | None
     partial: bool | None
-    threads: Positive
+    threads: RecordedCount
 
 
 SOUND = {"data": "synthetic", "limit": None, "partial": True, "threads": 1}

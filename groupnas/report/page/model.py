@@ -9,7 +9,7 @@ from typing import Any
 from groupnas.comparison.tables import Comparison
 from groupnas.runs.fields import Chart
 
-Sizes = Mapping[str, Sequence[int]]
+UnitSizes = Mapping[str, Sequence[int]]
 """Channels of every group, by unit."""
 
 
@@ -30,7 +30,7 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerCost:
+class LayerRate:
     """The cost of one layer for a group: ``factor`` MACs times its channels at the ends.
 
     Attributes:
@@ -60,12 +60,12 @@ class Division:
     """
 
     title: str
-    sizes: Sizes
+    sizes: UnitSizes
     moved: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class TetrisData:
     """The network that the Tetris plot shows, epoch by epoch.
 
     Attributes:
@@ -83,10 +83,10 @@ class Network:
     groups: tuple[str, ...]
     divisions: tuple[Division, ...]
     epochs: tuple[int, ...] = ()
-    timeline: tuple[Sizes, ...] = ()
+    timeline: tuple[UnitSizes, ...] = ()
     step: str = "Epoch"
-    layers: tuple[LayerCost, ...] = ()
-    fixed: Sizes | None = None
+    layers: tuple[LayerRate, ...] = ()
+    fixed: UnitSizes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class ErrorCurve:
     """Errors of single samples, for the cumulative distribution."""
 
     samples: str
@@ -151,7 +151,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class PageRun:
     """The values that a page shows of one run.
 
     Attributes:
@@ -186,13 +186,13 @@ class Run:
     finished: bool
     notes: tuple[Note, ...] = ()
     groups: tuple[str, ...] = ()
-    network: Network | None = None
+    network: TetrisData | None = None
     costs: tuple[Cost, ...] = ()
     charts: tuple[Chart, ...] = ()
     health: tuple[tuple[str, str], ...] | None = None
     scores: tuple[Score, ...] = ()
     comparison: Comparison | None = None
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[ErrorCurve, ...] = ()
     best: tuple[Sample, ...] = ()
     worst: tuple[Sample, ...] = ()
     pictures: tuple[Picture, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 from groupnas.accountant import count_operations, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
+from groupnas.report.page.model import Cost, Division, LayerRate, TetrisData, UnitSizes
 from groupnas.report.page.reading import Reader
 from groupnas.runs.fields import Recorded
 from groupnas.spaces.allocation import Allocation
@@ -19,7 +19,7 @@ def network(
     groupings: Sequence[tuple[str, Grouping]],
     space: SearchSpace | None,
     reader: Reader | None = None,
-) -> Network | None:
+) -> TetrisData | None:
     """Return what the Tetris plot shows; ``None`` without a grouping.
 
     Args:
@@ -36,7 +36,7 @@ def network(
         for record in (reader.records if reader else ())
         if (sizes := _sizes(record.get("sizes"), start)) is not None
     ]
-    return Network(
+    return TetrisData(
         space=start.space,
         groups=start.groups,
         divisions=tuple(
@@ -75,7 +75,7 @@ def _moved(found: Grouping, start: Grouping) -> int | None:
         return None
 
 
-def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
+def _sizes(recorded: Any, start: Grouping) -> UnitSizes | None:
     """An epoch's sizes, if they are of the run's units and groups."""
     if not isinstance(recorded, Mapping) or set(recorded) != set(start.units):
         return None
@@ -88,9 +88,9 @@ def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
     return rows
 
 
-def _layers(space: SearchSpace) -> tuple[LayerCost, ...]:
+def _layers(space: SearchSpace) -> tuple[LayerRate, ...]:
     return tuple(
-        LayerCost(
+        LayerRate(
             name=layer.name,
             source=layer.in_unit,
             target=layer.out_unit,
@@ -101,7 +101,7 @@ def _layers(space: SearchSpace) -> tuple[LayerCost, ...]:
     )
 
 
-def _fixed(space: SearchSpace) -> Sizes:
+def _fixed(space: SearchSpace) -> UnitSizes:
     groups = range(len(space.groups))
     return {
         unit: tuple(channels.count(group) for group in groups)

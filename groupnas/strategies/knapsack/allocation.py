@@ -25,7 +25,7 @@ STATES = 10_000  # more points of a front than that are thinned
 
 
 @dataclass(frozen=True)
-class Choices:
+class GroupChoices:
     """The choices of a group: ``(n,)`` costs and errors, not NaN."""
 
     costs: Floats
@@ -58,7 +58,7 @@ class Front:
 
 
 def front(
-    groups: Mapping[str, Choices], weights: Mapping[str, float], states: int = STATES
+    groups: Mapping[str, GroupChoices], weights: Mapping[str, float], states: int = STATES
 ) -> Front:
     """Return the Pareto front of the whole: least weighed error against cost.
 
