@@ -21,7 +21,7 @@ from pathlib import Path
 from peers import PEERS, export  # beside this file
 
 from groupnas.cli.tables import print_table
-from groupnas.deploy.bench import Bench, Row, bench
+from groupnas.deploy.bench import Bench, TimedRow, bench
 from groupnas.writing import write_text
 
 PAPER = {"ResNet-50": 6.18, "HRNet-W18": 10.25, "hourglass": 19.96}  # PicassoNet, Section IV-C
@@ -47,7 +47,7 @@ def timed(models: dict[str, Path], threads: int, seconds: float) -> Bench:
     return bench(models, threads=[threads], rounds=rounds, warm_up=2)
 
 
-def crops_share(rows: Sequence[Row]) -> float | None:
+def crops_share(rows: Sequence[TimedRow]) -> float | None:
     """The share of the cascade's time outside of its networks; None without all three."""
     least = {row.model: row.timing.least for row in rows}
     if not {"cascade", "global", "local"} <= least.keys():

@@ -34,7 +34,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks.cache import load_patches, save_patches
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, Patches
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.landmarks.model import Network, load_cascade, save_cascade
+from groupnas.landmarks.model import StageNetwork, load_cascade, save_cascade
 from groupnas.landmarks.paper import render as render_table
 from groupnas.landmarks.paper.runs import read_runs
 from groupnas.landmarks.saved import read_faces
@@ -181,7 +181,7 @@ def cascade(place: Path) -> Path:
         one = load_space(str(SMALL / f"small_{name}.yaml"), variant)
         even = Grouping.even(one)
         made = groupnas.Allocation(one, even)
-        stages.append(Network(made, crop, made.build()))
+        stages.append(StageNetwork(made, crop, made.build()))
     told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "blend": 1.0}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}

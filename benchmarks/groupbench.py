@@ -93,7 +93,7 @@ def exact_knapsack(bench: GroupBench, seed: int | None) -> Allocation:
     """The knapsack over the table's own validation curves, all sizes known."""
     space, limit = bench.space(), next(iter(Budget().limits(bench.space()).values()))
     curves = bench.curves(None if seed is None else seed % bench.seeds)
-    choices = {part: allocation.Choices(c.costs, c.errors) for part, c in curves.items()}
+    choices = {part: allocation.GroupChoices(c.costs, c.errors) for part, c in curves.items()}
     weights = {part: n / sum(space.outputs.values()) for part, n in space.outputs.items()}
     picks = allocation.front(choices, weights).within(limit)
     return bench.allocation(np.stack([curves[part].sizes[picks[part]] for part in curves]))
@@ -217,7 +217,7 @@ def separate(bench: GroupBench) -> None:
     print_row(["searched", "sizes", "NME %", "against even"], header=True)
     for name, rows in kept.items():
         choices = {
-            part: allocation.Choices(curve.costs[rows[part]], curve.errors[rows[part]])
+            part: allocation.GroupChoices(curve.costs[rows[part]], curve.errors[rows[part]])
             for part, curve in curves.items()
         }
         # Alone, a part's depth has a budget of its own: all of its choices are within it.

@@ -25,7 +25,7 @@ import numpy as np
 
 from groupnas.cli.tables import print_table
 from groupnas.deploy.bench import bench, named
-from groupnas.deploy.bench_inputs import Given, draw_feed, read_ports
+from groupnas.deploy.bench_inputs import GivenInputs, draw_feed, read_ports
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.writing import write_text
 
@@ -127,7 +127,7 @@ def profile(path: Path, threads: int, runs: int = 50) -> dict[str, tuple[int, fl
     """
     runtime = import_runtime()
     ports = read_ports(path.name, open_session(path))
-    feed = draw_feed(path.name, ports, 1, Given({}, {}))
+    feed = draw_feed(path.name, ports, 1, GivenInputs({}, {}))
     with tempfile.TemporaryDirectory() as folder:
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3

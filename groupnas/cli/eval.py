@@ -14,7 +14,7 @@ from groupnas.formats import check_folder
 if TYPE_CHECKING:
     from groupnas.landmarks.data.face import Face, FaceSet
     from groupnas.landmarks.evaluation import Evaluation
-    from groupnas.landmarks.faces_sheet import Panel
+    from groupnas.landmarks.faces_sheet import SheetImage
 
 _SHOWN = 12  # faces on a sheet
 
@@ -125,12 +125,12 @@ def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:
     return written
 
 
-def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[Panel]:
-    from groupnas.landmarks.faces_sheet import Panel
+def _panels(found: Evaluation, faces: FaceSet, numbers: Sequence[int]) -> list[SheetImage]:
+    from groupnas.landmarks.faces_sheet import SheetImage
 
     curves = [(boundary.points, boundary.closed) for boundary in found.markup.boundaries]
     return [
-        Panel(
+        SheetImage(
             title=f"{100 * found.errors['cascade'].nme[number]:.2f} %  {found.faces[number].name}",
             image=faces.read(found.faces[number]),
             truth=found.faces[number].points,

@@ -17,7 +17,7 @@ from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
 
 if TYPE_CHECKING:
-    from groupnas.deploy.plan import Plan
+    from groupnas.deploy.plan import LayoutPlan
     from groupnas.deploy.planner import LayoutPlanner
     from groupnas.landmarks.data.face import BoxPolicy
     from groupnas.landmarks.located import FacePair
@@ -112,7 +112,7 @@ def export(
     from groupnas.onnx_tools import import_onnx, import_runtime
 
     import_onnx(), import_runtime()
-    plans: dict[str, Plan] = {}
+    plans: dict[str, LayoutPlan] = {}
     if int8:
         assert model is not None and data is not None
         calibration = _Calibration(data, data_root, allow_partial, limit)
@@ -150,7 +150,7 @@ def _export_network(
     out: Path,
     planner: LayoutPlanner | None,
     batch: int | None,
-) -> dict[str, Plan]:
+) -> dict[str, LayoutPlan]:
     from groupnas.deploy.export import export_onnx
 
     if planner is None:
@@ -192,10 +192,10 @@ def _export_int8(
             quantise_onnx(temporary, temporary, batched(crops, batch or 1))
 
 
-def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, Plan]:
+def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, LayoutPlan]:
     from groupnas.landmarks.deploy.export import export_cascade
 
-    plans: list[Plan] = []
+    plans: list[LayoutPlan] = []
 
     def laid_out(network: GroupedNetwork) -> object:
         assert planner is not None
@@ -226,7 +226,7 @@ def _network(
     return chosen.build().eval()
 
 
-def _tell(name: str, plan: Plan, everything: bool) -> None:
+def _tell(name: str, plan: LayoutPlan, everything: bool) -> None:
     if everything:
         print(f"{name}\n\n{plan}\n")
         return

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from groupnas.runs.folder import HISTORY, TIMINGS, RunFolder
-from groupnas.runs.records import Costs, Epoch, Finite, SearchEpoch, Timing, read_epochs
+from groupnas.runs.records import Costs, Epoch, EpochTiming, Finite, SearchEpoch, read_epochs
 from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
@@ -47,7 +47,7 @@ def seconds(folder: RunFolder) -> float:
     An epoch that a kill left out counts as their mean.
     """
     path = folder / TIMINGS
-    lines = read_records(path, Timing) if path.is_file() else ()
+    lines = read_records(path, EpochTiming) if path.is_file() else ()
     times = {line["epoch"]: line["cpu_seconds"] for line in lines}
     epochs = len(_history(folder, Epoch))
     return sum(times.values()) * epochs / len(times) if times else 0.0

@@ -24,7 +24,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ResultRow:
     """A strategy at one budget on one set of samples, over its seeds.
 
     Attributes:

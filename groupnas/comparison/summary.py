@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from groupnas.comparison.plan import ComparisonConfig, Piece
 from groupnas.comparison.records import CELL, errors_file, read_cell, seconds
 from groupnas.comparison.records import steps as count_steps
-from groupnas.comparison.rows import Cell, Row, SearchCost
+from groupnas.comparison.rows import Cell, ResultRow, SearchCost
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference, paired_differences, spread
 from groupnas.comparison.tables import Comparison
@@ -102,7 +102,9 @@ def _read_cell(out: Path, piece: Piece, measure: str, groups: Sequence[str]) -> 
     return Cell(piece=piece, told=told, errors=errors)
 
 
-def _rows(cells: Sequence[Cell], measure: str, baseline: str | None, draws: int) -> Iterator[Row]:
+def _rows(
+    cells: Sequence[Cell], measure: str, baseline: str | None, draws: int
+) -> Iterator[ResultRow]:
     """A row for every budget, set, subset and strategy that has a finished network."""
     for budget in dict.fromkeys(cell.piece.budget for cell in cells):
         here = [cell for cell in cells if cell.piece.budget == budget]
@@ -146,7 +148,7 @@ class _Tables:
     def seeds(self, strategy: str) -> list[int]:
         return [seed for label, seed in self.cells if label == strategy]
 
-    def row(self, strategy: str, measure: str, baseline: str | None, draws: int) -> Row:
+    def row(self, strategy: str, measure: str, baseline: str | None, draws: int) -> ResultRow:
         seeds = self.seeds(strategy)
         cells = [self.cells[strategy, seed] for seed in seeds]
         means = np.stack([known_means(self.tables[strategy, seed]) for seed in seeds])
@@ -159,7 +161,7 @@ class _Tables:
         costs = [sum(cell.told["costs"][measure].values()) for cell in cells]
         budget = cells[0].piece.budget
         assert budget is not None
-        return Row(
+        return ResultRow(
             strategy=strategy,
             budget=budget,
             samples=self.name,

@@ -11,11 +11,11 @@ from typing import Any
 
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.rows import Cell, Row, SearchCost, Spread
+from groupnas.comparison.rows import Cell, ResultRow, SearchCost, Spread
 from groupnas.comparison.statistics import LEAST_SOURCES, Difference
 from groupnas.errors import InputError
 
-Table = list[list[str]]  # a header, then rows
+TextTable = list[list[str]]  # a header, then rows
 NOTE = (
     "Mean ± standard deviation over seeds. Paired differences with 95 % intervals: bootstrap over "
     "sources and seeds, bootstrap over sources, Student's over seeds; of so many sources x seeds. "
@@ -46,7 +46,7 @@ class Comparison:
     groups: tuple[str, ...]
     measure: str
     baseline: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     searches: tuple[SearchCost, ...]
     cells: tuple[Cell, ...]
     missing: tuple[Piece, ...]
@@ -76,7 +76,7 @@ class Comparison:
         """Those with finished networks."""
         return tuple(dict.fromkeys(row.strategy for row in self.rows))
 
-    def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> Row | None:
+    def row(self, strategy: str, budget: float, samples: str = VALIDATION) -> ResultRow | None:
         """A row, if that is finished."""
         key = (strategy, budget, samples)
         return next((r for r in self.rows if (r.strategy, r.budget, r.samples) == key), None)
@@ -104,9 +104,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[str]]]:
+def sections(comparison: Comparison) -> Iterator[tuple[str, list[TextTable], list[str]]]:
     """Title, tables and remarks of all that a comparison says; :data:`NOTE` belongs to it."""
-    found: dict[tuple[str, float], list[Row]] = {}
+    found: dict[tuple[str, float], list[ResultRow]] = {}
     for row in comparison.rows:
         found.setdefault((row.samples, row.budget), []).append(row)
     for (samples, budget), rows in found.items():
@@ -119,12 +119,12 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Table], list[st
         yield title, [search_table(comparison)], []
 
 
-def counted(row: Row) -> str:
+def counted(row: ResultRow) -> str:
     """Of how many samples a row is, and of how many independent sources those are."""
     return f"{several(row.count, 'sample')} of {several(row.sources, 'source')}"
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
+def remarks(rows: Sequence[ResultRow]) -> list[str]:
     """What has to be said of one set's rows at a budget: few sources, missing parts, divergence."""
     found, first = [], rows[0]
     if first.sources < LEAST_SOURCES:
@@ -179,7 +179,7 @@ def as_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _aligned(table: Table) -> list[str]:
+def _aligned(table: TextTable) -> list[str]:
     """Lines of a table; the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
@@ -191,7 +191,7 @@ def _aligned(table: Table) -> list[str]:
     ]
 
 
-def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
+def errors_table(comparison: Comparison, samples: str, budget: float) -> TextTable:
     """Cost and errors of every strategy, mean and deviation over seeds, and its differences.
 
     A difference is to the baseline's mean error, with its 95 % intervals: over sources and seeds,
@@ -214,13 +214,13 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> Table:
     return [head, *([*_cells(row, comparison.measure, names)] for row in found)]
 
 
-def _cells(row: Row, measure: str, names: Sequence[str]) -> list[str]:
+def _cells(row: ResultRow, measure: str, names: Sequence[str]) -> list[str]:
     cost = f"{row.cost / (_MEGA if measure == 'mac' else 1):,.4g}"
     errors = [_spread(row.errors[name]) for name in (*names, "mean")]
     return [row.strategy, str(len(row.seeds)), cost, *errors, *_difference(row)]
 
 
-def _difference(row: Row) -> list[str]:
+def _difference(row: ResultRow) -> list[str]:
     if "mean" not in row.differences:
         return [""] * 5
     of = row.differences["mean"]
@@ -239,7 +239,7 @@ def _difference(row: Row) -> list[str]:
     ]
 
 
-def parts_table(comparison: Comparison, samples: str, budget: float) -> Table:
+def parts_table(comparison: Comparison, samples: str, budget: float) -> TextTable:
     """The differences of every group's error to the baseline, with 95 % intervals.
 
     Where not all are of the same sources, a last line says of how many each is.
@@ -264,7 +264,7 @@ def _interval(of: Difference) -> str:
     return f"{of.mean:+.3f} [{of.low:+.3f}, {of.high:+.3f}]{mark}"
 
 
-def search_table(comparison: Comparison) -> Table:
+def search_table(comparison: Comparison) -> TextTable:
     """What searches cost, in time and steps, and in units of one plain training."""
     head = ["strategy", "search time", "trainings", "search steps", "trainings' steps"]
     return [

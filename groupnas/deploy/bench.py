@@ -16,7 +16,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from groupnas.deploy.bench_inputs import Given, check_given, draw_feed, fixed_batch, read_ports
+from groupnas.deploy.bench_inputs import (
+    GivenInputs,
+    check_given,
+    draw_feed,
+    fixed_batch,
+    read_ports,
+)
 from groupnas.errors import InputError
 from groupnas.latency.timing import Timing, time_side_by_side
 from groupnas.machine import machine
@@ -27,7 +33,7 @@ _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the 
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedRow:
     """What one model took.
 
     Attributes:
@@ -58,7 +64,7 @@ class Bench:
         runtime: ONNX Runtime's version and provider.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[TimedRow, ...]
     notes: tuple[str, ...]
     machine: str
     runtime: str
@@ -114,8 +120,8 @@ def bench(
         InputError: a file that ONNX Runtime cannot run, an input that no model has, a shape or
             type that does not fit, open sizes that no rule fills, or no model at any batch.
     """
-    given = Given(shapes or {}, values or {})
-    rows: list[Row] = []
+    given = GivenInputs(shapes or {}, values or {})
+    rows: list[TimedRow] = []
     notes: dict[str, None] = {}
     for count in threads:
         sessions = {name: open_session(path, count) for name, path in models.items()}
@@ -160,10 +166,10 @@ def named(paths: Sequence[Path], names: Sequence[str] | None = None) -> dict[str
     return dict(zip(chosen, paths, strict=True))
 
 
-def _rows(timings: Mapping[str, Timing], threads: int, batch: int) -> list[Row]:
+def _rows(timings: Mapping[str, Timing], threads: int, batch: int) -> list[TimedRow]:
     first = next(iter(timings.values()), None)
     return [
-        Row(name, threads, batch, one, one.median / first.median, one.least / first.least)
+        TimedRow(name, threads, batch, one, one.median / first.median, one.least / first.least)
         for name, one in timings.items()
         if first is not None
     ]

@@ -28,7 +28,7 @@ _IMAGE = (480, 640)  # height and width of an image whose size the model leaves 
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenInputs:
     """What the user says of inputs, by their names: a shape to fill, or the values themselves."""
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -110,7 +110,7 @@ def read_ports(model: str, session: Any) -> tuple[Port, ...]:
     return tuple(ports)
 
 
-def check_given(given: Given, models: Mapping[str, Sequence[Port]]) -> None:
+def check_given(given: GivenInputs, models: Mapping[str, Sequence[Port]]) -> None:
     """Raise :class:`InputError` where what was given fits no input, or not all it names."""
     known = {port.name for ports in models.values() for port in ports}
     for name in (*given.shapes, *given.values):
@@ -121,7 +121,7 @@ def check_given(given: Given, models: Mapping[str, Sequence[Port]]) -> None:
             _check_fits(model, port, given)
 
 
-def _check_fits(model: str, port: Port, given: Given) -> None:
+def _check_fits(model: str, port: Port, given: GivenInputs) -> None:
     own = _by(port.shape)
     if port.name in given.values:
         value = given.values[port.name]
@@ -135,7 +135,7 @@ def _check_fits(model: str, port: Port, given: Given) -> None:
         raise InputError(f"{model}: --shape {port.name}={chosen} does not fit its ({own})")
 
 
-def fixed_batch(ports: Sequence[Port], given: Given) -> int | None:
+def fixed_batch(ports: Sequence[Port], given: GivenInputs) -> int | None:
     """The one batch that a model takes; None where it takes any."""
     counted = [port for port in ports if port.has_batch]
     if not counted:
@@ -150,7 +150,7 @@ def fixed_batch(ports: Sequence[Port], given: Given) -> int | None:
 
 
 def draw_feed(
-    model: str, ports: Sequence[Port], batch: int, given: Given
+    model: str, ports: Sequence[Port], batch: int, given: GivenInputs
 ) -> dict[str, NDArray[Any]]:
     """An array for each input of a model."""
     image = next((_shape(model, port, batch, given)[:2] for port in ports if port.is_image), None)
@@ -165,7 +165,7 @@ def draw_feed(
     return feed
 
 
-def _shape(model: str, port: Port, batch: int, given: Given) -> tuple[int, ...]:
+def _shape(model: str, port: Port, batch: int, given: GivenInputs) -> tuple[int, ...]:
     """The sizes of an input, with nothing left open."""
     shape: tuple[int | None, ...] = port.shape
     if port.name in given.values:

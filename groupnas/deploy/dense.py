@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from groupnas.deploy.layout import Layout
 from groupnas.deploy.network import DeployedNetwork
-from groupnas.deploy.plan import LayerPlan, Plan
+from groupnas.deploy.plan import LayerPlan, LayoutPlan
 from groupnas.errors import InputError
 from groupnas.spaces.network import GroupedNetwork
 
@@ -59,7 +59,7 @@ class DensePlanner:
                     ms=math.nan,  # no cost model decided
                 )
             )
-        return DenseNetwork(network, Plan(tuple(layers), "none"))
+        return DenseNetwork(network, LayoutPlan(tuple(layers), "none"))
 
 
 class DenseNetwork(DeployedNetwork):

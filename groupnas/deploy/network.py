@@ -9,21 +9,21 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from groupnas.deploy.plan import LayerPlan, Plan
+from groupnas.deploy.plan import LayerPlan, LayoutPlan
 from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.operations import Convolution, Linear, Pooling
-from groupnas.spaces.pieces import Piece, read_pieces
+from groupnas.spaces.pieces import GroupWeights, read_pieces
 from groupnas.spaces.rooms import Room
 
 # The modules of a layer as a plan has it, of what each group owns
-LAID_OUT: Room[Callable[[LayerPlan, list[Piece]], list[nn.Module]]] = Room(
+LAID_OUT: Room[Callable[[LayerPlan, list[GroupWeights]], list[nn.Module]]] = Room(
     "the layout", f"{__name__}.LAID_OUT"
 )
 # What a group owns of a layer, with the normalisation behind it in weight and bias
-FOLDED: Room[Callable[[Piece], Piece]] = Room("the layout", f"{__name__}.FOLDED")
+FOLDED: Room[Callable[[GroupWeights], GroupWeights]] = Room("the layout", f"{__name__}.FOLDED")
 
 
 class DeployedNetwork(nn.Module):
@@ -34,7 +34,7 @@ class DeployedNetwork(nn.Module):
         plan: How; of this network.
     """
 
-    def __init__(self, network: GroupedNetwork, plan: Plan) -> None:
+    def __init__(self, network: GroupedNetwork, plan: LayoutPlan) -> None:
         super().__init__()
         self.plan = plan
         self.input_shape = network.input_shape
@@ -62,7 +62,9 @@ class DeployedNetwork(nn.Module):
 
 
 @torch.no_grad()
-def _folded(layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...]]) -> list[Piece]:
+def _folded(
+    layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...]]
+) -> list[GroupWeights]:
     """What each group owns of a layer, with the BatchNorm behind it in weight and bias."""
     pieces = read_pieces(layer, module, sizes[layer.out_unit])
     norm = layer.normalisation
@@ -70,7 +72,7 @@ def _folded(layer: Layer, module: nn.Sequential, sizes: dict[str, tuple[int, ...
 
 
 @FOLDED.register(BatchNorm)
-def _fold(piece: Piece) -> Piece:
+def _fold(piece: GroupWeights) -> GroupWeights:
     """In double precision: what is lost, is lost once, by rounding the result."""
     norm = {name: value.double() for name, value in piece.norm.items()}
     assert piece.weight is not None
@@ -78,21 +80,21 @@ def _fold(piece: Piece) -> Piece:
     weight = piece.weight.double() * scale.view(-1, *[1] * (piece.weight.dim() - 1))
     bias = 0.0 if piece.bias is None else piece.bias.double()
     bias = norm.get("bias", 0.0) + (bias - norm["running_mean"]) * scale
-    return Piece(weight.to(piece.weight.dtype), bias.to(piece.weight.dtype))
+    return GroupWeights(weight.to(piece.weight.dtype), bias.to(piece.weight.dtype))
 
 
-def _module(plan: LayerPlan, pieces: list[Piece]) -> nn.Sequential:
+def _module(plan: LayerPlan, pieces: list[GroupWeights]) -> nn.Sequential:
     return nn.Sequential(*LAID_OUT[plan.layer.operation](plan, pieces))
 
 
 @LAID_OUT.register(Pooling)
-def _as_it_is(plan: LayerPlan, _pieces: list[Piece]) -> list[nn.Module]:
+def _as_it_is(plan: LayerPlan, _pieces: list[GroupWeights]) -> list[nn.Module]:
     layer = plan.layer
     return [layer.operation.dense(layer, 0, 0), *activation(layer)]
 
 
 @LAID_OUT.register(Convolution, Linear)
-def _weighted(plan: LayerPlan, pieces: list[Piece]) -> list[nn.Module]:
+def _weighted(plan: LayerPlan, pieces: list[GroupWeights]) -> list[nn.Module]:
     layer = plan.layer
     flat = [nn.Flatten()] if layer.operation.flat else []
     if plan.form == "split":
@@ -101,7 +103,7 @@ def _weighted(plan: LayerPlan, pieces: list[Piece]) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: Piece) -> nn.Module:
+def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: GroupWeights) -> nn.Module:
     """A layer's operator of another size, its weights all 0."""
     assert like.weight is not None
     some: dict[str, Any] = {
@@ -118,7 +120,7 @@ def _zeros(layer: Layer, inputs: int, outputs: int, groups: int, like: Piece) ->
 
 
 @torch.no_grad()
-def _write(layer: Layer, operator: nn.Module, piece: Piece, row: int, column: int) -> None:
+def _write(layer: Layer, operator: nn.Module, piece: GroupWeights, row: int, column: int) -> None:
     """Put a group's weights where its channels are."""
     assert piece.weight is not None
     rows = slice(row, row + len(piece.weight))
@@ -128,7 +130,7 @@ def _write(layer: Layer, operator: nn.Module, piece: Piece, row: int, column: in
         cast(Tensor, operator.bias)[rows] = piece.bias
 
 
-def _joint(plan: LayerPlan, pieces: list[Piece]) -> nn.Module:
+def _joint(plan: LayerPlan, pieces: list[GroupWeights]) -> nn.Module:
     """One operator for all groups: each group's weights where its channels are."""
     ends = plan.inputs.channels, plan.outputs.channels
     operator = _zeros(plan.layer, *ends, plan.groups, pieces[0])
@@ -142,7 +144,7 @@ def _joint(plan: LayerPlan, pieces: list[Piece]) -> nn.Module:
     return operator
 
 
-def _split(plan: LayerPlan, pieces: list[Piece]) -> SplitLayer:
+def _split(plan: LayerPlan, pieces: list[GroupWeights]) -> SplitLayer:
     """Each group's own layer; padding belongs to the group before it."""
     layer, inputs, outputs = plan.layer, plan.inputs, plan.outputs
     parts = []

@@ -30,7 +30,7 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LayoutPlan:
     """The layout of a network.
 
     Attributes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from groupnas.deploy.elimination import minimise
 from groupnas.deploy.layout import FORMS, Form, Layout, fixed_layouts, free_layouts, partitions
 from groupnas.deploy.network import DeployedNetwork
-from groupnas.deploy.plan import LayerPlan, Plan
+from groupnas.deploy.plan import LayerPlan, LayoutPlan
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.latency.kernel import Format, Kernel, input_format, kernel_format
@@ -34,7 +34,7 @@ Node = Callable[[int, End, End], float]  # milliseconds of a node of so many gro
 
 
 @dataclass(frozen=True)
-class State:
+class UnitState:
     """What is decided of a unit: its layout, and the format that it is kept in."""
 
     layout: Layout
@@ -85,7 +85,7 @@ class LayoutPlanner:
         """
         return DeployedNetwork(network, self.plan(network))
 
-    def plan(self, network: GroupedNetwork) -> Plan:
+    def plan(self, network: GroupedNetwork) -> LayoutPlan:
         """What :meth:`__call__` does, without doing it; raises as it does."""
         if not network.groups:
             raise InputError(
@@ -106,9 +106,9 @@ class LayoutPlanner:
         chosen = minimise({unit: len(choices) for unit, choices in states.items()}, pairs)
         best = {unit: states[unit][index] for unit, index in chosen.items()}
         plans = [self._best(layer, best[layer.in_unit], best[layer.out_unit]) for layer in layers]
-        return Plan(tuple(plans), self.table.name)
+        return LayoutPlan(tuple(plans), self.table.name)
 
-    def _states(self, network: GroupedNetwork) -> dict[str, list[State]]:
+    def _states(self, network: GroupedNetwork) -> dict[str, list[UnitState]]:
         """What each unit may be; input and output keep their channels, and are plain."""
         groups = range(len(network.groups))
         weights = [sum(row[g] / sum(row) for row in network.sizes.values()) for g in groups]
@@ -119,10 +119,12 @@ class LayoutPlanner:
             fixed = unit in ends
             layouts = fixed_layouts(sizes) if fixed else free_layouts(sizes, buckets, block)
             formats: tuple[Format, ...] = ("plain",) if fixed or not block else get_args(Format)
-            states[unit] = [State(layout, fmt) for layout in layouts for fmt in formats]
+            states[unit] = [UnitState(layout, fmt) for layout in layouts for fmt in formats]
         return states
 
-    def _costs(self, layer: Layer, inputs: Sequence[State], outputs: Sequence[State]) -> Costs:
+    def _costs(
+        self, layer: Layer, inputs: Sequence[UnitState], outputs: Sequence[UnitState]
+    ) -> Costs:
         """``(inputs, outputs)`` milliseconds; infinite where no form fits."""
         costs = np.full((len(inputs), len(outputs)), np.inf)
         node = cache(partial(self._node, layer))  # few kernels are in many layouts
@@ -134,7 +136,7 @@ class LayoutPlanner:
                     costs[i, j] = min(forms, default=(np.inf,))[0]
         return costs
 
-    def _sums(self, layer: Layer, states: Sequence[State]) -> list[float]:
+    def _sums(self, layer: Layer, states: Sequence[UnitState]) -> list[float]:
         """What adding another block's output to a layer's costs; blocked kernels do it for free."""
         area = layer.out_size[0] * layer.out_size[1]
         return [
@@ -142,7 +144,7 @@ class LayoutPlanner:
             for state in states
         ]
 
-    def _best(self, layer: Layer, source: State, target: State) -> LayerPlan:
+    def _best(self, layer: Layer, source: UnitState, target: UnitState) -> LayerPlan:
         """The cheapest form between two states."""
         ms, form, groups = min(self._forms(partial(self._node, layer), layer, source, target))
         return LayerPlan(
@@ -155,7 +157,7 @@ class LayoutPlanner:
         )
 
     def _forms(
-        self, node: Node, layer: Layer, source: State, target: State
+        self, node: Node, layer: Layer, source: UnitState, target: UnitState
     ) -> list[tuple[float, Form, int]]:
         """Milliseconds, form and groups of all that a layer may be."""
         a, b = source.layout, target.layout
@@ -189,7 +191,7 @@ class LayoutPlanner:
             ms += self._reorder(kernel.out_elements)
         return ms
 
-    def _split(self, node: Node, layer: Layer, source: State, target: State) -> float:
+    def _split(self, node: Node, layer: Layer, source: UnitState, target: UnitState) -> float:
         """What a layer costs as a node for each group; what is cut up and joined is plain."""
         a, b = source.layout, target.layout
         whole = Kernel(layer, 1, a.channels, b.channels)

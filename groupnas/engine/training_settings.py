@@ -8,7 +8,7 @@ from pydantic import Field
 
 from groupnas.engine.strategy import Optimizer, Positive, Share
 from groupnas.runs.fields import ERROR, Recorded, RecordField
-from groupnas.runs.records import Epoch, Table
+from groupnas.runs.records import Epoch, PartValues
 from groupnas.schema import Settings
 
 
@@ -16,7 +16,7 @@ class TrainingEpoch(Epoch):
     """A record of a training: losses and errors."""
 
     train_loss: float
-    train_error: Table | None = None
+    train_error: PartValues | None = None
     validation: Annotated[dict[str, float], Field(min_length=2)]
 
 

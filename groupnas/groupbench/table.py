@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=1)]
 _NOTHING = np.zeros(0, np.float32)
 
 
-class Trained(Saved):
+class TableTraining(Saved):
     """How long the networks of a table were trained."""
 
     epochs: Count
@@ -37,7 +37,7 @@ class About(Saved):
     parts: Annotated[list[str], Field(min_length=1)]
     largest: Annotated[dict[str, Count], Field(min_length=2, max_length=2)]
     seeds: Count
-    training: Trained
+    training: TableTraining
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.pieces import Piece, read_pieces, write_pieces
+from groupnas.spaces.pieces import GroupWeights, read_pieces, write_pieces
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks import load_task
@@ -103,7 +103,9 @@ def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None)
         ]
     for (own, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
         owned = [read_pieces(layer, module, [layer.out_channels])[0] for layer, module in sources]
-        write_pieces(own, target, [Piece(piece.weight) for piece in owned])  # biases start together
+        write_pieces(
+            own, target, [GroupWeights(piece.weight) for piece in owned]
+        )  # biases start together
     return network
 
 

@@ -26,7 +26,7 @@ _RIM = [Stroke(linewidth=1.2, foreground="#00000070"), Normal()]  # seen on brig
 
 
 @dataclass(frozen=True)
-class Panel:
+class SheetImage:
     """One image of the sheet.
 
     Attributes:
@@ -44,7 +44,9 @@ class Panel:
     curves: Sequence[tuple[Sequence[int], bool]] = ()
 
 
-def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: int = 4) -> Path:
+def plot_faces(
+    panels: Sequence[SheetImage], path: str | os.PathLike[str], columns: int = 4
+) -> Path:
     """Draw images with their true and found points and save them.
 
     Args:
@@ -63,7 +65,7 @@ def plot_faces(panels: Sequence[Panel], path: str | os.PathLike[str], columns: i
     return save(faces_figure(panels, columns), path)
 
 
-def faces_figure(panels: Sequence[Panel], columns: int = 4) -> Figure:
+def faces_figure(panels: Sequence[SheetImage], columns: int = 4) -> Figure:
     """The figure that :func:`plot_faces` saves."""
     if not panels:
         raise InputError("nothing to plot: expected at least one image")
@@ -94,7 +96,7 @@ def faces_figure(panels: Sequence[Panel], columns: int = 4) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: SheetImage) -> None:
     both = np.concatenate([panel.truth, panel.found])
     both = both[np.isfinite(both).all(axis=1)]
     if not len(both):

@@ -17,8 +17,8 @@ from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.model import Network, check_network, load_networks, markup_space
-from groupnas.landmarks.recipe import Recipe, Stage
+from groupnas.landmarks.model import StageNetwork, check_network, load_networks, markup_space
+from groupnas.landmarks.recipe import Recipe, StageRecipe
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.schema import validate
@@ -45,7 +45,7 @@ class Given:
     spaces: dict[str, SearchSpace]
     grouping: Grouping | None = None
     strategy: Strategy | None = None
-    taken: Network | None = None
+    taken: StageNetwork | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``config.yaml``; all but the network taken."""
@@ -57,7 +57,7 @@ class Given:
 
     def checked(self, recipe: Recipe, markup: Markup) -> Given:
         """Itself; an :class:`InputError` for what would stop a later stage."""
-        stages: list[tuple[str, Stage, Markup]] = [("local", recipe.local_stage, markup)]
+        stages: list[tuple[str, StageRecipe, Markup]] = [("local", recipe.local_stage, markup)]
         if self.taken is None:
             stages.insert(0, ("global", recipe.global_stage, whole_face(markup)))
         for name, stage, regions in stages:
@@ -136,7 +136,7 @@ def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: 
     return found.checked(recipe, markup)
 
 
-def _lent(model: str | os.PathLike[str], markup: Markup) -> Network:
+def _lent(model: str | os.PathLike[str], markup: Markup) -> StageNetwork:
     """The global network of a saved cascade, which must know the same points."""
     network = load_networks(model)[1]
     with naming(os.fspath(model)):

@@ -28,7 +28,7 @@ from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.landmarks.parallel import in_threads
 from groupnas.landmarks.task import LandmarkTask
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 
 
 def load_landmarks(
@@ -122,7 +122,7 @@ def _folder(root: str | os.PathLike[str] | None) -> Path:
     return Path() if root is None else Path(root)  # drawn faces need none
 
 
-def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+def spread(items: Sequence[ItemT], limit: int | None) -> list[ItemT]:
     """At most ``limit`` items, evenly spread, so that every folder has its share."""
     if limit is None or check_limit(limit) >= len(items):
         return list(items)

@@ -100,7 +100,7 @@ class Card(Settings):
 
 
 @dataclass(frozen=True)
-class Network:
+class StageNetwork:
     """A trained network and what it takes to build it again.
 
     Attributes:
@@ -116,8 +116,8 @@ class Network:
 
 def save_cascade(
     path: str | os.PathLike[str],
-    global_stage: Network,
-    local_stage: Network,
+    global_stage: StageNetwork,
+    local_stage: StageNetwork,
     *,
     markup: Markup,
     box: BoxPolicy,
@@ -156,7 +156,7 @@ def save_cascade(
     return card
 
 
-def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> Network:
+def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> StageNetwork:
     """The network of one stage with its weights; raises :class:`InputError` as it fits."""
     space = SearchSpace.from_file(card.space, card.name, card.variant)
     allocation = Allocation(space, Grouping.from_dict(card.grouping))
@@ -173,10 +173,10 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
             raise InputError(f"{prefix}{name}: a weight is not finite; train the model again")
     module = allocation.build().float()  # as its crops, whatever torch's default dtype is
     module.load_state_dict(state)
-    return Network(allocation, card.crops, module)
+    return StageNetwork(allocation, card.crops, module)
 
 
-def load_networks(path: str | os.PathLike[str]) -> tuple[Card, Network, Network]:
+def load_networks(path: str | os.PathLike[str]) -> tuple[Card, StageNetwork, StageNetwork]:
     """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
     file = Path(path) / "model.json" if os.path.isdir(path) else Path(path)
     if os.path.isdir(path) and not os.path.lexists(file):
@@ -204,8 +204,8 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
 def make_cascade(
     markup: Markup,
     box: BoxPolicy,
-    global_stage: Network,
-    local_stage: Network,
+    global_stage: StageNetwork,
+    local_stage: StageNetwork,
     blend: float,
     card: Mapping[str, Any],
     device: str | torch.device = "cpu",
@@ -252,13 +252,13 @@ def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> No
             raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")
 
 
-def _stage(network: Network, markup: Markup, device: str | torch.device) -> Stage:
+def _stage(network: StageNetwork, markup: Markup, device: str | torch.device) -> Stage:
     check_network(network.allocation.space, network.crops, markup)
     module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Stage(module.eval(), markup, network.crops)
 
 
-def _stage_card(network: Network) -> StageCard:
+def _stage_card(network: StageNetwork) -> StageCard:
     space = network.allocation.space
     return StageCard(
         name=space.name.removesuffix(f":{space.variant}"),

@@ -11,13 +11,13 @@ from groupnas.machine import cores
 
 PATIENCE = 2.0  # seconds without a progress bar
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 def in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], what: str
-) -> list[Result]:
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], what: str
+) -> list[ResultT]:
     """``[function(item) for item in items]`` on all cores, in order.
 
     Threads, because Pillow decodes and resamples without the interpreter's lock. A progress bar
@@ -31,7 +31,7 @@ def in_threads(
             raise
 
 
-def _with_progress(results: Iterator[Result], total: int, what: str) -> Iterator[Result]:
+def _with_progress(results: Iterator[ResultT], total: int, what: str) -> Iterator[ResultT]:
     from rich.console import Console
     from rich.progress import Progress
 

@@ -32,7 +32,7 @@ class Loss(Settings):
         return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
 
 
-class Stage(Settings):
+class StageRecipe(Settings):
     """How one network of the cascade is trained.
 
     Attributes:
@@ -52,7 +52,7 @@ class Stage(Settings):
     training: Training
 
 
-class LocalStage(Stage):
+class LocalRecipe(StageRecipe):
     """How the local network is found and trained.
 
     Attributes:
@@ -84,8 +84,8 @@ class Recipe(Settings):
     source: str = ""
     data: str
     validation: Annotated[float, Field(gt=0, lt=1)]
-    global_stage: Stage
-    local_stage: LocalStage
+    global_stage: StageRecipe
+    local_stage: LocalRecipe
 
     def with_epochs(self, epochs: int | None) -> Recipe:
         """The same recipe with another number of epochs in both trainings."""

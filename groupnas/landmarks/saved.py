@@ -28,7 +28,7 @@ class StageScores(Saved):
     parts: dict[str, float | None] = {}
 
 
-class PoseBin(Saved):
+class PoseScores(Saved):
     """The error at some head poses."""
 
     low: float
@@ -43,7 +43,7 @@ class EvaluationFile(Saved):
     normaliser: str
     box: Literal["landmarks", "listed"]
     scores: dict[str, dict[str, StageScores]]
-    by_pose: dict[str, list[PoseBin]]
+    by_pose: dict[str, list[PoseScores]]
     model: str = ""
 
 

@@ -28,12 +28,12 @@ from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.model import (
-    Network,
+    StageNetwork,
     make_cascade,
     save_cascade,
 )
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
-from groupnas.landmarks.recipe import LocalStage, Recipe, Stage, recipe_from
+from groupnas.landmarks.recipe import LocalRecipe, Recipe, StageRecipe, recipe_from
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -198,7 +198,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     )
 
 
-def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Network:
+def _train_stage(setup: Setup, name: str, stage: StageRecipe, *, whole: bool) -> StageNetwork:
     """Train one network, or go on with it; the best by validation."""
     folder = setup.folder / name
     markup = whole_face(setup.faces.markup) if whole else setup.faces.markup
@@ -215,7 +215,7 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
     )
     space = setup.given.spaces[name]
     torch.manual_seed(setup.seed)
-    if isinstance(stage, LocalStage):
+    if isinstance(stage, LocalRecipe):
         allocation, module = _grouped(setup, stage, space, task)
     else:
         allocation = Allocation.even(space)
@@ -235,11 +235,11 @@ def _train_stage(setup: Setup, name: str, stage: Stage, *, whole: bool) -> Netwo
         arguments={"space": space.name, "grouping": allocation.grouping.to_dict()},
     )
     network = cast(GroupedNetwork, trained.network)  # the module that was given
-    return Network(allocation, stage.crops, network)
+    return StageNetwork(allocation, stage.crops, network)
 
 
 def _grouped(
-    setup: Setup, stage: LocalStage, space: SearchSpace, task: LandmarkTask
+    setup: Setup, stage: LocalRecipe, space: SearchSpace, task: LandmarkTask
 ) -> tuple[Allocation, nn.Module]:
     """The local network's allocation, searched for where the recipe says so, and its first weights.
 

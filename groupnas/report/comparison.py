@@ -20,7 +20,7 @@ from groupnas.report.figure import check_suffix, save, styled
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
-    from groupnas.comparison.rows import Row
+    from groupnas.comparison.rows import ResultRow
 
 _PANEL, _LINE, _FRAME = 240.0, 17.0, 74.0  # points: width of a panel, height of a line, the rest
 _MARGINS = 190.0  # of each panel: labels on one side, a legend on the other
@@ -68,7 +68,7 @@ def plot_comparison(
         return save(figure, path)
 
 
-def _draw_differences(axes: Axes, rows: Sequence[Row], baseline: str, samples: str) -> None:
+def _draw_differences(axes: Axes, rows: Sequence[ResultRow], baseline: str, samples: str) -> None:
     """A forest plot: a line for each strategy and budget, budgets apart."""
     budgets = list(dict.fromkeys(row.budget for row in rows))
     places = [number + budgets.index(row.budget) for number, row in enumerate(rows)]
@@ -117,7 +117,7 @@ def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
     ]
 
 
-def _draw_errors(axes: Axes, rows: Sequence[Row], measure: str, samples: str) -> None:
+def _draw_errors(axes: Axes, rows: Sequence[ResultRow], measure: str, samples: str) -> None:
     """Mean error against cost, a curve for each strategy; of networks that did not diverge."""
     scale, unit = (1e6, "million MACs") if measure == "mac" else (1.0, measure)
     strategies = list(dict.fromkeys(row.strategy for row in rows))

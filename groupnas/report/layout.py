@@ -20,7 +20,7 @@ _LONGEST_LABEL, _LONGEST_GROUP = 150.0, 90.0
 
 
 @dataclass(frozen=True)
-class Layout:
+class TetrisLayout:
     """The frame of a panel, which follows from its units and groups alone.
 
     Attributes:
@@ -48,7 +48,7 @@ class Layout:
     legend_column: float
 
     @classmethod
-    def of(cls, grouping: Grouping) -> Layout:
+    def of(cls, grouping: Grouping) -> TetrisLayout:
         """The layout of a grouping; groupings of equal units and groups have equal layouts."""
         groups, units = grouping.groups, grouping.units
         tall = min(100.0 + 9.0 * max(0, len(groups) - 5), 190.0)

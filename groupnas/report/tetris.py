@@ -28,7 +28,7 @@ from groupnas.report.layout import (
     PAGE,
     SMALL,
     TITLE,
-    Layout,
+    TetrisLayout,
 )
 from groupnas.spaces.allocation import Allocation
 
@@ -91,7 +91,7 @@ class _Panel:
 
     title: str
     grouping: Grouping
-    layout: Layout
+    layout: TetrisLayout
     base: Grouping | None
     base_name: str
     head: bool
@@ -143,7 +143,7 @@ def _panels(panels: Sequence[tuple[str, Grouping]], since: Sequence[int | None])
             _Panel(
                 title=f"({_letter(index)}) {title}" if len(panels) > 1 else title,
                 grouping=grouping,
-                layout=Layout.of(grouping),
+                layout=TetrisLayout.of(grouping),
                 base=base if base and _alike(base, grouping) else None,
                 base_name=f"({_letter(origin or 0)})",
                 head=before is None or not _alike(before, grouping),
@@ -212,7 +212,7 @@ def _shares(grouping: Grouping) -> list[float]:
     return [100 * channels / sum(sums) for channels in sums]
 
 
-def _draw_totals(canvas: Axes, layout: Layout, y: float) -> None:
+def _draw_totals(canvas: Axes, layout: TetrisLayout, y: float) -> None:
     style: dict[str, Any] = {"size": SMALL, "color": MUTED, "va": "bottom"}
     canvas.text(LEFT - 4, y + 3, "channels", ha="right", **style)
     rotation = 0 if layout.flat_totals else 90
@@ -222,7 +222,7 @@ def _draw_totals(canvas: Axes, layout: Layout, y: float) -> None:
         )
 
 
-def _draw_legend(canvas: Axes, layout: Layout, top: float) -> None:
+def _draw_legend(canvas: Axes, layout: TetrisLayout, top: float) -> None:
     """The groups from top to bottom as they are stacked, so the last comes first."""
     for place, index in enumerate(reversed(range(len(layout.legend)))):
         column, row = divmod(place, layout.legend_rows)
@@ -293,7 +293,7 @@ def _draw_shares(canvas: Axes, panel: _Panel, y: float) -> None:
         canvas.text(LEFT - 4.5, at, text, size=SMALL, color=MUTED, ha="right", va="center_baseline")
 
 
-def _draw_labels(canvas: Axes, layout: Layout, y: float) -> None:
+def _draw_labels(canvas: Axes, layout: TetrisLayout, y: float) -> None:
     for left, leaf in zip(layout.lefts, layout.leaves, strict=True):
         rotation = 0 if layout.flat else 90
         x = left + layout.bar / 2

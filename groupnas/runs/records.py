@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 from groupnas.saved import Saved, read_records
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Table = Annotated[dict[str, float], Field(min_length=1)]  # by part
+PartValues = Annotated[dict[str, float], Field(min_length=1)]  # by part
 Costs = Annotated[dict[str, Finite], Field(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Sizes = dict[str, list[Count]]  # channels by unit and group
@@ -37,7 +37,7 @@ class Sides(Saved):
     validation: list[str]
 
 
-class Timing(Saved):
+class EpochTiming(Saved):
     """A record of ``timings.jsonl``."""
 
     epoch: Annotated[int, Field(ge=1)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from groupnas.spaces.rooms import Named, Registry
+from groupnas.spaces.rooms import Catalogue, Named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,8 +66,8 @@ class Normalisation(Behind):
         return None
 
 
-ACTIVATIONS: Registry[Activation] = Registry("an activation")
-NORMALISATIONS: Registry[Normalisation] = Registry("a normalisation")
+ACTIVATIONS: Catalogue[Activation] = Catalogue("an activation")
+NORMALISATIONS: Catalogue[Normalisation] = Catalogue("a normalisation")
 
 
 @ACTIVATIONS.register

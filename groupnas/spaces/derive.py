@@ -12,11 +12,11 @@ from groupnas.errors import InputError
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.pieces import Piece, read_norm, write_pieces
+from groupnas.spaces.pieces import GroupWeights, read_norm, write_pieces
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 from groupnas.values import instance
 
-Network = TypeVar("Network", bound=nn.Module)
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 # What a convolution or a pooling does, beside its weights
 _WINDOW = ("kernel_size", "stride", "padding", "dilation", "padding_mode", "ceil_mode")
@@ -31,8 +31,8 @@ def derive(
     net: Supernet,
     *,
     parts: Sequence[str] | None = None,
-    planner: Callable[[GroupedNetwork], Network],
-) -> Network: ...
+    planner: Callable[[GroupedNetwork], NetworkT],
+) -> NetworkT: ...
 
 
 def derive(
@@ -95,7 +95,9 @@ def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
         )
 
 
-def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]) -> list[Piece]:
+def _pieces(
+    layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]
+) -> list[GroupWeights]:
     """What each group owns of a masked layer: its rows of its columns."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
     state, settings = read_norm(layer, source.tail)
@@ -109,5 +111,5 @@ def _pieces(layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]])
             if source.op.bias is not None:
                 bias = cast(Tensor, source.op.bias)[rows]
         norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
-        pieces.append(Piece(weight, bias, norms, settings))
+        pieces.append(GroupWeights(weight, bias, norms, settings))
     return pieces

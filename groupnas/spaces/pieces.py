@@ -15,7 +15,7 @@ from groupnas.spaces.modules import norm_behind, tail
 
 
 @dataclass(frozen=True)
-class Piece:
+class GroupWeights:
     """One group's share of a layer, with a inputs and b outputs of its own.
 
     Attributes:
@@ -55,7 +55,7 @@ def read_norm(layer: Layer, parts: Iterable[nn.Module]) -> tuple[dict[str, Tenso
     return norm.state_dict(), {name: getattr(norm, name) for name in layer.normalisation.settings}
 
 
-def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[Piece]:
+def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[GroupWeights]:
     """What each group owns of a module that :func:`plain_layer` made; views, no copies.
 
     Args:
@@ -87,11 +87,11 @@ def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> 
         values = value.split(list(outputs)) if value.dim() else [value] * count
         for norm, own in zip(norms, values, strict=True):
             norm[name] = own
-    return [Piece(*piece, settings) for piece in zip(weights, biases, norms, strict=True)]
+    return [GroupWeights(*piece, settings) for piece in zip(weights, biases, norms, strict=True)]
 
 
 @torch.no_grad()
-def write_pieces(layer: Layer, module: nn.Sequential, pieces: Sequence[Piece]) -> None:
+def write_pieces(layer: Layer, module: nn.Sequential, pieces: Sequence[GroupWeights]) -> None:
     """Copy what each group owns into a module that :func:`plain_layer` made of the layer."""
     operator, *behind = _parts(module)
     parts = _holders(operator)

@@ -23,7 +23,7 @@ KindT = TypeVar("KindT", bound=type[Named])
 RuleT = TypeVar("RuleT")
 
 
-class Registry(dict[str, ThingT]):
+class Catalogue(dict[str, ThingT]):
     """The things of one sort, by name.
 
     Args:

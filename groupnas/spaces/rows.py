@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from groupnas.schema import Settings
 from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
-from groupnas.spaces.rooms import Named, Registry
+from groupnas.spaces.rooms import Catalogue, Named
 
 # What a slip of the finger or damage adds to a number must not take all memory to refuse.
 Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
@@ -127,7 +127,7 @@ class Operator(Named, ABC):
         """
 
 
-OPERATORS: Registry[Operator] = Registry("an operator")
+OPERATORS: Catalogue[Operator] = Catalogue("an operator")
 
 
 class Row(Settings):

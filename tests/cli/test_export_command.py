@@ -17,7 +17,7 @@ from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.landmarks.model import Network, load_cascade, save_cascade
+from groupnas.landmarks.model import StageNetwork, load_cascade, save_cascade
 from groupnas.onnx_tools import open_session
 
 call = partial(exit_code, "export")
@@ -26,18 +26,18 @@ SPACE = str(Path(__file__).parents[2] / "examples/three_parts.yaml")
 
 
 @pytest.fixture(scope="module")
-def local() -> Network:
+def local() -> StageNetwork:
     space = gn.load_space("picasso_local")
     allocation = gn.Allocation(space, Grouping.random(space, 0))
     torch.manual_seed(0)
-    return Network(allocation, PART_CROPS, allocation.build())
+    return StageNetwork(allocation, PART_CROPS, allocation.build())
 
 
 @pytest.fixture
-def model(local: Network, tmp_path: Path) -> str:
+def model(local: StageNetwork, tmp_path: Path) -> str:
     space = gn.load_space("picasso_global")
     allocation = gn.Allocation.even(space)
-    whole = Network(allocation, FACE_CROPS, allocation.build())
+    whole = StageNetwork(allocation, FACE_CROPS, allocation.build())
     card = save_cascade(
         tmp_path / "model.json",
         whole,
@@ -62,7 +62,7 @@ def test_a_whole_cascade(model: str, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_part_of_a_stage_with_its_plan(
-    model: str, local: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, local: StageNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "mouth.onnx"
     line = [model, "--stage", "local", "--parts", "mouth", "--batch", "1", "--plan"]
@@ -108,7 +108,7 @@ def test_int8(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [port.name for port in open_session(out).get_inputs()] == ["image", "box"]
 
 
-def test_int8_of_a_stage_as_trained(model: str, local: Network, tmp_path: Path) -> None:
+def test_int8_of_a_stage_as_trained(model: str, local: StageNetwork, tmp_path: Path) -> None:
     out = tmp_path / "local.onnx"
     given = ["--int8", "--data", "synthetic", "--limit", "5", "--plain", "--batch", "2"]
     assert call(model, "--stage", "local", *given, "-o", str(out)) == 0

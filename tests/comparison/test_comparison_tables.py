@@ -14,7 +14,7 @@ import yaml
 from groupnas.cli.compare import _show
 from groupnas.comparison import Comparison, read_comparison
 from groupnas.comparison.plan import Piece
-from groupnas.comparison.rows import Row
+from groupnas.comparison.rows import ResultRow
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.tables import errors_table, parts_table, remarks, search_table
 from groupnas.errors import InputError
@@ -173,7 +173,7 @@ def change(folder: Path, name: str, label: str, **changes: Any) -> None:
         replace(found, **told).save(path)
 
 
-def rows_of(folder: Path, samples: str) -> dict[str, Row]:
+def rows_of(folder: Path, samples: str) -> dict[str, ResultRow]:
     found = read_comparison(folder, draws=50)
     return {row.strategy: row for row in found.rows if row.samples == samples}
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from groupnas.deploy import bench as module
 from groupnas.deploy.bench import bench, named
 from groupnas.deploy.bench_inputs import (
-    Given,
+    GivenInputs,
     draw_feed,
     fixed_batch,
     parse_input,
@@ -27,7 +27,7 @@ from groupnas.latency.timing import Timing
 from groupnas.onnx_tools import open_session
 
 Make = Callable[..., Path]
-NOTHING = Given({}, {})
+NOTHING = GivenInputs({}, {})
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def feed(path: Path, batch: int = 1, given: Given = NOTHING) -> dict[str, Any]:
+def feed(path: Path, batch: int = 1, given: GivenInputs = NOTHING) -> dict[str, Any]:
     return draw_feed("m", read_ports("m", open_session(path)), batch, given)
 
 
@@ -75,7 +75,7 @@ def test_a_photo_and_its_central_square(make: Make) -> None:
     assert found["box"].dtype == np.float32
     # around (319.5, 239.5), 120 to each side
     assert found["box"].tolist() == [199.5, 119.5, 439.5, 359.5]
-    small = feed(path, given=Given({"image": (100, 60, 3)}, {}))
+    small = feed(path, given=GivenInputs({"image": (100, 60, 3)}, {}))
     assert small["image"].shape == (100, 60, 3)
     assert small["box"].tolist() == [14.5, 34.5, 44.5, 64.5]
     assert fixed_batch(read_ports("m", open_session(path)), NOTHING) == 1
@@ -84,7 +84,7 @@ def test_a_photo_and_its_central_square(make: Make) -> None:
 def test_given_values_are_used_as_they_are(make: Make, tmp_path: Path) -> None:
     path = make(x=(TensorProto.FLOAT, ["n", 2]))
     np.save(tmp_path / "x.npy", np.array([[1, 2], [3, 4], [5, 6]], np.float32))
-    given = Given({}, dict([parse_input(f"x={tmp_path / 'x.npy'}")]))
+    given = GivenInputs({}, dict([parse_input(f"x={tmp_path / 'x.npy'}")]))
     assert feed(path, 3, given)["x"].tolist() == [[1, 2], [3, 4], [5, 6]]
     assert fixed_batch(read_ports("m", open_session(path)), given) == 3
 
@@ -172,16 +172,20 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     [
         (
             [1, 3],
-            Given({"y": (1, 3)}, {}),
+            GivenInputs({"y": (1, 3)}, {}),
             "no model has an input 'y'; choose from: x",
         ),
-        (["n", 3], Given({"x": (1, 4)}, {}), r"m: --shape x=1x4 does not fit its \(\?x3\)"),
+        (["n", 3], GivenInputs({"x": (1, 4)}, {}), r"m: --shape x=1x4 does not fit its \(\?x3\)"),
         (["n", 3, "h"], NOTHING, r"m: input x leaves sizes open \(1x3x\?\); .*--shape x=1x3x8"),
-        (["n", 3], Given({}, {"x": np.zeros((2, 3))}), r"x is float64 \(2x3\), where .* float32"),
-        ([1, 3], Given({}, {"x": np.zeros((2, 3), np.float32)}), r"where .* float32 \(1x3\)"),
+        (
+            ["n", 3],
+            GivenInputs({}, {"x": np.zeros((2, 3))}),
+            r"x is float64 \(2x3\), where .* float32",
+        ),
+        ([1, 3], GivenInputs({}, {"x": np.zeros((2, 3), np.float32)}), r"where .* float32 \(1x3\)"),
     ],
 )
-def test_inputs_that_do_not_fit(make: Make, spec: Any, given: Given, message: str) -> None:
+def test_inputs_that_do_not_fit(make: Make, spec: Any, given: GivenInputs, message: str) -> None:
     path = make(x=(TensorProto.FLOAT, spec))
     batches = [2] if "x" in given.values else [1]
     with pytest.raises(InputError, match=message) as refusal:

@@ -19,7 +19,7 @@ from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench, Table
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
-from groupnas.strategies.knapsack.allocation import Choices, front
+from groupnas.strategies.knapsack.allocation import GroupChoices, front
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch
 
@@ -37,7 +37,7 @@ def true_curves(bench: GroupBench, seed: int | None) -> Allocation:
     points = bench.space().outputs
     weights = {part: n / sum(points.values()) for part, n in points.items()}
     curves = bench.curves(seed)
-    choices = {part: Choices(curve.costs, curve.errors) for part, curve in curves.items()}
+    choices = {part: GroupChoices(curve.costs, curve.errors) for part, curve in curves.items()}
     limit = sum(Budget().limits(bench.space()).values())
     picks = front(choices, weights).within(limit)
     return bench.allocation(np.stack([curves[part].sizes[pick] for part, pick in picks.items()]))

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from groupnas.errors import InputError
-from groupnas.landmarks.faces_sheet import Panel, faces_figure, plot_faces
+from groupnas.landmarks.faces_sheet import SheetImage, faces_figure, plot_faces
 
 
-def panel(shift: float = 0.0, title: str = "a") -> Panel:
+def panel(shift: float = 0.0, title: str = "a") -> SheetImage:
     """A square of points at 40 to 60 in an image whose red tells x and whose green tells y."""
     image = np.zeros((100, 200, 3), np.uint8)
     image[..., 0], image[..., 1] = np.arange(200), np.arange(100)[:, None]
     truth = np.array([[40.0, 40.0], [60.0, 40.0], [60.0, 60.0], [40.0, 60.0]])
-    return Panel(title, image, truth, truth + shift, [((0, 1, 2, 3), True), ((0, 2), False)])
+    return SheetImage(title, image, truth, truth + shift, [((0, 1, 2, 3), True), ((0, 2), False)])
 
 
 def test_the_shown_pixels_stand_where_they_are_in_the_image() -> None:
@@ -43,7 +43,7 @@ def test_both_sets_of_points_and_their_curves() -> None:
 def test_points_outside_the_image() -> None:
     figure = faces_figure([panel(), panel(500.0)])
     assert len(figure.axes) == 2
-    away = Panel("b", panel().image, panel().truth + 900, panel().truth + 900)
+    away = SheetImage("b", panel().image, panel().truth + 900, panel().truth + 900)
     assert not faces_figure([away]).axes[0].images
 
 

@@ -20,7 +20,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import (
-    Network,
+    StageNetwork,
     load_cascade,
     load_networks,
     make_cascade,
@@ -35,7 +35,9 @@ BOXES = np.array([[20.0, 10, 90, 85], [5, 5, 40, 50]])
 CROPS = replace(FACE_CROPS, size=24), replace(PART_CROPS, size=16)
 
 
-def network_of(name: str, crops: CropSettings, seed: int, variant: str | None = None) -> Network:
+def network_of(
+    name: str, crops: CropSettings, seed: int, variant: str | None = None
+) -> StageNetwork:
     """Weights, BatchNorm statistics and a grouping that are nobody's default."""
     space = load_space(name, variant)
     allocation = Allocation(space, Grouping.random(space, seed))
@@ -44,7 +46,7 @@ def network_of(name: str, crops: CropSettings, seed: int, variant: str | None = 
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) * 0.1 + 0.05)
-    return Network(allocation, crops, module.eval())
+    return StageNetwork(allocation, crops, module.eval())
 
 
 def save(path: Path, seed: int = 0) -> Path:

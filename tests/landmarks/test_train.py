@@ -293,7 +293,7 @@ def test_a_global_network_of_other_points_is_refused(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = load_space("picasso_global", "29")
-    other = module.Network(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
+    other = module.StageNetwork(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
     monkeypatch.setattr(given, "load_networks", lambda path: (None, other, None))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")

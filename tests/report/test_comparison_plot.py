@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from groupnas.comparison.rows import Row
+from groupnas.comparison.rows import ResultRow
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
@@ -17,7 +17,7 @@ from groupnas.report import comparison as module
 from groupnas.report.comparison import plot_comparison
 
 
-def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
+def row(strategy: str, budget: float, mean: float, differs: bool = True) -> ResultRow:
     of = Difference(
         mean=mean,
         low=mean - 0.2,
@@ -30,7 +30,7 @@ def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
         sources=10,
         seeds=2,
     )
-    return Row(
+    return ResultRow(
         strategy=strategy,
         budget=budget,
         samples="validation",
@@ -47,7 +47,7 @@ def row(strategy: str, budget: float, mean: float, differs: bool = True) -> Row:
     )
 
 
-def of(*rows: Row) -> Comparison:
+def of(*rows: ResultRow) -> Comparison:
     return Comparison(
         folder=Path("c"),
         task="faces",

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.palette import look
-from groupnas.report.layout import GAP, Layout
+from groupnas.report.layout import GAP, TetrisLayout
 from groupnas.report.tetris import plot_tetris, tetris_figure
 
 FACE = ("left_eye", "right_eye", "nose", "mouth")
@@ -51,7 +51,7 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def cells(figure: Figure, layout: Layout) -> list[Rectangle]:
+def cells(figure: Figure, layout: TetrisLayout) -> list[Rectangle]:
     """The rectangles that are parts of bars, not swatches."""
     wide = layout.bar - GAP
     patches = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
@@ -74,7 +74,7 @@ def check_readable(figure: Figure) -> None:
 
 def test_bars_are_stacked_in_the_order_of_groups() -> None:
     grouping = Grouping("x", ("a", "b", "c"), {"one": [0, 1, 1, 2], "two": [2] * 8 + [0, 1]})
-    layout = Layout.of(grouping)
+    layout = TetrisLayout.of(grouping)
     bars = cells(tetris_figure([("", grouping)]), layout)
     assert [to_hex(cell.get_facecolor()) for cell in bars] == [look(i).colour for i in range(3)] * 2
     shares = [0.25, 0.5, 0.25, 0.1, 0.1, 0.8]
@@ -87,7 +87,7 @@ def test_bars_are_stacked_in_the_order_of_groups() -> None:
 
 def test_a_single_channel_of_many_is_still_drawn() -> None:
     grouping = Grouping("x", ("a", "b"), {"wide": [0] * 2000 + [1]})
-    bars = cells(tetris_figure([("", grouping)]), Layout.of(grouping))
+    bars = cells(tetris_figure([("", grouping)]), TetrisLayout.of(grouping))
     assert bars[1].get_height() == pytest.approx(100 / 2001 / 2 * 1.5, rel=0.01)
     assert "1" not in texts(tetris_figure([("", grouping)]))  # no room for its number
 

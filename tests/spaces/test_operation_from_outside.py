@@ -30,7 +30,7 @@ from groupnas.spaces import Allocation, SearchSpace
 from groupnas.spaces.behind import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from groupnas.spaces.layer import Channelwise, Layer
 from groupnas.spaces.operations import Conv
-from groupnas.spaces.rooms import Registry, Room
+from groupnas.spaces.rooms import Catalogue, Room
 from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 from groupnas.spaces.supernet import Supernet
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
@@ -101,7 +101,7 @@ class InstanceNorm(Normalisation):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    things: list[tuple[Registry[Any], type[Any]]] = [
+    things: list[tuple[Catalogue[Any], type[Any]]] = [
         (OPERATORS, Conv1x5),
         (OPERATORS, Pair),
         (OPERATORS, Bare),

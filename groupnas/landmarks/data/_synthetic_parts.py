@@ -16,7 +16,7 @@ _SIDES = (-1, 1)
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """What is not geometry: greys from 0 to 255, strengths from 0 to 1."""
 
     skin: float
@@ -42,7 +42,7 @@ class Look:
     noise: float
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> Look:
+    def sample(cls, rng: np.random.Generator) -> Appearance:
         skin = rng.uniform(90, 210)
         fair = rng.random() < 0.15
         bearded = rng.random() < 0.25
@@ -71,7 +71,7 @@ class Look:
         )
 
 
-def draw_background(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
+def draw_background(canvas: Canvas, rng: np.random.Generator, look: Appearance) -> None:
     """A wall with clutter."""
     canvas.fill(np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]]), look.background)
     for _ in range(rng.integers(2, 9)):
@@ -84,7 +84,11 @@ def draw_background(canvas: Canvas, rng: np.random.Generator, look: Look) -> Non
 
 
 def draw_head(
-    canvas: Canvas, rng: np.random.Generator, look: Look, outline: np.ndarray, axes: np.ndarray
+    canvas: Canvas,
+    rng: np.random.Generator,
+    look: Appearance,
+    outline: np.ndarray,
+    axes: np.ndarray,
 ) -> None:
     """Hair behind, neck, clothes, ears, and the face's skin up to its outline."""
     upright = canvas.unit * np.eye(2)  # the body does not tilt with the head
@@ -112,7 +116,7 @@ def draw_head(
 
 
 def draw_features(
-    canvas: Canvas, look: Look, doing: Expression, points: np.ndarray, axes: np.ndarray
+    canvas: Canvas, look: Appearance, doing: Expression, points: np.ndarray, axes: np.ndarray
 ) -> None:
     """What the landmarks of brows, eyes, nose and mouth lie on, and a beard around them."""
     for eye in (points[36:42], points[42:48]):
@@ -134,7 +138,7 @@ def draw_features(
 
 
 def _draw_eye(
-    canvas: Canvas, look: Look, eye: np.ndarray, doing: Expression, axes: np.ndarray
+    canvas: Canvas, look: Appearance, eye: np.ndarray, doing: Expression, axes: np.ndarray
 ) -> None:
     """Socket, crease, the eyeball between the lids, and the lids' edges."""
     right, down = axes
@@ -157,7 +161,7 @@ def _draw_eye(
     canvas.stroke(upper, 0.032, look.skin * 0.28)
 
 
-def _draw_nose(canvas: Canvas, look: Look, nose: np.ndarray, axes: np.ndarray) -> None:
+def _draw_nose(canvas: Canvas, look: Appearance, nose: np.ndarray, axes: np.ndarray) -> None:
     """A lit ridge with its side in shadow, wings, the base's curve and the nostrils."""
     bridge, base = nose[:4], nose[4:]
     far_wing = base[0] if look.light[0] > 0 else base[4]
@@ -176,7 +180,7 @@ def _draw_nose(canvas: Canvas, look: Look, nose: np.ndarray, axes: np.ndarray) -
         canvas.fill(oval(hole - 0.012 * axes[1], (0.058, 0.03), axes), dark)
 
 
-def _draw_mouth(canvas: Canvas, look: Look, mouth: np.ndarray) -> None:
+def _draw_mouth(canvas: Canvas, look: Appearance, mouth: np.ndarray) -> None:
     """Lips, the gap between them, teeth under the upper lip."""
     top, bottom = smooth(mouth[:7]), smooth(mouth[[6, 7, 8, 9, 10, 11, 0]])
     inner_top, inner_bottom = smooth(mouth[12:17]), smooth(mouth[[12, 19, 18, 17, 16]])
@@ -197,7 +201,7 @@ def _draw_mouth(canvas: Canvas, look: Look, mouth: np.ndarray) -> None:
 def draw_distractors(
     canvas: Canvas,
     rng: np.random.Generator,
-    look: Look,
+    look: Appearance,
     points: np.ndarray,
     outline: np.ndarray,
     axes: np.ndarray,
@@ -225,7 +229,9 @@ def draw_distractors(
         canvas.cover(oval(centre, radii, turned * canvas.unit), rng.uniform(10, 245))
 
 
-def _draw_fringe(canvas: Canvas, rng: np.random.Generator, look: Look, outline: np.ndarray) -> None:
+def _draw_fringe(
+    canvas: Canvas, rng: np.random.Generator, look: Appearance, outline: np.ndarray
+) -> None:
     """Hair from the crown down to a ragged hairline, with brighter and darker strands."""
     crown = np.concatenate([outline[16:], outline[:1]])
     middle, count = (outline[0] + outline[16]) / 2, len(crown)

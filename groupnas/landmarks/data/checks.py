@@ -11,7 +11,7 @@ from groupnas.landmarks.boxes import check_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.parallel import in_threads
 
-Picture = tuple[Path, int | None]  # a file, and which of its pictures
+ImageKey = tuple[Path, int | None]  # a file, and which of its pictures
 
 
 def damage(of: FaceSet, splits: Mapping[str, Sequence[Face]]) -> list[str]:
@@ -24,7 +24,7 @@ def damage(of: FaceSet, splits: Mapping[str, Sequence[Face]]) -> list[str]:
         of: The data set.
         splits: Faces by split; those of ``"train"`` must be fit to be trained on.
     """
-    shown: dict[Picture, list[tuple[Face, bool]]] = defaultdict(list)
+    shown: dict[ImageKey, list[tuple[Face, bool]]] = defaultdict(list)
     for split, faces in splits.items():
         for face in faces:
             shown[face.path, face.index].append((face, split == "train"))

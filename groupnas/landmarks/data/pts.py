@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from groupnas.errors import InputError
 from groupnas.files import read_text
 
-Row = tuple[int, str]  # number of the line in the file, its text
+NumberedLine = tuple[int, str]  # number of the line in the file, its text
 
 
 def read_pts(path: str | os.PathLike[str], points: int = 68) -> NDArray[np.float64]:
@@ -39,7 +39,9 @@ def read_pts(path: str | os.PathLike[str], points: int = 68) -> NDArray[np.float
     return np.array(values, dtype=np.float64)
 
 
-def _inside_braces(path: str | os.PathLike[str], rows: Sequence[Row], points: int) -> list[Row]:
+def _inside_braces(
+    path: str | os.PathLike[str], rows: Sequence[NumberedLine], points: int
+) -> list[NumberedLine]:
     """The rows between ``{`` and ``}``, after a check of the header."""
     opening = next((i for i, (_, line) in enumerate(rows) if line == "{"), None)
     if opening is None:
@@ -69,7 +71,7 @@ def _is_row(line: str) -> bool:
     return line[0] in "+-.0123456789" or line.lower().startswith(("nan", "inf"))
 
 
-def _parse_row(path: str | os.PathLike[str], row: Row) -> tuple[float, float]:
+def _parse_row(path: str | os.PathLike[str], row: NumberedLine) -> tuple[float, float]:
     number, line = row
     pieces = line.split()
     if len(pieces) != 2:

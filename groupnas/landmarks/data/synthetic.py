@@ -18,7 +18,7 @@ from PIL import Image
 from groupnas.errors import InputError
 from groupnas.landmarks.data._synthetic_canvas import Canvas, resized, softened
 from groupnas.landmarks.data._synthetic_parts import (
-    Look,
+    Appearance,
     draw_background,
     draw_distractors,
     draw_features,
@@ -62,7 +62,7 @@ def draw_face(index: int, seed: int = 0, size: int = 160) -> tuple[np.ndarray, n
             raise InputError(f"synthetic faces: {name} must be at least {least}, got {value}")
     rng = np.random.default_rng([seed, index])
     who, doing, view, points = _pose(rng)
-    look, outline = Look.sample(rng), view(head_outline(who, landmarks(who, doing)))
+    look, outline = Appearance.sample(rng), view(head_outline(who, landmarks(who, doing)))
     canvas = Canvas(size, view.scale)
     draw_background(canvas, rng, look)
     draw_head(canvas, rng, look, outline, view.axes)
@@ -106,7 +106,7 @@ def _read(face: Face) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _photograph(canvas: Canvas, rng: np.random.Generator, look: Look) -> np.ndarray:
+def _photograph(canvas: Canvas, rng: np.random.Generator, look: Appearance) -> np.ndarray:
     """Uneven skin and light, blur and noise: ``(size, size)`` uint8."""
     size = canvas.size
     # Drawn at one size whatever the image's, so that what follows draws the same numbers.

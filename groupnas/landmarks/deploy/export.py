@@ -17,14 +17,14 @@ from groupnas.deploy.quantise import quantise_onnx
 from groupnas.formats import MODEL, check_suffix
 from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown
-from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, Value
+from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, GraphTensor
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND
 from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
     Card,
-    Network,
+    StageNetwork,
     check_network,
     load_cascade,
     load_networks,
@@ -129,14 +129,16 @@ class _Look:
         name: Of the stage.
     """
 
-    image: Value
-    last: Value
+    image: GraphTensor
+    last: GraphTensor
     markup: Markup
     crops: CropSettings
     model: Any
     name: str
 
-    def at(self, low: Value, high: Value) -> tuple[Value, Value, Value]:
+    def at(
+        self, low: GraphTensor, high: GraphTensor
+    ) -> tuple[GraphTensor, GraphTensor, GraphTensor]:
         """What the network says of regions, ``(K, 2, 1, 1, 1)`` in box units, and their squares.
 
         Args:
@@ -153,7 +155,7 @@ class _Look:
         answer = graph.network(self.model, self._standardise(crops), self.name)
         return answer.reshape(-1, 2, 1, 1, 1), centre, half
 
-    def _standardise(self, crops: Value) -> Value:
+    def _standardise(self, crops: GraphTensor) -> GraphTensor:
         """``(1, P D, C, C)`` as :func:`groupnas.landmarks.task.standardise` makes it."""
         size, depth, regions = self.crops.size, self.crops.channels, len(self.markup.parts)
         ones, zeros = (crops.graph.constant(np.full(regions, value), FLOAT) for value in (1, 0))
@@ -162,7 +164,7 @@ class _Look:
         return seen.reshape(1, regions * depth, size, size) if depth > 1 else seen
 
 
-def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
+def _extents(points: GraphTensor, markup: Markup) -> tuple[GraphTensor, GraphTensor]:
     """The corners ``(P, 2, 1, 1, 1)`` of the boxes that just hold each part's points."""
     longest = max(map(len, markup.parts.values()))
     members = [part + part[:1] * (longest - len(part)) for part in markup.parts.values()]
@@ -170,7 +172,7 @@ def _extents(points: Value, markup: Markup) -> tuple[Value, Value]:
     return own.reduce("Min", 1), own.reduce("Max", 1)
 
 
-def _exported(network: Network, planner: Planner | None, crops: Crops | None) -> Any:
+def _exported(network: StageNetwork, planner: Planner | None, crops: Crops | None) -> Any:
     module = network.module
     with temporary_folder() as folder:
         file = folder / "network.onnx"

@@ -14,7 +14,7 @@ OPSET, IR = 18, 8  # the opset of groupnas.deploy.export
 FLOAT, INT, BYTE = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8)
 
 
-class Value:
+class GraphTensor:
     """A tensor of a graph; numbers beside it become constants of its dtype.
 
     Attributes:
@@ -26,44 +26,44 @@ class Value:
     def __init__(self, graph: Graph, name: str, dtype: DTypeLike) -> None:
         self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
 
-    def __add__(self, other: Value | ArrayLike) -> Value:
+    def __add__(self, other: GraphTensor | ArrayLike) -> GraphTensor:
         return self.graph.op("Add", self, other)
 
-    def __sub__(self, other: Value | ArrayLike) -> Value:
+    def __sub__(self, other: GraphTensor | ArrayLike) -> GraphTensor:
         return self.graph.op("Sub", self, other)
 
-    def __mul__(self, other: Value | ArrayLike) -> Value:
+    def __mul__(self, other: GraphTensor | ArrayLike) -> GraphTensor:
         return self.graph.op("Mul", self, other)
 
-    def __truediv__(self, other: Value | ArrayLike) -> Value:
+    def __truediv__(self, other: GraphTensor | ArrayLike) -> GraphTensor:
         return self.graph.op("Div", self, other)
 
-    def clip(self, low: float, high: Value | float) -> Value:
+    def clip(self, low: float, high: GraphTensor | float) -> GraphTensor:
         """Held inside limits, the higher one perhaps a tensor that broadcasts with it."""
-        if isinstance(high, Value):
+        if isinstance(high, GraphTensor):
             return self.graph.op("Min", self.graph.op("Max", self, low), high)
         return self.graph.op("Clip", self, low, high)
 
-    def cast(self, dtype: DTypeLike) -> Value:
+    def cast(self, dtype: DTypeLike) -> GraphTensor:
         """Of another dtype; towards 0 where numbers become whole."""
         kind = import_onnx().helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.graph.op("Cast", self, to=kind, dtype=dtype)
 
-    def reshape(self, *shape: int) -> Value:
+    def reshape(self, *shape: int) -> GraphTensor:
         """Of another shape; 0 keeps a dimension, -1 is what is left."""
         return self.graph.op("Reshape", self, self.graph.constant(shape, INT))
 
-    def transpose(self, *order: int) -> Value:
+    def transpose(self, *order: int) -> GraphTensor:
         """With its dimensions in another order."""
         return self.graph.op("Transpose", self, perm=order)
 
-    def take(self, indices: Value | ArrayLike, axis: int = 0) -> Value:
+    def take(self, indices: GraphTensor | ArrayLike, axis: int = 0) -> GraphTensor:
         """Some of its rows, columns, ...; ``indices`` may have any shape."""
-        if not isinstance(indices, Value):
+        if not isinstance(indices, GraphTensor):
             indices = self.graph.constant(indices, INT)
         return self.graph.op("Gather", self, indices, axis=axis)
 
-    def reduce(self, how: str, *axes: int, keep: bool = False) -> Value:
+    def reduce(self, how: str, *axes: int, keep: bool = False) -> GraphTensor:
         """``Min``, ``Max`` or ``Sum`` along some axes."""
         return self.graph.op(
             f"Reduce{how}", self, self.graph.constant(axes, INT), keepdims=int(keep)
@@ -76,56 +76,56 @@ class Graph:
     def __init__(self) -> None:
         self._onnx = import_onnx()
         self._count = 0
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], GraphTensor] = {}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
 
-    def input(self, name: str, dtype: DTypeLike, shape: tuple[int | str, ...]) -> Value:
+    def input(self, name: str, dtype: DTypeLike, shape: tuple[int | str, ...]) -> GraphTensor:
         """What the caller gives; a dimension with a name may have any size."""
         self.inputs.append(self._info(name, dtype, shape))
-        return Value(self, name, dtype)
+        return GraphTensor(self, name, dtype)
 
-    def output(self, name: str, value: Value, shape: tuple[int | str, ...]) -> None:
+    def output(self, name: str, value: GraphTensor, shape: tuple[int | str, ...]) -> None:
         """What the caller gets."""
         self._node("Identity", [value.name], [name])
         self.outputs.append(self._info(name, value.dtype, shape))
 
-    def constant(self, array: ArrayLike, dtype: DTypeLike) -> Value:
+    def constant(self, array: ArrayLike, dtype: DTypeLike) -> GraphTensor:
         """An array that never changes; equal ones are stored once."""
         values = np.asarray(array, dtype=dtype)
         key = (values.dtype.name, values.shape, values.tobytes())
         if key not in self._constants:
-            value = Value(self, self._fresh("constant"), values.dtype)
+            value = GraphTensor(self, self._fresh("constant"), values.dtype)
             self.initializers.append(self._onnx.numpy_helper.from_array(values, value.name))
             self._constants[key] = value
         return self._constants[key]
 
-    def split(self, value: Value, pieces: int, axis: int) -> list[Value]:
+    def split(self, value: GraphTensor, pieces: int, axis: int) -> list[GraphTensor]:
         """Equal pieces of a tensor, along an axis."""
         names = [self._fresh("Split") for _ in range(pieces)]
         self._node("Split", [value.name], names, axis=axis, num_outputs=pieces)
-        return [Value(self, name, value.dtype) for name in names]
+        return [GraphTensor(self, name, value.dtype) for name in names]
 
     def op(
         self,
         kind: str,
-        first: Value,
-        *others: Value | ArrayLike,
+        first: GraphTensor,
+        *others: GraphTensor | ArrayLike,
         dtype: DTypeLike | None = None,
         **attributes: Any,
-    ) -> Value:
+    ) -> GraphTensor:
         """The output of a node; ``dtype`` where it is not that of the first input."""
         inputs = [
-            other if isinstance(other, Value) else self.constant(other, first.dtype)
+            other if isinstance(other, GraphTensor) else self.constant(other, first.dtype)
             for other in (first, *others)
         ]
         name = self._fresh(kind)
         self._node(kind, [value.name for value in inputs], [name], **attributes)
-        return Value(self, name, first.dtype if dtype is None else dtype)
+        return GraphTensor(self, name, first.dtype if dtype is None else dtype)
 
-    def network(self, model: Any, x: Value, name: str) -> Value:
+    def network(self, model: Any, x: GraphTensor, name: str) -> GraphTensor:
         """The output of a model ``onnx.ModelProto`` of one input and one output.
 
         Args:
@@ -143,7 +143,7 @@ class Graph:
         self._node("Identity", [x.name], [part.input[0].name])
         self.nodes.extend(part.node)
         self.initializers.extend(part.initializer)
-        return Value(self, part.output[0].name, FLOAT)
+        return GraphTensor(self, part.output[0].name, FLOAT)
 
     def model(self, name: str, metadata: dict[str, str]) -> Any:
         """All of it as a checked ``onnx.ModelProto``."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Value
+from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, GraphTensor
 
 STRIP = 8  # S: of 4, 8 and 16 the quickest by a little
 GREY = (299 / 587, 1.0, 114 / 587)  # ITU-R 601, Pillow's mode L; only ratios matter
@@ -53,17 +53,19 @@ class Sampling:
     """
 
     squares: int
-    step: Value
-    low: Value
-    high: Value
-    rows_each: Value
-    columns: Value
-    rows: Value
-    across: Value
-    down: Value
+    step: GraphTensor
+    low: GraphTensor
+    high: GraphTensor
+    rows_each: GraphTensor
+    columns: GraphTensor
+    rows: GraphTensor
+    across: GraphTensor
+    down: GraphTensor
 
 
-def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Value) -> Sampling:
+def plan_sampling(
+    centre: GraphTensor, half: GraphTensor, squares: int, size: int, last: GraphTensor
+) -> Sampling:
     """How to resample squares to crops.
 
     Args:
@@ -111,7 +113,7 @@ def plan_sampling(centre: Value, half: Value, squares: int, size: int, last: Val
     return Sampling(squares, step, low, high, rows_each, columns, rows, across, down)
 
 
-def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
+def cut_squares(image: GraphTensor, plan: Sampling, size: int, colour: bool) -> GraphTensor:
     """Crops ``(P, C, size, size)`` float32 from 0 to 255, not rounded.
 
     Args:
@@ -152,7 +154,7 @@ def cut_squares(image: Value, plan: Sampling, size: int, colour: bool) -> Value:
     return crops.clip(0, 255)
 
 
-def _regions(image: Value, plan: Sampling) -> Value:
+def _regions(image: GraphTensor, plan: Sampling) -> GraphTensor:
     """What the squares are resampled from, their columns as rows: ``(P columns 3, rows)`` uint8."""
     graph = image.graph
     corners = graph.op("Concat", plan.low, plan.high, axis=0).cast(INT)
@@ -167,7 +169,7 @@ def _regions(image: Value, plan: Sampling) -> Value:
     return whole.reshape(0, -1).transpose(1, 0)
 
 
-def _bicubic(t: Value) -> Value:
+def _bicubic(t: GraphTensor) -> GraphTensor:
     """Twice the filter at distances ``t``: Keys' cubic convolution with a = -0.5, Pillow's BICUBIC.
 
     With u = min(abs(t), 1) and v = min(2 - abs(t), 1), held above 0, it is

@@ -10,7 +10,7 @@ from typing import Any
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.page.evaluations import card_scores
-from groupnas.report.page.model import Run
+from groupnas.report.page.model import PageRun
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL
@@ -22,7 +22,7 @@ MODEL = "model.json"
 _STAGES = ("global", "search", "local")
 
 
-def collect_cascade(reader: Reader, name: str) -> Run:
+def collect_cascade(reader: Reader, name: str) -> PageRun:
     """The folder that ``groupnas train`` writes: its stages, and the model once there is one."""
     resume = shlex.join(["groupnas", "train", "--resume", "--out", str(reader.path)])
     card = reader.json(MODEL, f"the training has not ended; to go on: {resume}")

@@ -14,7 +14,7 @@ from PIL import Image
 from groupnas.errors import InputError
 from groupnas.landmarks.data.images import read_rgb
 from groupnas.landmarks.saved import FACES, SCORES, read_faces
-from groupnas.report.page.model import Curve, Picture, Run, Sample, Score
+from groupnas.report.page.model import ErrorCurve, PageRun, Picture, Sample, Score
 from groupnas.report.page.reading import Reader, flat, mapping, surroundings
 from groupnas.runs.begin import BEGUN, again
 from groupnas.runs.fields import numbers
@@ -24,13 +24,15 @@ _WIDTH, _QUALITY = 1200, 80  # pixels and JPEG quality of pictures in the page
 _LISTED = 8  # faces named on either side
 
 
-def collect_evaluation(reader: Reader, name: str) -> Run:
+def collect_evaluation(reader: Reader, name: str) -> PageRun:
     """An evaluation's folder."""
     told = reader.json(SCORES)
     scores = card_scores({str(told.get("split", "test")): told})
     columns = reader.read(FACES, _faces, "no error distribution, and no faces to name") or {}
     curves = tuple(
-        Curve(samples=_samples(told), network=key.removesuffix("_nme"), unit=_unit(told), errors=e)
+        ErrorCurve(
+            samples=_samples(told), network=key.removesuffix("_nme"), unit=_unit(told), errors=e
+        )
         for key, e in columns.items()
         if key.endswith("_nme")
     )
@@ -39,7 +41,7 @@ def collect_evaluation(reader: Reader, name: str) -> Run:
     groups = dict.fromkeys(group for score in scores for group in score.errors)
     shown = ("scores", "by_pose", "versions", BEGUN)
     settings = {key: told[key] for key in told if key not in shown}
-    return Run(
+    return PageRun(
         name=name,
         folder=str(reader.path),
         kind="evaluation",

@@ -8,7 +8,7 @@ from pathlib import Path
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.paper.definition import (
-    Published,
+    Publication,
     PublishedRow,
     TableDefinition,
     load_published,
@@ -20,13 +20,13 @@ from groupnas.landmarks.paper.table import (
     HERE,
     MISSING,
     PAPER,
-    Cell,
     Line,
     PaperTable,
+    TableCell,
     gathered,
     with_changes,
 )
-from groupnas.landmarks.paper.values import Answer, Question, Row, Value
+from groupnas.landmarks.paper.values import Answer, Question, TableRow, Value
 
 _DIGITS = 2  # behind the point, where the paper has no number to round like
 
@@ -74,7 +74,7 @@ def build_table(
 def _answer(
     name: str,
     definition: TableDefinition,
-    published: Published,
+    published: Publication,
     runs: Runs,
     searched: str | None,
 ) -> tuple[Answer, bool]:
@@ -100,13 +100,13 @@ def _answer(
     return answer, any(measured.others for measured in definition.measured)
 
 
-def _lines(definition: TableDefinition, published: Published, answer: Answer) -> Iterator[Line]:
+def _lines(definition: TableDefinition, published: Publication, answer: Answer) -> Iterator[Line]:
     """Each printed row, and below it the measured one; one line where they are equal."""
     table = published.tables[definition.published]
     for row in table.rows:
         printed = dict(zip(table.columns, row.texts, strict=True))
         cells = tuple(
-            Cell(printed[column], notes=_note(row, column)) for column in definition.columns
+            TableCell(printed[column], notes=_note(row, column)) for column in definition.columns
         )
         if not row.key:
             yield Line(row.label, PAPER, cells)
@@ -121,7 +121,7 @@ def _lines(definition: TableDefinition, published: Published, answer: Answer) ->
 
 
 def _other_lines(
-    definition: TableDefinition, published: Published, answer: Answer
+    definition: TableDefinition, published: Publication, answer: Answer
 ) -> Iterator[Line]:
     """Measured rows that the paper does not have."""
     table = published.tables[definition.published]
@@ -133,20 +133,22 @@ def _other_lines(
         yield Line(labels, HERE, _cells(definition, row, like))
 
 
-def _cells(definition: TableDefinition, row: Row, like: dict[str, str]) -> tuple[Cell, ...]:
+def _cells(
+    definition: TableDefinition, row: TableRow, like: dict[str, str]
+) -> tuple[TableCell, ...]:
     return tuple(
-        _cell(row[column], like[column]) if column in row else Cell(MISSING)
+        _cell(row[column], like[column]) if column in row else TableCell(MISSING)
         for column in definition.columns
     )
 
 
-def _cell(value: Value, like: str) -> Cell:
+def _cell(value: Value, like: str) -> TableCell:
     """A figure with as many digits as the printed one beside it."""
     if isinstance(value.value, str):
-        return Cell(value.value, notes=value.notes)
+        return TableCell(value.value, notes=value.notes)
     digits = _digits(like)
     spread = "" if value.deviation is None else f"{value.deviation:.{digits}f}"
-    return Cell(f"{value.value:.{digits}f}", spread=spread, notes=value.notes)
+    return TableCell(f"{value.value:.{digits}f}", spread=spread, notes=value.notes)
 
 
 def _digits(like: str) -> int:

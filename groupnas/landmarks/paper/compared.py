@@ -11,12 +11,12 @@ import numpy as np
 from groupnas.accountant import flops
 from groupnas.comparison import Comparison
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.rows import Row as Scored
+from groupnas.comparison.rows import ResultRow
 from groupnas.errors import InputError
 from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import Protocol
-from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Compared, Runs, Strategy
-from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
+from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Compared, ComparedStrategy, Runs
+from groupnas.landmarks.paper.values import Answer, Question, TableRow, Value, among
 from groupnas.runs.fields import numbers
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
@@ -68,7 +68,9 @@ def _by_data(runs: Runs, question: Question) -> Answer:
     return answer
 
 
-def _operations(one: Compared, strategy: Strategy, when: str, question: Question) -> Row:
+def _operations(
+    one: Compared, strategy: ComparedStrategy, when: str, question: Question
+) -> TableRow:
     """Of each group, of the first budget; nothing where parts share channels."""
     comparison = one.comparison
     budget = comparison.budgets[0]
@@ -81,7 +83,7 @@ def _operations(one: Compared, strategy: Strategy, when: str, question: Question
         *_protocol_notes(one, strategy, protocol, trained=False),
         *([_convention(question, data, protocol)] if protocol else []),
     ]
-    row: Row = {}
+    row: TableRow = {}
     for column in question.columns:
         figures = [count[column] / _MEGA for count in counts if column in count]
         if figures and len(figures) == len(counts):
@@ -108,11 +110,11 @@ def comparison_errors(runs: Runs, question: Question) -> Answer:
     return Answer()
 
 
-def _errors(one: Compared, strategy: Strategy, question: Question) -> Row:
+def _errors(one: Compared, strategy: ComparedStrategy, question: Question) -> TableRow:
     comparison, protocol = one.comparison, question.protocol
     name = _TEST if _TEST in comparison.samples else VALIDATION
     budget = comparison.budgets[0]
-    row: Row = {}
+    row: TableRow = {}
     for column in question.columns:
         samples = name if column == "full" else f"{name}/{column}"
         found = comparison.row(strategy.label, budget, samples)
@@ -137,7 +139,7 @@ def _matching(runs: Runs, question: Question) -> list[Compared]:
     return sorted(runs.comparisons, key=lambda one: one.comparison.task != data)
 
 
-def _strategies(one: Compared, question: Question) -> list[Strategy]:
+def _strategies(one: Compared, question: Question) -> list[ComparedStrategy]:
     known = one.comparison.strategies
     if question.searched is not None and question.searched not in known:
         raise InputError(
@@ -156,7 +158,7 @@ def _data_notes(
     one: Compared,
     data: str | None,
     protocol: Protocol | None,
-    scored: Scored | None = None,
+    scored: ResultRow | None = None,
     column: str = "full",
 ) -> list[str]:
     """What faces were used, where those are not the paper's."""
@@ -176,7 +178,7 @@ def _data_notes(
     return [f"other data: {'; '.join(told)}"] if told else []
 
 
-def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
+def _is_one_subset(comparison: Comparison, scored: ResultRow) -> bool:
     """Whether all faces of a set are of one of its subsets: then it is not the full set."""
     subsets = [name for name in comparison.samples if name.startswith(f"{scored.samples}/")]
     rows = [comparison.row(scored.strategy, scored.budget, name) for name in subsets]
@@ -184,7 +186,7 @@ def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
 
 
 def _protocol_notes(
-    one: Compared, strategy: Strategy, protocol: Protocol | None, *, trained: bool
+    one: Compared, strategy: ComparedStrategy, protocol: Protocol | None, *, trained: bool
 ) -> list[str]:
     """How a network was searched and trained, where that is not as in the paper."""
     told = []

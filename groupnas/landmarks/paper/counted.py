@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from groupnas.accountant import flops
 from groupnas.landmarks.paper.runs import Runs
-from groupnas.landmarks.paper.values import Answer, Question, Row, Value
+from groupnas.landmarks.paper.values import Answer, Question, TableRow, Value
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.operations import (
@@ -19,7 +19,7 @@ from groupnas.spaces.operations import (
     MaxPool,
 )
 from groupnas.spaces.rooms import Room
-from groupnas.spaces.rows import Row as LayerRow
+from groupnas.spaces.rows import Row
 from groupnas.spaces.space import SearchSpace, load_space
 
 CONVENTION = "torchstat"  # the paper's tool
@@ -87,8 +87,8 @@ def bench(runs: Runs, question: Question) -> Answer:
 
 
 def _layer_row(
-    space: SearchSpace, row: LayerRow, before: LayerRow | None, names: Mapping[str, str]
-) -> Row:
+    space: SearchSpace, row: Row, before: Row | None, names: Mapping[str, str]
+) -> TableRow:
     mine = [layer for layer in space.layers if layer.name.split(".")[0] == row.name]
     first, last = mine[0], mine[-1]
     operator, printed = PRINTED[row.operator]

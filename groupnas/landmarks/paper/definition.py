@@ -53,7 +53,7 @@ class PublishedTable(Settings):
         return self
 
 
-class Loss(Settings):
+class PublishedLoss(Settings):
     """What a network was trained on; D-Loss with ``alpha`` 1 is the plain loss (section III-D)."""
 
     name: str
@@ -76,13 +76,13 @@ class Protocol(Settings):
     points: int
     faces: dict[str, int]
     normaliser: str
-    loss: Loss
+    loss: PublishedLoss
     epochs: tuple[int, int]
     search_epochs: int
     balance_poses: bool
 
 
-class Published(Settings):
+class Publication(Settings):
     """All figures of a publication.
 
     Attributes:
@@ -232,10 +232,10 @@ def load_definition(name: str) -> Definition:
     return found
 
 
-def load_published(name: str = "picassonet") -> Published:
+def load_published(name: str = "picassonet") -> Publication:
     """The published figures of a paper; raises :class:`InputError` where the file is wrong."""
     path = find_shipped(PUBLISHED, name)
-    return validate(Published, read_yaml(path), str(path))
+    return validate(Publication, read_yaml(path), str(path))
 
 
 def _natural(name: str) -> tuple[str, int]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.paper.definition import Loss, Protocol
+from groupnas.landmarks.paper.definition import Protocol, PublishedLoss
 from groupnas.landmarks.paper.runs import Evaluated, Runs
-from groupnas.landmarks.paper.values import Answer, Question, Row, Value, among
+from groupnas.landmarks.paper.values import Answer, Question, TableRow, Value, among
 
 _FULL = "full"
 _TRAINING = ("validation", "train")  # splits that are no test
@@ -59,7 +59,7 @@ def _is_training(one: Evaluated) -> bool:
     return one.split in _TRAINING
 
 
-def _by_stage(one: Evaluated, key: str, question: Question) -> Row:
+def _by_stage(one: Evaluated, key: str, question: Question) -> TableRow:
     if key not in ("global", "cascade"):
         return {}
     if question.measured.columns == "pose":
@@ -67,11 +67,11 @@ def _by_stage(one: Evaluated, key: str, question: Question) -> Row:
     return _by_subset(one, key, "nme", question)
 
 
-def _by_metric(one: Evaluated, key: str, question: Question) -> Row:
+def _by_metric(one: Evaluated, key: str, question: Question) -> TableRow:
     return _by_subset(one, question.measured.stage, key, question)
 
 
-def _by_loss(one: Evaluated, key: str, question: Question) -> Row:
+def _by_loss(one: Evaluated, key: str, question: Question) -> TableRow:
     """The row of one weight of the tangential direction; 1 is the plain loss."""
     stage = question.measured.stage
     loss = _loss(one, stage)
@@ -84,8 +84,8 @@ def _by_loss(one: Evaluated, key: str, question: Question) -> Row:
     return _row({name: (scores or {}).get(stage, {}).get(name) for name in _METRICS}, notes)
 
 
-def _by_subset(one: Evaluated, stage: str, metric: str, question: Question) -> Row:
-    row: Row = {}
+def _by_subset(one: Evaluated, stage: str, metric: str, question: Question) -> TableRow:
+    row: TableRow = {}
     for column in question.columns:
         scores = _scores(one, column, strict=True)
         figure = (scores or {}).get(stage, {}).get(metric)
@@ -93,21 +93,21 @@ def _by_subset(one: Evaluated, stage: str, metric: str, question: Question) -> R
     return row
 
 
-def _by_pose(one: Evaluated, stage: str, question: Question) -> Row:
+def _by_pose(one: Evaluated, stage: str, question: Question) -> TableRow:
     bins = {str(bin_["low"]): bin_["nme"] for bin_ in one.told["by_pose"].get(stage, ())}
     scores = _scores(one, _FULL, strict=False)
     notes = _notes(one, question, stage, scores, _FULL)
     return _row({column: bins.get(column) for column in question.columns}, notes)
 
 
-_ROWS: Mapping[str, Callable[[Evaluated, str, Question], Row]] = {
+_ROWS: Mapping[str, Callable[[Evaluated, str, Question], TableRow]] = {
     "stage": _by_stage,
     "metric": _by_metric,
     "loss": _by_loss,
 }
 
 
-def _row(figures: Mapping[str, Any], notes: tuple[str, ...]) -> Row:
+def _row(figures: Mapping[str, Any], notes: tuple[str, ...]) -> TableRow:
     return {name: Value(float(x), notes=notes) for name, x in figures.items() if x is not None}
 
 
@@ -200,18 +200,18 @@ def _local_differing(settings: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _loss(one: Evaluated, stage: str) -> Loss | None:
+def _loss(one: Evaluated, stage: str) -> PublishedLoss | None:
     name = "global_stage" if stage == "global" else "local_stage"
     settings = (one.trained.get("recipe") or {}).get(name)
     return _loss_of(settings) if settings else None
 
 
-def _loss_of(settings: Mapping[str, Any]) -> Loss | None:
+def _loss_of(settings: Mapping[str, Any]) -> PublishedLoss | None:
     found = settings.get("loss")
-    return Loss(name=found["name"], alpha=found["alpha"]) if found else None
+    return PublishedLoss(name=found["name"], alpha=found["alpha"]) if found else None
 
 
-def _loss_text(loss: Loss | None) -> str:
+def _loss_text(loss: PublishedLoss | None) -> str:
     if loss is None:
         return "an unknown loss"
     return loss.name if loss.alpha == 1 else f"D-Loss {loss.alpha:g} of {loss.name}"

@@ -25,7 +25,7 @@ _DRAWS = 10  # of the bootstrap, whose intervals no paper's table shows
 
 
 @dataclass(frozen=True)
-class Strategy:
+class ComparedStrategy:
     """A strategy of a comparison.
 
     Attributes:
@@ -54,7 +54,7 @@ class Compared:
     comparison: Comparison
     config: Mapping[str, Any]
 
-    def strategies(self, searched: str | None = None) -> list[Strategy]:
+    def strategies(self, searched: str | None = None) -> list[ComparedStrategy]:
         """Those with finished networks; ``searched`` names the one in the paper's role.
 
         Left out, that is the Gumbel search, or the only search that there is.
@@ -76,7 +76,7 @@ class Compared:
                 roles[label] = SEARCHED if label == ours else OTHER
         algorithms = (None, published.get(SEARCHED, {}).get("algorithm"))
         return [
-            Strategy(label, roles[label], given, given.get("algorithm") in algorithms)
+            ComparedStrategy(label, roles[label], given, given.get("algorithm") in algorithms)
             for label, given in found
         ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.faces_sheet import Panel, faces_figure
+from groupnas.landmarks.faces_sheet import SheetImage, faces_figure
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.paper.runs import Evaluated
 from groupnas.palette import WARNING
@@ -39,7 +39,7 @@ def plot_sheet(one: Evaluated, names: Sequence[str], expected: str, path: Path) 
     )
     curves = [(boundary.points, boundary.closed) for boundary in data.markup.boundaries]
     panels = [
-        Panel(
+        SheetImage(
             title=f"{100 * error:.2f} %",
             image=data.read(face),
             truth=face.points,

@@ -13,7 +13,7 @@ PAPER, HERE, BOTH = "paper", "here", "both"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One figure, as text.
 
     Attributes:
@@ -48,7 +48,7 @@ class Line:
 
     labels: tuple[str, ...]
     origin: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -143,7 +143,7 @@ def with_changes(lines: Sequence[Line]) -> tuple[Line, ...]:
     return tuple(replace(line, cells=tuple(_changed(line, first))) for line in lines)
 
 
-def _is_number(cell: Cell) -> bool:
+def _is_number(cell: TableCell) -> bool:
     """Or no figure at all: tables print that as a dash, too."""
     text = cell.text.replace(".", "", 1)
     return cell.text in (*_NO_FIGURE, "-") or text.isdigit()
@@ -163,7 +163,7 @@ def _gathered(line: Line) -> Line:
     return replace(line, cells=cells, notes=(*line.notes, *shared))
 
 
-def _changed(line: Line, first: dict[tuple[str, int], str]) -> Iterator[Cell]:
+def _changed(line: Line, first: dict[tuple[str, int], str]) -> Iterator[TableCell]:
     for place, cell in enumerate(line.cells):
         base = first.setdefault((line.origin, place), cell.text)
         if cell.text in _NO_FIGURE or base in _NO_FIGURE or cell.text == base:

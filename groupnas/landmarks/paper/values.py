@@ -23,7 +23,7 @@ class Value:
     notes: tuple[str, ...] = ()
 
 
-Row = dict[str, Value]  # by column
+TableRow = dict[str, Value]  # by column
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Answer:
         used: The runs that figures are of, as keys in their order.
     """
 
-    rows: dict[str, Row] = field(default_factory=dict)
-    others: list[tuple[str, Row]] = field(default_factory=list)
+    rows: dict[str, TableRow] = field(default_factory=dict)
+    others: list[tuple[str, TableRow]] = field(default_factory=list)
     used: dict[str, None] = field(default_factory=dict)
 
 

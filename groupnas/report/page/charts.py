@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from groupnas.palette import COLOURS, INK, MUTED, look
-from groupnas.report.page.model import Curve
+from groupnas.report.page.model import ErrorCurve
 from groupnas.runs.fields import Chart
 
 _DASHES = ([1, 0], [5, 2], [1.5, 1.5], [5, 1.5, 1, 1.5])
@@ -70,7 +70,7 @@ def epoch_chart(chart: Chart, groups: Sequence[str]) -> Spec:
     )
 
 
-def distribution(samples: str, curves: Sequence[tuple[str, Curve]]) -> Spec:
+def distribution(samples: str, curves: Sequence[tuple[str, ErrorCurve]]) -> Spec:
     """The share of samples that have at most each error, one line for each curve.
 
     Args:

@@ -9,12 +9,12 @@ from pathlib import Path
 from groupnas.errors import InputError
 from groupnas.registry import Registry
 from groupnas.report.page.comparisons import collect_comparison
-from groupnas.report.page.model import Run
+from groupnas.report.page.model import PageRun
 from groupnas.report.page.reading import Reader
 from groupnas.report.page.runs import collect_search, collect_training
 from groupnas.runs.kinds import COMPARISON, SEARCH, TRAINING, Kind, expect
 
-Collector = Callable[[Reader, str], Run]
+Collector = Callable[[Reader, str], PageRun]
 
 # What reads the folders of other kinds
 PAGES: Registry[Collector] = Registry("groupnas.pages", "page", callable, "function")
@@ -26,7 +26,7 @@ _OWN: Mapping[str, Collector] = {
 }
 
 
-def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
+def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[PageRun, ...]:
     """What the run folders hold, each read as far as it goes.
 
     Args:
@@ -42,7 +42,7 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> tuple[Run, ...]:
     return tuple(_collect(path, name) for path, name in zip(folders, names, strict=True))
 
 
-def _collect(path: Path, name: str) -> Run:
+def _collect(path: Path, name: str) -> PageRun:
     return _collector(expect("report", path), path)(Reader(path), name)
 
 

@@ -13,13 +13,13 @@ from groupnas.comparison.summary import read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.model import Cost, Curve, Run
+from groupnas.report.page.model import Cost, ErrorCurve, PageRun
 from groupnas.report.page.networks import network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.runs.folder import FOUND, INITIAL
 
 
-def collect_comparison(reader: Reader, name: str) -> Run:
+def collect_comparison(reader: Reader, name: str) -> PageRun:
     """A comparison's folder, finished or not."""
     found: Comparison | None = None
     try:
@@ -95,7 +95,7 @@ def _mean(tables: list[Mapping[str, Any]], measure: str) -> dict[str, float]:
     return {group: float(np.mean([row[group] for row in rows])) for group in groups}
 
 
-def _curves(found: Comparison) -> tuple[Curve, ...]:
+def _curves(found: Comparison) -> tuple[ErrorCurve, ...]:
     """Errors of the samples, those of all seeds together."""
     pooled: dict[tuple[str, str, str], list[Any]] = {}
     for cell in found.cells:
@@ -104,7 +104,7 @@ def _curves(found: Comparison) -> tuple[Curve, ...]:
             key = (samples, _called(cell, found), errors.unit)
             pooled.setdefault(key, []).append(table[~np.isnan(table)])
     return tuple(
-        Curve(samples=samples, network=network, unit=unit, errors=pool.tolist())
+        ErrorCurve(samples=samples, network=network, unit=unit, errors=pool.tolist())
         for (samples, network, unit), tables in pooled.items()
         if len(pool := np.concatenate(tables))
     )

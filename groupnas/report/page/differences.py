@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from groupnas.comparison.rows import Row
+from groupnas.comparison.rows import ResultRow
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.tables import (
     Comparison,
-    Table,
+    TextTable,
     counted,
     errors_table,
     parts_table,
@@ -36,15 +36,15 @@ class Panel:
     """
 
     title: str
-    errors: Table
-    parts: Table
+    errors: TextTable
+    parts: TextTable
     forest: Spec | None
     remarks: tuple[str, ...]
 
 
 def panels(comparison: Comparison) -> tuple[Panel, ...]:
     """All that is finished, in the order in which ``groupnas compare`` prints it."""
-    found: dict[tuple[str, float], list[Row]] = {}
+    found: dict[tuple[str, float], list[ResultRow]] = {}
     for row in comparison.rows:
         found.setdefault((row.samples, row.budget), []).append(row)
     return tuple(
@@ -59,7 +59,7 @@ def panels(comparison: Comparison) -> tuple[Panel, ...]:
     )
 
 
-def _title(rows: Sequence[Row], several: bool) -> str:
+def _title(rows: Sequence[ResultRow], several: bool) -> str:
     row, counts = rows[0], sorted({len(row.seeds) for row in rows})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     cost = f", cost {row.budget:g} of even groups" if several else ""
@@ -67,7 +67,7 @@ def _title(rows: Sequence[Row], several: bool) -> str:
     return f"{row.samples}: {counted(row)}, {seeds} seed{plural}{cost}"
 
 
-def forest(rows: Sequence[Row], baseline: str) -> Spec | None:
+def forest(rows: Sequence[ResultRow], baseline: str) -> Spec | None:
     """A forest plot as a Vega-Lite specification: for each strategy the mean, then every part.
 
     Args:

@@ -30,7 +30,7 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerCost:
+class LayerRate:
     """What one layer costs a group: ``factor`` MACs times its channels at the ends.
 
     Attributes:
@@ -65,7 +65,7 @@ class Division:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class TetrisData:
     """What the Tetris plot shows of a run.
 
     Attributes:
@@ -85,7 +85,7 @@ class Network:
     epochs: tuple[int, ...] = ()
     timeline: tuple[Sizes, ...] = ()
     step: str = "Epoch"
-    layers: tuple[LayerCost, ...] = ()
+    layers: tuple[LayerRate, ...] = ()
     fixed: Sizes | None = None
 
 
@@ -125,7 +125,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class ErrorCurve:
     """Errors of single samples, for the cumulative distribution."""
 
     samples: str
@@ -151,7 +151,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class PageRun:
     """All that a page shows of one run.
 
     Attributes:
@@ -186,13 +186,13 @@ class Run:
     finished: bool
     notes: tuple[Note, ...] = ()
     groups: tuple[str, ...] = ()
-    network: Network | None = None
+    network: TetrisData | None = None
     costs: tuple[Cost, ...] = ()
     charts: tuple[Chart, ...] = ()
     health: tuple[tuple[str, str], ...] | None = None
     scores: tuple[Score, ...] = ()
     comparison: Comparison | None = None
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[ErrorCurve, ...] = ()
     best: tuple[Sample, ...] = ()
     worst: tuple[Sample, ...] = ()
     pictures: tuple[Picture, ...] = ()

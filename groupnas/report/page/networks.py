@@ -8,7 +8,7 @@ from typing import Any
 from groupnas.accountant import count_operations, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.model import Cost, Division, LayerCost, Network, Sizes
+from groupnas.report.page.model import Cost, Division, LayerRate, Sizes, TetrisData
 from groupnas.report.page.reading import Reader
 from groupnas.runs.fields import Recorded
 from groupnas.spaces.allocation import Allocation
@@ -19,7 +19,7 @@ def network(
     groupings: Sequence[tuple[str, Grouping]],
     space: SearchSpace | None,
     reader: Reader | None = None,
-) -> Network | None:
+) -> TetrisData | None:
     """What the Tetris plot shows; ``None`` without a grouping.
 
     Args:
@@ -36,7 +36,7 @@ def network(
         for record in (reader.records if reader else ())
         if (sizes := _sizes(record.get("sizes"), start)) is not None
     ]
-    return Network(
+    return TetrisData(
         space=start.space,
         groups=start.groups,
         divisions=tuple(
@@ -88,9 +88,9 @@ def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
     return rows
 
 
-def _layers(space: SearchSpace) -> tuple[LayerCost, ...]:
+def _layers(space: SearchSpace) -> tuple[LayerRate, ...]:
     return tuple(
-        LayerCost(
+        LayerRate(
             name=layer.name,
             source=layer.in_unit,
             target=layer.out_unit,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from groupnas.engine.recorded import recorded_by
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.model import Network, Note, Run
+from groupnas.report.page.model import Note, PageRun, TetrisData
 from groupnas.runs.begin import BEGUN, again
 from groupnas.runs.fields import RECORDS, Chart, Recorded, findings
 from groupnas.runs.folder import CONFIG, FOUND, HISTORY, RESULT, SPACE, RunFolder
@@ -172,7 +172,7 @@ class Reader:
         """Versions, device, threads and the beginning as recorded."""
         return surroundings(self.config)
 
-    def run(self, name: str, kind: str, network: Network | None = None, **told: Any) -> Run:
+    def run(self, name: str, kind: str, network: TetrisData | None = None, **told: Any) -> PageRun:
         """What a page shows of the folder: what is told, and what every kind has."""
         left = {k: v for k, v in self.config.items() if k not in (*_SURROUNDINGS, "task", RECORDS)}
         every: dict[str, Any] = {
@@ -184,7 +184,7 @@ class Reader:
             "notes": tuple(self.notes),
         }
         folder = str(self.path)
-        return Run(name=name, folder=folder, kind=kind, network=network, **{**every, **told})
+        return PageRun(name=name, folder=folder, kind=kind, network=network, **{**every, **told})
 
     def _fault(self, name: str, error: InputError, done: str) -> None:
         """Note what is wrong with a file, what is done about it, and what the user can do."""

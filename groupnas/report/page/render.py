@@ -21,7 +21,7 @@ from groupnas.palette import COLOURS, look
 from groupnas.report.page.charts import Spec, distribution, epoch_chart
 from groupnas.report.page.collect import collect
 from groupnas.report.page.differences import panels
-from groupnas.report.page.model import Curve, Network, Note, Run
+from groupnas.report.page.model import ErrorCurve, Note, PageRun, TetrisData
 from groupnas.runs.fields import Chart
 from groupnas.writing import write_text
 
@@ -71,7 +71,7 @@ def vega() -> str:
     return _LICENCE + vl_convert.javascript_bundle(_SNIPPET)
 
 
-def render(runs: Sequence[Run], *, library: str) -> str:
+def render(runs: Sequence[PageRun], *, library: str) -> str:
     """The page's HTML.
 
     Every text of a run is escaped; scripts other than the page's own are refused by its content
@@ -162,7 +162,7 @@ class _Specs:
         return len(self.made) - 1
 
 
-def _network(network: Network) -> dict[str, Any]:
+def _network(network: TetrisData) -> dict[str, Any]:
     """What the script needs for the Tetris plot; units by number, since epochs are many."""
     units = list(network.divisions[0].sizes)
     return {
@@ -198,9 +198,9 @@ def _compared(comparison: Comparison | None, specs: _Specs) -> dict[str, Any] | 
     }
 
 
-def _distributions(runs: Sequence[Run]) -> list[tuple[str, int, Spec]]:
+def _distributions(runs: Sequence[PageRun]) -> list[tuple[str, int, Spec]]:
     """A chart for each set of samples, with the curves of all runs that were measured on it."""
-    found: dict[tuple[str, str], list[tuple[str, Curve]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, ErrorCurve]]] = {}
     for run in runs:
         for curve in run.curves:
             name = f"{run.name}: {curve.network}" if len(runs) > 1 else curve.network
@@ -215,7 +215,7 @@ def _distributions(runs: Sequence[Run]) -> list[tuple[str, int, Spec]]:
     ]
 
 
-def _parts(runs: Sequence[Run]) -> list[str]:
+def _parts(runs: Sequence[PageRun]) -> list[str]:
     """Columns of the table of errors: groups in order, what else has errors, and the mean."""
     names = dict.fromkeys(part for run in runs for part in run.groups)
     names |= dict.fromkeys(part for run in runs for s in run.scores for part in s.errors)
@@ -234,7 +234,7 @@ def _side_by_side(tables: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[A
     ]
 
 
-def _pictures(runs: Sequence[Run]) -> list[list[tuple[str, str]]]:
+def _pictures(runs: Sequence[PageRun]) -> list[list[tuple[str, str]]]:
     """Title and data of each run's pictures, as long as they fit into the page."""
     room, shown = _PICTURE_ROOM, []
     for run in runs:

@@ -12,7 +12,7 @@ from groupnas.comparison.records import errors_file
 from groupnas.comparison.samples import SampleErrors
 from groupnas.engine.strategy import strategy_from
 from groupnas.errors import InputError
-from groupnas.report.page.model import Cost, Curve, Run, Score
+from groupnas.report.page.model import Cost, ErrorCurve, PageRun, Score
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.runs.fields import numbers
@@ -20,7 +20,7 @@ from groupnas.runs.folder import CONFIG, FOUND, HISTORY, INITIAL, RESULT
 from groupnas.spaces.space import SearchSpace
 
 
-def collect_search(reader: Reader, name: str) -> Run:
+def collect_search(reader: Reader, name: str) -> PageRun:
     """A search's folder."""
     finished, result = reader.has(RESULT), reader.result
     initial = reader.grouping(INITIAL, "the start of the search is not shown")
@@ -54,7 +54,7 @@ def collect_search(reader: Reader, name: str) -> Run:
     )
 
 
-def collect_training(reader: Reader, name: str) -> Run:
+def collect_training(reader: Reader, name: str) -> PageRun:
     """The folder of one network's training."""
     arguments, result = mapping(reader.config.get("arguments")), reader.result
     grouping = reader.grouping(FOUND)
@@ -114,7 +114,7 @@ def _validation(result: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[S
     )
 
 
-def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]]:
+def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[ErrorCurve, ...]]:
     """Errors on every set of samples that a comparison measured the network on."""
     scores, curves = [], []
     for path in sorted(reader.path.glob(errors_file("*"))):
@@ -136,5 +136,7 @@ def _sample_errors(reader: Reader) -> tuple[tuple[Score, ...], tuple[Curve, ...]
                 )
         table = found.table()[:, -1]
         if known := table[~np.isnan(table)].tolist():
-            curves.append(Curve(samples=name, network="trained", unit=found.unit, errors=known))
+            curves.append(
+                ErrorCurve(samples=name, network="trained", unit=found.unit, errors=known)
+            )
     return tuple(scores), tuple(curves)

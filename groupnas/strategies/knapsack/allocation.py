@@ -25,7 +25,7 @@ STATES = 10_000  # more points of a front than that are thinned
 
 
 @dataclass(frozen=True)
-class Choices:
+class GroupChoices:
     """What a part may be: ``(n,)`` costs and errors, not NaN."""
 
     costs: Floats
@@ -58,7 +58,7 @@ class Front:
 
 
 def front(
-    parts: Mapping[str, Choices], weights: Mapping[str, float], states: int = STATES
+    parts: Mapping[str, GroupChoices], weights: Mapping[str, float], states: int = STATES
 ) -> Front:
     """The Pareto front of the whole: least weighed error against cost.
 

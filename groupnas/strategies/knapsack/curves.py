@@ -29,7 +29,7 @@ _REWEIGHTED = 4
 
 
 @dataclass
-class Curve:
+class MeasuredProfiles:
     """The profiles of a part that were measured, and their errors on the validation side."""
 
     profiles: list[list[float]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Curve:
         self.errors.append(error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inverse is ``Curve(**value)``."""
+        """Plain values; the inverse is ``MeasuredProfiles(**value)``."""
         return {"profiles": self.profiles, "errors": self.errors}
 
 
@@ -67,7 +67,7 @@ class ErrorModel:
         return np.exp(self.constant + _terms(profiles) @ self.coefficients)
 
 
-def fit_models(curves: Mapping[str, Curve]) -> dict[str, ErrorModel]:
+def fit_models(curves: Mapping[str, MeasuredProfiles]) -> dict[str, ErrorModel]:
     """The model of every part's errors; all have the same knobs, and two measurements or more."""
     table = _Table.of(curves)
     trust = np.ones(len(table.logs))
@@ -95,7 +95,7 @@ class _Table:
     terms: int
 
     @classmethod
-    def of(cls, curves: Mapping[str, Curve]) -> _Table:
+    def of(cls, curves: Mapping[str, MeasuredProfiles]) -> _Table:
         errors = np.concatenate([curve.errors for curve in curves.values()])
         owner = np.repeat(np.arange(len(curves)), [len(c.errors) for c in curves.values()])
         terms = np.vstack([_terms(np.array(curve.profiles)) for curve in curves.values()])

@@ -21,7 +21,7 @@ from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import part_cost
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.knapsack.curves import Curve, fit_models
+from groupnas.strategies.knapsack.curves import MeasuredProfiles, fit_models
 from groupnas.strategies.knapsack.profiles import Family
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.solution import Solution
@@ -33,7 +33,7 @@ _LEAST = 4  # measurements of a part, to fit anything
 _AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
 
 
-class Measured(Saved):
+class SavedProfiles(Saved):
     """A part's measurements, in a checkpoint."""
 
     profiles: list[list[Annotated[float, Field(ge=-1, le=1)]]]
@@ -73,7 +73,7 @@ class CurvesJob(SearchJob):
         self.family = Family.of(
             space, strategy.profiles, strategy.smallest, strategy.widest, ranges
         )
-        self.curves = {group: Curve() for group in space.groups}
+        self.curves = {group: MeasuredProfiles() for group in space.groups}
         self._solution: Solution | None = None
 
     def _add(self, profiles: dict[str, Floats], errors: dict[str, float]) -> None:
@@ -101,10 +101,10 @@ class CurvesJob(SearchJob):
         for group, value in state.items():
             where = f"curves.{group}"
             try:
-                validate(Measured, value, where)
+                validate(SavedProfiles, value, where)
             except InputError as error:
                 raise StateError(str(error)) from error
-            curves[group] = Curve(**value)
+            curves[group] = MeasuredProfiles(**value)
             knobs = {len(profile) for profile in curves[group].profiles}
             sizes = {len(curves[group].profiles), len(curves[group].errors)}
             if sizes != {count} or not knobs <= {len(self.family.knobs)}:

@@ -23,7 +23,7 @@ from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
-from groupnas.spaces.pieces import Piece, write_pieces
+from groupnas.spaces.pieces import GroupWeights, write_pieces
 from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
 
@@ -221,7 +221,7 @@ class SlimmableNetwork(nn.Module):
                 norm = {}
                 if layer.norm:
                     norm = {"weight": source.scale[:outputs], "bias": source.shift[:outputs]}
-                pieces.append(Piece(weight, bias, norm))
+                pieces.append(GroupWeights(weight, bias, norm))
             write_pieces(layer, target, pieces)
         return network
 

@@ -14,7 +14,7 @@ from groupnas.budget import Budget, fit
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import Measure, part_cost
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.knapsack.allocation import Choices, Front, front
+from groupnas.strategies.knapsack.allocation import Front, GroupChoices, front
 from groupnas.strategies.knapsack.curves import ErrorModel
 from groupnas.strategies.knapsack.profiles import Family
 
@@ -47,12 +47,12 @@ class Solution:
         return self.family.grid()
 
     @lru_cache  # noqa: B019  - lives as long as what it is of
-    def choices(self, by: str | Measure = "mac") -> dict[str, Choices]:
+    def choices(self, by: str | Measure = "mac") -> dict[str, GroupChoices]:
         """Costs, in a measure, and errors of the grid's profiles, by group."""
         columns = torch.from_numpy(self.family.sizes(self.grid)).double().unbind(dim=1)
         widths = dict(zip(self.family.units, columns, strict=True))
         return {
-            group: Choices(
+            group: GroupChoices(
                 part_cost(self.space, group, widths, by).numpy(), model.predict(self.grid)
             )
             for group, model in self.models.items()

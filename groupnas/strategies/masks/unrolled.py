@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-Loss = Callable[[Sequence[Tensor]], Tensor]
+LossFunction = Callable[[Sequence[Tensor]], Tensor]
 
 REACH = 0.01  # length of the finite difference's step, as published
 
 
 def unrolled_gradient(
-    train_loss: Loss,
-    validation_loss: Loss,
+    train_loss: LossFunction,
+    validation_loss: LossFunction,
     weights: Sequence[Tensor],
     logits: Sequence[Tensor],
     rate: float,

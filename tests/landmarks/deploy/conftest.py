@@ -12,19 +12,19 @@ from helpers import SMALL_CASCADE
 from groupnas.grouping import Grouping
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.landmarks.model import Network, save_cascade
+from groupnas.landmarks.model import StageNetwork, save_cascade
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 
-def network_of(name: str, crops: CropSettings, variant: str | None = None) -> Network:
+def network_of(name: str, crops: CropSettings, variant: str | None = None) -> StageNetwork:
     """One that answers a face's shape, and that depends on what it sees."""
     space = load_space(str(SMALL_CASCADE / f"{name}.yaml"), variant)
     allocation = Allocation(space, Grouping.random(space, 1))
     torch.manual_seed(1)
     start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
     module = allocation.build(start)
-    return Network(allocation, crops, module.eval())
+    return StageNetwork(allocation, crops, module.eval())
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks import model
 from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.synthetic import FACES
-from groupnas.landmarks.faces_sheet import Panel, faces_figure
+from groupnas.landmarks.faces_sheet import SheetImage, faces_figure
 from groupnas.landmarks.located import Located
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.paper import definition_names, figures, is_figure, render_figure
@@ -173,10 +173,10 @@ def test_faces_from_the_list(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown: list[Panel] = []
+    shown: list[SheetImage] = []
     sheets: list[Figure] = []
 
-    def watched(panels: Sequence[Panel]) -> Figure:
+    def watched(panels: Sequence[SheetImage]) -> Figure:
         shown.extend(panels)
         sheets.append(faces_figure(panels))
         return sheets[0]

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from groupnas.landmarks.paper import FORMATS, definition_names, is_figure, render
-from groupnas.landmarks.paper.table import HERE, MISSING, PAPER, Cell, Line, PaperTable
+from groupnas.landmarks.paper.table import HERE, MISSING, PAPER, Line, PaperTable, TableCell
 
 TABLES = [name for name in definition_names() if not is_figure(name)]
 GIVEN = ("nothing", "everything")
@@ -25,8 +25,10 @@ NASTY = PaperTable(
     labels=("label",),
     columns=("x²", "α, °"),
     lines=(
-        Line(("*a",), PAPER, (Cell("1.0", notes=("one",)), Cell("n/r"))),
-        Line(("[b]",), HERE, (Cell("2.0", "0.1", "+5.0%", ("one", "two")), Cell(MISSING))),
+        Line(("*a",), PAPER, (TableCell("1.0", notes=("one",)), TableCell("n/r"))),
+        Line(
+            ("[b]",), HERE, (TableCell("2.0", "0.1", "+5.0%", ("one", "two")), TableCell(MISSING))
+        ),
     ),
     remarks=("--option",),
 )

@@ -195,10 +195,10 @@ def test_the_runs_are_named(everything: list[Path], comparison: Path) -> None:
 
 
 def test_only_searches_like_the_papers_are_held_to_its_epochs(runs: ModuleType) -> None:
-    from groupnas.landmarks.paper.runs import Strategy
+    from groupnas.landmarks.paper.runs import ComparedStrategy
 
-    assert Strategy("a", "searched", runs.GUMBEL, alike=True).epochs == 3 + 12
-    assert Strategy("a", "other", {"algorithm": "knapsack", "epochs": 6}).epochs is None
+    assert ComparedStrategy("a", "searched", runs.GUMBEL, alike=True).epochs == 3 + 12
+    assert ComparedStrategy("a", "other", {"algorithm": "knapsack", "epochs": 6}).epochs is None
 
 
 @pytest.mark.parametrize(

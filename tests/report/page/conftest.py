@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from groupnas.comparison.rows import Row, SearchCost
+from groupnas.comparison.rows import ResultRow, SearchCost
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.tables import Comparison
 from groupnas.engine.search import search
@@ -41,7 +41,7 @@ def run_copy(searched: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def row() -> Callable[..., Row]:
+def row() -> Callable[..., ResultRow]:
     """Builds a row of a comparison: two parts, 3 seeds, ``even`` as the baseline."""
     names = ("nose", "mouth", "mean")
     sure = Difference(-0.5, -0.8, -0.2, -0.6, -0.4, -0.9, -0.1, 20, 20, 3)
@@ -49,7 +49,7 @@ def row() -> Callable[..., Row]:
         0.1, 0.05, 0.2, 0.06, 0.15, -0.3, 0.5, 20, 20, 3
     )  # seeds do not leave out 0
 
-    def build(strategy: str, samples: str = "validation", **changes: Any) -> Row:
+    def build(strategy: str, samples: str = "validation", **changes: Any) -> ResultRow:
         told: dict[str, Any] = {"budget": 1.0, "count": 20, "sources": 20, "cost": 5e6}
         told |= {"counts": dict.fromkeys(names, 20), "seeds": (0, 1, 2), "diverged": ()}
         told |= {"unit": "NME %", "errors": dict.fromkeys(names, (4.0, 0.25))}
@@ -57,7 +57,7 @@ def row() -> Callable[..., Row]:
         if strategy != "even":
             told["differences"] = {"nose": unsure, "mouth": sure, "mean": sure}
             told["relative"] = dict.fromkeys(names, -0.125)
-        return Row(strategy=strategy, samples=samples, **{**told, **changes})
+        return ResultRow(strategy=strategy, samples=samples, **{**told, **changes})
 
     return build
 
@@ -66,7 +66,7 @@ def row() -> Callable[..., Row]:
 def compared() -> Callable[..., Comparison]:
     """Builds a comparison of rows."""
 
-    def build(*rows: Row) -> Comparison:
+    def build(*rows: ResultRow) -> Comparison:
         cost = SearchCost(strategy="own", seconds=30, steps=90, trainings=1.5, training_steps=1.25)
         return Comparison(
             folder=Path("runs/c"),

@@ -22,7 +22,7 @@ from groupnas.comparison.samples import SampleErrors
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page import collect, render
-from groupnas.report.page.model import Run
+from groupnas.report.page.model import PageRun
 from groupnas.runs.folder import RunFolder
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.allocation import Allocation
@@ -31,7 +31,7 @@ TRAINING = {"epochs": 4, "batch_size": 8, "weights": {"lr": 0.01}}
 TRAINED = {"epoch": 1, "train_loss": 2.0, "validation": {"circle": 3.0, "mean": 3.0}}
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> PageRun:
     (run,) = collect([path])
     return run
 

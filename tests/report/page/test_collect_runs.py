@@ -18,19 +18,19 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.report.page import collect, render
 from groupnas.report.page.collect import _names
-from groupnas.report.page.model import Network, Run
+from groupnas.report.page.model import PageRun, TetrisData
 from groupnas.spaces import SearchSpace
 from groupnas.spaces.allocation import Allocation
 
 FILES = ("config.yaml", "history.jsonl", "result.json", "grouping.json", "initial_grouping.json")
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> PageRun:
     (run,) = collect([path])
     return run
 
 
-def drawn(run: Run) -> Network:
+def drawn(run: PageRun) -> TetrisData:
     assert run.network is not None
     return run.network
 

@@ -10,13 +10,13 @@ from groupnas.comparison.tables import NOTE, Comparison, errors_table, parts_tab
 from groupnas.palette import COLOURS, INK
 from groupnas.report.page import render
 from groupnas.report.page.differences import forest, panels
-from groupnas.report.page.model import Run
+from groupnas.report.page.model import PageRun
 
 Build = Callable[..., Any]
 
 
 def page(comparison: Comparison) -> str:
-    run = Run(name="c", folder="c", kind="comparison", state="", finished=True)
+    run = PageRun(name="c", folder="c", kind="comparison", state="", finished=True)
     return render([replace(run, comparison=comparison)], library="")
 
 
@@ -85,7 +85,7 @@ def test_without_results_there_is_no_section(compared: Build) -> None:
 
 
 def test_two_alike_keep_their_own_names_and_places(row: Build, compared: Build) -> None:
-    run = Run(name="", folder="c", kind="comparison", state="Finished.", finished=True)
+    run = PageRun(name="", folder="c", kind="comparison", state="Finished.", finished=True)
     alike = compared(row("even"))  # no differences, and so no chart of its own
     pair = [replace(run, name=name, comparison=alike) for name in ("first", "second")]
     page = render(pair, library="")

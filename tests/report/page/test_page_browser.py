@@ -13,7 +13,7 @@ import pytest
 from groupnas.grouping import Grouping
 from groupnas.palette import COLOURS, INK, PAPER
 from groupnas.report.page import render, write_page
-from groupnas.report.page.model import Run
+from groupnas.report.page.model import PageRun
 from groupnas.report.page.render import vega
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -196,7 +196,7 @@ def test_comparison_has_a_forest_and_tables(
     rows = [row(name, samples) for samples in ("validation", "test") for name in ("even", "own")]
     unsure = dict.fromkeys(rows[1].differences, rows[1].differences["nose"])
     rows.append(row("own", "set without marks", differences=unsure))
-    run = Run(name="c", folder="c", kind="comparison", state="Finished.", finished=True)
+    run = PageRun(name="c", folder="c", kind="comparison", state="Finished.", finished=True)
     file = tmp_path / "index.html"
     file.write_text(render([replace(run, comparison=compared(*rows))], library=vega()))
     one = Opened(browser, file, viewport=viewport)

@@ -21,14 +21,14 @@ from groupnas.palette import COLOURS
 from groupnas.report.page import PAGE, collect, render, write_page
 from groupnas.report.page.charts import distribution, epoch_chart
 from groupnas.report.page.model import (
-    Curve,
     Division,
-    Network,
+    ErrorCurve,
     Note,
+    PageRun,
     Picture,
-    Run,
     Sample,
     Score,
+    TetrisData,
 )
 from groupnas.report.page.render import change, chart_rows, figure
 from groupnas.runs.fields import Chart
@@ -56,14 +56,14 @@ class Elements(HTMLParser):
             self.scripts[-1] += data
 
 
-def filled(text: str) -> Run:
+def filled(text: str) -> PageRun:
     """A run that has this text wherever a run has text."""
-    network = Network(
+    network = TetrisData(
         space=text,
         groups=(text, text + "2"),
         divisions=(Division(title=text, sizes={text: (1, 2)}),),
     )
-    return Run(
+    return PageRun(
         name=text,
         folder=text,
         kind=text,
@@ -75,7 +75,7 @@ def filled(text: str) -> Run:
         charts=(Chart(title=text, epochs=(1,), lines={text: (1.0,)}),),
         health=((text or "end", text),),
         scores=(Score(samples=text, network=text, count=1, unit=text, errors={text: 1.0}),),
-        curves=(Curve(samples=text, network=text, unit=text, errors=(1.0,)),),
+        curves=(ErrorCurve(samples=text, network=text, unit=text, errors=(1.0,)),),
         settings={text: text},
         environment={text: text},
         data={text: text},
@@ -209,7 +209,7 @@ def test_few_epochs_have_a_tick_each(last: int, values: list[int] | None) -> Non
 def test_distribution_is_the_share_of_faces_below() -> None:
     errors = np.array([1.0, 2.0, 6.0, 20.0])
     spec = distribution(
-        "test", [("a", Curve(samples="t", network="a", unit="%", errors=errors.tolist()))]
+        "test", [("a", ErrorCurve(samples="t", network="a", unit="%", errors=errors.tolist()))]
     )
     for row in spec["data"]["values"]:
         assert row["value"] == pytest.approx(100 * np.mean(errors <= row["error"]), abs=1e-3)

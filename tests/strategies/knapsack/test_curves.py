@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from groupnas.strategies.knapsack.curves import Curve, ErrorModel, _Table, fit_models
+from groupnas.strategies.knapsack.curves import ErrorModel, MeasuredProfiles, _Table, fit_models
 
 ELSEWHERE = np.random.default_rng(1).uniform(-1, 1, (50, 2))
 
@@ -22,8 +22,8 @@ def truth(z: np.ndarray) -> np.ndarray:
     )
 
 
-def curve(profiles: np.ndarray, errors: np.ndarray) -> Curve:
-    return Curve(profiles.tolist(), errors.tolist())
+def curve(profiles: np.ndarray, errors: np.ndarray) -> MeasuredProfiles:
+    return MeasuredProfiles(profiles.tolist(), errors.tolist())
 
 
 def model(profiles: np.ndarray, errors: np.ndarray) -> ErrorModel:
@@ -119,8 +119,8 @@ def test_an_error_of_zero_is_survived() -> None:
 
 
 def test_a_curve_is_plain_data() -> None:
-    measured = Curve()
+    measured = MeasuredProfiles()
     for profile, error in zip(draws(5), truth(draws(5)), strict=True):
         measured.add(profile, float(error))
-    again = Curve(**json.loads(json.dumps(measured.to_dict())))
+    again = MeasuredProfiles(**json.loads(json.dumps(measured.to_dict())))
     assert again == measured

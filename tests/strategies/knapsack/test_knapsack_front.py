@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupnas.errors import InputError
-from groupnas.strategies.knapsack.allocation import Choices, Front, front, pareto
+from groupnas.strategies.knapsack.allocation import Front, GroupChoices, front, pareto
 
 numbers = st.integers(0, 30).map(float)
 choices = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6).map(
-    lambda rows: Choices(*np.array(rows).T)
+    lambda rows: GroupChoices(*np.array(rows).T)
 )
 
 
-def all_of(parts: dict[str, Choices], weights: dict[str, float]) -> list[tuple[float, float]]:
+def all_of(parts: dict[str, GroupChoices], weights: dict[str, float]) -> list[tuple[float, float]]:
     """Cost and error of every combination."""
     ranges = [range(len(part.costs)) for part in parts.values()]
     return [
@@ -34,7 +34,7 @@ def all_of(parts: dict[str, Choices], weights: dict[str, float]) -> list[tuple[f
 
 
 @given(st.lists(choices, min_size=1, max_size=4), st.integers(0, 130))
-def test_the_best_of_all_combinations(lists: list[Choices], budget: int) -> None:
+def test_the_best_of_all_combinations(lists: list[GroupChoices], budget: int) -> None:
     parts = {f"p{i}": part for i, part in enumerate(lists)}
     weights = {name: 1.0 + i for i, name in enumerate(parts)}
     whole = front(parts, weights)
@@ -50,7 +50,7 @@ def test_the_best_of_all_combinations(lists: list[Choices], budget: int) -> None
 
 
 @given(st.lists(choices, min_size=1, max_size=4))
-def test_the_front_has_no_point_too_many_or_too_few(lists: list[Choices]) -> None:
+def test_the_front_has_no_point_too_many_or_too_few(lists: list[GroupChoices]) -> None:
     parts = {f"p{i}": part for i, part in enumerate(lists)}
     weights = dict.fromkeys(parts, 1.0)
     points = set(all_of(parts, weights))
@@ -65,8 +65,8 @@ def test_the_front_has_no_point_too_many_or_too_few(lists: list[Choices]) -> Non
 
 def test_by_hand() -> None:
     parts = {
-        "eye": Choices(np.array([1.0, 2.0, 4.0]), np.array([5.0, 3.0, 2.0])),
-        "mouth": Choices(np.array([1.0, 3.0]), np.array([9.0, 4.0])),
+        "eye": GroupChoices(np.array([1.0, 2.0, 4.0]), np.array([5.0, 3.0, 2.0])),
+        "mouth": GroupChoices(np.array([1.0, 3.0]), np.array([9.0, 4.0])),
     }
     whole = front(parts, {"eye": 1.0, "mouth": 2.0})
     assert whole.costs.tolist() == [2, 3, 4, 5, 7]
@@ -82,7 +82,7 @@ def test_a_thinned_front_is_nearly_the_exact_one() -> None:
     parts = {}
     for name in "abcd":
         costs = np.sort(draw.uniform(1, 10, 60))
-        parts[name] = Choices(costs, 1 / costs + draw.uniform(0, 0.01, 60))
+        parts[name] = GroupChoices(costs, 1 / costs + draw.uniform(0, 0.01, 60))
     weights = dict.fromkeys(parts, 1.0)
     exact, thin = front(parts, weights, states=10**9), front(parts, weights, states=1000)
     assert len(thin.costs) <= 1001 < len(exact.costs)
@@ -101,7 +101,7 @@ def test_of_equals_one_is_kept() -> None:
     assert kept.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("parts", [{}, {"eye": Choices(np.zeros(0), np.zeros(0))}])
-def test_nothing_to_choose_from(parts: dict[str, Choices]) -> None:
+@pytest.mark.parametrize("parts", [{}, {"eye": GroupChoices(np.zeros(0), np.zeros(0))}])
+def test_nothing_to_choose_from(parts: dict[str, GroupChoices]) -> None:
     with pytest.raises(InputError, match="at least one choice"):
         front(parts, {"eye": 1.0})

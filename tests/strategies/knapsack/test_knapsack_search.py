@@ -19,7 +19,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.schema import validate
 from groupnas.spaces.measure import measure
-from groupnas.strategies.knapsack.curves import Curve, fit_models
+from groupnas.strategies.knapsack.curves import MeasuredProfiles, fit_models
 from groupnas.strategies.knapsack.job import SlimmableJob
 from groupnas.strategies.knapsack.profiles import Family
 from groupnas.strategies.knapsack.settings import Knapsack
@@ -187,9 +187,9 @@ def flat_and_steep(space: Any) -> Solution:
     """The error of the ring falls with its size, that of the other shapes does not depend on it."""
     family = Family.of(space, "depth", 0.4, 1.6, {"tilt": 0.5, "ratio": 0.3})
     profiles = np.random.default_rng(0).uniform(-1, 1, (40, 2))
-    flat = Curve(profiles.tolist(), [1.0] * 40)
+    flat = MeasuredProfiles(profiles.tolist(), [1.0] * 40)
     falling = np.exp(-profiles[:, 0] + 0.3 * (profiles[:, 1] - 0.5) ** 2)
-    steep = Curve(profiles.tolist(), falling.tolist())
+    steep = MeasuredProfiles(profiles.tolist(), falling.tolist())
     return Solution(space, family, fit_models({"disc": flat, "square": flat, "ring": steep}))
 
 
