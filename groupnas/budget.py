@@ -16,8 +16,8 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number
 
 LARGEST_SHARE = 10_000.0  # of what even groups cost; sizes are found channel by channel
-Share = Annotated[float, Field(gt=0, le=LARGEST_SHARE)]
-Sizes = Mapping[str, Mapping[str, float]]
+BudgetShare = Annotated[float, Field(gt=0, le=LARGEST_SHARE)]
+WantedSizes = Mapping[str, Mapping[str, float]]
 
 
 class Budget(Settings):
@@ -36,8 +36,8 @@ class Budget(Settings):
     """
 
     measure: str = "mac"
-    total: Share | None = 1.0
-    parts: dict[str, Share] = {}
+    total: BudgetShare | None = 1.0
+    parts: dict[str, BudgetShare] = {}
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
     divisor: Literal[1, 2, 4, 8, 16, 32, 64] = Field(
         1, validation_alias=AliasChoices("divisor", "multiple")
@@ -93,7 +93,7 @@ class Budget(Settings):
         return step
 
 
-def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Allocation:
+def fit(space: SearchSpace, sizes: WantedSizes, budget: Budget) -> Allocation:
     """The allocation with these proportions whose cost meets a budget.
 
     The sizes of the groups that share a limit are multiplied by one factor and rounded to whole
@@ -128,7 +128,7 @@ def fit(space: SearchSpace, sizes: Sizes, budget: Budget) -> Allocation:
     return Allocation.from_counts(space, found)
 
 
-def _checked_sizes(space: SearchSpace, sizes: Sizes) -> dict[str, dict[str, float]]:
+def _checked_sizes(space: SearchSpace, sizes: WantedSizes) -> dict[str, dict[str, float]]:
     instance("space", space, SearchSpace)
     instance("sizes", sizes, Mapping)
     if set(sizes) != set(space.free_units):
@@ -148,7 +148,7 @@ def _rounded(channels: float, step: int) -> int:
 
 def _fit_groups(
     space: SearchSpace,
-    sizes: Sizes,
+    sizes: WantedSizes,
     groups: tuple[str, ...],
     limit: float,
     budget: Budget,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import Several, whole_number
+from groupnas.cli.options import SeveralOption, whole_number
 from groupnas.cli.output import courtesy
 from groupnas.errors import InputError
 from groupnas.formats import LINES, TABLE, check_suffix
@@ -27,12 +27,12 @@ def bench(
     threads: Annotated[list[int] | None, Parameter(consume_multiple=1, negative="")] = None,
     rounds: Annotated[int, whole_number(1)] = 30,
     warm_up: Annotated[int, whole_number(0)] = 3,
-    names: Several = None,
-    shape: Several = None,
-    input: Several = None,
+    names: SeveralOption = None,
+    shape: SeveralOption = None,
+    input: SeveralOption = None,
     json_file: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     table: Path | None = None,
-    space: Several = None,
+    space: SeveralOption = None,
 ) -> None:
     """Time ONNX files side by side in ONNX Runtime on the CPU.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import AllowPartial, Count, DataRoot, Flag, Several
+from groupnas.cli.options import AllowPartial, CountOption, DataRoot, Flag, SeveralOption
 from groupnas.cli.output import courtesy, tell_caveat, working
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
@@ -50,10 +50,10 @@ def export(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     stage: Literal["global", "local"] | None = None,
-    parts: Several = None,
+    parts: SeveralOption = None,
     space: str | None = None,
     grouping: Path | None = None,
-    batch: Count = None,
+    batch: CountOption = None,
     table: Path | None = None,
     plain: Flag = False,
     plan: Flag = False,
@@ -61,7 +61,7 @@ def export(
     data: str | None = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
-    limit: Count = None,
+    limit: CountOption = None,
 ) -> None:
     """Write a cascade as one ONNX file: an image and a face's box in, its landmarks out.
 

@@ -38,8 +38,8 @@ def _whole(_: Any, tokens: Any) -> int:
 
 
 Flag = Annotated[bool, Parameter(negative="")]
-Count = Annotated[int | None, whole_number(1)]
-Several = Annotated[list[str] | None, Parameter(consume_multiple=1, negative="")]
+CountOption = Annotated[int | None, whole_number(1)]
+SeveralOption = Annotated[list[str] | None, Parameter(consume_multiple=1, negative="")]
 DataRoot = Annotated[
     Path | None, Parameter(help="The folder that holds the data sets' folders; else GROUPNAS_DATA.")
 ]

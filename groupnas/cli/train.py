@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from groupnas.cli.options import (
     AllowPartial,
-    Count,
+    CountOption,
     DataRoot,
     Device,
     Resume,
@@ -52,7 +52,7 @@ def train(
     grouping: str | None = None,
     out: RunOut = None,
     seed: Seed = None,
-    epochs: Count = None,
+    epochs: CountOption = None,
     global_from: Path | None = None,
     device: Device = None,
     threads: Threads = None,

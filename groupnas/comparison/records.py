@@ -14,7 +14,7 @@ from groupnas.saved import Saved, read_records, read_saved
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
 VALIDATION = "validation"  # the set of samples that every comparison holds out
 
-Name = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it names a file
+SetName = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it names a file
 
 
 class CellFile(Saved):
@@ -27,7 +27,7 @@ class CellFile(Saved):
     flops: dict[str, dict[str, Finite]] = {}
     steps: Annotated[int, Field(ge=1)]
     seconds: Annotated[Finite, Field(ge=0)]
-    errors: dict[Name, dict[str, float | None]]
+    errors: dict[SetName, dict[str, float | None]]
 
 
 def errors_file(name: str) -> str:

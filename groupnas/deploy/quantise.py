@@ -18,13 +18,13 @@ from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_onnx, import_runtime, open_session
 from groupnas.writing import atomic_path, temporary_folder
 
-Batch = NDArray[np.float32]
+InputBatch = NDArray[np.float32]
 
 
 def quantise_onnx(
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
-    batches: Iterable[Batch],
+    batches: Iterable[InputBatch],
 ) -> None:
     """Write a network in int8, by ONNX Runtime's static quantisation.
 
@@ -139,14 +139,14 @@ def _unusual(graph: Any) -> list[str]:
 class _Reader:
     """Hands out one checked batch after the other, as a ``CalibrationDataReader`` does."""
 
-    def __init__(self, session: Any, batches: Iterable[Batch]) -> None:
+    def __init__(self, session: Any, batches: Iterable[InputBatch]) -> None:
         self._feeds = _feeds(session, batches)
 
-    def get_next(self) -> dict[str, Batch] | None:
+    def get_next(self) -> dict[str, InputBatch] | None:
         return next(self._feeds, None)
 
 
-def _feeds(session: Any, batches: Iterable[Batch]) -> Iterator[dict[str, Batch]]:
+def _feeds(session: Any, batches: Iterable[InputBatch]) -> Iterator[dict[str, InputBatch]]:
     (port,) = session.get_inputs()
     number = -1
     for number, batch in enumerate(batches):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from groupnas.engine.strategy import Strategy
     from groupnas.task import Task
 
-Widths = Literal["kept", "free"]
+WidthRule = Literal["kept", "free"]
 Side = Literal["validation", "test"]
-Numbers = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 # What strategies should fit sizes to. One channel of so few costs up to 7 % of the network, so that
 # the cost cannot always come within 1 %; fitting ends below the budget, never above.
@@ -46,8 +46,8 @@ class Curve:
     """
 
     sizes: NDArray[np.int64]
-    costs: Numbers
-    errors: Numbers
+    costs: Floats
+    errors: Floats
 
     def __repr__(self) -> str:
         return _told(self)
@@ -64,8 +64,8 @@ class Choices:
     """
 
     sizes: NDArray[np.int64]
-    costs: Numbers
-    errors: Numbers
+    costs: Floats
+    errors: Floats
 
     def __repr__(self) -> str:
         return _told(self)
@@ -193,7 +193,7 @@ class GroupBench:
     # -- all there are --------------------------------------------------------------------------
 
     def optimum(
-        self, budget: Budget | None = None, widths: Widths = "free"
+        self, budget: Budget | None = None, widths: WidthRule = "free"
     ) -> tuple[Allocation, float]:
         """The best allocation within a budget by test error, and that error; see :meth:`choices`.
 
@@ -207,7 +207,7 @@ class GroupBench:
         return self.allocation(choices.sizes[best]), float(choices.errors[best])
 
     def choices(
-        self, budget: Budget | None = None, widths: Widths = "free", split: Side = "test"
+        self, budget: Budget | None = None, widths: WidthRule = "free", split: Side = "test"
     ) -> Choices:
         """All groupings within a budget (up to its tolerance above it).
 
@@ -227,8 +227,8 @@ class GroupBench:
         for groups, limit in budget.limits(self._space).items():
             limited = [curve.costs * (part in groups) for part, curve in curves.items()]
             allowed &= _outer_sum(limited) <= limit * (1 + budget.tolerance)
-        if widths not in get_args(Widths):
-            raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(Widths))}")
+        if widths not in get_args(WidthRule):
+            raise InputError(f"widths {widths!r}: {nearest(str(widths), get_args(WidthRule))}")
         if widths == "kept":
             for unit, channels in enumerate(self._space.free_units.values()):
                 allowed &= _outer_sum([rows[:, unit] for rows in sizes]) == channels
@@ -274,7 +274,7 @@ class GroupBench:
         return load_space("groupbench")
 
     @cached_property
-    def _weights(self) -> Numbers:
+    def _weights(self) -> Floats:
         """Every part's share of the points."""
         outputs = np.array(list(self._space.outputs.values()), float)
         return outputs / outputs.sum()
@@ -284,7 +284,7 @@ class GroupBench:
         """Errors of the optima that were asked for so far, by budget."""
         return {}
 
-    def _at_end(self, seed: int | None, split: Side) -> Numbers:
+    def _at_end(self, seed: int | None, split: Side) -> Floats:
         """Errors at the end of training, ``(P, A, B)``."""
         ends = {"validation": self.table.validation[..., -1], "test": self.table.test}
         if split not in ends:

@@ -19,15 +19,15 @@ from groupnas.schema import validate
 
 FORMAT = 1
 
-Floats = NDArray[np.float32]
-Count = Annotated[int, Field(ge=1)]
+Singles = NDArray[np.float32]
+AtLeastOne = Annotated[int, Field(ge=1)]
 _NOTHING = np.zeros(0, np.float32)
 
 
 class TableTraining(Saved):
     """How long the networks of a table were trained."""
 
-    epochs: Count
+    epochs: AtLeastOne
 
 
 class About(Saved):
@@ -35,8 +35,8 @@ class About(Saved):
 
     format: Literal[1]
     parts: Annotated[list[str], Field(min_length=1)]
-    largest: Annotated[dict[str, Count], Field(min_length=2, max_length=2)]
-    seeds: Count
+    largest: Annotated[dict[str, AtLeastOne], Field(min_length=2, max_length=2)]
+    seeds: AtLeastOne
     training: TableTraining
 
 
@@ -51,8 +51,8 @@ class Table:
         about: How it was made: parts, largest sizes, training, samples, versions, seconds.
     """
 
-    validation: Floats = field(repr=False)
-    test: Floats = field(repr=False)
+    validation: Singles = field(repr=False)
+    test: Singles = field(repr=False)
     about: Mapping[str, Any]
 
     def save(self, path: str | os.PathLike[str]) -> None:

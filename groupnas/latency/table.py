@@ -36,7 +36,7 @@ SHIPPED = "x86_avx512"
 _AVX512_BLOCK = 16  # channels; others have 8 at most
 
 Milliseconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+KernelCount = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Pass = Literal["reorder", "pieces", "hardswish", "sum"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
 
@@ -60,12 +60,12 @@ class KernelPoint(Settings):
     """
 
     op: Annotated[str, AfterValidator(_operation)]
-    window: tuple[Annotated[int, Field(ge=0, le=2**31, strict=True)], Count, Count]
-    in_size: tuple[Count, Count]
-    out_size: tuple[Count, Count]
-    groups: Count
-    inputs: Count
-    outputs: Count
+    window: tuple[Annotated[int, Field(ge=0, le=2**31, strict=True)], KernelCount, KernelCount]
+    in_size: tuple[KernelCount, KernelCount]
+    out_size: tuple[KernelCount, KernelCount]
+    groups: KernelCount
+    inputs: KernelCount
+    outputs: KernelCount
     act: ActivationName
     format: Format
     ms: Milliseconds
@@ -107,8 +107,8 @@ class PassPoint(Settings):
     """
 
     op: Pass
-    pieces: Count
-    elements: Count
+    pieces: KernelCount
+    elements: KernelCount
     ms: Milliseconds
 
 
@@ -119,8 +119,8 @@ class LatencyFile(Settings):
     kind: Literal["latency"] = "latency"
     machine: str
     onnxruntime: str
-    threads: Count
-    batch: Count
+    threads: KernelCount
+    batch: KernelCount
     block: Annotated[int, Field(ge=0, strict=True)]
     kernels: Annotated[list[KernelPoint], Field(min_length=1, repr=False)]
     passes: Annotated[list[PassPoint], Field(repr=False)]

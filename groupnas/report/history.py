@@ -23,7 +23,7 @@ from groupnas.runs.fields import Chart, Recorded, findings
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.records import read_begun
 
-Record = Mapping[str, Any]
+ReadRecord = Mapping[str, Any]
 
 _WIDTH, _ROW, _TOP, _BOTTOM, _GAP = 516.0, 105.0, 20.0, 30.0, 38.0  # points
 _SCALES = ((1e9, 1e9, " (G)"), (1e5, 1e6, " (M)"), (0, 1, ""))  # from, unit, its name
@@ -55,7 +55,7 @@ def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def plot_history(
-    records: Sequence[Record],
+    records: Sequence[ReadRecord],
     path: str | os.PathLike[str],
     recorded: Recorded | None = None,
     groups: Sequence[str] | None = None,
@@ -84,7 +84,7 @@ def plot_history(
 
 
 def history_figure(
-    records: Sequence[Record],
+    records: Sequence[ReadRecord],
     recorded: Recorded | None = None,
     groups: Sequence[str] | None = None,
 ) -> Figure:
@@ -185,7 +185,7 @@ def _dotted(values: Sequence[float]) -> dict[str, Any]:
     return {"marker": "." if lonely else ""}
 
 
-def _draw_epochs(axes: Axes, records: Sequence[Record], recorded: Recorded) -> None:
+def _draw_epochs(axes: Axes, records: Sequence[ReadRecord], recorded: Recorded) -> None:
     """What all axes share: limits, shaded phases and the marks of health messages."""
     axes.set_xlim(records[0]["epoch"] - 0.5, records[-1]["epoch"] + 0.5)
     axes.xaxis.set_major_locator(
@@ -204,7 +204,7 @@ def _draw_epochs(axes: Axes, records: Sequence[Record], recorded: Recorded) -> N
     axes.plot(ill, [1] * len(ill), transform=above, clip_on=False, **_MARK)
 
 
-def _phases(records: Sequence[Record], recorded: Recorded) -> dict[str, str]:
+def _phases(records: Sequence[ReadRecord], recorded: Recorded) -> dict[str, str]:
     """Those that are shaded and occur, with their names."""
     found = {str(record.get("phase")) for record in records}
     return {phase: name for phase, name in recorded.phases.items() if phase in found}
@@ -212,7 +212,7 @@ def _phases(records: Sequence[Record], recorded: Recorded) -> dict[str, str]:
 
 def _draw_side(
     axes: Axes,
-    records: Sequence[Record],
+    records: Sequence[ReadRecord],
     recorded: Recorded,
     groups: Sequence[str],
     means: bool,

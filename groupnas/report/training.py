@@ -18,7 +18,7 @@ from groupnas.palette import INK, look
 from groupnas.report.figure import check_suffix, save, styled
 from groupnas.runs.records import read_begun
 
-Record = Mapping[str, Any]
+ReadRecord = Mapping[str, Any]
 
 _PANEL, _HEIGHT = 230.0, 260.0  # points
 
@@ -42,7 +42,7 @@ def read_training(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def plot_training(
-    stages: Mapping[str, Sequence[Record]], path: str | os.PathLike[str], unit: str
+    stages: Mapping[str, Sequence[ReadRecord]], path: str | os.PathLike[str], unit: str
 ) -> Path:
     """Draw loss and validation error over the epochs, a column for each training, and save them.
 
@@ -78,7 +78,7 @@ def plot_training(
         return save(figure, path)
 
 
-def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[Record]) -> None:
+def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[ReadRecord]) -> None:
     """The error of every group, and over all, with the epoch that was kept."""
     epochs = [record["epoch"] for record in records]
     errors = [record["validation"] for record in records]

@@ -17,7 +17,7 @@ from groupnas.schema import validate
 RECORDS = "records"  # the key of config.yaml
 ERROR = "error"  # as a unit: the task's own, of its errors
 
-Record = Mapping[str, Any]
+ReadRecord = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class RecordField:
     format: str = "#.4g"
     gap: str = ""
 
-    def numbers(self, record: Record) -> dict[str, float]:
+    def numbers(self, record: ReadRecord) -> dict[str, float]:
         """The finite numbers that a record has of it, by group or name; one alone by its title."""
         value = record.get(self.key)
         return numbers(value) if self.each else numbers({self.title: value})
 
-    def cells(self, record: Record) -> Iterator[tuple[str, str]]:
+    def cells(self, record: ReadRecord) -> Iterator[tuple[str, str]]:
         """Columns and texts of a record in progress; none where it lacks the key.
 
         Of one group and the mean, which is the same, there is one column.
@@ -119,7 +119,7 @@ class Recorded:
     plots: tuple[str, ...] = ("history",)
     error_unit: str = ""
 
-    def filled(self, records: Sequence[Record]) -> Recorded:
+    def filled(self, records: Sequence[ReadRecord]) -> Recorded:
         """Itself, or where it has no fields, every number of some records and every table of them.
 
         The latter is all that is known of a strategy which declares nothing.
@@ -164,7 +164,7 @@ class Recorded:
         }
         return create_model("RecordedEpoch", __base__=Epoch, **members)  # type: ignore[call-overload]
 
-    def charts(self, records: Sequence[Record]) -> tuple[Chart, ...]:
+    def charts(self, records: Sequence[ReadRecord]) -> tuple[Chart, ...]:
         """Draw the fields that are drawn and that the records, one an epoch, have anything of."""
         shared: dict[str, list[RecordField]] = {}
         for field in self.fields:
@@ -206,7 +206,7 @@ def numbers(table: Any) -> dict[str, float]:
     return {str(key): value for key, value in table.items() if is_number(value)}
 
 
-def findings(told: Record) -> list[str]:
+def findings(told: ReadRecord) -> list[str]:
     """The texts under ``health`` of a record or a result."""
     found = told.get("health")
     return [str(text) for text in found] if isinstance(found, list) else []

@@ -18,7 +18,7 @@ from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
 from groupnas.spaces.rooms import Catalogue, Named
 
 # What a slip of the finger or damage adds to a number must not take all memory to refuse.
-Positive = Annotated[int, Field(ge=1, le=2**16, strict=True)]
+Extent = Annotated[int, Field(ge=1, le=2**16, strict=True)]
 Few = Annotated[int, Field(ge=1, le=256, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -152,10 +152,10 @@ class Row(Settings):
     name: Name
     op: str
     t: Few | None = None
-    c: Positive | None = None
+    c: Extent | None = None
     n: Few = 1
-    s: Positive = 1
-    d: Positive = 1
+    s: Extent = 1
+    d: Extent = 1
     act: ActivationName | None = None
     norm: NormalisationName = True
     bias: bool | None = None

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from groupnas.schema import Settings, read_yaml, validate
 from groupnas.spaces.behind import ActivationName
-from groupnas.spaces.rows import Name, Positive, Row
+from groupnas.spaces.rows import Extent, Name, Row
 
 
 class Published(Settings):
@@ -31,8 +31,8 @@ class Published(Settings):
 class Variant(Settings):
     """What a variant of the space replaces, e.g. another number of points to predict."""
 
-    inputs: dict[str, Positive] | None = None
-    outputs: dict[str, Positive] | None = None
+    inputs: dict[str, Extent] | None = None
+    outputs: dict[str, Extent] | None = None
     published: list[Published] = []
 
 
@@ -57,10 +57,10 @@ class SpaceFile(Settings):
     format: Literal[1]
     title: str
     source: str = ""
-    input: tuple[Positive, Positive]
+    input: tuple[Extent, Extent]
     groups: Annotated[list[Name], Field(min_length=1)]
-    inputs: dict[str, Positive] | None = None
-    outputs: dict[str, Positive] | None = None
+    inputs: dict[str, Extent] | None = None
+    outputs: dict[str, Extent] | None = None
     variants: dict[str, Variant] = {}
     published: list[Published] = []
     act: ActivationName = "relu6"

@@ -9,7 +9,7 @@ from typing import Any
 from groupnas.comparison.tables import Comparison
 from groupnas.runs.fields import Chart
 
-Sizes = Mapping[str, Sequence[int]]
+UnitSizes = Mapping[str, Sequence[int]]
 """Channels of every group, by unit."""
 
 
@@ -60,7 +60,7 @@ class Division:
     """
 
     title: str
-    sizes: Sizes
+    sizes: UnitSizes
     moved: int | None = None
 
 
@@ -83,10 +83,10 @@ class TetrisData:
     groups: tuple[str, ...]
     divisions: tuple[Division, ...]
     epochs: tuple[int, ...] = ()
-    timeline: tuple[Sizes, ...] = ()
+    timeline: tuple[UnitSizes, ...] = ()
     step: str = "Epoch"
     layers: tuple[LayerRate, ...] = ()
-    fixed: Sizes | None = None
+    fixed: UnitSizes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

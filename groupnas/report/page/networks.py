@@ -8,7 +8,7 @@ from typing import Any
 from groupnas.accountant import count_operations, flops
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.report.page.model import Cost, Division, LayerRate, Sizes, TetrisData
+from groupnas.report.page.model import Cost, Division, LayerRate, TetrisData, UnitSizes
 from groupnas.report.page.reading import Reader
 from groupnas.runs.fields import Recorded
 from groupnas.spaces.allocation import Allocation
@@ -75,7 +75,7 @@ def _moved(found: Grouping, start: Grouping) -> int | None:
         return None
 
 
-def _sizes(recorded: Any, start: Grouping) -> Sizes | None:
+def _sizes(recorded: Any, start: Grouping) -> UnitSizes | None:
     """An epoch's sizes, if they are of the run's units and groups."""
     if not isinstance(recorded, Mapping) or set(recorded) != set(start.units):
         return None
@@ -101,7 +101,7 @@ def _layers(space: SearchSpace) -> tuple[LayerRate, ...]:
     )
 
 
-def _fixed(space: SearchSpace) -> Sizes:
+def _fixed(space: SearchSpace) -> UnitSizes:
     groups = range(len(space.groups))
     return {
         unit: tuple(channels.count(group) for group in groups)

@@ -12,7 +12,7 @@ from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Strateg
 from groupnas.runs.fields import ERROR, Recorded, RecordField
 from groupnas.schema import Settings
 
-Weight = Annotated[float, Field(ge=0)]
+PenaltyWeight = Annotated[float, Field(ge=0)]
 
 
 class TemperatureSettings(Settings):
@@ -41,7 +41,7 @@ class Masks(Settings):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     temperature: TemperatureSettings = TemperatureSettings()
     optimizer: Optimizer | None = None
-    entropy: Weight = 0.0
+    entropy: PenaltyWeight = 0.0
 
 
 class MaskSearch(Strategy):
@@ -92,7 +92,7 @@ class MaskSearch(Strategy):
     mask_every: Positive = 1
     weights: Optimizer
     masks: Masks
-    penalty: Weight = 0.0
+    penalty: PenaltyWeight = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")

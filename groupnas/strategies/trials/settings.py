@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Rate, Share, Strategy
 from groupnas.runs.fields import ERROR, Recorded, RecordField
 
-Cost = Annotated[float, Field(gt=0)]
+RelativeCost = Annotated[float, Field(gt=0)]
 Several = Annotated[int, Field(ge=2, strict=True)]
 
 
@@ -149,7 +149,7 @@ class OptunaSearch(TrialSearch):
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     startup: Positive = 10
     population: Several = 10
-    costs: tuple[Cost, Cost] = (0.5, 1.0)
+    costs: tuple[RelativeCost, RelativeCost] = (0.5, 1.0)
     storage: str | None = None
     study: str = "groupnas"
 
