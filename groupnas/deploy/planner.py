@@ -28,7 +28,7 @@ from groupnas.spaces.layer import Layer
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.values import listed
 
-Costs = NDArray[np.float64]
+Floats = NDArray[np.float64]
 End = tuple[int, Format]  # a unit's channels, and the format that they are kept in
 Node = Callable[[int, End, End], float]  # milliseconds of a node of so many groups between two
 
@@ -92,7 +92,7 @@ class LayoutPlanner:
                 "the network's parts share channels: it cannot be laid out; export it as it is"
             )
         states = self._states(network)
-        pairs: dict[tuple[str, str], Costs] = {}
+        pairs: dict[tuple[str, str], Floats] = {}
         layers = [layer for block in network.plan for layer in block.layers]
         for layer in layers:
             costs = self._costs(layer, states[layer.in_unit], states[layer.out_unit])
@@ -124,7 +124,7 @@ class LayoutPlanner:
 
     def _costs(
         self, layer: Layer, inputs: Sequence[UnitState], outputs: Sequence[UnitState]
-    ) -> Costs:
+    ) -> Floats:
         """``(inputs, outputs)`` milliseconds; infinite where no form fits."""
         costs = np.full((len(inputs), len(outputs)), np.inf)
         node = cache(partial(self._node, layer))  # few kernels are in many layouts
