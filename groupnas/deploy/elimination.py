@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 
-Floats = NDArray[np.float64]
 MOST = 30_000_000  # entries of the largest table that is built
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WidthRule = Literal["kept", "free"]
 Side = Literal["validation", "test"]
-Floats = NDArray[np.float64]
 
 # What strategies should fit sizes to. One channel of so few costs up to 7 % of the network, so that
 # the cost cannot always come within 1 %; fitting ends below the budget, never above.

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.markup import Markup
-
-Floats = NDArray[np.float64]
 
 # What errors are divided by, in words; the first two are of the landmarks, the others of the box.
 NORMALISERS: Mapping[str, str] = MappingProxyType(

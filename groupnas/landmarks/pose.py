@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 from groupnas.landmarks.markup import Markup
-
-Floats = NDArray[np.float64]
 
 # A generic adult face in millimetres: x to the right in the image, y down, z towards the viewer;
 # the origin lies between the inner corners of the eyes. Points that speech and mimics move little.

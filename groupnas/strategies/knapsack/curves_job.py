@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
+from groupnas.arrays import Floats
 from groupnas.budget import Budget, fit
 from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.search_job import SearchJob
@@ -26,8 +26,6 @@ from groupnas.strategies.knapsack.profiles import Family
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.solution import Solution
 from groupnas.task import Task
-
-Floats = NDArray[np.float64]
 
 _LEAST = 4  # measurements of a part, to fit anything
 _AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
