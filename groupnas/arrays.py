@@ -17,6 +17,8 @@ from groupnas.errors import InputError, reading
 from groupnas.writing import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 # What zipfile and NumPy were seen to raise for bytes that are not, or no longer, theirs. A header
 # that asks for more memory than there is, is one of those.

@@ -169,6 +169,19 @@ def test_commands_load_the_landmark_wing_late(source: str, allowed: bool) -> Non
     assert (breaches(source, "groupnas.cli.eval", "groupnas.cli") == []) == allowed
 
 
+# -- names --------------------------------------------------------------------------------------
+
+
+def test_a_class_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(f"{file.relative_to(PACKAGE)}:{node.lineno}")
+    assert len(homes) > 100
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 # -- circles ------------------------------------------------------------------------------------
 
 

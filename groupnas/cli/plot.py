@@ -102,12 +102,12 @@ def _error_unit(histories: Iterable[Path]) -> str:
     from groupnas.runs.folder import RESULT
     from groupnas.saved import Saved, read_saved
 
-    class Result(Saved):
+    class EndedTraining(Saved):
         error_unit: str
 
     for file in histories:
         with suppress(InputError):
-            return str(read_saved(file.with_name(RESULT), Result)["error_unit"])
+            return str(read_saved(file.with_name(RESULT), EndedTraining)["error_unit"])
     return ""
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from groupnas.arrays import Floats
 from groupnas.engine.missing import known_means
 
-Array = NDArray[np.float64]
 Interval = tuple[float, float] | tuple[None, None]
 LEVEL = 0.95
 DRAWS = 10_000
@@ -74,8 +74,8 @@ class Difference:
 
 
 def paired_differences(
-    mine: Array,
-    other: Array,
+    mine: Floats,
+    other: Floats,
     sources: Sequence[str],
     *,
     draws: int = DRAWS,

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 
-Costs = NDArray[np.float64]
 MOST = 30_000_000  # entries of the largest table that is built
 
 
-def minimise(choices: Mapping[str, int], pairs: Mapping[tuple[str, str], Costs]) -> dict[str, int]:
+def minimise(choices: Mapping[str, int], pairs: Mapping[tuple[str, str], Floats]) -> dict[str, int]:
     """The choice of every variable that makes the sum of all costs least.
 
     Variables are eliminated one after the other, those with the fewest neighbours first (bucket
@@ -54,19 +54,19 @@ def minimise(choices: Mapping[str, int], pairs: Mapping[tuple[str, str], Costs])
     return chosen
 
 
-def _factor(names: tuple[str, str], costs: Costs) -> tuple[tuple[str, ...], Costs]:
+def _factor(names: tuple[str, str], costs: Floats) -> tuple[tuple[str, ...], Floats]:
     return ((names[0],), np.diagonal(costs)) if names[0] == names[1] else (names, costs)
 
 
 def _size(
-    name: str, factors: list[tuple[tuple[str, ...], Costs]], choices: Mapping[str, int]
+    name: str, factors: list[tuple[tuple[str, ...], Floats]], choices: Mapping[str, int]
 ) -> float:
     """Entries of the table that eliminating a variable builds."""
     near = {other for names, _ in factors if name in names for other in names} | {name}
     return float(np.prod([float(choices[other]) for other in near]))
 
 
-def _spread(names: tuple[str, ...], costs: Costs, onto: tuple[str, ...]) -> Costs:
+def _spread(names: tuple[str, ...], costs: Floats, onto: tuple[str, ...]) -> Floats:
     """A factor's costs with an axis for each of ``onto``, in their order."""
     order = sorted(range(len(names)), key=lambda axis: onto.index(names[axis]))
     present = {names[axis] for axis in order}

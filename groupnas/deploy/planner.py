@@ -14,8 +14,8 @@ from functools import cache, partial
 from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.deploy.elimination import minimise
 from groupnas.deploy.layout import FORMS, Form, Layout, fixed_layouts, free_layouts, partitions
 from groupnas.deploy.network import DeployedNetwork
@@ -28,7 +28,6 @@ from groupnas.spaces.layer import Layer
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.values import listed
 
-Costs = NDArray[np.float64]
 End = tuple[int, Format]  # a unit's channels, and the format that they are kept in
 Node = Callable[[int, End, End], float]  # milliseconds of a node of so many groups between two
 
@@ -92,7 +91,7 @@ class LayoutPlanner:
                 "the network's groups share channels: it cannot be laid out; export it as it is"
             )
         states = self._states(network)
-        pairs: dict[tuple[str, str], Costs] = {}
+        pairs: dict[tuple[str, str], Floats] = {}
         layers = [layer for block in network.plan for layer in block.layers]
         for layer in layers:
             costs = self._costs(layer, states[layer.in_unit], states[layer.out_unit])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from groupnas.arrays import Floats
 
 
 def with_mean(errors: Floats, weights: Floats) -> Floats:

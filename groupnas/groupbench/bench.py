@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WidthRule = Literal["kept", "free"]
 Side = Literal["validation", "test"]
-Numbers = NDArray[np.float64]
 
 # The budget that strategies should fit sizes to. One of so few channels costs up to 7 % of the
 # network, so that the cost cannot always come within 1 %; fitting ends at or below the budget.
@@ -46,8 +46,8 @@ class Curve:
     """
 
     sizes: NDArray[np.int64]
-    costs: Numbers
-    errors: Numbers
+    costs: Floats
+    errors: Floats
 
     def __repr__(self) -> str:
         return _told(self)
@@ -64,8 +64,8 @@ class Choices:
     """
 
     sizes: NDArray[np.int64]
-    costs: Numbers
-    errors: Numbers
+    costs: Floats
+    errors: Floats
 
     def __repr__(self) -> str:
         return _told(self)

@@ -13,11 +13,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.markup import Markup
-
-Array = NDArray[np.float64]
 
 # What errors are divided by, in words; the first two are of the landmarks, the others of the box.
 NORMALISERS: Mapping[str, str] = MappingProxyType(
@@ -86,10 +85,10 @@ class Errors:
         normal: The same across the boundary.
     """
 
-    nme: Array
-    parts: Mapping[str, Array]
-    tangential: Array
-    normal: Array
+    nme: Floats
+    parts: Mapping[str, Floats]
+    tangential: Floats
+    normal: Floats
 
     def scores(
         self, chosen: NDArray[np.bool_] | None = None, threshold: float = THRESHOLD
@@ -113,7 +112,7 @@ class Errors:
             normal=_mean_percent(self.normal[rows]),
         )
 
-    def by_pose(self, angles: Array) -> list[PoseBin]:
+    def by_pose(self, angles: Floats) -> list[PoseBin]:
         """NME by head pose in bins of 10 degrees, the last one open (Table XII).
 
         Args:
@@ -131,7 +130,7 @@ class Errors:
         return found
 
 
-def measure(predicted: Array, truth: Array, normaliser: Array, markup: Markup) -> Errors:
+def measure(predicted: Floats, truth: Floats, normaliser: Floats, markup: Markup) -> Errors:
     """The errors of every face.
 
     Args:
@@ -169,13 +168,13 @@ def measure(predicted: Array, truth: Array, normaliser: Array, markup: Markup) -
 
 
 def normaliser(
-    points: Array,
+    points: Floats,
     markup: Markup,
     kind: str,
-    boxes: Array | None = None,
+    boxes: Floats | None = None,
     *,
     names: Sequence[str] | None = None,
-) -> Array:
+) -> Floats:
     """The distance that each face's errors are divided by.
 
     Args:
@@ -228,7 +227,7 @@ def check_normaliser(kind: str, markup: Markup) -> None:
         )
 
 
-def tangents(truth: Array, markup: Markup) -> Array:
+def tangents(truth: Floats, markup: Markup) -> Floats:
     """Unit vectors ``(N, K, 2)`` from each point's previous to its next neighbour.
 
     ``(0, 0)`` for points of no boundary and where the neighbours coincide. Source: PicassoNet,
@@ -240,7 +239,7 @@ def tangents(truth: Array, markup: Markup) -> Array:
     return np.where(length > _SHORTEST, ray / np.maximum(length, _SHORTEST), 0.0)
 
 
-def cumulative(nme: Array, threshold: float = THRESHOLD) -> tuple[Array, Array]:
+def cumulative(nme: Floats, threshold: float = THRESHOLD) -> tuple[Floats, Floats]:
     """The cumulative error distribution (CED).
 
     Args:
@@ -262,7 +261,7 @@ def cumulative(nme: Array, threshold: float = THRESHOLD) -> tuple[Array, Array]:
     return steps, np.searchsorted(np.sort(nme), steps, side="right") / len(nme)
 
 
-def area(nme: Array, threshold: float = THRESHOLD) -> float:
+def area(nme: Floats, threshold: float = THRESHOLD) -> float:
     """Area under the CED up to the threshold, divided by the threshold: 0 to 1.
 
     By Simpson's rule over 1,001 points, as the field's code has it; arguments and exceptions as
@@ -274,14 +273,14 @@ def area(nme: Array, threshold: float = THRESHOLD) -> float:
     return float(simpson(shares, x=steps)) / threshold
 
 
-def _mean_where(values: Array, known: NDArray[np.bool_]) -> Array:
+def _mean_where(values: Floats, known: NDArray[np.bool_]) -> Floats:
     """Mean of each row over its known columns; NaN for a row without any."""
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _mean_percent(values: Sequence[float] | Array) -> float | None:
+def _mean_percent(values: Sequence[float] | Floats) -> float | None:
     """Mean of what is a number, in %; ``None`` if nothing is."""
     numbers = np.asarray(values)
     numbers = numbers[~np.isnan(numbers)]

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.errors import InputError
 from groupnas.landmarks.markup import Markup
-
-Array = NDArray[np.float64]
 
 # A generic adult face in millimetres: x to the right in the image, y down, z towards the viewer;
 # the origin lies between the inner corners of the eyes. Points that speech and mimics move little.
@@ -44,7 +42,7 @@ _PLACES: Mapping[int, tuple[int | None, ...]] = MappingProxyType(
 _FITS = 200  # steps of the fit; twenty do for most faces, not for those turned far
 
 
-def pose_angles(points: Array, markup: Markup) -> Array:
+def pose_angles(points: Floats, markup: Markup) -> Floats:
     """Rough head pose: how a generic 3-D face must be turned for its points to fall on a face's.
 
     A weak-perspective fit (rotation, scale, shift) of about a dozen rigid points to one average
@@ -76,7 +74,7 @@ def pose_angles(points: Array, markup: Markup) -> Array:
     return np.degrees(np.stack([pitch, yaw, roll], axis=1))
 
 
-def _rotations(points: Array, face: Array) -> Array:
+def _rotations(points: Floats, face: Floats) -> Floats:
     """The rotations ``(N, 3, 3)`` under which the face ``(M, 3)`` fits points ``(N, M, 2)`` best.
 
     Least squares, alternating: the depth of the points is what the turned face says, then the
@@ -100,7 +98,7 @@ def _rotations(points: Array, face: Array) -> Array:
     return turned
 
 
-def _nearest_rotation(matrices: Array) -> Array:
+def _nearest_rotation(matrices: Floats) -> Floats:
     """The rotation nearest to each of ``(N, 3, 3)``, up to its scale."""
     left, _, right = np.linalg.svd(matrices)
     left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]  # no reflection

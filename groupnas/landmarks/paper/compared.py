@@ -158,7 +158,7 @@ def _data_notes(
     one: Compared,
     data: str | None,
     protocol: Protocol | None,
-    scored: Scored | None = None,
+    scored: ResultRow | None = None,
     column: str = "full",
 ) -> list[str]:
     """Return notes on the faces, where those are not the paper's."""

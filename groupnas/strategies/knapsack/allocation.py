@@ -14,12 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats, Integers
 from groupnas.errors import InputError
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 STATES = 10_000  # more points of a front than that are thinned
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from groupnas.arrays import Floats
 
 _PENALTIES = np.logspace(-5, 2, 8)
 _FAR = 2.0  # usual deviations, beyond which a measurement counts less

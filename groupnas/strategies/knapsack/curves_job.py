@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
+from groupnas.arrays import Floats
 from groupnas.budget import Budget, fit
 from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.search_job import SearchJob

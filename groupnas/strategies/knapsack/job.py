@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from groupnas.arrays import Floats
 from groupnas.engine.evaluate import mean_errors, recalibrate
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
@@ -22,8 +22,6 @@ from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.slimmable import SlimmableNetwork
 from groupnas.task import Task
-
-Floats = NDArray[np.float64]
 
 # Random profiles of an epoch. PyTorch sets a convolution up anew for a size that it does not
 # remember: if every pass had sizes of its own, that would take a third of the time.

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from groupnas.spaces.measure import group_cost
 from groupnas.spaces.space import SearchSpace
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Shapes = Literal["uniform", "depth", "free"]
 
 

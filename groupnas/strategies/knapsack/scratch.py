@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.engine.evaluate import Evaluate
 from groupnas.engine.job import Record
 from groupnas.engine.training_settings import Training
@@ -23,8 +22,6 @@ from groupnas.strategies.knapsack.curves_job import CurvesJob
 from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.trials.evaluator import judge
 from groupnas.task import Task
-
-Floats = NDArray[np.float64]
 
 
 class ScratchJob(CurvesJob):

@@ -8,8 +8,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from groupnas.arrays import Floats
 from groupnas.budget import Budget, fit
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import Measure, group_cost
@@ -17,8 +17,6 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.knapsack.allocation import Front, GroupChoices, front
 from groupnas.strategies.knapsack.curves import ErrorModel
 from groupnas.strategies.knapsack.profiles import Family
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
