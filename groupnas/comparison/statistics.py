@@ -167,14 +167,14 @@ def paired_differences(
     return found
 
 
-def _ends(draws: Array, level: float) -> Interval:
+def _ends(draws: Floats, level: float) -> Interval:
     """Return the percentiles that a share of the draws lies between; NaN are no draws."""
     tail = 50 * (1 - level)
     low, high = np.percentile(draws[~np.isnan(draws)], [tail, 100 - tail])
     return float(low), float(high)
 
 
-def _student(of_seeds: Array, level: float) -> Interval:
+def _student(of_seeds: Floats, level: float) -> Interval:
     """Return Student's interval of the mean of ``(S,)`` numbers; of one, none."""
     count = len(of_seeds)
     if count < 2:
@@ -185,8 +185,8 @@ def _student(of_seeds: Array, level: float) -> Interval:
 
 
 def _by_source(
-    difference: Array, known: NDArray[np.bool_], sources: Sequence[str]
-) -> tuple[Array, Array]:
+    difference: Floats, known: NDArray[np.bool_], sources: Sequence[str]
+) -> tuple[Floats, Floats]:
     """Return sums ``(S, P, K)`` over each source's samples, and their numbers ``(P, K)``."""
     places = {name: place for place, name in enumerate(sorted(set(sources), key=str))}
     owner = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
@@ -197,7 +197,7 @@ def _by_source(
     return sums, np.add.reduceat(known[order].astype(np.float64), starts, axis=0)
 
 
-def _draws(sums: Array, counts: Array, draws: int, rng: np.random.Generator) -> list[Array]:
+def _draws(sums: Floats, counts: Floats, draws: int, rng: np.random.Generator) -> list[Floats]:
     """Return the draws' means in blocks ``(2, draws, K)``: over sources, over sources and seeds.
 
     NaN where a draw has no sample with a quantity.

@@ -123,7 +123,7 @@ class LayoutPlanner:
 
     def _costs(
         self, layer: Layer, inputs: Sequence[UnitState], outputs: Sequence[UnitState]
-    ) -> Costs:
+    ) -> Floats:
         """``(inputs, outputs)`` milliseconds; infinite where no form fits."""
         costs = np.full((len(inputs), len(outputs)), np.inf)
         node = cache(partial(self._node, layer))  # few kernels are in many layouts

@@ -274,7 +274,7 @@ class GroupBench:
         return load_space("groupbench")
 
     @cached_property
-    def _weights(self) -> Numbers:
+    def _weights(self) -> Floats:
         """Every group's share of the points."""
         outputs = np.array(list(self._space.outputs.values()), float)
         return outputs / outputs.sum()
@@ -284,7 +284,7 @@ class GroupBench:
         """Errors of the optima that were asked for so far, by budget."""
         return {}
 
-    def _at_end(self, seed: int | None, split: Side) -> Numbers:
+    def _at_end(self, seed: int | None, split: Side) -> Floats:
         """Return the errors at the end of training, ``(G, A, B)``."""
         ends = {"validation": self.table.validation[..., -1], "test": self.table.test}
         if split not in ends:

@@ -105,7 +105,7 @@ def _nearest_rotation(matrices: Floats) -> Floats:
     return np.asarray(left @ right)
 
 
-def pose_coefficients(points: Array) -> Array:
+def pose_coefficients(points: Floats) -> Floats:
     """Return how far each face is turned compared with the others, for :func:`balanced_weights`.
 
     The shapes are aligned to their mean by shift, scale and rotation (Procrustes); what then
@@ -135,12 +135,12 @@ def pose_coefficients(points: Array) -> Array:
     return np.asarray(flat @ component * np.sign(component[np.abs(component).argmax()]))
 
 
-def pose_weights(points: Array) -> Array:
+def pose_weights(points: Floats) -> Floats:
     """Return :func:`balanced_weights` of faces by their points ``(N, K, 2)`` (PDB)."""
     return balanced_weights(pose_coefficients(points))
 
 
-def balanced_weights(coefficients: Array, bins: int = 9, cap: float = 10.0) -> Array:
+def balanced_weights(coefficients: Floats, bins: int = 9, cap: float = 10.0) -> Floats:
     """Return weights by which turned faces are drawn as often as frontal ones.
 
     The coefficients' range is cut into bins of one width, and every bin that holds a face is drawn

@@ -11,12 +11,12 @@ import numpy as np
 from groupnas.accountant import flops
 from groupnas.comparison import Comparison
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.rows import ResultRow as Scored
+from groupnas.comparison.rows import ResultRow
 from groupnas.errors import InputError
 from groupnas.landmarks.paper.counted import CONVENTION
 from groupnas.landmarks.paper.definition import Protocol
 from groupnas.landmarks.paper.runs import FLGC, SEARCHED, Compared, ComparedStrategy, Runs
-from groupnas.landmarks.paper.values import Answer, Question, ResultRow, Value, among
+from groupnas.landmarks.paper.values import Answer, Question, TableRow, Value, among
 from groupnas.runs.fields import numbers
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
@@ -70,7 +70,7 @@ def _by_data(runs: Runs, question: Question) -> Answer:
 
 def _operations(
     one: Compared, strategy: ComparedStrategy, when: str, question: Question
-) -> ResultRow:
+) -> TableRow:
     """Return each group's operations at the first budget; none where groups share channels."""
     comparison = one.comparison
     budget = comparison.budgets[0]
@@ -83,7 +83,7 @@ def _operations(
         *_protocol_notes(one, strategy, protocol, trained=False),
         *([_convention(question, data, protocol)] if protocol else []),
     ]
-    row: ResultRow = {}
+    row: TableRow = {}
     for column in question.columns:
         figures = [count[column] / _MEGA for count in counts if column in count]
         if figures and len(figures) == len(counts):
@@ -110,11 +110,11 @@ def comparison_errors(runs: Runs, question: Question) -> Answer:
     return Answer()
 
 
-def _errors(one: Compared, strategy: ComparedStrategy, question: Question) -> ResultRow:
+def _errors(one: Compared, strategy: ComparedStrategy, question: Question) -> TableRow:
     comparison, protocol = one.comparison, question.protocol
     name = _TEST if _TEST in comparison.samples else VALIDATION
     budget = comparison.budgets[0]
-    row: ResultRow = {}
+    row: TableRow = {}
     for column in question.columns:
         samples = name if column == "full" else f"{name}/{column}"
         found = comparison.row(strategy.label, budget, samples)
@@ -178,7 +178,7 @@ def _data_notes(
     return [f"other data: {'; '.join(told)}"] if told else []
 
 
-def _is_one_subset(comparison: Comparison, scored: Scored) -> bool:
+def _is_one_subset(comparison: Comparison, scored: ResultRow) -> bool:
     """Return True where all faces are of one subset: then it is not the full set."""
     subsets = [name for name in comparison.samples if name.startswith(f"{scored.samples}/")]
     rows = [comparison.row(scored.strategy, scored.budget, name) for name in subsets]

@@ -19,7 +19,7 @@ from groupnas.spaces.operations import (
     MaxPool,
 )
 from groupnas.spaces.rooms import Room
-from groupnas.spaces.rows import TableRow as LayerRow
+from groupnas.spaces.rows import Row
 from groupnas.spaces.space import SearchSpace, load_space
 
 CONVENTION = "torchstat"  # the paper's tool
@@ -87,7 +87,7 @@ def bench(runs: Runs, question: Question) -> Answer:
 
 
 def _layer_row(
-    space: SearchSpace, row: LayerRow, before: LayerRow | None, names: Mapping[str, str]
+    space: SearchSpace, row: Row, before: Row | None, names: Mapping[str, str]
 ) -> TableRow:
     mine = [layer for layer in space.layers if layer.name.split(".")[0] == row.name]
     first, last = mine[0], mine[-1]

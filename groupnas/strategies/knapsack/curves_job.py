@@ -27,8 +27,6 @@ from groupnas.strategies.knapsack.settings import Knapsack
 from groupnas.strategies.knapsack.solution import Solution
 from groupnas.task import Task
 
-Floats = NDArray[np.float64]
-
 _LEAST = 4  # measurements of a group, to fit anything
 _AS_EVEN = Budget(tolerance=0.5)  # about: nobody asked for it, so that it must not fail
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from groupnas.arrays import Floats, Integers
 from groupnas.spaces.measure import group_cost
 from groupnas.spaces.space import SearchSpace
 
