@@ -129,7 +129,7 @@ def export(
             plans = _export_cascade(model, out, planner)
         else:
             network = _network(model, stage, space, grouping)
-            network = network if parts is None else network.only(parts)
+            network = network if parts is None else _only(network, parts)
             plans = _export_network(network, stage or str(space), out, planner, batch)
     with courtesy("how it is laid out was not printed", out):
         for name, made in plans.items():
@@ -206,6 +206,13 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> di
     with working("Exporting" if planner is None else "Laying out and exporting"):
         export_cascade(model, out, planner=None if planner is None else laid_out)
     return dict(zip(("global", "local"), plans, strict=False))
+
+
+def _only(network: GroupedNetwork, parts: list[str]) -> GroupedNetwork:
+    try:
+        return network.only(parts)
+    except InputError as error:
+        raise InputError(f"--parts: {str(error).removeprefix('groups: ')}") from error
 
 
 def _network(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,10 +24,8 @@ from groupnas.landmarks.crops import (
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.losses import LandmarkLoss
-from groupnas.landmarks.parallel import in_threads
+from groupnas.landmarks.parallel import ItemT, in_threads
 from groupnas.landmarks.task import LandmarkTask
-
-ItemT = TypeVar("ItemT")
 
 
 def load_landmarks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,9 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.palette import COLOURS, INK, MUTED, WARNING, WASH, look
 from groupnas.report.figure import check_suffix, save, shorten, styled, text_width
-from groupnas.runs.fields import Chart, Recorded, findings
+from groupnas.runs.fields import Chart, ReadRecord, Recorded, findings
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.records import read_begun
-
-ReadRecord = Mapping[str, Any]
 
 _WIDTH, _ROW, _TOP, _BOTTOM, _GAP = 516.0, 105.0, 20.0, 30.0, 38.0  # points
 _SCALES = ((1e9, 1e9, " (G)"), (1e5, 1e6, " (M)"), (0, 1, ""))  # from, unit, its name

@@ -16,9 +16,8 @@ from groupnas.engine.training_settings import TrainingEpoch
 from groupnas.errors import InputError
 from groupnas.palette import INK, look
 from groupnas.report.figure import check_suffix, save, styled
+from groupnas.runs.fields import ReadRecord
 from groupnas.runs.records import read_begun
-
-ReadRecord = Mapping[str, Any]
 
 _PANEL, _HEIGHT = 230.0, 260.0  # points
 

@@ -21,7 +21,7 @@ from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.landmarks.model import load_cascade, load_networks
+from groupnas.landmarks.model import StageNetwork, load_cascade, load_networks
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import train_cascade
@@ -293,7 +293,7 @@ def test_a_global_network_of_other_points_is_refused(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = load_space("picasso_global", "29")
-    other = module.Network(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
+    other = StageNetwork(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
     monkeypatch.setattr("groupnas.landmarks.model.load_networks", lambda _: (None, other, None))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")

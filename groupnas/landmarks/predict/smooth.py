@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from groupnas.landmarks.located import Points
 
 
 class OneEuroFilter:

@@ -140,5 +140,5 @@ def test_settings() -> None:
 
 
 def test_a_budget_of_parts(make: Make) -> None:
-    with pytest.raises(InputError, match="kronecker keeps no parts apart; give a total alone"):
+    with pytest.raises(InputError, match="kronecker keeps no groups apart; give a total alone"):
         make(budget={"parts": {"ring": 1.0}})
