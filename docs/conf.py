@@ -56,10 +56,10 @@ napoleon_numpy_docstring = False
 
 # What docstrings name and users do not meet.
 _WITHIN = """
-BatchLocator Ended EntryPoint Evaluate Grouped Kernel KroneckerFactors LandmarkTarget Locator
-MaskedLayer Network Piece RunFolder SampleErrors Scorer StrategySettings SubsetReport Table
-Timing Trainer Trials TrialsJob __call__ KindT RuleT ThingT assignment cache choose history
-kernel_format neighbours_among
+BatchLocator Behind Ended EntryPoint Evaluate Grouped Kernel KindT KroneckerFactors LandmarkTarget
+Locator MaskedLayer NetworkT PageRun Piece RuleT RunFolder SampleErrors Scorer Stage
+StrategySettings SubsetReport Table ThingT Timing Trainer Trials TrialsJob __call__ assignment
+cache choose history kernel_format neighbours_among
 """
 nitpicky = True
 nitpick_ignore_regex = [

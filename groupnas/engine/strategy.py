@@ -160,7 +160,7 @@ class Strategy(Settings):
         return getattr(self, "epochs", None)
 
     def recorded(self) -> Recorded:
-        """Return what the records of its runs hold; without :attr:`fields`, all their numbers."""
+        """Return what the records of its runs hold; without ``fields``, all their numbers."""
         return Recorded(fields=self.fields, planned=self.planned)
 
     def summary(self, result: Mapping[str, Any]) -> str:
