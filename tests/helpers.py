@@ -41,6 +41,16 @@ with RunFolder(sys.argv[1]).locked():
 """
 
 
+def install(folder: Path, package: str, group: str, *lines: str, version: str = "1.0") -> Path:
+    """Write what pip would of a package with entry points; returns the file that lists them."""
+    info = folder / f"{package}-{version}.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    listed = info / "entry_points.txt"
+    listed.write_text("\n".join([f"[{group}]", *lines, ""]))
+    return listed
+
+
 def exit_code(*arguments: str) -> int:
     """The exit code of a command line, without ``groupnas``."""
     with pytest.raises(SystemExit) as exit_:

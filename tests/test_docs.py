@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from cyclopts import App, CycloptsError
-from helpers import ROOT
+from helpers import ROOT, install
 
 import groupnas
 import groupnas.nn
@@ -112,14 +112,9 @@ def climb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (project,) = blocks("docs/extend.md", "toml")
     settings = tomllib.loads(project)["project"]
     package = tmp_path / "site"
-    information = package / f"{settings['name']}-{settings['version']}.dist-info"
-    information.mkdir(parents=True)
-    (information / "METADATA").write_text(
-        f"Name: {settings['name']}\nVersion: {settings['version']}\n", encoding="utf-8"
-    )
     ((group, entries),) = settings["entry-points"].items()
-    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
-    (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    lines = (f"{name} = {value}" for name, value in entries.items())
+    install(package, settings["name"], group, *lines, version=settings["version"])
     (package / "climb.py").write_text(blocks("docs/extend.md", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(package)
     yield importlib.import_module("climb")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import install
 
 from groupnas.errors import InputError
 from groupnas.registry import Registry
@@ -12,18 +13,18 @@ from groupnas.registry import Registry
 PLACES = Registry[Path]("tests.places", "place", lambda found: isinstance(found, Path), "Path")
 
 
-def offer(folder: Path, package: str, *lines: str) -> None:
-    info = folder / f"{package}-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Name: {package}\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("\n".join(["[tests.places]", *lines, ""]))
-
-
 def test_names_are_those_of_all_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(PLACES) == [] and "here" not in PLACES
     (tmp_path / "places.py").write_text("from pathlib import Path\nHERE = Path('here')\n")
-    offer(tmp_path, "one", "there = places:THERE", "here = places:HERE")
-    offer(tmp_path, "two", "here = places:HERE", "far = gone:FAR", "there = gone:THERE")
+    install(tmp_path, "one", "tests.places", "there = places:THERE", "here = places:HERE")
+    install(
+        tmp_path,
+        "two",
+        "tests.places",
+        "here = places:HERE",
+        "far = gone:FAR",
+        "there = gone:THERE",
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert list(PLACES) == ["far", "here", "there"] and len(PLACES) == 3
     assert PLACES.find("here") == Path("here")  # both mean the same

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers import install
 
 from groupnas.cli import main
 from groupnas.errors import InputError
@@ -72,10 +73,7 @@ def test_the_registry_costs_no_heavy_import() -> None:
 def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another package with a data set, as pip would install it."""
     place = tmp_path / "site"
-    info = place / "shapes_data-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shapes_data\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{LINE}\n")
+    install(place, "shapes_data", GROUP, LINE)
     (place / "shapes_data.py").write_text(MODULE)
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.syspath_prepend(place)
@@ -132,7 +130,7 @@ def test_another_packages_data_set_works_as_ours(
 def test_a_broken_one_is_told_of_and_ends_no_list(
     others: Path, line: str, module: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (others / "shapes_data-1.0.dist-info/entry_points.txt").write_text(f"[{GROUP}]\n{line}\n")
+    install(others, "shapes_data", GROUP, line)
     (others / "shapes_data.py").write_text(module)
     with pytest.raises(InputError) as caught:
         load_task("shapes")

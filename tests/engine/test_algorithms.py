@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from helpers import install
 
 import groupnas as gn
 from groupnas.engine.strategy import ALGORITHMS, load_strategy, strategy_from
@@ -36,10 +37,7 @@ class First(Even):
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another package with an algorithm, as pip would install it."""
     (tmp_path / "others.py").write_text(PLUGIN)
-    info = tmp_path / "others-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[groupnas.strategies]\nfirst = others:First\n")
+    install(tmp_path, "others", "groupnas.strategies", "first = others:First")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     sys.modules.pop("others", None)

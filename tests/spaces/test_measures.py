@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import install
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,10 +122,7 @@ class WeightBytes(Measure):
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another package with a measure, as pip would install it."""
     (tmp_path / "others.py").write_text(PLUGIN)
-    info = tmp_path / "others-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[groupnas.measures]\nbytes = others:WeightBytes\n")
+    install(tmp_path, "others", "groupnas.measures", "bytes = others:WeightBytes")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     sys.modules.pop("others", None)

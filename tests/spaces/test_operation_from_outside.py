@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from fvcore.nn import FlopCountAnalysis
+from helpers import install
 from torch import Tensor, nn
 
 import groupnas
@@ -385,10 +386,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 def command(folder: Path, package: str, *rows: dict[str, Any]) -> tuple[int, str]:
     """Return what `groupnas flops` says of rows where a package is installed, and its exit code."""
-    info = folder / "others-1.dist-info"
-    info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text("Name: others\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[groupnas.operations]\nothers = others\n")
+    install(folder, "others", "groupnas.operations", "others = others")
     (folder / "others.py").write_text(package)
     space = written(folder / "rows.yaml", *rows)
     line = [sys.executable, "-m", "groupnas", "flops", "--space", str(space)]
