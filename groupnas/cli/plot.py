@@ -70,6 +70,8 @@ def plot(
 
 def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
     """The file itself, or the one of that name in a search's folder."""
+    from groupnas.engine.recorded import recorded_by
+    from groupnas.runs.folder import CONFIG, RunFolder
     from groupnas.runs.kinds import expect
 
     if len(paths) != 1:
@@ -77,6 +79,13 @@ def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
     if not paths[0].is_dir():
         return paths[0]
     expect(f"plot --kind {kind}", paths[0])
+    folder = RunFolder(paths[0])
+    if folder.exists:
+        plots = recorded_by(folder.read_config(), str(folder / CONFIG)).plots
+        if kind not in plots:
+            raise InputError(
+                f"{paths[0]}: its search has no {kind} to draw; it has: {', '.join(plots)}"
+            )
     return _member(paths[0], name, otherwise)
 
 

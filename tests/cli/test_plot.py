@@ -106,6 +106,8 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     half = tmp_path / "half"
     END.save(half / "grouping.json")
     (tmp_path / "bad.json").write_text("{}")
+    other = run_folder(tmp_path / "other")
+    (other / "config.yaml").write_text("strategy: {algorithm: gone}\nrecords: {fields: []}\n")
     wrong: list[tuple[list[object], str]] = [
         ([run, "-o", "plot.jpg"], "plot.jpg: the name of a picture must end in .png, .svg, .pdf"),
         ([empty, "-o", output], f"{empty}: holds no run; expected the folder of a search"),
@@ -116,6 +118,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         ([run, run, "--kind", "history", "-o", output], "--kind history draws one run, got 2"),
         ([empty, "--kind", "history", "-o", output], f"{empty}: holds no run; expected"),
         ([empty, "--kind", "curves", "-o", output], f"{empty}: holds no run; expected"),
+        ([other, "--kind", "curves", "-o", output], "its search has no curves to draw; it has: hi"),
     ]
     for arguments, message in wrong:
         with pytest.raises(InputError) as caught:
