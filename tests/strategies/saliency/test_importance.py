@@ -1,4 +1,4 @@
-"""A gate's importance against derivatives taken sample by sample, closed gates against no channel."""
+"""Importance against derivatives sample by sample; closed gates against channels not there."""
 
 from __future__ import annotations
 
