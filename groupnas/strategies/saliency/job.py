@@ -46,8 +46,8 @@ class SaliencyEpoch(SearchEpoch):
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of the search.
+class Step:
+    """A stage of the search.
 
     Attributes:
         phase: What happens.
@@ -169,7 +169,7 @@ class SaliencyJob(SearchJob):
 
     # -- stages ---------------------------------------------------------------------------------
 
-    def _due(self) -> tuple[Stage, int]:
+    def _due(self) -> tuple[Step, int]:
         """Return the stage of the next epoch, and how many of its epochs are over."""
         done = len(self.history)
         for stage in self._stages:
@@ -178,7 +178,7 @@ class SaliencyJob(SearchJob):
             done -= stage.epochs
         raise StopIteration
 
-    def _begin(self, stage: Stage) -> Trainer | Pruning:
+    def _begin(self, stage: Step) -> Trainer | Pruning:
         """Return a stage's work, which depends on what was kept and on the seed alone."""
         settings = self.strategy
         everything = (self.task, settings, self.split, self.seed, self.device)
@@ -197,7 +197,7 @@ class SaliencyJob(SearchJob):
         network = self._fresh() if stage.phase == "train" else self._pruned(stage)
         return Trainer(network, self.task, training, *everything[2:])
 
-    def _end(self, stage: Stage, running: Trainer | Pruning) -> None:
+    def _end(self, stage: Step, running: Trainer | Pruning) -> None:
         """Keep what a stage leaves."""
         if isinstance(running, Trainer):
             if stage.phase == "train":
@@ -225,7 +225,7 @@ class SaliencyJob(SearchJob):
         """Return the network at full width, trained."""
         return filled(self._shape, self._trained) if self._trained else self._fresh()
 
-    def _pruned(self, stage: Stage) -> GroupedNetwork:
+    def _pruned(self, stage: Step) -> GroupedNetwork:
         """Return the network that a fine-tuning starts from."""
         if stage.total is None:
             return filled(self._shape, self._tuned[stage.label]["network"])
@@ -340,7 +340,7 @@ class SaliencyJob(SearchJob):
                 check_like(state["stage"], self._running.state_dict(), "stage")
             self._running.load_state_dict(state["stage"])
 
-    def _take(self, stage: Stage, state: Mapping[str, Any]) -> None:
+    def _take(self, stage: Step, state: Mapping[str, Any]) -> None:
         """Take what an ended stage left.
 
         Raises:
@@ -365,11 +365,11 @@ class SaliencyJob(SearchJob):
             self._tuned[stage.label] = left
 
 
-def _stages(strategy: Saliency) -> list[Stage]:
+def _stages(strategy: Saliency) -> list[Step]:
     main = strategy.arms[0]
-    found = [Stage("train", main, strategy.epochs)] if strategy.epochs else []
+    found = [Step("train", main, strategy.epochs)] if strategy.epochs else []
     for arm in strategy.arms:
-        found.append(Stage("prune", arm, strategy.prune_epochs))
+        found.append(Step("prune", arm, strategy.prune_epochs))
         totals = (None,) if arm == "full" else strategy.tuned
-        found += [Stage("tune", arm, strategy.tune_epochs, total) for total in totals]
+        found += [Step("tune", arm, strategy.tune_epochs, total) for total in totals]
     return found
