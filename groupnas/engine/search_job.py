@@ -154,6 +154,13 @@ class SearchJob(ABC):
         """Return the network of :meth:`allocation` with the search's own weights, if any."""
         return None
 
+    def inherited(self, design: Design) -> nn.Module | None:
+        """Return the network of a design with the search's own weights, to be trained on with.
+
+        ``None``, as by default: networks start from fresh weights.
+        """
+        return None
+
     def outcome(self) -> dict[str, Any]:
         """Return what else ``result.json`` should say, as plain values."""
         return {}

@@ -241,11 +241,14 @@ def identity(config: Mapping[str, Any]) -> str:
 def what_counts(config: Mapping[str, Any], names: Mapping[str, str] = _NEW_NAMES) -> dict[str, Any]:
     """Return a ``config.yaml`` without what changes nothing: strategies' titles and sources.
 
-    A budget's keys are renamed as ``names`` says: by default, old ones to today's.
+    Nor has it a training's ``keep: whole``, which older versions did not write. A budget's keys are
+    renamed as ``names`` says: by default, old ones to today's.
     """
     found = dict(config)
     if "strategy" in found:
         found["strategy"] = _counted(found["strategy"], names)
+    if isinstance(told := found.get("training"), Mapping) and told.get("keep") == "whole":
+        found["training"] = {key: value for key, value in told.items() if key != "keep"}
     if isinstance(several := found.get("strategies"), Mapping):
         found["strategies"] = {label: _counted(told, names) for label, told in several.items()}
     return found
