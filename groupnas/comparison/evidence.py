@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnas import values
-from groupnas.comparison.calculation import result_rows, search_costs
+from groupnas.comparison.calculation import front_rows, result_rows, search_costs
 from groupnas.comparison.evidence_file import damage, read, stored, write
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.records import CellFile
@@ -24,7 +24,7 @@ from groupnas.schema import validate
 
 BASELINE = "even"
 # Keys of a comparison's config.yaml that must be the same where numbers are joined.
-IDENTITY = ("space", "task", "training", "tolerance", "validation")
+IDENTITY = ("space", "task", "training", "tolerance", "validation", "split", "measured")
 
 
 @dataclass(kw_only=True)
@@ -188,11 +188,16 @@ class Evidence:
     def _shared(self, other: Evidence) -> dict[str, Any]:
         """What must be the same where this is joined with another."""
         known = {label for label, told in other.strategies.items() if told}
+        identity = what_counts(self.identity)
+        if isinstance(sets := identity.get("measured"), Mapping):  # of sets, those of both matter
+            theirs = other.identity.get("measured")
+            both = theirs if isinstance(theirs, Mapping) else {}
+            identity["measured"] = {name: of for name, of in sets.items() if name in both}
         return {
             "task": self.task,
             "groups": list(self.groups),
             "measure": self.measure,
-            "identity": self.identity,
+            "identity": identity,
             "strategies": {k: told for k, told in self.strategies.items() if told and k in known},
         }
 
@@ -214,7 +219,11 @@ class Evidence:
         budgets = list(dict.fromkeys(piece.budget for piece in (*self.planned, *self.cells)))
         cells = sorted(
             self.cells.values(),
-            key=lambda cell: (budgets.index(cell.piece.budget), labels.index(cell.piece.strategy)),
+            key=lambda cell: (
+                budgets.index(cell.piece.budget),
+                labels.index(cell.piece.strategy),
+                cell.piece.seed,
+            ),
         )
         return Comparison(
             folder=self.path,
@@ -223,6 +232,7 @@ class Evidence:
             measure=self.measure,
             baseline=against,
             rows=tuple(result_rows(cells, self.measure, against, draws)),
+            fronts=tuple(front_rows(cells, self.measure, against, draws)),
             searches=tuple(search_costs(self.searches, cells, against)),
             cells=tuple(cells),
             missing=tuple(piece for piece in self.planned if piece not in self.cells),

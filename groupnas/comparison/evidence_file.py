@@ -170,7 +170,7 @@ def _errors(tables: Sequence[SampleErrors], one: _Errors, where: str) -> SampleE
     if any(len(row) != len(table.groups) for row in one.errors):
         raise InputError(f"{where}.errors: expected {len(table.groups)} numbers in each row")
     known = {None: math.nan, _INFINITE: math.inf}
-    errors = [[known.get(error, error) for error in row] for row in one.errors]  # type: ignore[arg-type, call-overload]
+    errors = [[e if isinstance(e, float) else known[e] for e in row] for row in one.errors]
     return SampleErrors(**{**vars(table), "errors": np.array(errors, dtype=np.float64)})
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 from groupnas.comparison.evidence import IDENTITY, Evidence
 from groupnas.comparison.plan import ComparisonConfig, Piece
@@ -65,7 +66,7 @@ def read_evidence(path: StrPath, on_damage: OnDamage | None = None) -> Evidence:
         task=config.task.name,
         groups=tuple(config.groups),
         measure=config.measure,
-        identity={key: recorded[key] for key in IDENTITY if key in recorded},
+        identity=identity(recorded),
         strategies=dict(config.strategies),
         path=folder.path,
     )
@@ -82,13 +83,19 @@ def read_evidence(path: StrPath, on_damage: OnDamage | None = None) -> Evidence:
                     on_damage(error)
     for label in config.strategies:
         for seed in config.seeds:
-            run = RunFolder(folder / Piece(label, seed).folder)
+            run = RunFolder(folder.path / Piece(label, seed).folder)
             if (run / RESULT).is_file():
                 told = SearchTold(seconds=seconds(run), steps=count_steps(run))
                 found.searches[Piece(label, seed)] = told
     if (folder / EVIDENCE).is_file():
         found = found.joined(Evidence.load(folder / EVIDENCE))
     return found
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all numbers of a comparison share, from what its ``config.yaml`` holds."""
+    older = {"split": "fixed", "measured": {}}  # what versions did that recorded neither
+    return {key: {**older, **config}[key] for key in IDENTITY if key in config or key in older}
 
 
 def _read_cell(evidence: Evidence, piece: Piece) -> None:
