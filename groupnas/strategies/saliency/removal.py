@@ -1,0 +1,323 @@
+"""Which channels go next: those of least importance per unit of cost, one by one or tied."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groupnas.arrays import Floats, Integers
+from groupnas.engine.state import StateError
+from groupnas.spaces.measure import Measure
+from groupnas.spaces.space import SearchSpace
+
+Ties = Literal["free", "depth", "parts", "uniform"]
+Cell = tuple[int, int]  # a unit and a group, by their places
+Ranked = dict[Cell, list[tuple[float, int]]]  # importance and place of a cell's channels
+
+_STEP = 0.98  # on the widths of cells that are tied over units, at most
+
+
+@dataclass
+class Bundle:
+    """Cells whose sizes are one factor times what they were at the start.
+
+    Attributes:
+        cells: Those.
+        factor: In (0, 1].
+    """
+
+    cells: Sequence[Cell]
+    factor: float = 1.0
+
+
+class Removal:
+    """The sizes of a network that loses channel after channel, and the order in which they went.
+
+    Args:
+        space: Whose free units have channels.
+        start: ``(U, G)``: channels of every free unit and group at the start; inside a unit, those
+            of the first group come first.
+        ties: What goes together; see :class:`~groupnas.strategies.saliency.settings.Saliency`.
+        limits: What groups may cost together at the end; the groups that none is of lose nothing.
+        by: The measure of that.
+        least: The fewest channels of a cell.
+
+    Attributes:
+        sizes: ``(U, G)``, now.
+        removed: The channels that went, in order, counted over all units.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        start: Integers,
+        ties: Ties,
+        limits: Mapping[tuple[str, ...], float],
+        by: Measure,
+        least: int = 1,
+    ) -> None:
+        self.space, self.start, self.least, self.by = space, start, least, by
+        self.sizes = start.copy()
+        self.removed: list[int] = []
+        self.alive = np.ones(int(start.sum()), dtype=bool)
+        ends = start.ravel().cumsum()
+        self._begins = (ends - start.ravel()).reshape(start.shape)
+        self.limits = {
+            tuple(map(space.groups.index, groups)): limit for groups, limit in limits.items()
+        }
+        self._bundles = {groups: _bundles(ties, len(start), groups) for groups in self.limits}
+        self._price = _Price(space, by)
+        self._begun = {groups: self.cost(groups) for groups in self.limits}
+
+    def cost(self, groups: tuple[int, ...]) -> float:
+        """Return what some groups cost now."""
+        return sum(self._price.group(group, self.sizes[:, group].tolist()) for group in groups)
+
+    def step(self, importance: Floats, progress: float) -> list[int]:
+        """Remove channels until costs are down to where they should be; return which.
+
+        Args:
+            importance: ``(C,)``, of the channels of all units, one after the other.
+            progress: In [0, 1]: costs fall exponentially from the start to the limits.
+        """
+        before = len(self.removed)
+        ranked = self._ranked(importance)
+        for groups, limit in self.limits.items():
+            target = self._begun[groups] * min(limit / self._begun[groups], 1.0) ** progress
+            if self.cost(groups) > target:
+                self._descend(groups, target, ranked)
+        return self.removed[before:]
+
+    def _descend(self, groups: tuple[int, ...], target: float, ranked: Ranked) -> None:
+        """Make the move of least importance per cost until some groups cost no more."""
+        bundles = self._bundles[groups]
+        moves = [self._lowered(bundle) for bundle in bundles]
+        worths = np.array([self._worth(move, ranked) for move in moves])
+        saved = np.array([self._saved(move) for move in moves])
+        cost = self.cost(groups)
+        while cost > target and any(moves):
+            possible = np.array([bool(move) for move in moves])
+            scores = worths / np.maximum(saved, 1e-12)
+            best = int(np.argmin(np.where(possible, scores, np.inf)))
+            cost -= saved[best]
+            bundles[best].factor = self._next(bundles[best])
+            for cell, size in moves[best].items():
+                self._shrink(cell, size, ranked)
+            moves[best] = self._lowered(bundles[best])
+            worths[best] = self._worth(moves[best], ranked)
+            changed = {group for _, group in bundles[best].cells}
+            for index, bundle in enumerate(bundles):
+                if not changed.isdisjoint(group for _, group in bundle.cells):
+                    saved[index] = self._saved(moves[index])
+
+    def replay(self, order: Sequence[int]) -> Integers | None:
+        """Return the sizes that are left when channels went in an order, up to the limits.
+
+        What the last of them took too much is given back, last to first.
+
+        Returns:
+            ``(U, G)``; ``None`` where all groups are within their limits from the start on, or some
+            never are.
+        """
+        owner = np.repeat(np.arange(self.start.size), self.start.ravel())
+        cells = [divmod(int(owner[channel]), self.start.shape[1]) for channel in order]
+        went = 0
+        for groups, limit in self.limits.items():
+            own = [cell for cell in cells if cell[1] in groups]
+            count = self._fewest(own, groups, limit)
+            if count > len(own):
+                return None
+            went += count
+            for cell in own[:count]:
+                self.sizes[cell] -= 1
+            for cell in reversed(own[:count]):
+                self.sizes[cell] += 1
+                if self.cost(groups) > limit:
+                    self.sizes[cell] -= 1
+        return self.sizes if went and (self.sizes >= self.least).all() else None
+
+    def _fewest(self, cells: Sequence[Cell], groups: tuple[int, ...], limit: float) -> int:
+        """Return how many channels must go, first to last, for groups to be within a limit.
+
+        One more than there are where that is never so.
+        """
+
+        def within(count: int) -> bool:
+            return self._without(cells[:count], groups) <= limit
+
+        return bisect_left(range(len(cells) + 1), True, key=within)
+
+    def _without(self, cells: Sequence[Cell], groups: tuple[int, ...]) -> float:
+        """Return what groups cost without so many channels."""
+        for cell in cells:
+            self.sizes[cell] -= 1
+        cost = self.cost(groups)
+        for cell in cells:
+            self.sizes[cell] += 1
+        return cost
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what went, and every bundle's factor."""
+        factors = [b.factor for bundles in self._bundles.values() for b in bundles]
+        return {"removed": list(self.removed), "factors": factors}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a saved one's place.
+
+        Raises:
+            StateError: it is not of these channels.
+        """
+        removed, factors = state["removed"], state["factors"]
+        bundles = [bundle for bundles in self._bundles.values() for bundle in bundles]
+        if len(factors) != len(bundles) or not all(0 < factor <= 1 for factor in factors):
+            raise StateError(f"stage.removal.factors: expected {len(bundles)} in (0, 1]")
+        check_channels(removed, len(self.alive), "stage.removal.removed")
+        for bundle, factor in zip(bundles, factors, strict=True):
+            bundle.factor = factor
+        self.removed = list(removed)
+        self.alive[:] = True
+        self.alive[self.removed] = False
+        self.sizes = alive_sizes(self.alive, self.start)
+
+    # -- moves ----------------------------------------------------------------------------------
+
+    def _next(self, bundle: Bundle) -> float:
+        """Return the next factor at which a cell of a bundle loses a channel."""
+        shrinkable = [cell for cell in bundle.cells if self.sizes[cell] > self.least]
+        if not shrinkable:
+            return bundle.factor
+        first = max(float((self.sizes[cell] - 0.5) / self.start[cell]) for cell in shrinkable)
+        several = len({unit for unit, _ in bundle.cells}) > 1
+        return min(first, _STEP * bundle.factor) if several else first
+
+    def _lowered(self, bundle: Bundle) -> dict[Cell, int]:
+        """Return the sizes of the cells that the next step of a bundle changes."""
+        factor = self._next(bundle)
+        found = {}
+        for cell in bundle.cells:
+            size = max(self.least, math.ceil(factor * self.start[cell] - 0.5 - 1e-9))
+            if size < self.sizes[cell]:
+                found[cell] = size
+        return found
+
+    def _saved(self, move: Mapping[Cell, int]) -> float:
+        """Return what a move saves."""
+        found = 0.0
+        for group in {group for _, group in move}:
+            sizes = self.sizes[:, group].tolist()
+            smaller = list(sizes)
+            units = [unit for unit, owner in move if owner == group]
+            for unit in units:
+                smaller[unit] = move[unit, group]
+            found += self._price.saved(group, sizes, smaller, units)
+        return found
+
+    # -- channels -------------------------------------------------------------------------------
+
+    def _ranked(self, importance: Floats) -> Ranked:
+        """Return every cell's channels that are left, the most important first."""
+        found: Ranked = {}
+        for cell in np.ndindex(*self.start.shape):
+            begin = int(self._begins[cell])
+            here = [c for c in range(begin, begin + int(self.start[cell])) if self.alive[c]]
+            found[cell[0], cell[1]] = sorted(
+                ((float(importance[c]), c) for c in here), reverse=True
+            )
+        return found
+
+    def _worth(self, move: Mapping[Cell, int], ranked: Ranked) -> float:
+        """Return the importance that a move removes.
+
+        Each channel's is divided by how many its cell has: the others take over. Of all that was
+        tried on GroupBench this agrees best with what a channel is worth (docs/strategies.md).
+        """
+        return sum(
+            sum(worth for worth, _ in ranked[cell][size:]) / float(self.sizes[cell])
+            for cell, size in move.items()
+        )
+
+    def _shrink(self, cell: Cell, size: int, ranked: Ranked) -> None:
+        while len(ranked[cell]) > size:
+            channel = ranked[cell].pop()[1]
+            self.alive[channel] = False
+            self.removed.append(channel)
+        self.sizes[cell] = size
+
+
+class _Price:
+    """What channels cost, layer by layer; each layer's cost at each size is computed once."""
+
+    def __init__(self, space: SearchSpace, by: Measure) -> None:
+        self._by, self._known = by, {}  # type: ignore[var-annotated]
+        groups = range(len(space.groups))
+        free = {unit: index for index, unit in enumerate(space.free_units)}
+        self._fixed = sum(by.fixed(layer) for layer in space.layers) / len(space.groups)
+        self._layers = space.layers
+        # Of each layer and group, its ends: the place of a free unit, or channels that stay.
+        self._ends = [
+            [
+                tuple(
+                    (free[unit], 0) if unit in free else (None, space.fixed[unit].count(group))
+                    for unit in (layer.in_unit, layer.out_unit)
+                )
+                for group in groups
+            ]
+            for layer in space.layers
+        ]
+        self._touching: list[list[int]] = [
+            [i for i, layer in enumerate(space.layers) if unit in (layer.in_unit, layer.out_unit)]
+            for unit in free
+        ]
+
+    def group(self, group: int, sizes: Sequence[int]) -> float:
+        """Return what a group costs with these channels in every free unit."""
+        return self._fixed + self._of(range(len(self._layers)), group, sizes)
+
+    def saved(
+        self, group: int, sizes: Sequence[int], smaller: Sequence[int], units: Sequence[int]
+    ) -> float:
+        """Return how much less a group costs if these units have other sizes."""
+        layers = {layer for unit in units for layer in self._touching[unit]}
+        return self._of(layers, group, sizes) - self._of(layers, group, smaller)
+
+    def _of(self, layers: Iterable[int], group: int, sizes: Sequence[int]) -> float:
+        total = 0.0
+        for layer in layers:
+            (first, a), (last, b) = self._ends[layer][group]
+            a, b = a if first is None else sizes[first], b if last is None else sizes[last]
+            if (layer, a, b) not in self._known:
+                cost = float(self._by.of_layer(self._layers[layer], a, b))
+                self._known[layer, a, b] = cost
+            total += self._known[layer, a, b]
+        return total
+
+
+def alive_sizes(alive: NDArray[np.bool_], start: Integers) -> Integers:
+    """Return how many channels are left of each cell, ``(U, G)``."""
+    ends = start.ravel().cumsum()
+    return np.add.reduceat(alive.astype(np.int64), ends - start.ravel()).reshape(start.shape)
+
+
+def check_channels(channels: Any, count: int, where: str) -> None:
+    """Raise :class:`StateError` unless these are places among ``count`` channels, each once."""
+    whole = all(type(channel) is int and 0 <= channel < count for channel in channels)
+    if not whole or len(set(channels)) < len(channels):
+        raise StateError(f"{where}: expected channels below {count}, each once")
+
+
+def _bundles(ties: Ties, units: int, groups: Sequence[int]) -> list[Bundle]:
+    if ties == "free":
+        return [Bundle([(unit, group)]) for unit in range(units) for group in groups]
+    if ties == "depth":
+        return [Bundle([(unit, group) for group in groups]) for unit in range(units)]
+    if ties == "parts":
+        return [Bundle([(unit, group) for unit in range(units)]) for group in groups]
+    return [Bundle([(unit, group) for unit in range(units) for group in groups])]
