@@ -104,6 +104,25 @@ class GroupedNetwork(nn.Module):
             write_pieces(layer, target, [pieces[index] for index in kept])
         return network
 
+    def take(self, groups: Sequence[str], other: GroupedNetwork) -> None:
+        """Copy some groups' weights from a network of the same layers and sizes.
+
+        Raises:
+            InputError: as :meth:`only`.
+        """
+        if not self.groups:
+            raise InputError("groups: the network's groups share channels; none can be taken alone")
+        for (layer, mine), (_, theirs) in zip(self.layers(), other.layers(), strict=True):
+            outputs = self.sizes[layer.out_unit]
+            both = zip(
+                self.groups,
+                read_pieces(layer, mine, outputs),
+                read_pieces(layer, theirs, outputs),
+                strict=True,
+            )
+            pieces = [new if group in groups else old for group, old, new in both]
+            write_pieces(layer, mine, pieces)
+
     def narrowed(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> GroupedNetwork:
         """The same network without some channels, with copies of the weights of the others.
 
