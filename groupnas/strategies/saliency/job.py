@@ -205,6 +205,8 @@ class SaliencyJob(SearchJob):
             else:
                 errors = running.history[running.best_epoch - 1]["validation"]
                 self._tuned[stage.label] = {"network": running.best, "errors": errors}
+                if stage.arm in self._trajectories and not self._needed(stage.arm):
+                    self._trajectories[stage.arm] = self._trajectories[stage.arm].told()
         elif running.removal is None:
             state = {name: value.clone() for name, value in running.network.state_dict().items()}
             self._tuned[stage.label] = {"network": state, "errors": {}}
@@ -212,6 +214,11 @@ class SaliencyJob(SearchJob):
             self._trajectories[stage.arm] = Trajectory(
                 self.space, self._start, running.order(), running.snapshots
             )
+
+    def _needed(self, arm: Arm) -> bool:
+        """Whether networks on the way of an arm's pruning are needed, now or later."""
+        tuned = (f"{arm}-{total:g}" in self._tuned for total in self.strategy.tuned)
+        return arm == self._main or not all(tuned)
 
     def _fresh(self) -> GroupedNetwork:
         """Return the network that the first training starts from."""
@@ -328,7 +335,8 @@ class SaliencyJob(SearchJob):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = list(state["history"])
-        self._trained, self._tuned, self._trajectories = {}, {}, {}
+        self._trained, self._trajectories = {}, {}
+        self._tuned = dict.fromkeys(state["tuned"], {})
         done = 0
         for stage in self._stages:
             done += stage.epochs
@@ -352,7 +360,9 @@ class SaliencyJob(SearchJob):
         elif stage.phase == "prune" and stage.arm != "full":
             left = state["trajectories"].get(stage.arm)
             where = f"trajectories.{stage.arm}"
-            self._trajectories[stage.arm] = Trajectory.of(self.space, self._start, left, where)
+            self._trajectories[stage.arm] = Trajectory.of(
+                self.space, self._start, left, where, networks=self._needed(stage.arm)
+            )
         else:
             left = state["tuned"].get(stage.label)
             where = f"tuned.{stage.label}"

@@ -20,7 +20,7 @@ Ties = Literal["free", "depth", "parts", "uniform"]
 Cell = tuple[int, int]  # a unit and a group, by their places
 Ranked = dict[Cell, list[tuple[float, int]]]  # importance and place of a cell's channels
 
-_STEP = 0.98  # on the widths of cells that are tied over units, at most
+_JUDGED = 0.95  # the factor on its widths by which a bundle of several units is judged
 
 
 @dataclass
@@ -73,6 +73,8 @@ class Removal:
         }
         self._bundles = {groups: _bundles(ties, len(start), groups) for groups in self.limits}
         self._price = _Price(space, by)
+        # Units of one bundle lose their channels in turn, not all at once.
+        self._offsets = (np.arange(len(start)) + 0.5) / len(start)
         self._begun = {groups: self.cost(groups) for groups in self.limits}
 
     def cost(self, groups: tuple[int, ...]) -> float:
@@ -97,24 +99,19 @@ class Removal:
     def _descend(self, groups: tuple[int, ...], target: float, ranked: Ranked) -> None:
         """Make the move of least importance per cost until some groups cost no more."""
         bundles = self._bundles[groups]
-        moves = [self._lowered(bundle) for bundle in bundles]
-        worths = np.array([self._worth(move, ranked) for move in moves])
-        saved = np.array([self._saved(move) for move in moves])
+        scores = np.array([self._score(bundle, ranked) for bundle in bundles])
         cost = self.cost(groups)
-        while cost > target and any(moves):
-            possible = np.array([bool(move) for move in moves])
-            scores = worths / np.maximum(saved, 1e-12)
-            best = int(np.argmin(np.where(possible, scores, np.inf)))
-            cost -= saved[best]
-            bundles[best].factor = self._next(bundles[best])
-            for cell, size in moves[best].items():
+        while cost > target and np.isfinite(scores).any():
+            chosen = bundles[int(np.argmin(scores))]
+            chosen.factor = self._next(chosen)
+            move = self._lowered(chosen, chosen.factor)
+            cost -= self._saved(move)
+            for cell, size in move.items():
                 self._shrink(cell, size, ranked)
-            moves[best] = self._lowered(bundles[best])
-            worths[best] = self._worth(moves[best], ranked)
-            changed = {group for _, group in bundles[best].cells}
+            changed = {group for _, group in chosen.cells}
             for index, bundle in enumerate(bundles):
                 if not changed.isdisjoint(group for _, group in bundle.cells):
-                    saved[index] = self._saved(moves[index])
+                    scores[index] = self._score(bundle, ranked)
 
     def replay(self, order: Sequence[int]) -> Integers | None:
         """Return the sizes that are left when channels went in an order, up to the limits.
@@ -189,21 +186,32 @@ class Removal:
 
     # -- moves ----------------------------------------------------------------------------------
 
-    def _next(self, bundle: Bundle) -> float:
-        """Return the next factor at which a cell of a bundle loses a channel."""
-        shrinkable = [cell for cell in bundle.cells if self.sizes[cell] > self.least]
-        if not shrinkable:
-            return bundle.factor
-        first = max(float((self.sizes[cell] - 0.5) / self.start[cell]) for cell in shrinkable)
-        several = len({unit for unit, _ in bundle.cells}) > 1
-        return min(first, _STEP * bundle.factor) if several else first
+    def _score(self, bundle: Bundle, ranked: Ranked) -> float:
+        """Return the importance per cost of a bundle's next channels; infinite if there are none.
 
-    def _lowered(self, bundle: Bundle) -> dict[Cell, int]:
-        """Return the sizes of the cells that the next step of a bundle changes."""
+        One channel says little of a bundle of several units: of those, a few per cent are judged.
+        """
         factor = self._next(bundle)
+        if len({unit for unit, _ in bundle.cells}) > 1:
+            factor = min(factor, _JUDGED * bundle.factor)
+        move = self._lowered(bundle, factor)
+        return self._worth(move, ranked) / max(self._saved(move), 1e-12) if move else math.inf
+
+    def _next(self, bundle: Bundle) -> float:
+        """Return the greatest factor at which a cell of a bundle loses a channel."""
+        factors = [
+            float((self.sizes[cell] - 1 + self._offsets[cell[0]]) / self.start[cell])
+            for cell in bundle.cells
+            if self.sizes[cell] > self.least
+        ]
+        return max(factors, default=bundle.factor)
+
+    def _lowered(self, bundle: Bundle, factor: float) -> dict[Cell, int]:
+        """Return the sizes of the cells that a factor makes smaller."""
         found = {}
         for cell in bundle.cells:
-            size = max(self.least, math.ceil(factor * self.start[cell] - 0.5 - 1e-9))
+            exact = factor * self.start[cell] - self._offsets[cell[0]]
+            size = max(self.least, math.ceil(exact - 1e-9))
             if size < self.sizes[cell]:
                 found[cell] = size
         return found

@@ -104,8 +104,17 @@ class Saliency(Strategy):
 
     def recorded(self) -> Recorded:
         phases = {"train": "training", "prune": "pruning"}
-        return replace(super().recorded(), sizes="epoch", phases=phases)
+        plots = ("history", "trajectory")
+        return replace(super().recorded(), sizes="epoch", phases=phases, plots=plots)
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Say how the network found does beside its controls."""
-        return ""
+        """Say how the network found does beside its controls, at the same cost."""
+        errors = {label: of["mean"] for label, of in result["validation_errors"].items()}
+        total = f"{self.tuned[0]:g}"
+        found = errors.get(f"{self.arms[0]}-{total}")
+        told = [
+            f"{found / errors[label] - 1:+.1%} to {label}"
+            for label in ("full", *(f"{arm}-{total}" for arm in self.arms[1:]))
+            if found and errors.get(label)
+        ]
+        return f"Error of {self.arms[0]}-{total}: {', '.join(told)}." if told else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Trajectory:
         order: ``(C,)``: all channels; first those that went, in that order, then the others, the
             least important first.
         snapshots: On the way, the start among them: how many channels had been ``removed``,
-            validation ``errors``, and the ``network``'s state.
+            validation ``errors``, and the ``network``'s state, if it is still needed.
     """
 
     space: SearchSpace
@@ -93,6 +93,10 @@ class Trajectory:
             )
         return found
 
+    def told(self) -> Trajectory:
+        """Return the same without its networks."""
+        return replace(self, snapshots=[{**kept, "network": {}} for kept in self.snapshots])
+
     def _left(self, removed: int) -> Integers:
         """Return the sizes ``(U, G)`` after so many removals."""
         alive = np.ones(len(self.order), dtype=bool)
@@ -105,9 +109,22 @@ class Trajectory:
 
     @classmethod
     def of(
-        cls, space: SearchSpace, start: Integers, state: Mapping[str, Any], where: str
+        cls,
+        space: SearchSpace,
+        start: Integers,
+        state: Mapping[str, Any],
+        where: str,
+        *,
+        networks: bool,
     ) -> Trajectory:
         """Undo :meth:`state_dict`.
+
+        Args:
+            space: The space.
+            start: Channels at the start.
+            state: What was saved.
+            where: It is, for errors.
+            networks: Whether they are still needed.
 
         Raises:
             StateError: it is not of these sizes.
@@ -124,8 +141,9 @@ class Trajectory:
             if not 0 <= snapshot["removed"] <= count:
                 raise StateError(f"{place}.removed: expected a number of {count} channels")
             sizes = rows(found._left(snapshot["removed"]), space)
-            fresh = Allocation.from_counts(space, sizes).build().state_dict()
-            check_like(snapshot["network"], fresh, f"{place}.network")
+            if networks:
+                fresh = Allocation.from_counts(space, sizes).build().state_dict()
+                check_like(snapshot["network"], fresh, f"{place}.network")
         return found
 
 
