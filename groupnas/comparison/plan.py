@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from groupnas.engine.training_settings import Training
 
 _LABEL = re.compile(r"^[\w.+=,-]+$")
+Label = Annotated[str, Field(pattern=_LABEL)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Compared(Saved):
     """The compared keys of ``config.yaml``; settings of strategies may be other packages'."""
 
     measure: str
-    strategies: dict[Annotated[str, Field(pattern=_LABEL)], dict[str, Any]]
+    strategies: dict[Label, dict[str, Any]]
     seeds: list[Annotated[int, Field(ge=0)]]
     budgets: list[Annotated[Finite, Field(gt=0)]]
 

@@ -7,8 +7,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from groupnas.comparison.plan import Label
 from groupnas.runs.folder import HISTORY, TIMINGS, RunFolder
-from groupnas.runs.records import Costs, Epoch, EpochTiming, Finite, SearchEpoch, read_epochs
+from groupnas.runs.records import (
+    Costs,
+    Count,
+    Epoch,
+    EpochTiming,
+    Finite,
+    SearchEpoch,
+    read_epochs,
+)
 from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
@@ -20,9 +29,9 @@ SetName = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it
 class CellFile(Saved):
     """``cell.json``: the record of a trained network."""
 
-    strategy: str
-    seed: int
-    budget: float
+    strategy: Label
+    seed: Count
+    budget: Annotated[Finite, Field(gt=0)]
     costs: dict[str, Costs]
     flops: dict[str, dict[str, Finite]] = {}
     steps: Annotated[int, Field(ge=1)]

@@ -76,6 +76,14 @@ class ResultRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchTold:
+    """What one finished search cost: CPU seconds and steps of optimisers."""
+
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchCost:
     """Cost of the searches of a strategy, a mean over seeds.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -91,17 +91,17 @@ class Comparison:
             "baseline": self.baseline,
             "rows": [row.to_dict() for row in self.rows],
             "searches": [vars(cost) for cost in self.searches],
-            "networks": [_finite(dict(cell.told)) for cell in self.cells],
+            "networks": [finite(dict(cell.told)) for cell in self.cells],
             "missing": [str(piece) for piece in self.missing],
         }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the value as JSON can hold it: ``None`` for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -266,7 +266,7 @@ def check_same(
     """Raise :class:`InputError` where a resumed run's config differs from the recorded one."""
     recorded, now = what_counts(recorded), what_counts(now)
     for key in keys:
-        difference = _first_difference(recorded.get(key), now[key], key)
+        difference = first_difference(recorded.get(key), now[key], key)
         if difference:
             path, was, is_now = difference
             raise InputError(
@@ -275,10 +275,11 @@ def check_same(
             )
 
 
-def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+def first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+    """Return where two plain values differ first, and both values there; ``None`` if nowhere."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**now, **was}:
-            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
+            found = first_difference(was.get(key), now.get(key), f"{path}.{key}")
             if found:
                 return found
         return None
