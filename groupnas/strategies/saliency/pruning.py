@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groupnas.arrays import Floats, Integers
+from groupnas.arrays import Floats
 from groupnas.engine.evaluate import load_batch, mean_errors
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
@@ -21,6 +21,7 @@ from groupnas.spaces.network import GroupedNetwork
 from groupnas.strategies.saliency.importance import Gates
 from groupnas.strategies.saliency.removal import Removal
 from groupnas.strategies.saliency.settings import Saliency
+from groupnas.strategies.saliency.trajectory import kept_places
 from groupnas.task import Task
 
 _WARMUP = 0.02  # share of the steps, since the optimiser starts anew
@@ -84,6 +85,8 @@ class Pruning:
         """
         means, total = Means(), self.steps * self.total_epochs
         self.network.train()
+        if self.removal is not None and not self.snapshots:
+            self._snapshot(self.removal)
         with self.gates:
             for step in range(self.epochs * self.steps, (self.epochs + 1) * self.steps):
                 set_learning_rate(self._optimizer, self._rate, step / total)
@@ -104,7 +107,7 @@ class Pruning:
 
     def _prune(self, removal: Removal, step: int, total: int) -> None:
         """Take a step's importances in; at times, remove channels and keep a snapshot."""
-        fresh = torch.cat(list(self.gates.importance().values())).numpy()
+        fresh = self.gates.importance()
         self.importance += (1 - self.strategy.memory) * (fresh - self.importance)
         if step % self.strategy.every == 0 or step == total:
             self._close(removal, removal.step(self.importance, step / total))
@@ -113,11 +116,11 @@ class Pruning:
             self._snapshot(removal)
 
     def _close(self, removal: Removal, removed: list[int]) -> None:
-        ends = removal.start.sum(axis=1).cumsum()
-        for channel in removed:
-            unit = int(np.searchsorted(ends, channel, side="right"))
-            begin = int(ends[unit] - removal.start[unit].sum())
-            self.gates.close(list(self.gates.values)[unit], [channel - begin])
+        closed = torch.zeros(len(removal.alive), dtype=torch.bool, device=self.device)
+        closed[removed] = True
+        gates = self.gates.open.values()
+        for gate, shut in zip(gates, closed.split([len(gate) for gate in gates]), strict=True):
+            gate[shut] = 0
 
     def _snapshot(self, removal: Removal) -> None:
         """Keep how many channels went, the network without them, and its validation errors."""
@@ -134,7 +137,9 @@ class Pruning:
         """Return the network without what was removed."""
         if self.removal is None:
             return self.network
-        return self.network.narrowed(places(self.removal.start, self.removal.alive, self.gates.values))
+        removal = self.removal
+        kept = kept_places(removal.start, removal.alive, removal.space)
+        return self.network.narrowed(kept)
 
     def _errors(self, network: GroupedNetwork) -> dict[str, float]:
         """Return validation errors; the network's mode stays as it is."""
@@ -183,22 +188,3 @@ class Pruning:
             self._close(self.removal, self.removal.removed)
         self.snapshots = list(state["snapshots"])
         self.epochs = state["epochs"]
-
-
-def places(
-    start: Integers, alive: Floats, units: Mapping[str, Any]
-) -> dict[str, list[list[int]]]:
-    """Return which of its channels every group keeps in every unit.
-
-    Args:
-        start: ``(U, G)``: channels at the start.
-        alive: ``(C,)`` bool, or the channels' order in which they are kept.
-        units: The U units.
-    """
-    found: dict[str, list[list[int]]] = {}
-    pieces = np.split(alive, start.ravel().cumsum()[:-1])
-    groups = start.shape[1]
-    for index, unit in enumerate(units):
-        rows = pieces[index * groups : (index + 1) * groups]
-        found[unit] = [np.flatnonzero(row).tolist() for row in rows]
-    return found

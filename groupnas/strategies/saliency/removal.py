@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from groupnas.spaces.space import SearchSpace
 
 Ties = Literal["free", "depth", "parts", "uniform"]
 Cell = tuple[int, int]  # a unit and a group, by their places
+Ranked = dict[Cell, list[tuple[float, int]]]  # importance and place of a cell's channels
 
 _STEP = 0.98  # on the widths of cells that are tied over units, at most
 
@@ -98,9 +100,9 @@ class Removal:
                 for group in groups:
                     if group not in saved:
                         saved[group] = self._saved(group, moves)
-                gain = sum(saved.values())
+                gain = np.sum(list(saved.values()), axis=0)
                 scores = [
-                    _worth(move, ranked) / max(float(gain[index]), 1e-12) if move else math.inf
+                    self._worth(move, ranked) / max(float(gain[index]), 1e-12) if move else math.inf
                     for index, move in enumerate(moves)
                 ]
                 best = int(np.argmin(scores))
@@ -118,23 +120,36 @@ class Removal:
         What the last of them took too much is given back, last to first.
 
         Returns:
-            ``(U, G)``; ``None`` where some groups are within their limit from the start on, or
-            never.
+            ``(U, G)``; ``None`` where all groups are within their limits from the start on, or some
+            never are.
         """
         owner = np.repeat(np.arange(self.start.size), self.start.ravel())
         cells = [divmod(int(owner[channel]), self.start.shape[1]) for channel in order]
+        went = 0
         for groups, limit in self.limits.items():
             own = [cell for cell in cells if cell[1] in groups]
-            count = _first(len(own) + 1, lambda n, own=own: self._without(own[:n], groups) <= limit)  # type: ignore[misc]
-            if not 0 < count <= len(own):
+            count = self._fewest(own, groups, limit)
+            if count > len(own):
                 return None
+            went += count
             for cell in own[:count]:
                 self.sizes[cell] -= 1
             for cell in reversed(own[:count]):
                 self.sizes[cell] += 1
                 if self._total(groups) > limit:
                     self.sizes[cell] -= 1
-        return self.sizes if (self.sizes >= self.least).all() else None
+        return self.sizes if went and (self.sizes >= self.least).all() else None
+
+    def _fewest(self, cells: Sequence[Cell], groups: Sequence[int], limit: float) -> int:
+        """Return how many channels must go, first to last, for groups to be within a limit.
+
+        One more than there are where that is never so.
+        """
+
+        def within(count: int) -> bool:
+            return self._without(cells[:count], groups) <= limit
+
+        return bisect_left(range(len(cells) + 1), True, key=within)
 
     def _without(self, cells: Sequence[Cell], groups: Sequence[int]) -> float:
         """Return what groups cost without so many channels."""
@@ -181,7 +196,7 @@ class Removal:
         shrinkable = [cell for cell in bundle.cells if self.sizes[cell] > self.least]
         if not shrinkable:
             return bundle.factor
-        first = max((self.sizes[cell] - 0.5) / self.start[cell] for cell in shrinkable)
+        first = max(float((self.sizes[cell] - 0.5) / self.start[cell]) for cell in shrinkable)
         several = len({unit for unit, _ in bundle.cells}) > 1
         return min(first, _STEP * bundle.factor) if several else first
 
@@ -212,18 +227,30 @@ class Removal:
 
     # -- channels -------------------------------------------------------------------------------
 
-    def _ranked(self, importance: Floats) -> dict[Cell, list[tuple[float, int]]]:
+    def _ranked(self, importance: Floats) -> Ranked:
         """Return every cell's channels that are left, the most important first."""
-        found = {}
+        found: Ranked = {}
         for cell in np.ndindex(*self.start.shape):
             begin = int(self._begins[cell])
             here = [c for c in range(begin, begin + int(self.start[cell])) if self.alive[c]]
-            found[cell] = sorted(((float(importance[c]), c) for c in here), reverse=True)
-        return found  # type: ignore[return-value]
+            found[cell[0], cell[1]] = sorted(
+                ((float(importance[c]), c) for c in here), reverse=True
+            )
+        return found
 
-    def _shrink(
-        self, cell: Cell, size: int, ranked: Mapping[Cell, list[tuple[float, int]]]
-    ) -> None:
+    def _worth(self, move: Mapping[Cell, int], ranked: Ranked) -> float:
+        """Return the importance that a move removes.
+
+        Each channel's is divided by how many its cell has: the others take over. Of all that was
+        tried on GroupBench this agrees best with what a channel is worth (docs/strategies.md).
+        """
+        power = float(os.environ.get("POW", "1"))
+        return sum(
+            sum(worth for worth, _ in ranked[cell][size:]) / self.sizes[cell] ** power
+            for cell, size in move.items()
+        )
+
+    def _shrink(self, cell: Cell, size: int, ranked: Ranked) -> None:
         while len(ranked[cell]) > size:
             channel = ranked[cell].pop()[1]
             self.alive[channel] = False
@@ -242,15 +269,6 @@ def check_channels(channels: Any, count: int, where: str) -> None:
     whole = all(type(channel) is int and 0 <= channel < count for channel in channels)
     if not whole or len(set(channels)) < len(channels):
         raise StateError(f"{where}: expected channels below {count}, each once")
-
-
-def _worth(move: Mapping[Cell, int], ranked: Mapping[Cell, list[tuple[float, int]]]) -> float:
-    return sum(sum(worth for worth, _ in ranked[cell][size:]) for cell, size in move.items())
-
-
-def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """Return the least number below ``count`` from which on something holds; ``count`` if none."""
-    return bisect_left(range(count), True, key=holds)
 
 
 def _bundles(ties: Ties, units: int, groups: Sequence[int]) -> list[Bundle]:
