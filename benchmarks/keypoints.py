@@ -138,14 +138,14 @@ def add_pruned(
     resume = (out / CONFIG).is_file()
     run = gn.search(space, load(animal, root), strategy, out, seed=seed, resume=resume)
     even, score, steps = gn.Allocation.even(space), on_test(animal, root), run.job.steps
-    for label, told in run.result["networks"].items():
+    for label, costs in run.result["tuned_costs"].items():
         arm, _, budget = label.partition("-")
         network = load_network(out / NETWORKS / f"{label}.safetensors", even).eval()
         evidence.add(
             arm,
             seed,
             float(budget or 1),
-            {"mac": told["costs"]},
+            {"mac": costs},
             {"test": score(network)},
             steps=steps * (strategy.epochs + strategy.prune_epochs + strategy.tune_epochs),
         )
