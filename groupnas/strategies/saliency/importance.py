@@ -67,6 +67,12 @@ class Gates:
         gate = self._gates[unit]
         return output * gate.view(*gate.shape, *([1] * (output.dim() - 2)))
 
+    def set(self, open: Tensor) -> None:
+        """Open and close the gates of all units, in their order: ``(C,)`` bool."""
+        counts = [len(gate) for gate in self.open.values()]
+        for gate, values in zip(self.open.values(), open.split(counts), strict=True):
+            gate.copy_(values)
+
     def importance(self) -> Floats:
         """Return the importances ``(C,)`` by the last backward pass, of all units in their order.
 

@@ -336,7 +336,8 @@ class SaliencyJob(SearchJob):
                 self._take(stage, state)
         if len(self.history) < self.total_epochs and self._due()[1]:
             self._running = self._begin(self._due()[0])
-            check_like(state["stage"], self._running.state_dict(), "stage")
+            if isinstance(self._running, Trainer):
+                check_like(state["stage"], self._running.state_dict(), "stage")
             self._running.load_state_dict(state["stage"])
 
     def _take(self, stage: Stage, state: Mapping[str, Any]) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from groupnas.arrays import Floats, Integers
 from groupnas.engine.state import StateError
-from groupnas.spaces.measure import Measure, group_cost
+from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
 
 Ties = Literal["free", "depth", "parts", "uniform"]
@@ -74,12 +72,12 @@ class Removal:
             tuple(map(space.groups.index, groups)): limit for groups, limit in limits.items()
         }
         self._bundles = {groups: _bundles(ties, len(start), groups) for groups in self.limits}
-        self._costs = [self._cost(group, self.sizes[None])[0] for group in range(len(space.groups))]
+        self._price = _Price(space, by)
         self._begun = {groups: self.cost(groups) for groups in self.limits}
 
-    def cost(self, groups: Sequence[int]) -> float:
+    def cost(self, groups: tuple[int, ...]) -> float:
         """Return what some groups cost now."""
-        return float(sum(self._costs[group] for group in groups))
+        return sum(self._price.group(group, self.sizes[:, group].tolist()) for group in groups)
 
     def step(self, importance: Floats, progress: float) -> list[int]:
         """Remove channels until costs are down to where they should be; return which.
@@ -92,27 +90,31 @@ class Removal:
         ranked = self._ranked(importance)
         for groups, limit in self.limits.items():
             target = self._begun[groups] * min(limit / self._begun[groups], 1.0) ** progress
-            saved: dict[int, Floats] = {}
-            while self.cost(groups) > target:
-                moves = [self._lowered(bundle) for bundle in self._bundles[groups]]
-                if not any(moves):
-                    break
-                for group in groups:
-                    if group not in saved:
-                        saved[group] = self._saved(group, moves)
-                gain = np.sum(list(saved.values()), axis=0)
-                scores = [
-                    self._worth(move, ranked) / max(float(gain[index]), 1e-12) if move else math.inf
-                    for index, move in enumerate(moves)
-                ]
-                best = int(np.argmin(scores))
-                for cell, size in moves[best].items():
-                    self._shrink(cell, size, ranked)
-                    saved.pop(cell[1], None)
-                    self._costs[cell[1]] = self._cost(cell[1], self.sizes[None])[0]
-                bundle = self._bundles[groups][best]
-                bundle.factor = self._next(bundle)
+            if self.cost(groups) > target:
+                self._descend(groups, target, ranked)
         return self.removed[before:]
+
+    def _descend(self, groups: tuple[int, ...], target: float, ranked: Ranked) -> None:
+        """Make the move of least importance per cost until some groups cost no more."""
+        bundles = self._bundles[groups]
+        moves = [self._lowered(bundle) for bundle in bundles]
+        worths = np.array([self._worth(move, ranked) for move in moves])
+        saved = np.array([self._saved(move) for move in moves])
+        cost = self.cost(groups)
+        while cost > target and any(moves):
+            possible = np.array([bool(move) for move in moves])
+            scores = worths / np.maximum(saved, 1e-12)
+            best = int(np.argmin(np.where(possible, scores, np.inf)))
+            cost -= saved[best]
+            bundles[best].factor = self._next(bundles[best])
+            for cell, size in moves[best].items():
+                self._shrink(cell, size, ranked)
+            moves[best] = self._lowered(bundles[best])
+            worths[best] = self._worth(moves[best], ranked)
+            changed = {group for _, group in bundles[best].cells}
+            for index, bundle in enumerate(bundles):
+                if not changed.isdisjoint(group for _, group in bundle.cells):
+                    saved[index] = self._saved(moves[index])
 
     def replay(self, order: Sequence[int]) -> Integers | None:
         """Return the sizes that are left when channels went in an order, up to the limits.
@@ -136,11 +138,11 @@ class Removal:
                 self.sizes[cell] -= 1
             for cell in reversed(own[:count]):
                 self.sizes[cell] += 1
-                if self._total(groups) > limit:
+                if self.cost(groups) > limit:
                     self.sizes[cell] -= 1
         return self.sizes if went and (self.sizes >= self.least).all() else None
 
-    def _fewest(self, cells: Sequence[Cell], groups: Sequence[int], limit: float) -> int:
+    def _fewest(self, cells: Sequence[Cell], groups: tuple[int, ...], limit: float) -> int:
         """Return how many channels must go, first to last, for groups to be within a limit.
 
         One more than there are where that is never so.
@@ -151,17 +153,14 @@ class Removal:
 
         return bisect_left(range(len(cells) + 1), True, key=within)
 
-    def _without(self, cells: Sequence[Cell], groups: Sequence[int]) -> float:
+    def _without(self, cells: Sequence[Cell], groups: tuple[int, ...]) -> float:
         """Return what groups cost without so many channels."""
         for cell in cells:
             self.sizes[cell] -= 1
-        cost = self._total(groups)
+        cost = self.cost(groups)
         for cell in cells:
             self.sizes[cell] += 1
         return cost
-
-    def _total(self, groups: Sequence[int]) -> float:
-        return float(sum(self._cost(group, self.sizes[None])[0] for group in groups))
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -187,7 +186,6 @@ class Removal:
         self.alive[:] = True
         self.alive[self.removed] = False
         self.sizes = alive_sizes(self.alive, self.start)
-        self._costs = [self._cost(group, self.sizes[None])[0] for group in range(len(self._costs))]
 
     # -- moves ----------------------------------------------------------------------------------
 
@@ -210,20 +208,17 @@ class Removal:
                 found[cell] = size
         return found
 
-    def _saved(self, group: int, moves: Sequence[Mapping[Cell, int]]) -> Floats:
-        """Return what each move saves in one group, ``(moves,)``."""
-        rows = np.repeat(self.sizes[None], len(moves), axis=0)
-        for index, move in enumerate(moves):
-            for (unit, owner), size in move.items():
-                rows[index, unit, owner] = size
-        return self._costs[group] - self._cost(group, rows)
-
-    def _cost(self, group: int, sizes: Integers) -> Floats:
-        """Return what a group costs at sizes ``(n, U, G)``: ``(n,)``."""
-        columns = torch.from_numpy(sizes[:, :, group]).double().unbind(dim=1)
-        widths = dict(zip(self.space.free_units, columns, strict=True))
-        cost = group_cost(self.space, self.space.groups[group], widths, self.by)
-        return np.broadcast_to(np.asarray(cost, dtype=np.float64), len(sizes))
+    def _saved(self, move: Mapping[Cell, int]) -> float:
+        """Return what a move saves."""
+        found = 0.0
+        for group in {group for _, group in move}:
+            sizes = self.sizes[:, group].tolist()
+            smaller = list(sizes)
+            units = [unit for unit, owner in move if owner == group]
+            for unit in units:
+                smaller[unit] = move[unit, group]
+            found += self._price.saved(group, sizes, smaller, units)
+        return found
 
     # -- channels -------------------------------------------------------------------------------
 
@@ -244,9 +239,8 @@ class Removal:
         Each channel's is divided by how many its cell has: the others take over. Of all that was
         tried on GroupBench this agrees best with what a channel is worth (docs/strategies.md).
         """
-        power = float(os.environ.get("POW", "1"))
         return sum(
-            sum(worth for worth, _ in ranked[cell][size:]) / self.sizes[cell] ** power
+            sum(worth for worth, _ in ranked[cell][size:]) / float(self.sizes[cell])
             for cell, size in move.items()
         )
 
@@ -256,6 +250,54 @@ class Removal:
             self.alive[channel] = False
             self.removed.append(channel)
         self.sizes[cell] = size
+
+
+class _Price:
+    """What channels cost, layer by layer; each layer's cost at each size is computed once."""
+
+    def __init__(self, space: SearchSpace, by: Measure) -> None:
+        self._by, self._known = by, {}  # type: ignore[var-annotated]
+        groups = range(len(space.groups))
+        free = {unit: index for index, unit in enumerate(space.free_units)}
+        self._fixed = sum(by.fixed(layer) for layer in space.layers) / len(space.groups)
+        self._layers = space.layers
+        # Of each layer and group, its ends: the place of a free unit, or channels that stay.
+        self._ends = [
+            [
+                tuple(
+                    (free[unit], 0) if unit in free else (None, space.fixed[unit].count(group))
+                    for unit in (layer.in_unit, layer.out_unit)
+                )
+                for group in groups
+            ]
+            for layer in space.layers
+        ]
+        self._touching: list[list[int]] = [
+            [i for i, layer in enumerate(space.layers) if unit in (layer.in_unit, layer.out_unit)]
+            for unit in free
+        ]
+
+    def group(self, group: int, sizes: Sequence[int]) -> float:
+        """Return what a group costs with these channels in every free unit."""
+        return self._fixed + self._of(range(len(self._layers)), group, sizes)
+
+    def saved(
+        self, group: int, sizes: Sequence[int], smaller: Sequence[int], units: Sequence[int]
+    ) -> float:
+        """Return how much less a group costs if these units have other sizes."""
+        layers = {layer for unit in units for layer in self._touching[unit]}
+        return self._of(layers, group, sizes) - self._of(layers, group, smaller)
+
+    def _of(self, layers: Iterable[int], group: int, sizes: Sequence[int]) -> float:
+        total = 0.0
+        for layer in layers:
+            (first, a), (last, b) = self._ends[layer][group]
+            a, b = a if first is None else sizes[first], b if last is None else sizes[last]
+            if (layer, a, b) not in self._known:
+                cost = float(self._by.of_layer(self._layers[layer], a, b))
+                self._known[layer, a, b] = cost
+            total += self._known[layer, a, b]
+        return total
 
 
 def alive_sizes(alive: NDArray[np.bool_], start: Integers) -> Integers:
