@@ -58,12 +58,12 @@ class Frame:
     test: bool
 
 
-def read_bees(root: Path) -> list[Frame]:
+def read_bees(folder: Path) -> list[Frame]:
     """All bees that somebody marked, upright; parts by the side of the image, not of the bee.
 
     Some are seen from below; the two sides' points are swapped there, as mirroring would.
     """
-    folder = root / "bee_pose" / "data"
+    folder = folder / "data"
     frames: list[Frame] = []
     for entry in json.loads((folder / "pose_dataset.json").read_text()):
         points = np.full((BEES.markup.points, 2), np.nan)
@@ -107,9 +107,8 @@ def _upright(
     return np.asarray(turned), points @ linear.T + shift
 
 
-def read_mouse(root: Path) -> list[Frame]:
+def read_mouse(folder: Path) -> list[Frame]:
     """The labelled frames of the mouse; every fourth is held out."""
-    folder = root / "mirror_mouse"
     rows = list(csv.reader((folder / "CollectedData.csv").read_text().splitlines()))
     names = rows[1][1::2]
     frames = []
@@ -128,12 +127,14 @@ class Subject:
 
     Attributes:
         markup: Points, parts, and what mirroring does.
-        read: Its frames below a data root.
+        folder: Of its data, below a data root.
+        read: Its frames, from that folder.
         augmentation: Of training crops.
         sources: What is independent of each other, in words.
     """
 
     markup: Markup
+    folder: str
     read: Callable[[Path], list[Frame]]
     augmentation: Augmentation
     sources: str
@@ -161,7 +162,7 @@ class Subject:
 
 def _cut(subject: Subject, root: Path) -> Mapping[bool, Patches]:
     """The patches that train and validate, and those of the test (``True``)."""
-    frames, markup = subject.read(root), subject.markup
+    frames, markup = subject.read(root / subject.folder), subject.markup
     known = np.stack([frame.points for frame in frames if not frame.test])
     inner = [
         np.nanpercentile(known[:, list(indices)].reshape(-1, 2), INNER, axis=0)
@@ -249,6 +250,7 @@ BEES = Subject(
         },
         {1: 2, 6: 7, **dict(zip(_LEFT, _RIGHT, strict=True))},
     ),
+    folder="bee_pose",
     read=read_bees,
     augmentation=Augmentation(scale=(0.9, 1.1), rotation=12, translation=0.05),
     sources="bees",
@@ -267,6 +269,7 @@ MOUSE = Subject(
         },
         {},
     ),
+    folder="mirror_mouse",
     read=read_mouse,
     augmentation=Augmentation(scale=(0.92, 1.08), rotation=5, translation=0.05, flip=0),
     sources="frames",

@@ -165,13 +165,15 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[60, 150])
     options = parser.parse_args()
     animal, out = options.animal, options.out / options.animal
-    if options.data_root is None:
-        raise SystemExit("keypoints: needs bee_pose/ and mirror_mouse/; set GROUPNAS_DATA")
+    folder = SUBJECTS[animal].folder
+    if options.data_root is None or not (Path(options.data_root) / folder).is_dir():
+        raise SystemExit(f"keypoints: needs {folder}/ in --data-root or GROUPNAS_DATA; skipped")
     root = Path(options.data_root)
     torch.set_num_threads(1)
     if options.pilot:
         return pilot(animal, root, options.rates, options.lengths)
     subject, task = SUBJECTS[animal], load(animal, root, test=True)
+    numbers = out / f"{animal}.json"
     print(
         f"{animal}: {len(task.sources)} test samples of {len(set(task.sources))} {subject.sources}"
     )
@@ -180,7 +182,7 @@ def main() -> None:
     evidence = Evidence.of(animal, subject.space().groups, validation=VALIDATION)
     for seed in range(options.seeds):
         add_pruned(evidence, animal, root, strategy, seed, out / f"saliency-{seed}")
-        evidence.save(out / f"{animal}.json")
+        evidence.save(numbers)
     if options.strategies:
         compared = gn.compare(
             subject.space(),
@@ -200,8 +202,8 @@ def main() -> None:
             evidence.add(
                 piece.strategy, piece.seed, piece.budget, told["costs"], errors, steps=told["steps"]
             )
-        evidence.save(out / f"{animal}.json")
-    print(evidence.comparison("uniform"))
+        evidence.save(numbers)
+    print(Evidence.load(numbers).comparison("uniform"))
 
 
 if __name__ == "__main__":
