@@ -199,6 +199,7 @@ def main() -> None:
         )
         for cell in compared.cells:
             piece, told, errors = cell.piece, cell.told, {"test": cell.errors["test"]}
+            assert piece.budget is not None
             evidence.add(
                 piece.strategy, piece.seed, piece.budget, told["costs"], errors, steps=told["steps"]
             )
