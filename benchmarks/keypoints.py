@@ -19,25 +19,20 @@ import time
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from keypoint_tasks import SUBJECTS, KeypointTask
-from torch import nn
+from pruned import add_pruned, on_samples
 
 import groupnas as gn
 from groupnas.cli.tables import print_table
 from groupnas.comparison import Evidence
-from groupnas.comparison.cell import SPLIT_SEED
-from groupnas.comparison.plan import labelled
-from groupnas.comparison.samples import SampleErrors, Scorer
-from groupnas.engine.evaluate import sample_errors
+from groupnas.comparison.plan import SPLIT_SEED, labelled
+from groupnas.comparison.samples import Scorer
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.engine.training import Trainer
 from groupnas.runs.folder import CONFIG
-from groupnas.strategies.saliency.job import NETWORKS
 from groupnas.strategies.saliency.settings import Saliency
-from groupnas.strategies.saliency.weights import load_network
 
 VALIDATION = 0.25  # of the sources that do not test: a bee has up to 46 frames
 BATCH, RATE, AVERAGE = 8, 0.01, 0.99
@@ -52,19 +47,7 @@ def load(animal: str, root: Path, test: bool = False) -> KeypointTask:
 
 def on_test(animal: str, root: Path) -> Scorer:
     """A measurement of networks on the animals that are held out from everything."""
-    task = load(animal, root, test=True)
-
-    def score(network: nn.Module) -> SampleErrors:
-        every = torch.arange(len(task.sources))
-        return SampleErrors(
-            errors=sample_errors(network, task, every, BATCH, "cpu").numpy(),
-            groups=tuple(task.outputs),
-            weights=np.array(list(task.outputs.values()), dtype=np.float64),
-            sources=np.array(task.sources, dtype=np.str_),
-            unit=task.error_unit,
-        )
-
-    return score
+    return on_samples(load(animal, root, test=True), BATCH)
 
 
 def training(epochs: int, rate: float = RATE) -> gn.Training:
@@ -130,27 +113,6 @@ def pruning(budgets: list[float], epochs: tuple[int, int, int]) -> Saliency:
     return found
 
 
-def add_pruned(
-    evidence: Evidence, animal: str, root: Path, strategy: Saliency, seed: int, out: Path
-) -> None:
-    """Search with a seed, and measure the networks of every arm."""
-    space = SUBJECTS[animal].space()
-    resume = (out / CONFIG).is_file()
-    run = gn.search(space, load(animal, root), strategy, out, seed=seed, resume=resume)
-    even, score, steps = gn.Allocation.even(space), on_test(animal, root), run.job.steps
-    for label, costs in run.result["tuned_costs"].items():
-        arm, _, budget = label.partition("-")
-        network = load_network(out / NETWORKS / f"{label}.safetensors", even).eval()
-        evidence.add(
-            arm,
-            seed,
-            float(budget or 1),
-            {"mac": costs},
-            {"test": score(network)},
-            steps=steps * (strategy.epochs + strategy.prune_epochs + strategy.tune_epochs),
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("animal", choices=SUBJECTS)
@@ -181,7 +143,15 @@ def main() -> None:
     strategy = pruning(options.budgets, epochs)
     evidence = Evidence.of(animal, subject.space().groups, validation=VALIDATION)
     for seed in range(options.seeds):
-        add_pruned(evidence, animal, root, strategy, seed, out / f"saliency-{seed}")
+        add_pruned(
+            evidence,
+            subject.space(),
+            load(animal, root),
+            strategy,
+            seed,
+            out / f"saliency-{seed}",
+            on_test(animal, root),
+        )
         evidence.save(numbers)
     if options.strategies:
         compared = gn.compare(
