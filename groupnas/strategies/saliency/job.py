@@ -46,7 +46,7 @@ class SaliencyEpoch(SearchEpoch):
 
 
 @dataclass(frozen=True)
-class Step:
+class SearchStage:
     """A stage of the search.
 
     Attributes:
@@ -169,7 +169,7 @@ class SaliencyJob(SearchJob):
 
     # -- stages ---------------------------------------------------------------------------------
 
-    def _due(self) -> tuple[Step, int]:
+    def _due(self) -> tuple[SearchStage, int]:
         """Return the stage of the next epoch, and how many of its epochs are over."""
         done = len(self.history)
         for stage in self._stages:
@@ -178,7 +178,7 @@ class SaliencyJob(SearchJob):
             done -= stage.epochs
         raise StopIteration
 
-    def _begin(self, stage: Step) -> Trainer | Pruning:
+    def _begin(self, stage: SearchStage) -> Trainer | Pruning:
         """Return a stage's work, which depends on what was kept and on the seed alone."""
         settings = self.strategy
         everything = (self.task, settings, self.split, self.seed, self.device)
@@ -197,7 +197,7 @@ class SaliencyJob(SearchJob):
         network = self._fresh() if stage.phase == "train" else self._pruned(stage)
         return Trainer(network, self.task, training, *everything[2:])
 
-    def _end(self, stage: Step, running: Trainer | Pruning) -> None:
+    def _end(self, stage: SearchStage, running: Trainer | Pruning) -> None:
         """Keep what a stage leaves."""
         if isinstance(running, Trainer):
             if stage.phase == "train":
@@ -232,7 +232,7 @@ class SaliencyJob(SearchJob):
         """Return the network at full width, trained."""
         return filled(self._shape, self._trained) if self._trained else self._fresh()
 
-    def _pruned(self, stage: Step) -> GroupedNetwork:
+    def _pruned(self, stage: SearchStage) -> GroupedNetwork:
         """Return the network that a fine-tuning starts from."""
         if stage.total is None:
             return filled(self._shape, self._tuned[stage.label]["network"])
@@ -348,7 +348,7 @@ class SaliencyJob(SearchJob):
                 check_like(state["stage"], self._running.state_dict(), "stage")
             self._running.load_state_dict(state["stage"])
 
-    def _take(self, stage: Step, state: Mapping[str, Any]) -> None:
+    def _take(self, stage: SearchStage, state: Mapping[str, Any]) -> None:
         """Take what an ended stage left.
 
         Raises:
@@ -375,11 +375,11 @@ class SaliencyJob(SearchJob):
             self._tuned[stage.label] = left
 
 
-def _stages(strategy: Saliency) -> list[Step]:
+def _stages(strategy: Saliency) -> list[SearchStage]:
     main = strategy.arms[0]
-    found = [Step("train", main, strategy.epochs)] if strategy.epochs else []
+    found = [SearchStage("train", main, strategy.epochs)] if strategy.epochs else []
     for arm in strategy.arms:
-        found.append(Step("prune", arm, strategy.prune_epochs))
+        found.append(SearchStage("prune", arm, strategy.prune_epochs))
         totals = (None,) if arm == "full" else strategy.tuned
-        found += [Step("tune", arm, strategy.tune_epochs, total) for total in totals]
+        found += [SearchStage("tune", arm, strategy.tune_epochs, total) for total in totals]
     return found

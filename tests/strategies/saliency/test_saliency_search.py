@@ -162,7 +162,12 @@ def test_another_runs_weights_are_a_start(
     from groupnas.strategies.saliency.pruning import Pruning
 
     given = whole.folder / "networks/uniform-0.6.safetensors"
-    changes = {"pretrained": str(given), "epochs": 0, "arms": ["free"], "budget": {"total": 0.4}}
+    changes: dict[str, Any] = {
+        "pretrained": str(given),
+        "epochs": 0,
+        "arms": ["free"],
+        "budget": {"total": 0.4},
+    }
     job = start(shapes_space, shapes, **changes, budgets=[])
     like = load_network(given, groupnas.Allocation.even(shapes_space))
     job.run_epoch()
