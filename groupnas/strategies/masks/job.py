@@ -89,7 +89,11 @@ class BilevelSearch(SearchJob):
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
         self.validation_stream = Stream(self.split.validation, strategy.batch_size, self._data_rng)
         self.net = Supernet(
-            space, strategy.masks.relaxation, strategy.masks.init, strategy.masks.confidence
+            space,
+            strategy.masks.relaxation,
+            strategy.masks.init,
+            strategy.masks.confidence,
+            strategy.masks.place,
         )
         # Measured on two CPU cores: a step takes two thirds of its time in this layout.
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -30,6 +30,8 @@ class Masks(Settings):
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
         init: Logits all one, N(0, 1), or an even division.
         confidence: With the even division, the probability of a channel's own group.
+        place: Where a unit's mask acts: before BatchNorm, on the weights (paper 000, eq. 6), or
+            behind BatchNorm and activation; see :class:`groupnas.spaces.supernet.Supernet`.
         temperature: Of the relaxation.
         optimizer: Of the logits, where they have one of their own: with two levels.
         entropy: Weight, in the masks' loss, of the mean entropy of the channels' probabilities
@@ -39,6 +41,7 @@ class Masks(Settings):
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
     init: Literal["ones", "normal", "even"] = "ones"
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    place: Literal["before", "behind"] = "before"
     temperature: TemperatureSettings = TemperatureSettings()
     optimizer: Optimizer | None = None
     entropy: PenaltyWeight = 0.0
