@@ -115,13 +115,14 @@ def search(
     resume = values.flag("resume", resume)
     recorded = values.plain("arguments", {} if arguments is None else arguments)
     told_of = [*progress("searching", quiet), *observers_from(observers)]
-    if len(space.groups) == 1:
-        raise InputError(
-            f"{space.name}: has one group ({space.groups[0]}), so that there is nothing to search; "
-            "choose a space with two or more"
-        )
     run = Beginning(SEARCH, out, resume)
     settings = _settings(strategy, run).with_epochs(epochs)
+    if len(space.groups) == 1 and not settings.resizes:
+        raise InputError(
+            f"{space.name}: has one group ({space.groups[0]}), so that {settings.algorithm} has "
+            "nothing to divide; choose a space with two or more, or a strategy that searches "
+            "widths: saliency"
+        )
     seed = _seed(seed, run)
     place = checked_device(device)
     check_task(space, task)
@@ -180,6 +181,7 @@ def _run(
         conclude=lambda: _result(job, counts),
         write_outcome=lambda: _found(job).save(folder / FOUND),
     )
+    job.leave(folder.path)
     return Run(
         folder=folder,
         job=job,

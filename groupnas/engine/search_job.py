@@ -154,6 +154,16 @@ class SearchJob(ABC):
         """Return the network of :meth:`allocation` with the search's own weights, if any."""
         return None
 
+    def inherited(self, design: Design) -> nn.Module | None:
+        """Return the network of a design with the search's own weights, to be trained further.
+
+        ``None`` where there are none: training then starts from fresh weights.
+        """
+        return None
+
+    def leave(self, folder: Path) -> None:  # noqa: B027  - most leave nothing more
+        """Write what else a finished run leaves in its folder."""
+
     def outcome(self) -> dict[str, Any]:
         """Return what else ``result.json`` should say, as plain values."""
         return {}

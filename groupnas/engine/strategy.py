@@ -71,6 +71,7 @@ class Strategy(Settings):
     Attributes:
         job: Place of the :class:`~groupnas.engine.search_job.SearchJob`, ``"package.module:Name"``,
             which is imported when a search starts; see :meth:`start`.
+        resizes: It searches how wide units are, so that a single group has something to search.
         extra: The extra of groupnas that the job needs, if any.
         format: 1.
         algorithm: The entry point's name.
@@ -83,6 +84,7 @@ class Strategy(Settings):
     fields: ClassVar[tuple[RecordField, ...]] = ()
     job: ClassVar[str]
     extra: ClassVar[str] = ""
+    resizes: ClassVar[bool] = False
 
     format: Literal[1] = 1
     algorithm: str

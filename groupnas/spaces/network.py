@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
@@ -101,6 +102,28 @@ class GroupedNetwork(nn.Module):
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
             write_pieces(layer, target, [pieces[index] for index in kept])
+        return network
+
+    def narrowed(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> GroupedNetwork:
+        """The same network without some channels, with copies of the weights of the others.
+
+        Args:
+            kept: For each unit that loses any, what each group keeps, at least one: places among
+                the group's channels, in the order that they get.
+        """
+        sizes = {unit: list(map(len, kept.get(unit, []))) or row for unit, row in self.sizes.items()}
+        weight = next(self.parameters())
+        with torch.random.fork_rng(), weight.device:  # the fresh weights are overwritten
+            network = assemble(self.plan, self.groups, sizes)
+        network.to(weight.dtype).train(self.training)
+        whole = {unit: [list(range(n)) for n in row] for unit, row in self.sizes.items()}
+        places = {**whole, **kept}
+        for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
+            pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
+            ends = zip(pieces, places[layer.in_unit], places[layer.out_unit], strict=True)
+            write_pieces(
+                layer, target, [piece.cut(layer, inputs, outputs) for piece, inputs, outputs in ends]
+            )
         return network
 
     def _compute(self, block: Block, x: Tensor) -> Tensor:

@@ -31,6 +31,16 @@ class GroupWeights:
     norm: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def cut(self, layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> GroupWeights:
+        """The share of some of its inputs and outputs alone; their order is the given one."""
+        rows, columns = list(outputs), list(inputs)
+        weight = None if self.weight is None else self.weight[rows]
+        if weight is not None and layer.mixes_channels:
+            weight = weight[:, columns]
+        bias = None if self.bias is None else self.bias[rows]
+        norm = {name: value[rows] if value.dim() else value for name, value in self.norm.items()}
+        return GroupWeights(weight, bias, norm, self.settings)
+
 
 def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> nn.Sequential:
     """The module of a layer whose groups are contiguous and do not see each other.
