@@ -35,7 +35,7 @@ class Supernet(KeepsIndices):
     masks, M_out before BatchNorm, which hides its scale. ``behind``: each group runs through all
     channels by itself, and its column of a unit's mask multiplies what its layers read. The
     derivative by an entry is then what the group gains or loses by the whole of that channel,
-    computed from the group's own inputs; G times as many operations, in training mode only.
+    computed from the group's own inputs; G times as many operations where masks learn.
 
     Args:
         space: The space to build.
@@ -63,6 +63,7 @@ class Supernet(KeepsIndices):
         if place not in get_args(MaskPlace):
             raise InputError(f"place {place!r}: {nearest(str(place), get_args(MaskPlace))}")
         self.space, self.place = space, place
+        self._soft = relaxation == "gumbel_soft"
         groups = len(space.groups)
         self.masks = nn.ModuleDict(
             {
@@ -81,13 +82,18 @@ class Supernet(KeepsIndices):
             }
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, group after group in the space's order."""
-        return self.under(self._draw(x), x)
+    def forward(self, x: Tensor, for_weights: bool = False) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, group after group in the space's order.
 
-    def under(self, masks: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        ``for_weights``: only weights shall learn from it. Hard masks need no place of their own
+        then, which is as cheap as ``before``.
+        """
+        masks = self._draw(x)
+        return self.under(masks, x, apart=self._soft or not for_weights)
+
+    def under(self, masks: Mapping[str, Tensor], x: Tensor, apart: bool = True) -> Tensor:
         """:meth:`forward` under given masks ``(C, G)`` of all units, the fixed ones among them."""
-        apart = self.place == "behind" and self.training
+        apart = apart and self.place == "behind" and self.training
         groups = len(self.space.groups)
 
         def compute(block: Block, x: Tensor) -> Tensor:
@@ -102,6 +108,18 @@ class Supernet(KeepsIndices):
         outputs = run_blocks(self.space.blocks, torch.cat([x] * groups), compute)
         exit_ = self.space.blocks[-1].layers[-1].out_unit
         return _gated(outputs, masks[exit_]).unflatten(0, (groups, len(x))).sum(dim=0)
+
+    @torch.no_grad()
+    def start_near(self, outputs: Tensor | None) -> None:
+        """Make the output layer's weights a hundredth, and its bias ``(outputs,)`` if given.
+
+        So do plain networks start; see :meth:`groupnas.spaces.network.GroupedNetwork.initialise`.
+        """
+        _, layers = list(self.layers_by_block())[-1]
+        for name, parameter in layers[-1].op.named_parameters():
+            parameter.mul_(0.01)
+            if name == "bias" and outputs is not None:
+                parameter.copy_(outputs)
 
     def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
         """Every block of the space with the modules of its layers."""

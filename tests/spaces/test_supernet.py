@@ -120,6 +120,8 @@ def test_hard_masks_compute_and_learn_the_same_in_both_places(
     x = some_input(space, batch=4).double()
     outputs = [net(x) for net in (before, behind)]
     torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(behind(x, for_weights=True), outputs[0])
+    before(x)  # as many passes, as many updates of statistics
     for net, y in zip((before, behind), outputs, strict=True):
         y.square().sum().backward()
         grads = [p.grad for p in net.weight_parameters()]

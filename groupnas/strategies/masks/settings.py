@@ -62,6 +62,8 @@ class MaskSearch(Strategy):
         order: Of the masks' gradient. 2: as after one more weight step (DARTS, eq. 7), at four
             passes a mask step instead of one.
         mask_every: Weight steps for each mask step.
+        initial_outputs: Of the supernet: ``random``, as its layers are drawn, or near the task's
+            ``mean``, as plain networks start.
         weights: Optimiser of the weights, over warm-up and search.
         masks: The masks' settings.
         penalty: Weight, in the masks' loss, of squared ln(expected cost / limit), summed over the
@@ -93,6 +95,7 @@ class MaskSearch(Strategy):
     levels: Literal[1, 2] = 2
     order: Literal[1, 2] = 1
     mask_every: Positive = 1
+    initial_outputs: Literal["random", "mean"] = "random"
     weights: Optimizer
     masks: Masks
     penalty: PenaltyWeight = 0.0
