@@ -54,16 +54,25 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "60 epochs": {"epochs": 60},
     "mean outputs": MEAN,
     "mean outputs, from all ones": {**MEAN, "masks": {"init": "ones"}},
+    "mean outputs, from all ones, weights' lr 0.02": {
+        **MEAN,
+        "weights": {"lr": 0.02},
+        "masks": {"init": "ones"},
+    },
     "behind": {"masks": {"place": "behind"}},
     "behind, mean outputs": BEHIND,
     "behind, mean outputs, temperature 5": merged(
         BEHIND, {"masks": {"temperature": {"start": 5.0, "end": 5.0}}}
     ),
     "behind, mean outputs, from all ones": ONES,
-    "the same, weights' lr 0.02": {**ONES, "weights": {"lr": 0.02}},
-    "the same, masks' lr / 4": merged(ONES, {"masks": {"optimizer": {"lr": 0.05}}}),
-    "the same, soft Gumbel": merged(ONES, {"masks": {"relaxation": "gumbel_soft"}}),
-    "the same, 60 epochs": {**ONES, "epochs": 60},
+    "behind, mean outputs, from all ones, weights' lr 0.02": {**ONES, "weights": {"lr": 0.02}},
+    "behind, mean outputs, from all ones, masks' lr / 4": merged(
+        ONES, {"masks": {"optimizer": {"lr": 0.05}}}
+    ),
+    "behind, mean outputs, from all ones, soft Gumbel": merged(
+        ONES, {"masks": {"relaxation": "gumbel_soft"}}
+    ),
+    "behind, mean outputs, from all ones, 60 epochs": {**ONES, "epochs": 60},
 }
 
 
