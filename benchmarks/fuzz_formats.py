@@ -21,9 +21,10 @@ import yaml
 import groupnas
 from groupnas.cli.resumption import recorded_arguments
 from groupnas.cli.search import _Arguments
-from groupnas.comparison import read_comparison
+from groupnas.comparison import Evidence, read_comparison
 from groupnas.comparison.compare import compare
 from groupnas.comparison.plan import Plan
+from groupnas.comparison.summary import read_evidence
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
@@ -170,6 +171,13 @@ def compared(place: Path) -> Path:
     options: dict[str, Any] = {"seeds": (0,), "budgets": (1.0,), "validation": 0.3, "jobs": 1}
     compare(space(), shapes, strategies, place / "compared", training=_training(), **options)
     return place / "compared"
+
+
+@functools.cache
+def exported_numbers(place: Path) -> Path:
+    """The numbers of a comparison."""
+    read_evidence(compared(place)).save(place / "numbers/numbers.json")
+    return place / "numbers"
 
 
 @functools.cache
@@ -322,6 +330,11 @@ def _comparison(folder: Path) -> None:
     json.dumps(found.to_dict())
 
 
+def _numbers(folder: Path) -> None:
+    _comparison(folder / "numbers.json")
+    Evidence.load(folder / "numbers.json").save(folder / "again.json")
+
+
 def _resume_comparison(folder: Path) -> None:
     Plan.from_dict(RunFolder(folder).read_config(), "config.yaml")
     _comparison(folder)
@@ -413,6 +426,7 @@ FORMATS = (
     Format("cell.json", "train/even-s0-b1/cell.json", compared, _comparison, 4),
     Format("cell.json, report", "train/even-s0-b1/cell.json", compared, _resume_comparison, 1),
     Format("errors.npz", "train/even-s0-b1/errors-validation.npz", compared, _comparison, 4),
+    Format("numbers of a comparison", "numbers.json", exported_numbers, _numbers, 4),
     Format("scores.json", "scores.json", evaluated, _paper_and_page, 2),
     Format("faces.csv", "faces.csv", evaluated, _page, 1),
     Format("faces.csv, figures", "faces.csv", evaluated, lambda f: read_faces(f / "faces.csv"), 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +35,7 @@ from groupnas.saved import Saved
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
+    from groupnas.comparison.plan import SplitBy
     from groupnas.landmarks.comparing import FaceData, InCascade
 
 
@@ -49,6 +51,7 @@ class _Arguments(Saved):
     allow_partial: bool | None
     limit: RecordedCount | None
     device: str | None
+    vary_split: bool | None = None
 
 
 _SETTINGS = "recipe_settings"  # the recipe, whole
@@ -77,9 +80,12 @@ def compare(
     limit: Annotated[int | None, whole_number(20)] = None,
     device: Device = None,
     resume: Resume = False,
+    evidence: Annotated[list[Path] | None, Parameter(consume_multiple=1, negative="")] = None,
+    vary_split: Flag = False,
     track: Track = None,
     baseline: str | None = None,
     figure: Path | None = None,
+    export: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies over seeds and budgets, at equal cost and with intervals.
@@ -88,10 +94,12 @@ def compare(
     scratch with the recipe's local training, and scored on faces that nothing was trained on.
     Ctrl-C stops it, and --resume goes on, as it does after a crash; with --resume, strategies,
     seeds, budgets, --cascade and --test can be added later. `groupnas compare FOLDER` prints what
-    is there.
+    is there, `--export` writes its numbers, and another machine prints them, or goes on from them
+    with --evidence.
 
     Args:
-        folders: Comparisons to print, finished or not; nothing is run then.
+        folders: Comparisons to print, finished or not, or files of their numbers; nothing is run
+            then. With a file among them all are joined into one.
         recipe: Its local stage says data, crops, loss and training (300w:quick), or a file.
         space: A search space, instead of the recipe's local one.
         strategies: What to compare (`groupnas strategies`), e.g. even random gumbel:quick.
@@ -105,15 +113,20 @@ def compare(
         cascade: Score inside a cascade too, behind this model's global network.
         test: Score on the test faces too; needs --cascade.
         limit: Use this many training faces only.
+        evidence: Folders or files of numbers whose networks count as done.
+        vary_split: Hold out other faces with each seed.
         baseline: Tell differences to this strategy; even by default.
         figure: Draw differences and errors: a .png, .svg or .pdf file.
+        export: Write the numbers, without weights and images, to this .json file.
     """
     if figure is not None:
         from groupnas.report.figure import check_suffix
 
         check_suffix(figure)
+    if export is not None and export.suffix != ".json":
+        raise InputError(f"--export {export}: numbers are written to a .json file")
     if folders:
-        if out is not None or resume or strategies:
+        if out is not None or resume or strategies or evidence:
             raise InputError("compare: folders are printed only; leave out --out and what it runs")
     else:
         given = {
@@ -126,6 +139,7 @@ def compare(
             "allow_partial": allow_partial or None,
             "limit": limit,
             "device": device,
+            "vary_split": vary_split or None,
         }
         arguments = recorded_arguments("compare", out, given, _Arguments) if resume else given
         if arguments["recipe"] is None:
@@ -146,12 +160,17 @@ def compare(
             test,
             track or (),
             baseline,
+            evidence or (),
         )
         with courtesy("what came out was not shown", figure):
             _show([folder], baseline, figure or folder / "comparison.png", as_json)
+        if export is not None:
+            _export([folder], export, as_json)
         return
     with beside(figure):
         _show(folders, baseline, figure, as_json)
+    if export is not None:
+        _export(folders, export, as_json)
 
 
 def _compare(
@@ -167,6 +186,7 @@ def _compare(
     test: bool,
     track: Sequence[str],
     baseline: str | None,
+    evidence: Sequence[Path],
 ) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.comparison.plan import Plan, labelled
@@ -186,7 +206,7 @@ def _compare(
     before = Plan.from_dict(config, str(folder / CONFIG)) if resume else None
     recorded = config.get("arguments", {})
     strategies = {**(before.strategies if before else {}), **chosen}
-    if baseline is not None and baseline not in strategies:
+    if baseline is not None and baseline not in strategies and not evidence:
         raise InputError(f"--baseline {baseline}: {nearest(baseline, strategies)}")
     measure = measure or (before.measure if before else "mac")
     tell_caveat(find_measure(measure))
@@ -209,6 +229,14 @@ def _compare(
         limit=arguments["limit"],
     )
     told, more = _scorers(folder, recorded, data, cascade, test, arguments["device"] or "cpu")
+    split: SplitBy = "seed" if arguments["vary_split"] else "fixed"
+    if split == "seed" and "cascade" in more:
+        del more["cascade"]  # its held-out faces are those of the fixed split
+        if not more:
+            raise InputError(
+                "--cascade with --vary-split needs --test: on held-out faces, which are others "
+                "with each seed, networks are scored outside of it only"
+            )
     try:
         run(
             recorded_space(folder) if resume else data.space(arguments["space"]),
@@ -221,6 +249,8 @@ def _compare(
             measure=measure,
             tolerance=arguments["tolerance"] or 0.01,
             validation=recipe.validation,
+            split=split,
+            evidence=evidence,
             more=more,
             sampling=data.sampling,
             device=arguments["device"] or "cpu",
@@ -254,7 +284,7 @@ def _scorers(
             raise InputError("--test needs --cascade, the model whose global network finds faces")
         return {"cascade": None, "cascade_weights": None, "test": None}, {}
     scorer = InCascade(model=model.resolve(), data=data, split="validation", device=device)
-    weights = scorer.weights()
+    weights = scorer.fingerprint()
     if recorded.get("cascade_weights") not in (None, weights):
         raise InputError(
             f"{folder}: --cascade was {recorded['cascade']}, with other weights than {model} has; "
@@ -275,7 +305,9 @@ def _show(
 ) -> None:
     from groupnas.comparison import read_comparison
 
-    found = [read_comparison(folder, baseline) for folder in folders]
+    joined = any(map(os.path.isfile, folders))
+    groups = [folders] if joined else [[folder] for folder in folders]
+    found = [read_comparison(group, baseline) for group in groups]
     if as_json:
         told = [comparison.to_dict() for comparison in found]
         print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
@@ -288,6 +320,18 @@ def _show(
         path = plot_comparison(found[0], figure)
         if not as_json:
             print(f"figure: {path}")
+
+
+def _export(folders: Sequence[Path], file: Path, quiet: bool) -> None:
+    """Write the numbers of one comparison, or of several that belong together."""
+    from groupnas.comparison.summary import read_evidence
+
+    first, *others = map(read_evidence, folders)
+    for other in others:
+        first = first.joined(other)
+    first.save(file)
+    if not quiet:
+        print(f"numbers: {file}")
 
 
 def _print(comparison: Comparison) -> None:

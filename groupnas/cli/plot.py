@@ -22,7 +22,7 @@ def plot(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    kind: Literal["tetris", "history", "curves", "training"] = "tetris",
+    kind: Literal["tetris", "history", "curves", "trajectory", "training"] = "tetris",
 ) -> None:
     """Draw groupings, one panel each, or what a search or a training was like.
 
@@ -34,7 +34,8 @@ def plot(
         paths: Run folders, grouping files; or one history.
         output: A .png, .svg or .pdf file.
         kind: tetris: each unit's channels by group; history: a search's epochs; curves: each
-            group's error against its MACs, of a knapsack search; training: the epochs of trainings,
+            group's error against its MACs, of a knapsack search; trajectory: what a saliency search
+            left at some costs, and its errors on the way; training: the epochs of trainings,
             or of all stages of a cascade.
     """
     from groupnas.report import (
@@ -42,10 +43,12 @@ def plot(
         plot_history,
         plot_tetris,
         plot_training,
+        plot_trajectory,
         read_curves,
         read_history,
         read_recorded,
         read_training,
+        read_trajectory,
     )
     from groupnas.report.figure import check_suffix
     from groupnas.runs.folder import HISTORY, RESULT
@@ -57,6 +60,9 @@ def plot(
     elif kind == "curves":
         file = _one_file(paths, kind, RESULT, "its search has not ended")
         plot_curves(read_curves(file), output)
+    elif kind == "trajectory":
+        file = _one_file(paths, kind, RESULT, "its search has not ended")
+        plot_trajectory(read_trajectory(file), output)
     elif kind == "training":
         files = _training_files(paths)
         unit = _error_unit(files.values())

@@ -49,8 +49,13 @@ class _Arguments(Saved):
     device: str
 
 
-_DEFAULT = "gumbel"  # strategy
-_PLOTS = {"Tetris plot": "tetris.png", "curves plot": "curves.png", "history plot": "history.png"}
+_DEFAULT = "saliency"  # strategy
+_PLOTS = {
+    "Tetris plot": "tetris.png",
+    "curves plot": "curves.png",
+    "trajectory plot": "trajectory.png",
+    "history plot": "history.png",
+}
 
 
 def search(
@@ -80,7 +85,7 @@ def search(
     Args:
         space: A search space (`groupnas spaces`) or a file.
         data: A data set; `groupnas data list` names them.
-        strategy: How to search (`groupnas strategies`), or a file; gumbel by default.
+        strategy: How to search (`groupnas strategies`), or a file; saliency by default.
         budget: What the network found may cost, relative to even groups; else as the strategy says.
         divisor: A power of two that divides every group's channels, since kernels compute whole
             blocks of them: 16 with AVX-512, 8 on other CPUs.
@@ -202,7 +207,7 @@ def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
 def _draw(run: Run) -> None:
     """The plots of a finished run, as many as can be drawn."""
     with courtesy("no plot was drawn"):
-        from groupnas.report import plot_curves, plot_history, plot_tetris
+        from groupnas.report import plot_curves, plot_history, plot_tetris, plot_trajectory
     recorded = run.job.recorded
     if _grouped(run):
         with courtesy("the Tetris plot was not drawn"):
@@ -211,6 +216,9 @@ def _draw(run: Run) -> None:
     if "curves" in recorded.plots:
         with courtesy("the curves plot was not drawn"):
             plot_curves(run.result, run.folder / _PLOTS["curves plot"])
+    if "trajectory" in recorded.plots:
+        with courtesy("the trajectory plot was not drawn"):
+            plot_trajectory(run.result, run.folder / _PLOTS["trajectory plot"])
     if "history" in recorded.plots and run.history:
         with courtesy("the history plot was not drawn"):
             plot_history(run.history, run.folder / _PLOTS["history plot"], recorded)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from groupnas.accountant import flops
 from groupnas.comparison.plan import Piece, Plan
-from groupnas.comparison.records import CELL, VALIDATION, errors_file, seconds
+from groupnas.comparison.records import CELL, VALIDATION, errors_file, fall, seconds
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.design import Design
 from groupnas.engine.evaluate import sample_errors
@@ -32,7 +31,6 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
 from groupnas.task import Task, TaskSubset
 
-SPLIT_SEED = 0  # fixed, so that all seeds are judged on the same sources
 _CONVENTION = "torchstat"  # what the tables of the PicassoNet paper count in
 
 
@@ -50,6 +48,7 @@ class Work:
             :class:`groupnas.engine.training.Trainer`.
         device: A torch device.
         track: Trackers of every search and training; see :func:`groupnas.engine.tracking.trackers`.
+        elsewhere: Trainings whose numbers are known already.
     """
 
     out: Path
@@ -60,12 +59,16 @@ class Work:
     sampling: Callable[[Split], Tensor | None] | None = None
     device: str = "cpu"
     track: Sequence[str] = ()
+    elsewhere: frozenset[Piece] = frozenset()
 
     def done(self, piece: Piece) -> bool:
-        """Return whether a piece is finished: its last file is there."""
+        """Return whether a piece is finished, here or elsewhere: here its last file is there."""
         folder = self.out / piece.folder
         if piece.budget is None:
-            return (folder / RESULT).is_file()
+            trainings = self.plan.trainings(piece)
+            return (folder / RESULT).is_file() or all(p in self.elsewhere for p in trainings)
+        if piece in self.elsewhere:
+            return True
         sets = (VALIDATION, *self.more)
         return (folder / CELL).is_file() and all((folder / errors_file(s)).is_file() for s in sets)
 
@@ -86,15 +89,12 @@ class _Bench:
     def __init__(self, work: Work) -> None:
         self.work, self.plan = work, work.plan
         self.task = work.load()
-        self.split = split_by_source(self.task.sources, work.plan.validation, SPLIT_SEED)
         self._scorers: dict[str, Scorer] = {}
 
-    @cached_property
-    def searched(self) -> Task:
-        """The samples that searches see."""
-        return TaskSubset(self.task, self.split.train)
-
     def do(self, piece: Piece) -> str:
+        seed = self.plan.split_seed(piece.seed)
+        self.split = split_by_source(self.task.sources, self.plan.validation, seed)
+        self.searched: Task = TaskSubset(self.task, self.split.train)
         return self._search(piece) if piece.budget is None else self._train(piece)
 
     def _search(self, piece: Piece) -> str:
@@ -119,7 +119,9 @@ class _Bench:
             design = job.design(self.plan.budget(piece))
         names = dict.fromkeys(("mac", "params", self.plan.measure))
         cost = {name: design.costs(name) for name in names}
-        trained = self._trained(piece, design, cost)
+        with torch.random.fork_rng():
+            inherited = job.inherited(design)
+        trained = self._trained(piece, design, inherited, cost)
         means: dict[str, dict[str, float]] = {}
         counts: dict[str, dict[str, int]] = {}
         for name in (VALIDATION, *self.work.more):
@@ -139,17 +141,23 @@ class _Bench:
             "steps": self._steps * len(trained.history),
             "seconds": seconds(folder),
             "best_epoch": trained.result["best_epoch"],
+            "inherited": inherited is not None,
+            "fall": fall(trained.history),
             "errors": means,
             "counts": counts,
         }
         folder.write_json(CELL, cell)
         return f"{means[VALIDATION]['mean']:.4g} {self.task.error_unit}"
 
-    def _trained(self, piece: Piece, design: Design, cost: dict[str, Any]) -> Trained:
+    def _trained(
+        self, piece: Piece, design: Design, network: nn.Module | None, cost: dict[str, Any]
+    ) -> Trained:
+        """Train a network that inherited its weights, or a fresh one."""
         folder = RunFolder(self.work.out / piece.folder)
-        with torch.random.fork_rng():
-            torch.manual_seed(piece.seed)  # equal weights where networks are equal
-            network = design.build(self.task.mean_output())
+        if network is None:
+            with torch.random.fork_rng():
+                torch.manual_seed(piece.seed)  # equal weights where networks are equal
+                network = design.build(self.task.mean_output())
         sampling = self.work.sampling
         grouping = design.grouping
         return train(

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from groupnas import values
-from groupnas.comparison.cell import SPLIT_SEED, Work
-from groupnas.comparison.plan import Piece, Plan, labelled
+from groupnas.comparison.cell import Work
+from groupnas.comparison.given import fingerprint, given_evidence, usable
+from groupnas.comparison.plan import Piece, Plan, SplitBy, labelled
 from groupnas.comparison.runner import Ended, run_pieces
 from groupnas.comparison.samples import Scorer
 from groupnas.comparison.sending import check_sendable
 from groupnas.comparison.statistics import LEAST_SOURCES
-from groupnas.comparison.summary import read_comparison
+from groupnas.comparison.summary import EVIDENCE, StrPath, read_comparison
 from groupnas.comparison.tables import Comparison
 from groupnas.engine.job import checked_device
 from groupnas.engine.progress import Lines, is_shown
@@ -92,6 +93,8 @@ def compare(
     measure: str = "mac",
     tolerance: float = 0.01,
     validation: float = 0.1,
+    split: SplitBy = "fixed",
+    evidence: Sequence[StrPath] = (),
     more: Mapping[str, Callable[[], Scorer]] | None = None,
     sampling: Callable[[Split], Tensor | None] | None = None,
     device: str = "cpu",
@@ -105,10 +108,11 @@ def compare(
     """Search with every strategy and seed, train what is found from scratch, and compare it.
 
     Each strategy searches once with each seed, on samples that leave out the held-out ones. What
-    it finds is fitted to every budget; that network gets fresh weights and is trained like all
-    others: with the same settings, on the same split, and for one seed in the same order and with
-    the same augmentation. The best epoch is chosen on the held-out samples, and so is the error
-    that is compared: a little too low for all alike.
+    it finds is fitted to every budget; that network gets fresh weights, unless the strategy has
+    some for it (:meth:`.SearchJob.inherited`), and is trained like all others: with the same
+    settings, on the same split, and for one seed in the same order and with the same augmentation.
+    The best epoch is chosen on the held-out samples, and so is the error that is compared: a little
+    too low for all alike.
 
     A line for each piece that is over, with an estimate of the time left, is shown on standard
     error. Every piece of work ends with its own files, and is done once. ``resume=True`` resumes a
@@ -128,7 +132,13 @@ def compare(
         measure: What budgets count; see :class:`groupnas.budget.Budget`.
         tolerance: By how much, relatively, a network's cost may miss its budget.
         validation: Share of the samples, whole sources, that is held out.
-        more: Makers of further measurements, picklable, by names that can name files.
+        split: Which those are: ``"fixed"``, the same for all seeds, or ``"seed"``, others with each
+            seed, so that the luck of the split is part of what differs between seeds.
+        evidence: Folders of comparisons, or files of their numbers, whose networks count as done:
+            what other machines trained. They must be of the same identity. The numbers are kept in
+            the folder.
+        more: Makers of further measurements, picklable, by names that can name files. What a maker
+            returns by a method ``fingerprint`` says whether two measure alike, if it has one.
         sampling: How often each training sample is drawn; see
             :class:`groupnas.engine.training.Trainer`. Picklable.
         device: A torch device.
@@ -167,6 +177,7 @@ def compare(
         tolerance=tolerance,
         training=training,
         validation=validation,
+        split=split,
     )
     find_measure(measure)  # before searches are done that no training could follow
     checked_device(device)
@@ -193,18 +204,25 @@ def compare(
         "groups": list(space.groups),
         "task": describe_task(task),
         "device": str(device),
+        "measured": {name: fingerprint(make) for name, make in makers.items()},
     }
     plan = _joined(run, {**config, **plan.to_dict()}, plan)
     _check_splits(task, plan)
     config |= plan.to_dict()
+    given = given_evidence(run.folder, config, evidence)
+    planned = {piece for search in plan.searches() for piece in plan.trainings(search)}
+    elsewhere = frozenset(usable(given, planned, makers))
+    config["elsewhere"] = len(elsewhere)
 
     def prepare(begins: bool) -> None:
         space.save(run.folder / SPACE)
+        if given.cells:
+            given.save(run.folder / EVIDENCE)
         if not begins:
             run.widen(config)
 
     with run.locked(config, prepare):
-        failed = _run(replace(work, plan=plan), jobs, tell)
+        failed = _run(replace(work, plan=plan, elsewhere=elsewhere), jobs, tell)
     if failed:
         what = "; ".join(f"{ended.piece}: {ended.words}" for ended in failed)
         raise InputError(
@@ -293,14 +311,18 @@ def _seconds_left(
 
 
 def _check_splits(task: Task, plan: Plan) -> None:
-    """Refuse a group that one side does not show, of the networks' split or a search's own.
+    """Refuse a group that one side does not show, of the networks' splits or a search's own.
 
     A search or a training would refuse it only when others are done. For the same reason a warning
     says here that too little is held out for intervals.
     """
-    split = split_by_source(task.sources, plan.validation, SPLIT_SEED)
-    check_groups(task, split, plan.training.batch_size)
-    sources = len(split.sources(task.sources)["validation"])
+    held_out: set[str] = set()
+    for seed in plan.seeds:
+        split = split_by_source(task.sources, plan.validation, plan.split_seed(seed))
+        check_groups(task, split, plan.training.batch_size)
+        held_out |= set(split.sources(task.sources)["validation"])
+        _check_searches(task, split, plan, seed)
+    sources = len(held_out)
     if sources < LEAST_SOURCES:
         _log.warning(
             "%s: %s held out, so that no interval can be given: those take at least %d; hold out "
@@ -309,12 +331,14 @@ def _check_splits(task: Task, plan: Plan) -> None:
             "1 source is" if sources == 1 else f"{sources} sources are",
             LEAST_SOURCES,
         )
+
+
+def _check_searches(task: Task, split: Split, plan: Plan, seed: int) -> None:
     searched = TaskSubset(task, split.train)
     shares = {getattr(strategy, "validation", 0.0) for strategy in plan.strategies.values()}
     for share in filter(None, shares):
-        for seed in plan.seeds:
-            inner = split_by_source(searched.sources, share, seed)
-            check_groups(searched, inner, plan.training.batch_size)
+        inner = split_by_source(searched.sources, share, seed)
+        check_groups(searched, inner, plan.training.batch_size)
 
 
 def _joined(run: Beginning, config: Mapping[str, Any], plan: Plan) -> Plan:
@@ -322,7 +346,9 @@ def _joined(run: Beginning, config: Mapping[str, Any], plan: Plan) -> Plan:
     before = None
     if run.recorded is not None:
         before = Plan.from_dict(run.recorded, str(run.folder / CONFIG))
-    run.check(config, ("space", "task", "training", "measure", "tolerance", "validation"))
+        run.recorded["split"] = before.split
+    same = ("space", "task", "training", "measure", "tolerance", "validation", "split")
+    run.check(config, same)
     if before is None:
         return plan
     was, now = before.to_dict()["strategies"], plan.to_dict()["strategies"]

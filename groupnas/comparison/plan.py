@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from groupnas.budget import LARGEST_SHARE, Budget
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 from groupnas.runs.records import Count, Finite
 from groupnas.saved import Saved
 from groupnas.schema import validate
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from groupnas.engine.training_settings import Training
 
 _LABEL = re.compile(r"^[\w.+=,-]+$")
+SplitBy = Literal["fixed", "seed"]
+SPLIT_SEED = 0  # of the held-out sources, where all seeds are judged on the same
+Label = Annotated[str, Field(pattern=_LABEL)]
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,17 @@ class _Compared(Saved):
     """The compared keys of ``config.yaml``; settings of strategies may be other packages'."""
 
     measure: str
-    strategies: dict[Annotated[str, Field(pattern=_LABEL)], dict[str, Any]]
+    strategies: dict[Label, dict[str, Any]]
     seeds: list[Annotated[int, Field(ge=0)]]
     budgets: list[Annotated[Finite, Field(gt=0)]]
 
 
 class PlanConfig(_Compared):
-    """A plan, as ``config.yaml`` has it."""
+    """A plan, as ``config.yaml`` has it; older ones are of a fixed split."""
 
     tolerance: Finite
     validation: Finite
+    split: SplitBy = "fixed"
     training: dict[str, Any]
 
 
@@ -95,6 +99,8 @@ class Plan:
         tolerance: By how much, relatively, a network's cost may miss its budget.
         training: How every network is trained.
         validation: Share of the samples, whole sources, that no search and no training sees.
+        split: ``"fixed"``: all seeds are judged on the same held-out sources; ``"seed"``: each on
+            others, all strategies of one seed on the same.
     """
 
     strategies: Mapping[str, Strategy]
@@ -104,6 +110,7 @@ class Plan:
     tolerance: float
     training: Training
     validation: float
+    split: SplitBy = "fixed"
 
     def __post_init__(self) -> None:
         made = {
@@ -117,6 +124,8 @@ class Plan:
             "tolerance": number("tolerance", self.tolerance, above=0, below=1),
             "validation": number("validation", self.validation, above=0, below=1),
         }
+        if self.split not in get_args(SplitBy):
+            raise InputError(f"split: expected fixed or seed, got {shown(self.split)}")
         for name, value in made.items():
             object.__setattr__(self, name, value)
         for what, entries in (
@@ -135,6 +144,10 @@ class Plan:
     def trainings(self, search: Piece) -> list[Piece]:
         """Return the trainings of what a search finds."""
         return [replace(search, budget=budget) for budget in self.budgets]
+
+    def split_seed(self, seed: int) -> int:
+        """Return the seed of the split that the networks of a seed are judged by."""
+        return SPLIT_SEED + (seed if self.split == "seed" else 0)
 
     def strategy(self, piece: Piece) -> Strategy:
         """Return the settings of a piece's search: its strategy's, at the plan's tolerance."""
@@ -168,6 +181,7 @@ class Plan:
             "measure": self.measure,
             "tolerance": self.tolerance,
             "validation": self.validation,
+            "split": self.split,
             "training": self.training.model_dump(mode="json"),
             "strategies": {
                 label: strategy.model_dump(mode="json")
@@ -193,6 +207,7 @@ class Plan:
                 measure=told.measure,
                 tolerance=told.tolerance,
                 validation=told.validation,
+                split=told.split,
                 training=training,
                 strategies=strategies,
                 seeds=tuple(told.seeds),

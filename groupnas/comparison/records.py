@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from groupnas.comparison.plan import Label
 from groupnas.runs.folder import HISTORY, TIMINGS, RunFolder
-from groupnas.runs.records import Costs, Epoch, EpochTiming, Finite, SearchEpoch, read_epochs
+from groupnas.runs.records import (
+    Costs,
+    Count,
+    Epoch,
+    EpochTiming,
+    Finite,
+    SearchEpoch,
+    read_epochs,
+)
 from groupnas.saved import Saved, read_records, read_saved
 
 CELL = "cell.json"  # costs, seconds, steps and mean errors of a trained network: its last file
@@ -20,9 +31,9 @@ SetName = Annotated[str, Field(pattern=r"^[^/\\]+$")]  # of a set of samples: it
 class CellFile(Saved):
     """``cell.json``: the record of a trained network."""
 
-    strategy: str
-    seed: int
-    budget: float
+    strategy: Label
+    seed: Count
+    budget: Annotated[Finite, Field(gt=0)]
     costs: dict[str, Costs]
     flops: dict[str, dict[str, Finite]] = {}
     steps: Annotated[int, Field(ge=1)]
@@ -39,6 +50,19 @@ def read_cell(folder: Path) -> dict[str, Any]:
     """Return ``cell.json`` of a training's folder; raise where it is damaged."""
     found: dict[str, Any] = read_saved(folder / CELL, CellFile, "remove it and resume")
     return found
+
+
+def fall(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return by how much the best validation error fell in the last fifth of a training's epochs.
+
+    In units of the best error before; 0 where no later epoch was better. ``None`` of fewer than 5
+    epochs, or where an error is not finite.
+    """
+    errors = [float(record["validation"]["mean"]) for record in history]
+    before = len(errors) - len(errors) // 5
+    if before == len(errors) or not all(map(math.isfinite, errors)) or not min(errors[:before]):
+        return None
+    return 1 - min(errors) / min(errors[:before])
 
 
 def seconds(folder: RunFolder) -> float:

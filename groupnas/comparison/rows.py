@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from groupnas.comparison.fronts import CostRatio
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.samples import SampleErrors
 from groupnas.comparison.statistics import Difference
@@ -31,8 +32,8 @@ class ResultRow:
         strategy: Its label.
         budget: Relative to even groups.
         samples: The set, and its subset if it is one: ``"validation"``, ``"test/common"``.
-        count: Samples in it.
-        sources: That those are from.
+        count: Samples in it; the least of a seed, where the split varies with the seed.
+        sources: That those are from, with all seeds.
         counts: Samples that show each group, and any at all, which is called ``mean``.
         seeds: That are finished.
         diverged: Those of them whose network has errors that are not finite: its mean is infinite,
@@ -44,6 +45,7 @@ class ResultRow:
         differences: To the baseline with the same budget, over the seeds that both have; none for
             the baseline itself, where there is none, or where one of both diverged.
         relative: Those differences in units of the baseline's error, where that is not 0.
+        varied: Whether seeds have samples of their own.
     """
 
     strategy: str
@@ -59,6 +61,7 @@ class ResultRow:
     errors: Mapping[str, Spread]
     differences: Mapping[str, Difference] = field(repr=False)
     relative: Mapping[str, float] = field(repr=False)
+    varied: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON holds it, with ``None`` for infinity."""
@@ -76,6 +79,37 @@ class ResultRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrontRow:
+    """What a strategy costs at the baseline's error, on one set of samples.
+
+    Attributes:
+        strategy: Its label.
+        samples: The set, as of :class:`ResultRow`.
+        unit: Of the errors.
+        found: The ratio; ``None`` where it cannot be told.
+        why: What is missing for a ratio, or for its interval; empty where nothing is.
+    """
+
+    strategy: str
+    samples: str
+    unit: str
+    found: CostRatio | None
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON holds it."""
+        return {**vars(self), "found": self.found and asdict(self.found)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTold:
+    """What one finished search cost: CPU seconds and steps of optimisers."""
+
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchCost:
     """Cost of the searches of a strategy, a mean over seeds.
 
@@ -85,6 +119,7 @@ class SearchCost:
         steps: Of optimisers.
         trainings: The seconds in units of one plain training, the baseline's.
         training_steps: The steps in units of that training's.
+        inherited: Whether its networks go on from the search's weights: those steps trained them.
     """
 
     strategy: str
@@ -92,3 +127,4 @@ class SearchCost:
     steps: float
     trainings: float
     training_steps: float
+    inherited: bool = False

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from groupnas.arrays import Floats
 from groupnas.engine.missing import known_means
 
 Interval = tuple[float, float] | tuple[None, None]
 LEVEL = 0.95
+POWER = 0.8  # of a design to show a difference; see Difference.detectable
 DRAWS = 10_000
 LEAST_SOURCES = 10  # for an interval; see paired_differences
 _NONE: Interval = (None, None)
@@ -40,6 +40,15 @@ class Difference:
         sources: That these samples are from: they are independent, and intervals rest on them.
         seeds: The other ones. Seeds whose errors are all the same to the last digit count once:
             nothing was random there.
+        better: Share of the draws over sources and seeds in which the first has the lesser error;
+            a draw without a difference counts half. ``None`` where there is no interval.
+        detectable: The smallest true difference that so many seeds would have shown with a
+            probability of 80 %, by a paired t test of level 5 % and the seeds' deviation. ``None``
+            where there is one seed, or no interval.
+        p: The greater of two probabilities of a difference as large where there is none: by the
+            draws over sources and seeds, and by Student's t over seeds. ``None`` likewise.
+        corrected: ``p`` for the number of strategies that were compared; see :func:`holm`.
+            ``None`` where it was not.
     """
 
     mean: float
@@ -52,10 +61,16 @@ class Difference:
     samples: int
     sources: int
     seeds: int
+    better: float | None = None
+    detectable: float | None = None
+    p: float | None = None
+    corrected: float | None = None
 
     @property
     def significant(self) -> bool:
         """True where the intervals over sources and seeds, and over seeds, leave out 0.
+
+        Where it was corrected for the number of strategies, that must hold as well.
 
         Never where one of the three is missing. The first alone is not enough: if seeds matter
         more than sources, it leaves out 0 as soon as 3 seeds agree in sign, which 3 seeds of two
@@ -66,6 +81,8 @@ class Difference:
         if self.low is None or self.high is None or self.seeds_low is None:
             return False
         assert self.seeds_high is not None
+        if self.corrected is not None and self.corrected >= 1 - LEVEL:
+            return False
         return min(self.low, self.seeds_low) > 0 or max(self.high, self.seeds_high) < 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,9 +91,9 @@ class Difference:
 
 
 def paired_differences(
-    mine: Floats,
-    other: Floats,
-    sources: Sequence[str],
+    mine: Floats | Sequence[Floats],
+    other: Floats | Sequence[Floats],
+    sources: Sequence[str] | Sequence[Sequence[str]],
     *,
     draws: int = DRAWS,
     seed: int = 0,
@@ -85,13 +102,14 @@ def paired_differences(
 ) -> list[Difference | None]:
     """Return mean differences ``mine - other`` of several quantities, with their intervals.
 
-    Both were measured on the same samples with the same seeds, and what they share (a hard image,
-    a lucky order of the data) leaves with the difference. Each draw takes as many sources as there
-    are, with replacement and with all of a source's samples together, and as many seeds; the
-    interval is that between the percentiles of the draws' means (Efron and Tibshirani 1993,
-    chapter 13; of two levels: Davison and Hinkley 1997, section 3.8). A mean is the sum over the
-    drawn samples by their number. Where samples lack a quantity, each has a number of its own, and
-    draws without any such sample are left out.
+    Both were measured with the same seeds, on the same samples of each, and what they share (a
+    hard image, a lucky order of the data) leaves with the difference. Each draw takes as many
+    sources as there are, with replacement and with all of a source's samples together, and as many
+    seeds; the interval is that between the percentiles of the draws' means (Efron and Tibshirani
+    1993, chapter 13; of two levels: Davison and Hinkley 1997, section 3.8). A mean is the sum over
+    the drawn samples by their number. Where samples lack a quantity, each has a number of its own,
+    and draws without any such sample are left out. Seeds may have samples of their own, where the
+    split varies with them: a source that is drawn then counts in all seeds that have it.
 
     With few sources the interval is too short: the variance over P sources comes out short by
     (P - 1) / P, and the percentiles are a normal's, not Student's. Of 20,000 intervals of level
@@ -105,51 +123,52 @@ def paired_differences(
     seeds comes out short by (S - 1) / S. Student's interval of the seeds' means stands beside it,
     which is right for any number of seeds, 2 and more, if their differences are about normal.
     Seeds that are copies of each other, in both errors to the last digit, count as one.
-    Intervals of several strategies are not corrected for their number.
+    Intervals of several strategies are not corrected for their number; :func:`holm` is for that.
 
     Args:
-        mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities. NaN where a sample lacks a
-            quantity: the same ones with every seed, and in ``other``.
+        mine: ``(S, N, K)`` errors of S seeds, N samples, K quantities, or a list of S tables
+            ``(N, K)``. NaN where a sample lacks a quantity: the same ones in ``other``.
         other: The same of what it is compared with.
-        sources: What every sample is from, e.g. its image.
+        sources: What every sample is from, e.g. its image; of each seed, where those differ.
         draws: How many draws.
         seed: Of the draws.
         level: Of the intervals, in (0, 1).
         least_sources: For an interval.
 
     Returns:
-        One for each of the K quantities; ``None`` for one that no sample has.
+        One for each of the K quantities; ``None`` for one that no sample of a seed has.
 
     Raises:
         ValueError: the shapes do not belong together, an error is infinite, or not the same ones
             are missing everywhere.
     """
-    if mine.shape != other.shape or mine.ndim != 3 or mine.shape[1] != len(sources):
-        raise ValueError(
-            f"expected twice (S, {len(sources)}, K), got {mine.shape} and {other.shape}"
-        )
-    if not mine.size or np.isinf(mine).any() or np.isinf(other).any():
+    owners = sources_by_seed(sources, len(mine))
+    for one, another, names in zip(mine, other, owners, strict=True):
+        _check(one, another, names)
+    if not len(mine):
         raise ValueError("expected finite errors of at least one seed and sample")
-    known = ~np.isnan(mine[0])
-    if (np.isnan(mine) == known).any() or (np.isnan(other) == known).any():
-        raise ValueError("expected finite errors but where the sample lacks a quantity, everywhere")
     alike = [one.tobytes() + another.tobytes() for one, another in zip(mine, other, strict=True)]
     apart = [alike.index(told) for told in dict.fromkeys(alike)]
-    mine, other = mine[apart], other[apart]
-    difference = np.asarray(mine - other, dtype=np.float64)
-    sums, counts = _by_source(difference, known, sources)
-    drawn = np.concatenate(_draws(sums, counts, draws, np.random.default_rng(seed)), axis=1)
+    difference = [np.asarray(mine[s] - other[s], dtype=np.float64) for s in apart]
+    sums, counts = by_source(difference, [owners[s] for s in apart])
+    drawn = bootstrap(sums, counts, draws, seed)
     of_seeds = np.stack([known_means(table) for table in difference])
-    samples, independent = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    samples = counts.sum(axis=1).min(axis=0)
+    independent = (counts > 0).any(axis=0).sum(axis=0)
     found: list[Difference | None] = []
     for k in range(len(samples)):
         if not samples[k]:
             found.append(None)
             continue
         over_both, over_sources, over_seeds = _NONE, _NONE, _NONE
+        better = detected = p = None
         if independent[k] >= least_sources:
             over_sources, over_both = (_ends(draws[:, k], level) for draws in drawn)
             over_seeds = _student(of_seeds[:, k], level)
+            better = _share_below(drawn[1, :, k])
+            if len(of_seeds) > 1:
+                detected = detectable(of_seeds[:, k], level)
+                p = max(2 * min(better, 1 - better), _student_p(of_seeds[:, k]))
         found.append(
             Difference(
                 mean=float(of_seeds[:, k].mean()),
@@ -161,7 +180,10 @@ def paired_differences(
                 seeds_high=over_seeds[1],
                 samples=int(samples[k]),
                 sources=int(independent[k]),
-                seeds=len(mine),
+                seeds=len(difference),
+                better=better,
+                detectable=detected,
+                p=p,
             )
         )
     return found
@@ -184,39 +206,125 @@ def _student(of_seeds: Floats, level: float) -> Interval:
     return float(mean - half), float(mean + half)
 
 
-def _by_source(
-    difference: Floats, known: NDArray[np.bool_], sources: Sequence[str]
-) -> tuple[Floats, Floats]:
-    """Return sums ``(S, P, K)`` over each source's samples, and their numbers ``(P, K)``."""
-    places = {name: place for place, name in enumerate(sorted(set(sources), key=str))}
-    owner = np.array([places[name] for name in sources])  # numpy's texts lose zeros at their end
-    order = np.argsort(owner, kind="stable")
-    starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    values = np.where(known, difference, 0.0)[:, order]
-    sums = np.add.reduceat(values, starts, axis=1)
-    return sums, np.add.reduceat(known[order].astype(np.float64), starts, axis=0)
+def _student_p(of_seeds: Floats) -> float:
+    """Return the two-sided p of Student's t of ``(S,)`` numbers, two and more."""
+    mean, error = of_seeds.mean(), of_seeds.std(ddof=1) / np.sqrt(len(of_seeds))
+    if not error:
+        return float(mean == 0)
+    return float(2 * stdtr(len(of_seeds) - 1, -abs(mean) / error))
 
 
-def _draws(sums: Floats, counts: Floats, draws: int, rng: np.random.Generator) -> list[Floats]:
-    """Return the draws' means in blocks ``(2, draws, K)``: over sources, over sources and seeds.
+def _share_below(draws: Floats) -> float:
+    """Return the share of draws below 0, those at 0 counting half; NaN are no draws."""
+    known = draws[~np.isnan(draws)]
+    return float((np.mean(known < 0) + np.mean(known <= 0)) / 2)
 
-    NaN where a draw has no sample with a quantity.
+
+def detectable(of_seeds: Floats, level: float = LEVEL, power: float = POWER) -> float:
+    """Return the smallest true mean of paired differences that a t test would have shown.
+
+    The noncentral t distribution says for which true mean, in units of the standard error, a test
+    of the level finds a difference with the probability ``power``. The deviation is that of the
+    seeds at hand: with 3 of them it is a rough figure itself.
+
+    Args:
+        of_seeds: ``(S,)`` mean differences of two and more seeds.
+        level: Of the test's interval.
+        power: In (0, 1).
     """
-    seeds, sources, quantities = sums.shape
-    flat = sums.transpose(1, 0, 2).reshape(sources, seeds * quantities)
+    count = len(of_seeds)
+    critical = stdtrit(count - 1, (1 + level) / 2)
+    away = float(nctdtrinc(count - 1, 1 - power, critical))
+    return away * float(of_seeds.std(ddof=1)) / float(np.sqrt(count))
+
+
+def holm(differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """Return differences of several strategies, each ``p`` corrected for their number.
+
+    The chance that any of them is taken for significant where none differs stays below the level:
+    the k-th least of m is multiplied by m - k + 1, and is no less than those before it (Holm 1979).
+    Those without a ``p`` stay as they are and do not count.
+    """
+    tested = {name: of.p for name, of in differences.items() if of.p is not None}
+    found, least = dict(differences), 0.0
+    for place, name in enumerate(sorted(tested, key=lambda name: tested[name])):
+        least = max(least, min(1.0, (len(tested) - place) * tested[name]))
+        found[name] = replace(found[name], corrected=least)
+    return found
+
+
+def sources_by_seed(
+    sources: Sequence[str] | Sequence[Sequence[str]], seeds: int
+) -> list[Sequence[str]]:
+    """Return every seed's sources, from those or from the ones that all have."""
+    if not len(sources) or isinstance(sources[0], str):
+        return [cast(Sequence[str], sources)] * seeds
+    return list(sources)
+
+
+def _check(one: Floats, another: Floats, sources: Sequence[str]) -> None:
+    """Raise :class:`ValueError` unless both are errors of the same samples."""
+    if one.shape != another.shape or one.ndim != 2 or len(one) != len(sources):
+        raise ValueError(
+            f"expected twice (S, {len(sources)}, K), got seeds of {one.shape} and {another.shape}"
+        )
+    if not one.size or np.isinf(one).any() or np.isinf(another).any():
+        raise ValueError("expected finite errors of at least one seed and sample")
+    if (np.isnan(one) != np.isnan(another)).any():
+        raise ValueError("expected finite errors but where the sample lacks a quantity, in both")
+
+
+def by_source(tables: Sequence[Floats], sources: Sequence[Sequence[str]]) -> tuple[Floats, Floats]:
+    """Return sums over each source's samples and their numbers, ``(S, P, K)`` both.
+
+    Args:
+        tables: ``(N, K)`` of each seed; NaN counts for nothing.
+        sources: Of each seed's samples. P are those of all seeds; one that a seed does not have
+            has no samples there.
+    """
+    every = sorted({name for names in sources for name in names}, key=str)
+    places = {name: place for place, name in enumerate(every)}
+    sums, counts = np.zeros((2, len(tables), len(every), tables[0].shape[1]))
+    for seed, (table, names) in enumerate(zip(tables, sources, strict=True)):
+        owner = np.array([places[name] for name in names])  # numpy's texts lose zeros at their end
+        order = np.argsort(owner, kind="stable")
+        starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
+        there, rows = owner[order][starts], table[order]
+        known = ~np.isnan(rows)
+        sums[seed, there] = np.add.reduceat(np.where(known, rows, 0.0), starts)
+        counts[seed, there] = np.add.reduceat(known.astype(np.float64), starts)
+    return sums, counts
+
+
+def bootstrap(sums: Floats, counts: Floats, draws: int, seed: int = 0) -> Floats:
+    """Return the draws' means ``(2, draws, K)``: over sources, and over sources and seeds.
+
+    Each takes as many sources as there are, and as many seeds, with replacement; a mean is that of
+    the seeds' means. NaN where a seed of the draw has no sample with a quantity.
+
+    Args:
+        sums: As :func:`by_source` gives them.
+        counts: Likewise.
+        draws: How many.
+        seed: Of the draws.
+    """
+    rng, (seeds, sources, quantities) = np.random.default_rng(seed), sums.shape
+    if (counts == counts[:1]).all():
+        counts = counts[:1]  # every seed has the same samples
+    flat, numbers = (each.transpose(1, 0, 2).reshape(sources, -1) for each in (sums, counts))
     blocks = []
     for start in range(0, draws, _BLOCK):
         size = min(_BLOCK, draws - start)
         chosen = rng.integers(sources, size=(size, sources)) + sources * np.arange(size)[:, None]
         counted = np.bincount(chosen.ravel(), minlength=size * sources)
         weights = counted.reshape(size, sources).astype(np.float64)
-        samples = weights @ counts
+        samples = (weights @ numbers).reshape(size, -1, quantities)
         samples[samples == 0] = np.nan
-        means = (weights @ flat).reshape(size, seeds, quantities) / samples[:, None]
+        means = (weights @ flat).reshape(size, seeds, quantities) / samples
         picked = rng.integers(seeds, size=(size, seeds))
         both = np.take_along_axis(means, picked[:, :, None], axis=1)
         blocks.append(np.stack([means.mean(axis=1), both.mean(axis=1)]))
-    return blocks
+    return np.concatenate(blocks, axis=1)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.records import VALIDATION
-from groupnas.comparison.rows import Cell, ResultRow, SearchCost, Spread
+from groupnas.comparison.rows import Cell, FrontRow, ResultRow, SearchCost, Spread
 from groupnas.comparison.statistics import LEAST_SOURCES, Difference
 from groupnas.errors import InputError
 from groupnas.spaces.measure import million
@@ -20,7 +20,13 @@ TextTable = list[list[str]]  # a header, then rows
 NOTE = (
     "Mean ± standard deviation over seeds. Paired differences with 95 % intervals: bootstrap over "
     "sources and seeds, bootstrap over sources, Student's over seeds; of so many sources x seeds. "
-    "*: the first and the last leave out 0. -: too few to tell."
+    "*: the first and the last leave out 0, and p is below 5 % when corrected for the number of "
+    "strategies (Holm). better: share of the bootstrap's draws. detectable: the smallest true "
+    "difference that so many seeds show four times of five. -: too few to tell."
+)
+FRONTS = (
+    "Errors over costs are joined by lines in their logarithms, which never rise; the ratio is the "
+    "mean over the errors that both reach, its interval over sources and seeds."
 )
 LONGEST = 2000  # characters of a comparison that is printed
 _MEGA = 1e6
@@ -40,6 +46,7 @@ class Comparison:
         searches: Costs of searches.
         cells: Every trained network.
         missing: Pieces that are not finished.
+        fronts: What strategies cost at the baseline's error.
     """
 
     folder: Path
@@ -51,6 +58,7 @@ class Comparison:
     searches: tuple[SearchCost, ...]
     cells: tuple[Cell, ...]
     missing: tuple[Piece, ...]
+    fronts: tuple[FrontRow, ...] = ()
 
     def __repr__(self) -> str:
         missing = f", {len(self.missing)} missing" if self.missing else ""
@@ -90,18 +98,19 @@ class Comparison:
             "measure": self.measure,
             "baseline": self.baseline,
             "rows": [row.to_dict() for row in self.rows],
+            "fronts": [front.to_dict() for front in self.fronts],
             "searches": [vars(cost) for cost in self.searches],
-            "networks": [_finite(dict(cell.told)) for cell in self.cells],
+            "networks": [finite(dict(cell.told)) for cell in self.cells],
             "missing": [str(piece) for piece in self.missing],
         }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the value as JSON can hold it: ``None`` for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -116,14 +125,36 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[TextTable], lis
         if by_group := groups_table(comparison, samples, budget):
             tables.append(by_group)
         yield title, tables, remarks(rows)
+    for title, table, missing in front_sections(comparison):
+        yield title, [table] if table else [], missing
     if comparison.searches:
         title = "What searches cost; a training is one plain training of the baseline"
-        yield title, [search_table(comparison)], []
+        yield title, [search_table(comparison)], search_remarks(comparison)
+    if told := level(comparison):
+        yield "How far from level", [], [told]
+
+
+def front_sections(comparison: Comparison) -> list[tuple[str, TextTable, list[str]]]:
+    """Return title, table and remarks on what strategies cost at equal error, set by set."""
+    found = []
+    for samples in dict.fromkeys(front.samples for front in comparison.fronts):
+        title = f"{samples}: {at_equal_error(comparison)}, relative to {comparison.baseline}"
+        table, told = front_table(comparison, samples)
+        found.append((title, table, [*told, *([FRONTS] if table else [])]))
+    return found
+
+
+def at_equal_error(comparison: Comparison) -> str:
+    """Return what a ratio of costs is called."""
+    return f"{'MACs' if comparison.measure == 'mac' else comparison.measure} at equal error"
 
 
 def counted(row: ResultRow) -> str:
     """Say how many samples a row is of, and how many independent sources those are of."""
-    return f"{several(row.count, 'sample')} of {several(row.sources, 'source')}"
+    sources = several(row.sources, "source")
+    if row.varied:
+        return f"{several(row.count, 'sample')} of each seed, of {sources} in all"
+    return f"{several(row.count, 'sample')} of {sources}"
 
 
 def remarks(rows: Sequence[ResultRow]) -> list[str]:
@@ -197,8 +228,9 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> TextTab
     """Return every strategy's cost and errors, mean and deviation over seeds, and differences.
 
     A difference is to the baseline's mean error, with its 95 % intervals: over sources and seeds,
-    over sources alone, over seeds alone; then of how many sources and seeds they are. ``*`` marks
-    what is significant, ``-`` an interval that there is not; see
+    over sources alone, over seeds alone; then of how many sources and seeds they are, in which
+    share of the draws it is an improvement, and which difference so many seeds would have shown.
+    ``*`` marks what is significant, ``-`` what cannot be told; see
     :class:`groupnas.comparison.statistics.Difference`.
 
     Raises:
@@ -211,7 +243,7 @@ def errors_table(comparison: Comparison, samples: str, budget: float) -> TextTab
     names = [name for name in found[0].errors if name != "mean"]
     unit = "M" if million(comparison.measure) else comparison.measure
     against = f"to {comparison.baseline or 'none'}"
-    intervals = ["95 %", "sources", "seeds", "sources x seeds"]
+    intervals = ["95 %", "sources", "seeds", "sources x seeds", "better", "detectable"]
     head = ["strategy", "seeds", f"cost {unit}", *names, "mean", against, *intervals]
     return [head, *([*_cells(row, comparison.measure, names)] for row in found)]
 
@@ -224,7 +256,7 @@ def _cells(row: ResultRow, measure: str, names: Sequence[str]) -> list[str]:
 
 def _difference(row: ResultRow) -> list[str]:
     if "mean" not in row.differences:
-        return [""] * 5
+        return [""] * 7
     of = row.differences["mean"]
     relative = f" ({row.relative['mean']:+.1%})" if "mean" in row.relative else ""
     return [
@@ -238,6 +270,8 @@ def _difference(row: ResultRow) -> list[str]:
             )
         ),
         f"{of.sources:,} x {of.seeds}",
+        "-" if of.better is None else f"{of.better:.1%}",
+        "-" if of.detectable is None else f"{of.detectable:.3f}",
     ]
 
 
@@ -282,6 +316,60 @@ def search_table(comparison: Comparison) -> TextTable:
             for cost in comparison.searches
         ),
     ]
+
+
+def search_remarks(comparison: Comparison) -> list[str]:
+    """Return a remark where networks were trained by their searches, too."""
+    longer = [cost.strategy for cost in comparison.searches if cost.inherited]
+    if not longer:
+        return []
+    told = ", ".join(longer)
+    return [f"{told}: networks go on from the search's weights, so its steps trained them as well"]
+
+
+def front_table(comparison: Comparison, samples: str) -> tuple[TextTable, list[str]]:
+    """Return what strategies cost at the baseline's error, and remarks on what cannot be told.
+
+    A ratio of costs with its 95 % interval, the share of draws in which it is below 1, the errors
+    that both fronts reach, and of how many sources and seeds that is; see
+    :func:`groupnas.comparison.fronts.cost_ratio`.
+    """
+    rows = [front for front in comparison.fronts if front.samples == samples]
+    head = ["strategy", at_equal_error(comparison), "95 %", "cheaper", "at errors"]
+    table = [[*head, "sources x seeds"]]
+    for row in rows:
+        of = row.found
+        if of is None or of.ratio is None:
+            continue
+        table.append(
+            [
+                row.strategy,
+                f"{of.ratio:.3f}",
+                "-" if of.low is None else f"{of.low:.3f} .. {of.high:.3f}",
+                "-" if of.better is None else f"{of.better:.1%}",
+                f"{of.least:.3f} .. {of.most:.3f}",
+                f"{of.sources:,} x {of.seeds}",
+            ]
+        )
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.why:
+            reasons.setdefault(row.why, []).append(row.strategy)
+    told = [f"{', '.join(labels)}: {why}" for why, labels in reasons.items()]
+    return table if len(table) > 1 else [], told
+
+
+def level(comparison: Comparison) -> str:
+    """Say by how much errors still fell at the end of the trainings; empty if that is not known."""
+    falls = [cell.told.get("fall") for cell in comparison.cells]
+    known = [fall for fall in falls if isinstance(fall, float) and math.isfinite(fall)]
+    if not known:
+        return ""
+    return (
+        f"In the last fifth of their epochs the best validation error of trainings fell by "
+        f"{sum(known) / len(known):.1%} ({min(known):.1%} to {max(known):.1%}). A rate that ends "
+        "at 0 makes any training end with a fall, and level: only longer ones tell what is left."
+    )
 
 
 def _spread(value: Spread) -> str:

@@ -92,7 +92,7 @@ def search(
     Args:
         space: What to search.
         task: What to learn from; test data is not reachable through it.
-        strategy: A name, ``name:preset``, a path, or the settings; ``"gumbel"`` where not given,
+        strategy: A name, ``name:preset``, a path, or the settings; ``"saliency"`` where not given,
             or what the resumed run was started with.
         out: The run folder; must not hold a run, unless it is resumed.
         seed: Of everything random, from 0 to 2**63 - 1; 0 where not given, or the resumed run's.
@@ -151,7 +151,7 @@ def _settings(strategy: str | Strategy | None, run: Beginning) -> Strategy:
         return strategy
     if strategy is None and run.recorded is not None:
         return strategy_from(run.recorded.get("strategy"), f"{run.folder / CONFIG}: strategy")
-    return load_strategy(strategy or "gumbel")
+    return load_strategy(strategy or "saliency")
 
 
 def _seed(seed: int | None, run: Beginning) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ from groupnas.runs.folder import SPLIT, RunFolder
 from groupnas.runs.kinds import TRAINING
 from groupnas.runs.records import Epoch, Sides
 from groupnas.saved import read_saved
+from groupnas.spaces.network import GroupedNetwork
 from groupnas.task import Task
 
 
@@ -76,6 +78,11 @@ class Trainer:
             network, multi_avg_fn=_moving_average(settings.average), use_buffers=True
         )
         self._optimizer = make_optimizer(settings.weights, network.parameters())
+        if settings.keep == "groups" and not getattr(network, "groups", ()):
+            raise InputError(
+                "training.keep: groups: takes a network whose groups share no weights; this one is "
+                "kept whole: keep: whole"
+            )
         self._rng = torch.Generator().manual_seed(seed)
         self.stream = Stream(split.train, settings.batch_size, self._rng, sampling)
         self.history: list[Record] = []
@@ -100,7 +107,16 @@ class Trainer:
     @property
     def best_epoch(self) -> int:
         """The epoch, from 1, whose validation error is the least so far."""
-        errors = [record["validation"]["mean"] for record in self.history]
+        return self._best_epoch("mean")
+
+    @property
+    def best_epochs(self) -> dict[str, int]:
+        """The epoch that each group's weights are of."""
+        whole = self.settings.keep == "whole"
+        return {name: self._best_epoch("mean" if whole else name) for name in self.task.outputs}
+
+    def _best_epoch(self, name: str) -> int:
+        errors = [record["validation"][name] for record in self.history]
         # No comparison finds a nan the greater one.
         errors = [math.inf if math.isnan(error) else error for error in errors]
         return 1 + errors.index(min(errors))
@@ -142,9 +158,19 @@ class Trainer:
                 ),
             }
         )
-        if self.best_epoch == epoch + 1:
-            self.best = {name: value.clone() for name, value in self._kept().items()}
+        self._keep([name for name, best in self.best_epochs.items() if best == epoch + 1])
         return self.history[-1]
+
+    def _keep(self, groups: Sequence[str]) -> None:
+        """Keep the weights of some groups, all or none of them unless each is kept by itself."""
+        if not groups:
+            return
+        kept = self.averaged.module
+        if self.best and len(groups) < len(self.task.outputs):
+            kept = copy.deepcopy(kept)
+            kept.load_state_dict(self.best)
+            cast(GroupedNetwork, kept).take(groups, cast(GroupedNetwork, self.averaged.module))
+        self.best = {name: value.clone() for name, value in kept.state_dict().items()}
 
     def _step(self, means: Means) -> None:
         x, target = self._load(next(self.stream))
@@ -221,8 +247,8 @@ class Trained:
         folder: Its files.
         network: The best network by validation, in evaluation mode.
         history: One record for each epoch, as in ``history.jsonl``.
-        result: The best epoch, its validation errors and how many samples showed each group, as in
-            ``result.json``.
+        result: The best epoch, the network's validation errors and how many samples showed each
+            group, as in ``result.json``; where groups were kept by themselves, ``best_epochs`` too.
     """
 
     folder: RunFolder
@@ -332,11 +358,19 @@ def _shares(sampling: Any, split: Split) -> Tensor:
 
 
 def _result(job: Trainer, counts: dict[str, int]) -> dict[str, Any]:
+    errors, found = job.history[job.best_epoch - 1]["validation"], {}
+    if job.settings.keep == "groups":
+        network = copy.deepcopy(job.network)
+        network.load_state_dict(job.best)
+        side = job.split.validation
+        errors = mean_errors(network.eval(), job.task, side, job.batch_size, job.device)
+        found["best_epochs"] = job.best_epochs
     return {
         "epochs": len(job.history),
         "best_epoch": job.best_epoch,
+        **found,
         "error_unit": job.task.error_unit,
-        "validation_errors": job.history[job.best_epoch - 1]["validation"],
+        "validation_errors": errors,
         "validation_counts": counts,
     }
 

@@ -32,6 +32,9 @@ class Training(Settings):
             forgotten. 0 keeps the latest weights themselves.
         precision: What the network computes in while it is trained; see
             :func:`groupnas.engine.precision.forward`.
+        keep: What ends up in the network: ``"whole"``, all weights of the epoch with the least mean
+            validation error; ``"groups"``, each group's of the epoch with its own least one, since
+            groups share none. The least of more errors is a little further below the truth.
     """
 
     fields: ClassVar[tuple[RecordField, ...]] = (
@@ -45,6 +48,7 @@ class Training(Settings):
     weights: Optimizer
     average: Share = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    keep: Literal["whole", "groups"] = "whole"
 
     def recorded(self) -> Recorded:
         """Return what the records of its epochs hold."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from groupnas.comparison.cell import SPLIT_SEED
+from groupnas.comparison.plan import SPLIT_SEED
 from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
 from groupnas.errors import InputError
@@ -156,6 +156,6 @@ class InCascade:
 
         return score
 
-    def weights(self) -> str:
+    def fingerprint(self) -> str:
         """SHA-256 of the model's weights: which model it is."""
         return load_networks(self.model)[0].weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from groupnas.spaces.measure import million
 
 if TYPE_CHECKING:
     from groupnas.comparison import Comparison
-    from groupnas.comparison.rows import ResultRow
+    from groupnas.comparison.rows import FrontRow, ResultRow
 
 _PANEL, _LINE, _FRAME = 240.0, 17.0, 74.0  # points: width of a panel, height of a line, the rest
 _MARGINS = 190.0  # of each panel: labels on one side, a legend on the other
@@ -65,7 +65,8 @@ def plot_comparison(
         if differing:
             _draw_differences(axes[0], differing, str(comparison.baseline), samples)
         if len(axes) > bool(differing):
-            _draw_errors(axes[-1], rows, comparison.measure, samples)
+            ratios = {f.strategy: told for f in comparison.fronts if (told := _ratio(f, samples))}
+            _draw_errors(axes[-1], rows, comparison.measure, samples, ratios)
         return save(figure, path)
 
 
@@ -118,8 +119,26 @@ def _legend(groups: Sequence[str], sure: bool) -> list[Line2D]:
     ]
 
 
-def _draw_errors(axes: Axes, rows: Sequence[ResultRow], measure: str, samples: str) -> None:
-    """Mean error against cost, a curve for each strategy; of networks that did not diverge."""
+def _ratio(front: FrontRow, samples: str) -> str:
+    """Return what a strategy costs at the baseline's error, for the legend; empty if unknown."""
+    of = front.found if front.samples == samples else None
+    if of is None or of.ratio is None:
+        return ""
+    ends = "" if of.low is None else f" [{of.low:.2f}, {of.high:.2f}]"
+    return f"{of.ratio:.2f}{ends} at equal error"
+
+
+def _draw_errors(
+    axes: Axes,
+    rows: Sequence[ResultRow],
+    measure: str,
+    samples: str,
+    ratios: Mapping[str, str],
+) -> None:
+    """Mean error against cost, a curve for each strategy; of networks that did not diverge.
+
+    ``ratios`` says of a strategy what it costs relative to the baseline.
+    """
     scale, unit = (1e6, million(measure)) if million(measure) else (1.0, measure)
     strategies = list(dict.fromkeys(row.strategy for row in rows))
     apart = 0.006 * max(row.cost for row in rows) / scale
@@ -138,7 +157,7 @@ def _draw_errors(axes: Axes, rows: Sequence[ResultRow], measure: str, samples: s
             elinewidth=0.8,
             capsize=2,
             color=look(index).colour,
-            label=strategy,
+            label="\n".join(filter(None, [strategy, ratios.get(strategy)])),
         )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.set_title(f"Error against cost, {samples}")

@@ -241,11 +241,14 @@ def identity(config: Mapping[str, Any]) -> str:
 def what_counts(config: Mapping[str, Any], names: Mapping[str, str] = _NEW_NAMES) -> dict[str, Any]:
     """Return a ``config.yaml`` without what changes nothing: strategies' titles and sources.
 
-    A budget's keys are renamed as ``names`` says: by default, old ones to today's.
+    Nor has it a training's ``keep: whole``, which older versions did not write. A budget's keys are
+    renamed as ``names`` says: by default, old ones to today's.
     """
     found = dict(config)
     if "strategy" in found:
         found["strategy"] = _counted(found["strategy"], names)
+    if isinstance(told := found.get("training"), Mapping) and told.get("keep") == "whole":
+        found["training"] = {key: value for key, value in told.items() if key != "keep"}
     if isinstance(several := found.get("strategies"), Mapping):
         found["strategies"] = {label: _counted(told, names) for label, told in several.items()}
     return found
@@ -266,7 +269,7 @@ def check_same(
     """Raise :class:`InputError` where a resumed run's config differs from the recorded one."""
     recorded, now = what_counts(recorded), what_counts(now)
     for key in keys:
-        difference = _first_difference(recorded.get(key), now[key], key)
+        difference = first_difference(recorded.get(key), now[key], key)
         if difference:
             path, was, is_now = difference
             raise InputError(
@@ -275,10 +278,11 @@ def check_same(
             )
 
 
-def _first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+def first_difference(was: Any, now: Any, path: str) -> tuple[str, Any, Any] | None:
+    """Return where two plain values differ first, and both values there; ``None`` if nowhere."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**now, **was}:
-            found = _first_difference(was.get(key), now.get(key), f"{path}.{key}")
+            found = first_difference(was.get(key), now.get(key), f"{path}.{key}")
             if found:
                 return found
         return None

@@ -110,7 +110,7 @@ class Kind:
             return there and read_saved(folder / self.last, Saved) is not None  # or it is damaged
         lists = (config[key] for key in ("strategies", "seeds", "budgets"))
         strategies, seeds, budgets = map(len, lists)
-        done = sum(1 for _ in folder.path.glob("train/*/cell.json"))
+        done = sum(1 for _ in folder.path.glob("train/*/cell.json")) + config.get("elsewhere", 0)
         return done >= strategies * seeds * budgets
 
 

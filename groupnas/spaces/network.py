@@ -104,6 +104,25 @@ class GroupedNetwork(nn.Module):
             write_pieces(layer, target, [pieces[index] for index in kept])
         return network
 
+    def take(self, groups: Sequence[str], other: GroupedNetwork) -> None:
+        """Copy some groups' weights from a network of the same layers and sizes.
+
+        Raises:
+            InputError: as :meth:`only`.
+        """
+        if not self.groups:
+            raise InputError("groups: the network's groups share channels; none can be taken alone")
+        for (layer, mine), (_, theirs) in zip(self.layers(), other.layers(), strict=True):
+            outputs = self.sizes[layer.out_unit]
+            both = zip(
+                self.groups,
+                read_pieces(layer, mine, outputs),
+                read_pieces(layer, theirs, outputs),
+                strict=True,
+            )
+            pieces = [new if group in groups else old for group, old, new in both]
+            write_pieces(layer, mine, pieces)
+
     def narrowed(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> GroupedNetwork:
         """The same network without some channels, with copies of the weights of the others.
 
@@ -111,18 +130,20 @@ class GroupedNetwork(nn.Module):
             kept: For each unit that loses any, what each group keeps, at least one: places among
                 the group's channels, in the order that they get.
         """
-        sizes = {unit: list(map(len, kept.get(unit, []))) or row for unit, row in self.sizes.items()}
+        whole = {unit: [list(range(n)) for n in row] for unit, row in self.sizes.items()}
+        places = {**whole, **kept}
+        sizes = {unit: list(map(len, groups)) for unit, groups in places.items()}
         weight = next(self.parameters())
         with torch.random.fork_rng(), weight.device:  # the fresh weights are overwritten
             network = assemble(self.plan, self.groups, sizes)
         network.to(weight.dtype).train(self.training)
-        whole = {unit: [list(range(n)) for n in row] for unit, row in self.sizes.items()}
-        places = {**whole, **kept}
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
             ends = zip(pieces, places[layer.in_unit], places[layer.out_unit], strict=True)
             write_pieces(
-                layer, target, [piece.cut(layer, inputs, outputs) for piece, inputs, outputs in ends]
+                layer,
+                target,
+                [piece.cut(layer, inputs, outputs) for piece, inputs, outputs in ends],
             )
         return network
 

@@ -122,6 +122,31 @@ def test_what_is_there_is_printed(folder: Path, capsys: pytest.CaptureFixture[st
     assert "not finished: train random-s0-b1\n" in capsys.readouterr().out
 
 
+def test_numbers_go_to_another_machine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = f"{GIVEN} --jobs 1 --epochs 5 --vary-split"
+    assert call(f"{options} --seeds 1 --budgets 1.0 0.7 --out here --export here.json") == 0
+    printed = capsys.readouterr().out
+    assert "numbers: here.json" in printed and "validation: MACs at equal error" in printed
+    assert "How far from level" in printed
+    assert call("here.json --json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["seeds"] for row in told["rows"]] == [[0]] * 4
+    line = f"{options} --seeds 2 --budgets 1.0 0.7 --out there --evidence here.json"
+    assert call(f"{line} --json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["seeds"] for row in told["rows"]] == [[0, 1]] * 4 and told["rows"][0]["varied"]
+    assert len(list((folder / "there").rglob("cell.json"))) == 4
+    assert call("here.json there --export both.json") == 0
+    assert " x 2 " in capsys.readouterr().out
+    assert call("both.json --json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["seeds"] for row in rows] == [[0, 1]] * 4
+    other = line.replace("--epochs 5", "--epochs 6").replace("there", "other")
+    assert call(other) == 2
+    assert "identity.training.epochs is 6 and 5" in capsys.readouterr().err
+    assert call("--resume --out there --jobs 1") == 0  # it knows how it was split
+
+
 def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(shlex.split("train --recipe small:once --limit 20 --out model"))
@@ -169,6 +194,8 @@ def test_inside_a_cascade(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("--resume", "--resume needs --out"),
         ("none", "none: does not exist; expected the folder of a comparison"),
         ("none --resume", "folders are printed only"),
+        ("none --evidence x.json", "folders are printed only"),
+        ("none --export x.npz", "--export x.npz: numbers are written to a .json file"),
         ("none --figure x.jpg", "the name of a picture must end in"),
     ],
 )

@@ -17,12 +17,16 @@ from torch import nn
 import groupnas
 from groupnas.comparison.compare import Progress, compare
 from groupnas.comparison.plan import labelled
+from groupnas.comparison.records import fall
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.summary import read_comparison
-from groupnas.comparison.tables import Comparison
+from groupnas.comparison.summary import read_comparison, read_evidence
+from groupnas.comparison.tables import Comparison, search_remarks
+from groupnas.engine.search_job import SearchJob
+from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, Strategy
 from groupnas.engine.training_settings import Training
 from groupnas.errors import InputError
+from groupnas.runs.kinds import kind_of
 from groupnas.strategies.controls import Manual
 from groupnas.strategies.masks.settings import MaskSearch
 
@@ -369,3 +373,100 @@ def test_a_folder_in_use_or_damaged(tmp_path: Path, run: Run) -> None:
         read_comparison(tmp_path / "c")
     with pytest.raises(InputError, match="does not exist; expected the folder of a comparison"):
         read_comparison(tmp_path / "d")
+
+
+# -- numbers of elsewhere, splits that vary, inherited weights ----------------------------------
+
+
+def test_another_machine_goes_on_from_numbers(tmp_path: Path, run: Run) -> None:
+    """Two seeds here, the third there: the same as three at one place."""
+    run(tmp_path / "a")
+    read_evidence(tmp_path / "a").save(tmp_path / "a.json")
+    found = run(tmp_path / "b", seeds=(0, 1, 2), evidence=[tmp_path / "a.json"])
+    trained = sorted(path.parent.name for path in (tmp_path / "b").rglob("cell.json"))
+    assert trained == ["even-s2-b1", "random-s2-b1"] and found.missing == ()
+    assert kind_of(tmp_path / "b").state(tmp_path / "b") == "finished"  # type: ignore[union-attr]
+    whole = run(tmp_path / "whole", seeds=(0, 1, 2))
+    row, expected = found.row("random", 1.0), whole.row("random", 1.0)
+    assert row is not None and expected is not None and row.seeds == expected.seeds == (0, 1, 2)
+    assert row.errors["mean"] == pytest.approx(expected.errors["mean"], rel=1e-4)
+    both = read_comparison([tmp_path / "a.json", tmp_path / "b"])  # the same cells are no clash
+    assert both.row("random", 1.0) == row
+    again = run(tmp_path / "b", ["even"], seeds=(0,), resume=True)  # the numbers lie in the folder
+    assert again.to_dict() == found.to_dict()
+
+
+def test_numbers_of_another_comparison_are_refused(tmp_path: Path, run: Run) -> None:
+    run(tmp_path / "a", seeds=(0,))
+    longer = TRAINING.model_copy(update={"epochs": 3})
+    for changed, complaint in (
+        ({"training": longer}, r"identity\.training\.epochs is 3 and 2"),
+        ({"split": "seed"}, r"identity\.split is 'seed' and 'fixed'"),
+        ({"more": {"plus": Plus()}}, "random-s0-b1 was not measured on 'plus'|even-s0-b1 was not"),
+        ({"strategies": {"random": Manual(title="R")}}, r"strategies\.random\."),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            run(tmp_path / "b", evidence=[tmp_path / "a"], **{"seeds": (0,), **changed})
+    assert not (tmp_path / "b").exists()
+
+
+def test_splits_that_vary_with_the_seed(
+    tmp_path: Path, run: Run, brief: Callable[..., MaskSearch], own_parts: Any
+) -> None:
+    strategies = {**labelled(["even"]), "masks": brief()}
+    found = run(tmp_path / "c", strategies, seeds=(0, 3), split="seed")
+    splits = {
+        path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("split.json")
+    }
+    sources = own_parts.Shapes(samples=40).sources
+    for seed in (0, 3):
+        expected = split_by_source(sources, 0.3, seed).sources(sources)
+        assert splits[f"even-s{seed}-b1"] == splits[f"masks-s{seed}-b1"] == expected
+        inner = splits[f"masks-s{seed}"]
+        assert set(inner["train"]) | set(inner["validation"]) == set(expected["train"])
+    held_out = [set(splits[f"even-s{seed}-b1"]["validation"]) for seed in (0, 3)]
+    assert held_out[0] != held_out[1]
+    row = found.row("masks", 1.0)
+    assert row is not None and row.varied and row.count == 12
+    assert row.sources == len(held_out[0] | held_out[1]) == row.differences["mean"].sources
+    by_seed = [
+        [
+            SampleErrors.load(tmp_path / f"c/train/{label}-s{seed}-b1/errors-validation.npz")
+            for label in ("masks", "even")
+        ]
+        for seed in (0, 3)
+    ]
+    expected_mean = np.mean([mine.errors.mean() - other.errors.mean() for mine, other in by_seed])
+    assert row.differences["mean"].mean == pytest.approx(expected_mean)
+    with pytest.raises(InputError, match="split = 'seed', not 'fixed'"):
+        run(tmp_path / "c", strategies, seeds=(0,), resume=True)
+    with pytest.raises(InputError, match="split: expected fixed or seed, got 'random'"):
+        run(tmp_path / "d", split="random")
+
+
+def test_networks_go_on_from_the_search_where_it_has_weights(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inherited(self: SearchJob, design: Any) -> nn.Module:
+        network: nn.Module = design.build()
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, 0.5)
+        return network
+
+    fresh = run(tmp_path / "fresh", ["even"], seeds=(0,))
+    monkeypatch.setattr(SearchJob, "inherited", inherited)
+    found = run(tmp_path / "c", ["even"], seeds=(0,))
+    assert found.rows[0].errors != fresh.rows[0].errors
+    assert [c.told["inherited"] for c in (*fresh.cells, *found.cells)] == [False, True]
+    assert search_remarks(fresh) == [] and "so its steps trained them" in search_remarks(found)[0]
+
+
+def test_how_far_from_level() -> None:
+    def history(*errors: float) -> list[dict[str, Any]]:
+        return [{"validation": {"mean": error}} for error in errors]
+
+    assert fall(history(9, 5, 4, 6, 3)) == pytest.approx(0.25)  # from 4 to 3
+    assert fall(history(9, 5, 4, 3, 3.5)) == 0  # no later epoch was better
+    assert fall(history(*[5] * 8, 4, 4.5)) == pytest.approx(0.2)  # two of ten
+    assert fall(history(4, 3, 2, 1)) is None
+    assert fall(history(9, 5, math.nan, 6, 3)) is None

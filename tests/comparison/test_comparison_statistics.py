@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +11,8 @@ from scipy import stats
 from groupnas.comparison.statistics import (
     LEAST_SOURCES,
     Difference,
+    detectable,
+    holm,
     paired_differences,
     spread,
 )
@@ -263,3 +267,102 @@ def test_sources_that_numpy_would_take_for_the_same() -> None:
     errors = np.arange(12.0)[None, :, None]
     (found,) = paired_differences(errors, errors - 1, names, draws=10)
     assert found is not None and found.sources == 12
+
+
+# -- many strategies, and what a design could show ------------------------------------------------
+
+
+def test_holm_by_hand() -> None:
+    """Of p = 0.01, 0.04, 0.03: times 3, 2 and 1, and never less than the one before."""
+    of = one(np.random.default_rng(0).normal(size=(2, 12)))
+    given = {
+        name: replace(of, p=p) for name, p in {"a": 0.01, "b": 0.04, "c": 0.03, "d": None}.items()
+    }
+    found = holm(given)
+    assert {name: of.corrected for name, of in found.items()} == {
+        "a": 0.03,
+        "b": 0.06,
+        "c": 0.06,
+        "d": None,
+    }
+    assert list(found) == list(given)
+    assert holm({"a": replace(of, p=0.7), "b": replace(of, p=0.8)})["a"].corrected == 1.0
+
+
+def test_a_star_must_survive_the_correction() -> None:
+    better = one(np.array([[-0.5], [-0.4], [-0.62]]) + np.zeros((3, 10)))
+    assert better.significant and better.p is not None and 0.01 < better.p < 0.05
+    alone = holm({"a": better})["a"]
+    assert alone.corrected == better.p and alone.significant
+    among = holm({"a": better, **{str(n): replace(better, p=0.5) for n in range(9)}})["a"]
+    assert among.corrected == pytest.approx(10 * better.p) and not among.significant
+
+
+def test_probabilities_against_scipy() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(0.1, 0.3, (6, 1)) + rng.normal(0, 0.1, (1, 40))
+    found = one(values)
+    assert found.better is not None and found.p is not None
+    # the draws: about normal, with the variance of six seeds short by a sixth
+    deviation = np.sqrt(values.mean(axis=1).var() / 6 + values.mean(axis=0).var() / 40)
+    share = stats.norm.cdf(0, values.mean(), deviation)
+    assert found.better == pytest.approx(share, abs=0.02)
+    student = stats.ttest_1samp(values.mean(axis=1), 0).pvalue
+    assert found.p == pytest.approx(max(student, 2 * min(found.better, 1 - found.better)))
+    same = one(np.zeros((3, 10)))
+    assert (same.better, same.p, same.detectable) == (0.5, None, None)  # copies are one seed
+    single = one(values[:1])
+    assert single.better is not None and (single.p, single.detectable) == (None, None)
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_the_detectable_difference_is_shown_four_times_of_five(seeds: int) -> None:
+    """A t test at a true difference of that size, by simulation."""
+    rng = np.random.default_rng(4)
+    deviations = np.array([-1.0, 1.0, *np.zeros(seeds - 2)])
+    unit = detectable(deviations) / deviations.std(ddof=1)
+    found = stats.ttest_1samp(rng.normal(unit, 1, (20_000, seeds)), 0, axis=1).pvalue < 0.05
+    assert np.mean(found) == pytest.approx(0.8, abs=0.01)
+
+
+# -- splits that vary with the seed ---------------------------------------------------------------
+
+
+def test_lists_of_tables_are_what_an_array_is() -> None:
+    rng = np.random.default_rng(5)
+    mine, other = rng.normal(size=(2, 3, 20, 2))
+    names = [f"{index:02d}" for index in range(20)]
+    found = paired_differences(mine, other, names, draws=100)
+    assert paired_differences(list(mine), list(other), [names] * 3, draws=100) == found
+
+
+def test_seeds_of_other_samples_by_hand() -> None:
+    """Seed 0 has a, a, b and seed 1 has b, c: a draw has both where it has b, or a and c."""
+    tables = [np.array([[1.0], [2.0], [6.0]]), np.array([[4.0], [8.0]])]
+    zeros = [0 * table for table in tables]
+    (found,) = paired_differences(
+        tables, zeros, [["a", "a", "b"], ["b", "c"]], draws=2000, least_sources=1
+    )
+    assert found is not None and (found.mean, found.sources, found.seeds) == (4.5, 3, 2)
+    assert found.samples == 2  # the least that a seed has
+    # over sources: b alone gives the mean of 6 and 4; a and c alone that of 1.5 and 8
+    assert found.sources_low >= (1.5 + 4) / 2 and found.sources_high <= (6 + 8) / 2
+    expected = stats.ttest_1samp([3.0, 6.0], 0).confidence_interval()
+    assert (found.seeds_low, found.seeds_high) == pytest.approx((expected.low, expected.high))
+
+
+def test_coverage_of_splits_that_vary() -> None:
+    """Each of 6 seeds holds out 20 of 60 sources; the mean over all of both is 0."""
+    rng, held = np.random.default_rng(6), 0
+    for _ in range(200):
+        effect, seeds = rng.normal(0, 1, 60), rng.normal(0, 0.2, 6)
+        chosen = [rng.choice(60, 20, replace=False) for _ in range(6)]
+        tables = [
+            (effect[side] + seed + rng.normal(0, 0.3, 20))[:, None]
+            for side, seed in zip(chosen, seeds, strict=True)
+        ]
+        names = [[str(index) for index in side] for side in chosen]
+        (found,) = paired_differences(tables, [0 * t for t in tables], names, draws=200)
+        assert found is not None and found.low is not None and found.high is not None
+        held += found.low <= 0 <= found.high
+    assert 0.88 <= held / 200 <= 0.99

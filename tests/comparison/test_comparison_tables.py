@@ -12,11 +12,18 @@ import pytest
 import yaml
 
 from groupnas.cli.compare import _show
-from groupnas.comparison import Comparison, read_comparison
+from groupnas.comparison import Comparison, Evidence, read_comparison
 from groupnas.comparison.plan import Piece
 from groupnas.comparison.rows import ResultRow
 from groupnas.comparison.samples import SampleErrors
-from groupnas.comparison.tables import errors_table, groups_table, remarks, search_table
+from groupnas.comparison.tables import (
+    errors_table,
+    front_table,
+    groups_table,
+    remarks,
+    search_table,
+    sections,
+)
 from groupnas.errors import InputError
 
 GROUPS = ("eye", "mouth")
@@ -93,18 +100,18 @@ def test_errors(comparison: Comparison) -> None:
     table = errors_table(comparison, "test", 1.0)
     assert table[0] == [
         "strategy", "seeds", "cost M", "eye", "mouth", "mean", "to even", "95 %", "sources",
-        "seeds", "sources x seeds",
+        "seeds", "sources x seeds", "better", "detectable",
     ]  # fmt: skip
     rows = {row[0]: row[1:] for row in table[1:]}
     # even: levels 2.0 and 2.2, samples 1, 2, 2, 1 of it: 3.0 and 3.3; eye is half, mouth 1.5 times
     assert rows["even"][:5] == ["2", "4", "1.575 ± 0.106", "4.725 ± 0.318", "3.150 ± 0.212"]
-    assert rows["even"][5:] == [""] * 5
+    assert rows["even"][5:] == [""] * 7
     # own: 0.2 less on easy samples, 0.4 on hard ones, with each seed
     assert rows["own"][5] == "-0.300 (-9.5%)*"
     assert rows["random"][5] == "+0.600 (+19.0%)*"
     low, high = map(float, rows["own"][6].split(" .. "))
     assert -0.4 <= low < -0.3 < high <= -0.2 and rows["own"][7] == rows["own"][6]
-    assert rows["own"][8:] == ["-0.300 .. -0.300", "20 x 2"]  # with either seed
+    assert rows["own"][8:] == ["-0.300 .. -0.300", "20 x 2", "100.0%", "0.000"]  # with either seed
     hard = comparison.row("own", 1.0, "test/challenging")
     assert hard is not None and (hard.count, hard.sources) == (10, 10)
     assert hard.differences["mouth"].mean == pytest.approx(-0.6)
@@ -296,3 +303,51 @@ def test_a_file_of_another_network_is_told(tmp_path: Path) -> None:
     own.write_bytes(other.read_bytes())
     with pytest.raises(InputError, match="cell.json: is of train even-s0-b1, not of train own-s0"):
         read_comparison(folder, draws=10)
+
+
+# -- fronts ---------------------------------------------------------------------------------------
+
+
+def fronts(**levels: tuple[float, ...]) -> Comparison:
+    """Strategies of an error at each of some budgets, with two seeds."""
+    made = Evidence.of("faces", GROUPS)
+    hard = np.linspace(0.5, 1.5, 20)[:, None]
+    for label, errors in levels.items():
+        for budget, level in zip((1.0, 0.5, 0.25), errors, strict=False):
+            for seed in (0, 1):
+                found = SampleErrors(
+                    errors=level * hard * np.ones((1, 2)),
+                    groups=GROUPS,
+                    weights=np.ones(2),
+                    sources=np.array([f"source {index}" for index in range(20)]),
+                    unit="NME %",
+                )
+                costs = {"mac": {"all": 8e6 * budget}}
+                made.add(label, seed, budget, costs, {"test": found}, steps=1, fall=0.02 * budget)
+    return made.comparison(draws=20)
+
+
+def test_macs_at_equal_error() -> None:
+    """own has at a budget what even has at twice of it."""
+    found = fronts(even=(2.0, 3.0, 4.5), own=(2 / 1.5, 2.0, 3.0), bad=(9.0, 8.0), short=(2.0,))
+    table, told = front_table(found, "test")
+    assert table[0][:4] == ["strategy", "MACs at equal error", "95 %", "cheaper"]
+    assert table[1:] == [
+        ["own", "0.500", "0.500 .. 0.500", "100.0%", "2.000 .. 3.000", "20 x 2"],
+    ]
+    assert told == [
+        "bad: fronts share no error: even has less at its cheapest than bad at its dearest",
+        "short: short has one budget only; a front takes two and more",
+    ]
+    (title, tables, remarks_) = [s for s in sections(found) if "equal error" in s[0]][0]
+    assert title == "test: MACs at equal error, relative to even" and tables == [table]
+    assert remarks_[:2] == told
+    assert "0.500 .. 0.500" in str(found) or "more lines" in str(found)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_how_far_from_level_is_told() -> None:
+    found = fronts(even=(2.0, 3.0))
+    title, tables, (told,) = list(sections(found))[-1]
+    assert title == "How far from level" and tables == []
+    assert "fell by 1.5% (1.0% to 2.0%)" in told

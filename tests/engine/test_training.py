@@ -19,6 +19,7 @@ import yaml
 from helpers import HOLDER, ROOT, full_disks
 from torch import Tensor, nn
 
+import groupnas
 from groupnas.engine import training
 from groupnas.engine.observer import Observer
 from groupnas.engine.split import Split, Stream, split_by_source
@@ -495,3 +496,84 @@ def test_the_stream_of_the_trainer_is_the_splits(shapes: Any, split: Split) -> N
     stream = Stream(split.train, 20, torch.Generator().manual_seed(4))
     assert torch.equal(next(trainer.stream), next(stream))
     assert (trainer.steps, trainer.batch_size, trainer.total_epochs) == (3, 20, 3)
+
+
+# -- what is kept -------------------------------------------------------------------------------
+
+
+KEEPING = SETTINGS.model_copy(update={"epochs": 4, "keep": "groups", "average": 0.0})
+
+
+@pytest.fixture
+def grouped(shapes_space: Any) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network: nn.Module = groupnas.Allocation.even(shapes_space).build()
+            return network
+
+    return build
+
+
+def test_each_group_keeps_its_best_epoch(
+    grouped: Callable[[], nn.Module], shapes: Any, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a history that is made by hand: disc is best in epoch 2, square in 3, ring in 1."""
+    told = iter(
+        {"disc": disc, "square": square, "ring": ring, "mean": 1.0}
+        for disc, square, ring in ((5, 5, 1), (2, 6, 1), (3, 4, math.nan), (2, 4, 7))
+    )
+    monkeypatch.setattr(training, "mean_errors", lambda *_: next(told))
+    job = Trainer(grouped(), shapes, KEEPING, split)
+    answers = []
+    x, _ = shapes.batch(split.validation)
+    for _ in range(4):
+        job.run_epoch()
+        with torch.no_grad():
+            answers.append(job.averaged.module.eval()(x))
+    assert job.best_epochs == {"disc": 2, "square": 3, "ring": 1}
+    network = grouped()
+    network.load_state_dict(job.best)
+    with torch.no_grad():
+        found = network.eval()(x).split(3, dim=1)
+    for part, (index, epoch) in zip(found, ((0, 2), (1, 3), (2, 1)), strict=True):
+        torch.testing.assert_close(part, answers[epoch - 1].split(3, dim=1)[index])
+        assert not torch.allclose(part, answers[3].split(3, dim=1)[index])
+
+
+def test_kept_by_groups_and_resumed(
+    go: Any, grouped: Any, shapes: Any, split: Split, tmp_path: Path
+) -> None:
+    class Killing(Observer):
+        def epoch_ended(self, record: dict[str, Any]) -> None:
+            if record["epoch"] == 2:
+                raise KeyboardInterrupt
+
+    whole = go(network=grouped(), settings=KEEPING, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        go(network=grouped(), settings=KEEPING, out=tmp_path / "stopped", observers=[Killing()])
+    again = go(network=grouped(), settings=KEEPING, out=tmp_path / "stopped", resume=True)
+    assert_same_runs(tmp_path / "stopped", tmp_path / "whole")
+    assert again.result == whole.result
+    errors, history = whole.result["validation_errors"], whole.history
+    for name, epoch in whole.result["best_epochs"].items():
+        assert errors[name] == pytest.approx(history[epoch - 1]["validation"][name], rel=1e-5)
+        assert errors[name] <= min(r["validation"][name] for r in history) * (1 + 1e-5)
+    assert errors["mean"] == pytest.approx(errors_by_hand(whole.network, shapes, split), rel=1e-5)
+
+
+def test_groups_that_share_weights_are_kept_whole(go: Any) -> None:
+    with pytest.raises(InputError, match="training.keep: groups: takes a network whose groups"):
+        go(settings=KEEPING)
+    wrong = {"epochs": 1, "batch_size": 2, "weights": ADAM, "keep": "parts"}
+    with pytest.raises(InputError, match="keep: input should be 'whole' or 'groups'"):
+        Training(**wrong)
+
+
+def test_runs_from_before_the_setting_go_on(go: Any, tmp_path: Path) -> None:
+    go()
+    file = tmp_path / "run/config.yaml"
+    config = yaml.safe_load(file.read_text())
+    del config["training"]["keep"]
+    file.write_text(yaml.safe_dump(config))
+    assert len(go(resume=True).history) == 3

@@ -44,7 +44,7 @@ def test_errors_are_those_of_the_saved_cascade(small: Path) -> None:
     assert means["mean"] == pytest.approx(expected, rel=1e-5)
     held_out = json.loads(Path("run/local/split.json").read_text())["validation"]
     assert sorted(found.sources) == held_out and found.unit == "NME %, interocular"
-    assert scorer.weights() == content["weights"]
+    assert scorer.fingerprint() == content["weights"]
 
 
 def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

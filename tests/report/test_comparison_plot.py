@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from groupnas.comparison.rows import ResultRow
+from groupnas.comparison.fronts import CostRatio
+from groupnas.comparison.rows import FrontRow, ResultRow
 from groupnas.comparison.statistics import Difference
 from groupnas.comparison.tables import Comparison
 from groupnas.errors import InputError
 from groupnas.report import comparison as module
-from groupnas.report.comparison import plot_comparison
+from groupnas.report.comparison import _ratio, plot_comparison
 
 
 def row(strategy: str, budget: float, mean: float, differs: bool = True) -> ResultRow:
@@ -112,3 +114,15 @@ def test_intervals_and_networks_that_there_are_not(tmp_path: Path) -> None:
     assert plot_comparison(of(*ROWS[:-1], lost), tmp_path / "lost.png").stat().st_size > 1000
     alone = replace(lost, budget=1.0)
     assert plot_comparison(of(alone), tmp_path / "alone.png").stat().st_size > 1000
+
+
+def test_the_legend_tells_the_cost_at_equal_error() -> None:
+    told: dict[str, Any] = {"better": None, "below": None, "least": 1.0, "most": 2.0}
+    told |= {"overlap": 1.0, "sources": 10, "seeds": 2}
+    of = CostRatio(ratio=0.764, low=0.68, high=0.854, **told)
+    front = FrontRow(strategy="own", samples="test", unit="px", found=of, why="")
+    assert _ratio(front, "test") == "0.76 [0.68, 0.85] at equal error"
+    assert _ratio(front, "validation") == ""
+    sole = replace(front, found=replace(of, low=None, high=None))
+    assert _ratio(sole, "test") == "0.76 at equal error"
+    assert _ratio(replace(front, found=replace(of, ratio=None)), "test") == ""

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from groupnas._version import __version__
-from groupnas.comparison.tables import NOTE, Comparison, search_table
+from groupnas.comparison.tables import (
+    NOTE,
+    Comparison,
+    front_sections,
+    level,
+    search_remarks,
+    search_table,
+)
 from groupnas.errors import InputError
 from groupnas.extras import install_hint
 from groupnas.palette import COLOURS, look
@@ -194,7 +201,10 @@ def _compared(comparison: Comparison | None, specs: _Specs) -> dict[str, Any] | 
         "panels": [(p, specs.add(p.forest) if p.forest else None) for p in found],
         "forests": any(panel.forest for panel in found),
         "single": any(len(row.seeds) < 2 for row in comparison.rows),
+        "fronts": front_sections(comparison),
+        "level": level(comparison),
         "searches": search_table(comparison) if comparison.searches else [],
+        "longer": search_remarks(comparison),
     }
 
 

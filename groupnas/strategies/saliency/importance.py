@@ -1,89 +1,85 @@
-"""The importance of a channel: how much the loss feels a gate behind its normalisation.
+"""The importance of a channel: how much the loss of a sample feels a gate behind its normalisation.
 
 Behind BatchNorm and activation a channel x_c passes a gate of value 1. To first order, closing it
-changes the loss by g_c = dL/dgate_c = sum of x_c dL/dx_c, over samples and positions; its square is
-the importance (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, eq.
-8). Before BatchNorm the same derivative is 0, whatever the channel is worth: BatchNorm undoes every
-scale. A channel of a unit that several layers end in has one gate, at all of them.
+changes the loss of sample n by g_nc = dL_n/dgate_c, the sum of x_c dL_n/dx_c over positions; the
+mean of its square over samples is the importance (Molchanov et al., "Importance Estimation for
+Neural Network Pruning", CVPR 2019, eq. 8, which is of batches). Before BatchNorm the same
+derivative is 0, whatever the channel is worth: BatchNorm undoes every scale. A channel of a unit
+that several layers end in has one gate, at all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from groupnas.arrays import Floats
 from groupnas.spaces.network import GroupedNetwork
 
 
 class Gates:
     """Gates on all channels of a network's free units, while it is used as a context manager.
 
-    Outputs of the layers with weights that end in a unit are multiplied by the unit's gate.
+    Outputs of the layers with weights that end in a unit are multiplied by the unit's gates.
 
     Args:
         network: Is left as it was.
         units: The units, which are not its input or output.
 
     Attributes:
-        values: ``{unit: (C,)}``, 1 for open and 0 for closed; trained by nobody, but their
-            gradients accumulate in every backward pass.
+        open: ``{unit: (C,)}``, 1 for open and 0 for closed gates.
     """
 
-    def __init__(self, network: GroupedNetwork, units: Mapping[str, int]) -> None:
+    def __init__(self, network: GroupedNetwork, units: Iterable[str]) -> None:
         weight = next(network.parameters())
-        self.values = {
-            unit: torch.ones(sum(network.sizes[unit]), dtype=weight.dtype, device=weight.device)
-            for unit in units
-        }
-        for gate in self.values.values():
-            gate.requires_grad_()
-        self._sites = [
-            (module, layer.out_unit)
-            for layer, module in network.layers()
-            if layer.operation.weighted and layer.out_unit in self.values
-        ]
-        self._handles: list[Any] = []
+        self.open = {unit: weight.new_ones(sum(network.sizes[unit])) for unit in units}
+        self._network = network
+        self._gates: dict[str, Tensor] = {}  # (N, C) of the last batch
+        self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
-        for module, unit in self._sites:
-            self._handles.append(module.register_forward_hook(_Gate(self.values[unit])))
+        self._handles.append(self._network.register_forward_pre_hook(self._renew))
+        for layer, module in self._network.layers():
+            if layer.operation.weighted and layer.out_unit in self.open:
+                hook = partial(self._pass, layer.out_unit)
+                self._handles.append(module.register_forward_hook(hook))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         while self._handles:
             self._handles.pop().remove()
 
-    def close(self, unit: str, channels: list[int]) -> None:
-        """Close some channels of a unit for good."""
-        self.values[unit].data[channels] = 0
+    def _renew(self, network: nn.Module, inputs: tuple[Tensor]) -> None:
+        """Give every sample of a batch gates of its own."""
+        count = len(inputs[0])
+        self._gates = {
+            unit: gate.expand(count, -1).clone().requires_grad_(network.training)
+            for unit, gate in self.open.items()
+        }
 
-    def importance(self) -> dict[str, Tensor]:
-        """Return the squared first-order terms since the last call, ``(C,)`` each, and forget them.
+    def _pass(self, unit: str, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        gate = self._gates[unit]
+        return output * gate.view(*gate.shape, *([1] * (output.dim() - 2)))
 
-        Those of one backward pass, if there was one.
+    def set(self, open: Tensor) -> None:
+        """Open and close the gates of all units, in their order: ``(C,)`` bool."""
+        counts = [len(gate) for gate in self.open.values()]
+        for gate, values in zip(self.open.values(), open.split(counts), strict=True):
+            gate.copy_(values)
+
+    def importance(self) -> Floats:
+        """Return the importances ``(C,)`` by the last backward pass, of all units in their order.
+
+        The loss must have been a mean over samples.
         """
-        found = {}
-        for unit, gate in self.values.items():
+        found = []
+        for gate in self._gates.values():
             gradient = torch.zeros_like(gate) if gate.grad is None else gate.grad
-            found[unit] = gradient.detach().double().square().cpu()
-            gate.grad = None
-        return found
-
-
-class _Gate:
-    """A forward hook that multiplies a layer's output by a gate."""
-
-    def __init__(self, gate: Tensor) -> None:
-        self.gate = gate
-
-    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return output * self.gate.view(-1, *([1] * (output.dim() - 2)))
+            found.append((len(gate) * gradient.double()).square().mean(dim=0).cpu().numpy())
+        return np.concatenate(found)

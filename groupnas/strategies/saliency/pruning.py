@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from groupnas.arrays import Floats, Integers
+from groupnas.arrays import Floats
 from groupnas.engine.evaluate import load_batch, mean_errors
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.shown import finite_loss
 from groupnas.engine.split import Split, Stream
-from groupnas.engine.state import load_generator, load_optimizer
+from groupnas.engine.state import StateError, check_like, load_generator, load_optimizer
 from groupnas.engine.strategy import Optimizer
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.strategies.saliency.importance import Gates
-from groupnas.strategies.saliency.removal import Removal
+from groupnas.strategies.saliency.removal import Removal, alive_sizes
 from groupnas.strategies.saliency.settings import Saliency
+from groupnas.strategies.saliency.trajectory import kept_places
 from groupnas.task import Task
 
 _WARMUP = 0.02  # share of the steps, since the optimiser starts anew
@@ -29,8 +31,8 @@ _WARMUP = 0.02  # share of the steps, since the optimiser starts anew
 class Pruning:
     """A network that goes on learning while it loses channels.
 
-    Removed channels stay in the network until the end, behind closed gates, so that its state has
-    one shape.
+    Removed channels stay behind closed gates until the epoch is over; the next one computes without
+    them.
 
     Args:
         network: Trained; changed in place.
@@ -58,15 +60,13 @@ class Pruning:
         self.task, self.split, self.device = task, split, device
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.removal, self.strategy = removal, strategy
-        self._optimizer = make_optimizer(self._rate, network.parameters())
+        self._optimizer = make_optimizer(self._rate, self.network.parameters())
         self._rng = torch.Generator().manual_seed(seed)
         self.stream = Stream(split.train, strategy.batch_size, self._rng)
         self.steps = self.stream.batches_per_pass
         self.total_epochs = strategy.prune_epochs
-        units = {} if removal is None else removal.space.free_units
-        self.gates = Gates(self.network, units)
-        count = 0 if removal is None else len(removal.alive)
-        self.importance: Floats = np.zeros(count)
+        self._there = np.ones(0 if removal is None else len(removal.alive), dtype=bool)
+        self.importance: Floats = np.zeros(len(self._there))
         self.snapshots: list[dict[str, Any]] = []
         self.epochs = 0
         self.data_seconds = 0.0
@@ -83,8 +83,12 @@ class Pruning:
             InputError: the loss is no longer finite.
         """
         means, total = Means(), self.steps * self.total_epochs
+        if self.removal is not None and not self.snapshots:
+            self._snapshot(self.removal)
+        self._compact()
         self.network.train()
-        with self.gates:
+        units = {} if self.removal is None else self.removal.space.free_units
+        with Gates(self.network, units) as self._gates:
             for step in range(self.epochs * self.steps, (self.epochs + 1) * self.steps):
                 set_learning_rate(self._optimizer, self._rate, step / total)
                 self._step(means)
@@ -104,20 +108,15 @@ class Pruning:
 
     def _prune(self, removal: Removal, step: int, total: int) -> None:
         """Take a step's importances in; at times, remove channels and keep a snapshot."""
-        fresh = torch.cat(list(self.gates.importance().values())).numpy()
-        self.importance += (1 - self.strategy.memory) * (fresh - self.importance)
+        here = self.importance[self._there]
+        here += (1 - self.strategy.memory) * (self._gates.importance() - here)
+        self.importance[self._there] = here
         if step % self.strategy.every == 0 or step == total:
-            self._close(removal, removal.step(self.importance, step / total))
+            removal.step(self.importance, step / total)
+            self._gates.set(torch.from_numpy(removal.alive[self._there]))
         points = self.strategy.points
         if step * points // total > (step - 1) * points // total:
             self._snapshot(removal)
-
-    def _close(self, removal: Removal, removed: list[int]) -> None:
-        ends = removal.start.sum(axis=1).cumsum()
-        for channel in removed:
-            unit = int(np.searchsorted(ends, channel, side="right"))
-            begin = int(ends[unit] - removal.start[unit].sum())
-            self.gates.close(list(self.gates.values)[unit], [channel - begin])
 
     def _snapshot(self, removal: Removal) -> None:
         """Keep how many channels went, the network without them, and its validation errors."""
@@ -134,7 +133,34 @@ class Pruning:
         """Return the network without what was removed."""
         if self.removal is None:
             return self.network
-        return self.network.narrowed(places(self.removal.start, self.removal.alive, self.gates.values))
+        return self.network.narrowed(self._places(self.removal))
+
+    def _places(self, removal: Removal) -> dict[str, list[list[int]]]:
+        """Return which of the channels that are in the network are not removed."""
+        sizes = alive_sizes(self._there, removal.start)
+        return kept_places(sizes, removal.alive[self._there], removal.space)
+
+    def _compact(self) -> None:
+        """Take what was removed out of the network, and out of what the optimiser gathered."""
+        if self.removal is None or (self._there == self.removal.alive).all():
+            return
+        places, states = self._places(self.removal), self._optimizer.state
+        network = self.network.narrowed(places)
+        network.to(self.device, memory_format=torch.channels_last)
+        optimizer = make_optimizer(self._rate, network.parameters())
+        gathered = [states[weight] for weight in self.network.parameters() if weight in states]
+        for name, value in (gathered[0] if gathered else {}).items():
+            if value.dim():  # one number for each weight, which is cut as the weight is
+                like = deepcopy(self.network)
+                for weight, state in zip(like.parameters(), gathered, strict=True):
+                    weight.data.copy_(state[name])
+                found = [weight.detach() for weight in like.narrowed(places).parameters()]
+            else:
+                found = [value.clone() for _ in network.parameters()]
+            for weight, cut in zip(network.parameters(), found, strict=True):
+                optimizer.state[weight][name] = cut
+        self.network, self._optimizer = network, optimizer
+        self._there = self.removal.alive.copy()
 
     def _errors(self, network: GroupedNetwork) -> dict[str, float]:
         """Return validation errors; the network's mode stays as it is."""
@@ -162,6 +188,7 @@ class Pruning:
             "stream": self.stream.state_dict(),
             "rng": self._rng.get_state(),
             "importance": torch.from_numpy(self.importance.copy()),
+            "there": torch.from_numpy(self._there.copy()),
             "removal": {} if self.removal is None else self.removal.state_dict(),
             "snapshots": self.snapshots,
             "epochs": self.epochs,
@@ -173,32 +200,26 @@ class Pruning:
         Raises:
             StateError: it is not this stage's.
         """
+        about = ("network", "optimizer")
+        fresh = self.state_dict()
+        check_like(
+            {key: value for key, value in state.items() if key not in about},
+            {key: value for key, value in fresh.items() if key not in about},
+            "stage",
+        )
+        self.importance = state["importance"].numpy().copy()
+        if self.removal is not None:
+            # As it was when channels were last taken out; then as it is.
+            self.removal.alive[:] = state["there"].numpy()
+            if not (alive_sizes(self.removal.alive, self.removal.start) > 0).all():
+                raise StateError("stage.there: expected a channel of every group in every unit")
+            self._optimizer = make_optimizer(self._rate, self.network.parameters())
+            self._compact()
+            self.removal.load_state_dict(state["removal"])
+        check_like(state["network"], self.network.state_dict(), "stage.network")
         self.network.load_state_dict(state["network"])
         load_optimizer(self._optimizer, state["optimizer"], "stage.optimizer")
         self.stream.load_state_dict(state["stream"])
         load_generator(self._rng, state["rng"], "stage.rng")
-        self.importance = state["importance"].numpy().copy()
-        if self.removal is not None:
-            self.removal.load_state_dict(state["removal"])
-            self._close(self.removal, self.removal.removed)
         self.snapshots = list(state["snapshots"])
         self.epochs = state["epochs"]
-
-
-def places(
-    start: Integers, alive: Floats, units: Mapping[str, Any]
-) -> dict[str, list[list[int]]]:
-    """Return which of its channels every group keeps in every unit.
-
-    Args:
-        start: ``(U, G)``: channels at the start.
-        alive: ``(C,)`` bool, or the channels' order in which they are kept.
-        units: The U units.
-    """
-    found: dict[str, list[list[int]]] = {}
-    pieces = np.split(alive, start.ravel().cumsum()[:-1])
-    groups = start.shape[1]
-    for index, unit in enumerate(units):
-        rows = pieces[index * groups : (index + 1) * groups]
-        found[unit] = [np.flatnonzero(row).tolist() for row in rows]
-    return found

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from groupnas.arrays import Floats, Integers
 from groupnas.engine.state import StateError
-from groupnas.spaces.measure import Measure, group_cost
+from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
 
 Ties = Literal["free", "depth", "parts", "uniform"]
 Cell = tuple[int, int]  # a unit and a group, by their places
+Ranked = dict[Cell, list[tuple[float, int]]]  # importance and place of a cell's channels
 
-_STEP = 0.98  # on the widths of cells that are tied over units, at most
+_JUDGED = 0.95  # the factor on its widths by which a bundle of several units is judged
 
 
 @dataclass
@@ -72,12 +72,14 @@ class Removal:
             tuple(map(space.groups.index, groups)): limit for groups, limit in limits.items()
         }
         self._bundles = {groups: _bundles(ties, len(start), groups) for groups in self.limits}
-        self._costs = [self._cost(group, self.sizes[None])[0] for group in range(len(space.groups))]
+        self._price = _Price(space, by)
+        # Units of one bundle lose their channels in turn, not all at once.
+        self._offsets = (np.arange(len(start)) + 0.5) / len(start)
         self._begun = {groups: self.cost(groups) for groups in self.limits}
 
-    def cost(self, groups: Sequence[int]) -> float:
+    def cost(self, groups: tuple[int, ...]) -> float:
         """Return what some groups cost now."""
-        return float(sum(self._costs[group] for group in groups))
+        return sum(self._price.group(group, self.sizes[:, group].tolist()) for group in groups)
 
     def step(self, importance: Floats, progress: float) -> list[int]:
         """Remove channels until costs are down to where they should be; return which.
@@ -90,27 +92,26 @@ class Removal:
         ranked = self._ranked(importance)
         for groups, limit in self.limits.items():
             target = self._begun[groups] * min(limit / self._begun[groups], 1.0) ** progress
-            saved: dict[int, Floats] = {}
-            while self.cost(groups) > target:
-                moves = [self._lowered(bundle) for bundle in self._bundles[groups]]
-                if not any(moves):
-                    break
-                for group in groups:
-                    if group not in saved:
-                        saved[group] = self._saved(group, moves)
-                gain = sum(saved.values())
-                scores = [
-                    _worth(move, ranked) / max(float(gain[index]), 1e-12) if move else math.inf
-                    for index, move in enumerate(moves)
-                ]
-                best = int(np.argmin(scores))
-                for cell, size in moves[best].items():
-                    self._shrink(cell, size, ranked)
-                    saved.pop(cell[1], None)
-                    self._costs[cell[1]] = self._cost(cell[1], self.sizes[None])[0]
-                bundle = self._bundles[groups][best]
-                bundle.factor = self._next(bundle)
+            if self.cost(groups) > target:
+                self._descend(groups, target, ranked)
         return self.removed[before:]
+
+    def _descend(self, groups: tuple[int, ...], target: float, ranked: Ranked) -> None:
+        """Make the move of least importance per cost until some groups cost no more."""
+        bundles = self._bundles[groups]
+        scores = np.array([self._score(bundle, ranked) for bundle in bundles])
+        cost = self.cost(groups)
+        while cost > target and np.isfinite(scores).any():
+            chosen = bundles[int(np.argmin(scores))]
+            chosen.factor = self._next(chosen)
+            move = self._lowered(chosen, chosen.factor)
+            cost -= self._saved(move)
+            for cell, size in move.items():
+                self._shrink(cell, size, ranked)
+            changed = {group for _, group in chosen.cells}
+            for index, bundle in enumerate(bundles):
+                if not changed.isdisjoint(group for _, group in bundle.cells):
+                    scores[index] = self._score(bundle, ranked)
 
     def replay(self, order: Sequence[int]) -> Integers | None:
         """Return the sizes that are left when channels went in an order, up to the limits.
@@ -118,35 +119,45 @@ class Removal:
         What the last of them took too much is given back, last to first.
 
         Returns:
-            ``(U, G)``; ``None`` where some groups are within their limit from the start on, or
-            never.
+            ``(U, G)``; ``None`` where all groups are within their limits from the start on, or some
+            never are.
         """
         owner = np.repeat(np.arange(self.start.size), self.start.ravel())
         cells = [divmod(int(owner[channel]), self.start.shape[1]) for channel in order]
+        went = 0
         for groups, limit in self.limits.items():
             own = [cell for cell in cells if cell[1] in groups]
-            count = _first(len(own) + 1, lambda n, own=own: self._without(own[:n], groups) <= limit)  # type: ignore[misc]
-            if not 0 < count <= len(own):
+            count = self._fewest(own, groups, limit)
+            if count > len(own):
                 return None
+            went += count
             for cell in own[:count]:
                 self.sizes[cell] -= 1
             for cell in reversed(own[:count]):
                 self.sizes[cell] += 1
-                if self._total(groups) > limit:
+                if self.cost(groups) > limit:
                     self.sizes[cell] -= 1
-        return self.sizes if (self.sizes >= self.least).all() else None
+        return self.sizes if went and (self.sizes >= self.least).all() else None
 
-    def _without(self, cells: Sequence[Cell], groups: Sequence[int]) -> float:
+    def _fewest(self, cells: Sequence[Cell], groups: tuple[int, ...], limit: float) -> int:
+        """Return how many channels must go, first to last, for groups to be within a limit.
+
+        One more than there are where that is never so.
+        """
+
+        def within(count: int) -> bool:
+            return self._without(cells[:count], groups) <= limit
+
+        return bisect_left(range(len(cells) + 1), True, key=within)
+
+    def _without(self, cells: Sequence[Cell], groups: tuple[int, ...]) -> float:
         """Return what groups cost without so many channels."""
         for cell in cells:
             self.sizes[cell] -= 1
-        cost = self._total(groups)
+        cost = self.cost(groups)
         for cell in cells:
             self.sizes[cell] += 1
         return cost
-
-    def _total(self, groups: Sequence[int]) -> float:
-        return float(sum(self._cost(group, self.sizes[None])[0] for group in groups))
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -172,63 +183,129 @@ class Removal:
         self.alive[:] = True
         self.alive[self.removed] = False
         self.sizes = alive_sizes(self.alive, self.start)
-        self._costs = [self._cost(group, self.sizes[None])[0] for group in range(len(self._costs))]
 
     # -- moves ----------------------------------------------------------------------------------
 
-    def _next(self, bundle: Bundle) -> float:
-        """Return the next factor at which a cell of a bundle loses a channel."""
-        shrinkable = [cell for cell in bundle.cells if self.sizes[cell] > self.least]
-        if not shrinkable:
-            return bundle.factor
-        first = max((self.sizes[cell] - 0.5) / self.start[cell] for cell in shrinkable)
-        several = len({unit for unit, _ in bundle.cells}) > 1
-        return min(first, _STEP * bundle.factor) if several else first
+    def _score(self, bundle: Bundle, ranked: Ranked) -> float:
+        """Return the importance per cost of a bundle's next channels; infinite if there are none.
 
-    def _lowered(self, bundle: Bundle) -> dict[Cell, int]:
-        """Return the sizes of the cells that the next step of a bundle changes."""
+        One channel says little of a bundle of several units: of those, a few per cent are judged.
+        """
         factor = self._next(bundle)
+        if len({unit for unit, _ in bundle.cells}) > 1:
+            factor = min(factor, _JUDGED * bundle.factor)
+        move = self._lowered(bundle, factor)
+        return self._worth(move, ranked) / max(self._saved(move), 1e-12) if move else math.inf
+
+    def _next(self, bundle: Bundle) -> float:
+        """Return the greatest factor at which a cell of a bundle loses a channel."""
+        factors = [
+            float((self.sizes[cell] - 1 + self._offsets[cell[0]]) / self.start[cell])
+            for cell in bundle.cells
+            if self.sizes[cell] > self.least
+        ]
+        return max(factors, default=bundle.factor)
+
+    def _lowered(self, bundle: Bundle, factor: float) -> dict[Cell, int]:
+        """Return the sizes of the cells that a factor makes smaller."""
         found = {}
         for cell in bundle.cells:
-            size = max(self.least, math.ceil(factor * self.start[cell] - 0.5 - 1e-9))
+            exact = factor * self.start[cell] - self._offsets[cell[0]]
+            size = max(self.least, math.ceil(exact - 1e-9))
             if size < self.sizes[cell]:
                 found[cell] = size
         return found
 
-    def _saved(self, group: int, moves: Sequence[Mapping[Cell, int]]) -> Floats:
-        """Return what each move saves in one group, ``(moves,)``."""
-        rows = np.repeat(self.sizes[None], len(moves), axis=0)
-        for index, move in enumerate(moves):
-            for (unit, owner), size in move.items():
-                rows[index, unit, owner] = size
-        return self._costs[group] - self._cost(group, rows)
-
-    def _cost(self, group: int, sizes: Integers) -> Floats:
-        """Return what a group costs at sizes ``(n, U, G)``: ``(n,)``."""
-        columns = torch.from_numpy(sizes[:, :, group]).double().unbind(dim=1)
-        widths = dict(zip(self.space.free_units, columns, strict=True))
-        cost = group_cost(self.space, self.space.groups[group], widths, self.by)
-        return np.broadcast_to(np.asarray(cost, dtype=np.float64), len(sizes))
+    def _saved(self, move: Mapping[Cell, int]) -> float:
+        """Return what a move saves."""
+        found = 0.0
+        for group in {group for _, group in move}:
+            sizes = self.sizes[:, group].tolist()
+            smaller = list(sizes)
+            units = [unit for unit, owner in move if owner == group]
+            for unit in units:
+                smaller[unit] = move[unit, group]
+            found += self._price.saved(group, sizes, smaller, units)
+        return found
 
     # -- channels -------------------------------------------------------------------------------
 
-    def _ranked(self, importance: Floats) -> dict[Cell, list[tuple[float, int]]]:
+    def _ranked(self, importance: Floats) -> Ranked:
         """Return every cell's channels that are left, the most important first."""
-        found = {}
+        found: Ranked = {}
         for cell in np.ndindex(*self.start.shape):
             begin = int(self._begins[cell])
             here = [c for c in range(begin, begin + int(self.start[cell])) if self.alive[c]]
-            found[cell] = sorted(((float(importance[c]), c) for c in here), reverse=True)
-        return found  # type: ignore[return-value]
+            found[cell[0], cell[1]] = sorted(
+                ((float(importance[c]), c) for c in here), reverse=True
+            )
+        return found
 
-    def _shrink(
-        self, cell: Cell, size: int, ranked: Mapping[Cell, list[tuple[float, int]]]
-    ) -> None:
+    def _worth(self, move: Mapping[Cell, int], ranked: Ranked) -> float:
+        """Return the importance that a move removes.
+
+        Each channel's is divided by how many its cell has: the others take over. Of all that was
+        tried on GroupBench this agrees best with what a channel is worth (docs/strategies.md).
+        """
+        return sum(
+            sum(worth for worth, _ in ranked[cell][size:]) / float(self.sizes[cell])
+            for cell, size in move.items()
+        )
+
+    def _shrink(self, cell: Cell, size: int, ranked: Ranked) -> None:
         while len(ranked[cell]) > size:
             channel = ranked[cell].pop()[1]
             self.alive[channel] = False
             self.removed.append(channel)
         self.sizes[cell] = size
+
+
+class _Price:
+    """What channels cost, layer by layer; each layer's cost at each size is computed once."""
+
+    def __init__(self, space: SearchSpace, by: Measure) -> None:
+        self._by, self._known = by, {}  # type: ignore[var-annotated]
+        groups = range(len(space.groups))
+        free = {unit: index for index, unit in enumerate(space.free_units)}
+        self._fixed = sum(by.fixed(layer) for layer in space.layers) / len(space.groups)
+        self._layers = space.layers
+        # Of each layer and group, its ends: the place of a free unit, or channels that stay.
+        self._ends = [
+            [
+                tuple(
+                    (free[unit], 0) if unit in free else (None, space.fixed[unit].count(group))
+                    for unit in (layer.in_unit, layer.out_unit)
+                )
+                for group in groups
+            ]
+            for layer in space.layers
+        ]
+        self._touching: list[list[int]] = [
+            [i for i, layer in enumerate(space.layers) if unit in (layer.in_unit, layer.out_unit)]
+            for unit in free
+        ]
+
+    def group(self, group: int, sizes: Sequence[int]) -> float:
+        """Return what a group costs with these channels in every free unit."""
+        return self._fixed + self._of(range(len(self._layers)), group, sizes)
+
+    def saved(
+        self, group: int, sizes: Sequence[int], smaller: Sequence[int], units: Sequence[int]
+    ) -> float:
+        """Return how much less a group costs if these units have other sizes."""
+        layers = {layer for unit in units for layer in self._touching[unit]}
+        return self._of(layers, group, sizes) - self._of(layers, group, smaller)
+
+    def _of(self, layers: Iterable[int], group: int, sizes: Sequence[int]) -> float:
+        total = 0.0
+        for layer in layers:
+            (first, a), (last, b) = self._ends[layer][group]
+            a, b = a if first is None else sizes[first], b if last is None else sizes[last]
+            if (layer, a, b) not in self._known:
+                cost = float(self._by.of_layer(self._layers[layer], a, b))
+                self._known[layer, a, b] = cost
+            total += self._known[layer, a, b]
+        return total
 
 
 def alive_sizes(alive: NDArray[np.bool_], start: Integers) -> Integers:
@@ -242,15 +319,6 @@ def check_channels(channels: Any, count: int, where: str) -> None:
     whole = all(type(channel) is int and 0 <= channel < count for channel in channels)
     if not whole or len(set(channels)) < len(channels):
         raise StateError(f"{where}: expected channels below {count}, each once")
-
-
-def _worth(move: Mapping[Cell, int], ranked: Mapping[Cell, list[tuple[float, int]]]) -> float:
-    return sum(sum(worth for worth, _ in ranked[cell][size:]) for cell, size in move.items())
-
-
-def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """Return the least number below ``count`` from which on something holds; ``count`` if none."""
-    return bisect_left(range(count), True, key=holds)
 
 
 def _bundles(ties: Ties, units: int, groups: Sequence[int]) -> list[Bundle]:

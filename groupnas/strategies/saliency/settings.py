@@ -27,8 +27,8 @@ class Saliency(Strategy):
             pruned.
         budgets: Costs at which each arm's network is fine-tuned, beside the budget's own.
         widen: Factor on the widths of the space, from which pruning starts.
-        pretrained: A file of weights to start from instead of fresh ones: what a search of this strategy
-            left in ``networks/``, or the ``state_dict`` of the even groups' network.
+        pretrained: A file of weights to start from instead of fresh ones: what a search of this
+            strategy left in ``networks/``, or the ``state_dict`` of the even groups' network.
         epochs: Passes over the training side at full width; 0 where ``pretrained`` says so.
         prune_epochs: Passes in which channels go.
         tune_epochs: Passes of each pruned network.
@@ -76,7 +76,7 @@ class Saliency(Strategy):
         if self.budget is None:
             raise ValueError("budget: missing; say what the pruned network may cost")
         if not self.epochs and self.pretrained is None:
-            raise ValueError("epochs: expected 1 or more; without pretrained, nothing is trained yet")
+            raise ValueError("epochs: expected 1 or more, as there is nothing pretrained")
         if not self.rate:
             raise ValueError("weights.end_lr: expected more than 0: pruning goes on at that rate")
         return self
@@ -104,8 +104,17 @@ class Saliency(Strategy):
 
     def recorded(self) -> Recorded:
         phases = {"train": "training", "prune": "pruning"}
-        return replace(super().recorded(), sizes="epoch", phases=phases)
+        plots = ("history", "trajectory")
+        return replace(super().recorded(), sizes="epoch", phases=phases, plots=plots)
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Say how the network found does beside its controls."""
-        return ""
+        """Say how the network found does beside its controls, at the same cost."""
+        errors = {label: of["mean"] for label, of in result["validation_errors"].items()}
+        total = f"{self.tuned[0]:g}"
+        found = errors.get(f"{self.arms[0]}-{total}")
+        told = [
+            f"{found / errors[label] - 1:+.1%} to {label}"
+            for label in ("full", *(f"{arm}-{total}" for arm in self.arms[1:]))
+            if found and errors.get(label)
+        ]
+        return f"Error of {self.arms[0]}-{total}: {', '.join(told)}." if told else ""

@@ -1,0 +1,190 @@
+"""What a pruning leaves: the order in which channels went, and networks on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groupnas.arrays import Integers
+from groupnas.budget import Budget, fit
+from groupnas.engine.state import StateError, check_like
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.measure import Measure
+from groupnas.spaces.network import GroupedNetwork
+from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.saliency.removal import Removal, alive_sizes, check_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A network from its start to the end of its pruning.
+
+    Attributes:
+        space: The space.
+        start: ``(U, G)``: channels of every free unit and group at the start.
+        order: ``(C,)``: all channels; first those that went, in that order, then the others, the
+            least important first.
+        snapshots: On the way, the start among them: how many channels had been ``removed``,
+            validation ``errors``, and the ``network``'s state, if it is still needed.
+    """
+
+    space: SearchSpace
+    start: Integers
+    order: Tensor
+    snapshots: Sequence[Mapping[str, Any]]
+
+    def allocation(self, budget: Budget) -> Allocation:
+        """Return the sizes at a budget, as near below it as whole channels allow.
+
+        Above the start and below the end, and where sizes have a divisor, all are multiplied by one
+        factor.
+
+        Raises:
+            InputError: the fewest channels cost more; or, where sizes had to be multiplied, it
+                cannot be met within its tolerance.
+        """
+        limits, by = budget.limits(self.space), budget.resolved_measure
+        found = Removal(self.space, self.start, "free", limits, by).replay(self.order.tolist())
+        if found is not None and budget.divisor == 1:
+            return Allocation.from_counts(self.space, rows(found, self.space))
+        sizes = self._left(int(self.snapshots[-1]["removed"])) if found is None else found
+        return fit(self.space, rows(sizes, self.space), budget)
+
+    def network(self, allocation: Allocation) -> GroupedNetwork | None:
+        """Return the network of some sizes, with the weights of the last that had as many.
+
+        Each cell keeps its channels that went last. ``None`` where it needs more than it had.
+        """
+        wanted = table(allocation.grouping.counts(), self.space)
+        if (wanted > self.start).any():
+            return None
+        rank = np.empty(len(self.order), dtype=np.int64)
+        rank[self.order.numpy()] = np.arange(len(rank))
+        kept = np.zeros(len(rank), dtype=bool)
+        cells = np.split(np.arange(len(rank)), self.start.ravel().cumsum()[:-1])
+        for cell, count in zip(cells, wanted.ravel().tolist(), strict=True):
+            kept[cell[np.argsort(rank[cell])[len(cell) - count :]]] = True
+        base = [s for s in self.snapshots if (rank[kept] >= s["removed"]).all()][-1]
+        there = rank >= base["removed"]
+        sizes = alive_sizes(there, self.start)
+        places = kept_places(sizes, kept[there], self.space)
+        shape = Allocation.from_counts(self.space, rows(sizes, self.space))
+        return filled(shape, base["network"]).narrowed(places)
+
+    def points(self, by: Measure) -> list[dict[str, Any]]:
+        """Return the snapshots as plain values: costs relative to even groups, errors, sizes."""
+        even = sum(Allocation.even(self.space).costs(by).values())
+        found = []
+        for snapshot in self.snapshots:
+            sizes = rows(self._left(snapshot["removed"]), self.space)
+            costs = Allocation.from_counts(self.space, sizes).costs(by)
+            found.append(
+                {
+                    "cost": sum(costs.values()) / even,
+                    "costs": costs,
+                    "errors": snapshot["errors"],
+                    "sizes": sizes,
+                }
+            )
+        return found
+
+    def told(self) -> Trajectory:
+        """Return the same without its networks."""
+        return replace(self, snapshots=[{**kept, "network": {}} for kept in self.snapshots])
+
+    def _left(self, removed: int) -> Integers:
+        """Return the sizes ``(U, G)`` after so many removals."""
+        alive = np.ones(len(self.order), dtype=bool)
+        alive[self.order[:removed].numpy()] = False
+        return alive_sizes(alive, self.start)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values only."""
+        return {"order": self.order, "snapshots": list(self.snapshots)}
+
+    @classmethod
+    def of(
+        cls,
+        space: SearchSpace,
+        start: Integers,
+        state: Mapping[str, Any],
+        where: str,
+        *,
+        networks: bool,
+    ) -> Trajectory:
+        """Undo :meth:`state_dict`.
+
+        Args:
+            space: The space.
+            start: Channels at the start.
+            state: What was saved.
+            where: It is, for errors.
+            networks: Whether they are still needed.
+
+        Raises:
+            StateError: it is not of these sizes.
+        """
+        count = int(start.sum())
+        check_like(state, {"order": torch.zeros(count, dtype=torch.int64), "snapshots": []}, where)
+        check_channels(state["order"].tolist(), count, f"{where}.order")
+        found = cls(space, start, state["order"], state["snapshots"])
+        if not found.snapshots:
+            raise StateError(f"{where}.snapshots: expected one at least")
+        for index, snapshot in enumerate(found.snapshots):
+            place = f"{where}.snapshots[{index}]"
+            check_like(snapshot, {"removed": 0, "errors": {}, "network": {}}, place)
+            if not 0 <= snapshot["removed"] <= count:
+                raise StateError(f"{place}.removed: expected a number of {count} channels")
+            sizes = rows(found._left(snapshot["removed"]), space)
+            if networks:
+                fresh = Allocation.from_counts(space, sizes).build().state_dict()
+                check_like(snapshot["network"], fresh, f"{place}.network")
+        return found
+
+
+def table(counts: Mapping[str, Mapping[str, int]], space: SearchSpace) -> Integers:
+    """Return channels by unit and group as ``(U, G)``, of the free units alone."""
+    return np.array([[counts[unit][g] for g in space.groups] for unit in space.free_units])
+
+
+def rows(sizes: Integers, space: SearchSpace) -> dict[str, dict[str, int]]:
+    """Undo :func:`table`."""
+    by_unit = zip(space.free_units, sizes.tolist(), strict=True)
+    return {unit: dict(zip(space.groups, row, strict=True)) for unit, row in by_unit}
+
+
+def kept_places(start: Integers, kept: Any, space: SearchSpace) -> dict[str, list[list[int]]]:
+    """Return which of its channels every group keeps in every free unit.
+
+    Args:
+        start: ``(U, G)``: channels so far.
+        kept: ``(C,)`` bool.
+        space: Whose units.
+    """
+    cells = [np.flatnonzero(cell).tolist() for cell in np.split(kept, start.ravel().cumsum()[:-1])]
+    groups = start.shape[1]
+    return {
+        unit: cells[index * groups : (index + 1) * groups]
+        for index, unit in enumerate(space.free_units)
+    }
+
+
+def shape_of(network: GroupedNetwork, space: SearchSpace) -> Allocation:
+    """Return a network's allocation: its sizes, groups being contiguous."""
+    counts = {
+        unit: dict(zip(space.groups, network.sizes[unit], strict=True)) for unit in space.free_units
+    }
+    return Allocation.from_counts(space, counts)
+
+
+def filled(allocation: Allocation, state: Mapping[str, Any]) -> GroupedNetwork:
+    """Return an allocation's network with the weights of a state."""
+    with torch.random.fork_rng():
+        network = allocation.build()
+    network.load_state_dict(dict(state))
+    return network
