@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -185,7 +185,8 @@ def of_weights(network: GroupedNetwork, size: tuple[int, ...]) -> Signals:
     for unit, n in enumerate(size):
         gamma.append(np.array([p.norm["weight"].detach().abs().numpy() for p in layers[unit]]))
         into.append(np.array([_norms(p.weight) for p in layers[unit]]))
-        following = (p.weight.unflatten(1, (n, -1)).transpose(0, 1) for p in layers[unit + 1])
+        readers: list[Any] = [piece.weight for piece in layers[unit + 1]]
+        following = (weight.unflatten(1, (n, -1)).transpose(0, 1) for weight in readers)
         out_of.append(np.array([_norms(weight) for weight in following]))
     return {
         "BatchNorm's gamma, mean": over(gamma, np.mean),
@@ -208,9 +209,9 @@ def of_drops(network: GroupedNetwork, size: tuple[int, ...]) -> Signals:
             rises = np.zeros((len(PARTS), n))
             for channel in range(n):
                 gates.open[unit].view(len(PARTS), n)[:, channel] = 0
-                errors = mean_errors(network, *judge)
+                closed = mean_errors(network, *judge)
                 gates.open[unit].fill_(1)
-                rises[:, channel] = [errors[part] - whole[part] for part in PARTS]
+                rises[:, channel] = [closed[part] - whole[part] for part in PARTS]
             drops.append(SHARES[:, None] * rises)
     errors = SHARES * [whole[part] for part in PARTS]
     return {
@@ -234,7 +235,7 @@ def trained(size: tuple[int, int], seed: int) -> GroupedNetwork:
     trainer = Trainer(network, task, training.TRAINING, Split(TRAIN, VALIDATION), seed)
     for _ in range(training.TRAINING.epochs):
         trainer.run_epoch()
-    found: GroupedNetwork = trainer.averaged.module
+    found = cast(GroupedNetwork, trainer.averaged.module)
     for parameter in found.parameters():
         parameter.requires_grad_()
     return found.eval()
@@ -368,7 +369,7 @@ def main() -> None:
             found.append(signals)
             print(f"seed {len(found) - 1}, {time.time() - start:.0f} s", flush=True)
     truths = [true_worth(without=seed) for seed in range(arguments.seeds)]
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in found[0]:
         each = [agreement(one[name], truth) for one, truth in zip(found, truths, strict=True)]
         values = dict(zip(("rho", "between", "along"), np.array(each).T, strict=True))
