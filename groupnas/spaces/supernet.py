@@ -97,8 +97,8 @@ class Supernet(KeepsIndices):
         groups = len(self.space.groups)
 
         def compute(block: Block, x: Tensor) -> Tensor:
-            modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
-            for layer, module in zip(block.layers, modules, strict=True):
+            modules = self.blocks[module_name(block.name)]
+            for layer, module in zip(block.layers, cast(list[MaskedLayer], modules), strict=True):
                 of_layer = module.apart if apart else module
                 x = of_layer(x, masks[layer.in_unit], masks[layer.out_unit])
             return x
