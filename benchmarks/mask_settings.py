@@ -2,9 +2,9 @@
 
     python benchmarks/mask_settings.py [--seeds 10] [--only NAME ...]
 
-All differ from `gumbel:demo` (hard Gumbel, first order, from even groups at confidence 0.97, 5 + 20
-epochs) in what their name says. Regret is in points of NME %, as in ``benchmarks/groupbench.py``;
-"moved" is the share of the channels that changed group, in the mean.
+All differ in what their name says from hard Gumbel, first order, masks before BatchNorm, from even
+groups at confidence 0.97 and random outputs, 5 + 20 epochs. Regret is in points of NME %, as in
+``benchmarks/groupbench.py``; "moved" is the share of the channels that changed group, in the mean.
 """
 
 from __future__ import annotations
@@ -23,6 +23,23 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.masks.job import BilevelSearch
 from groupnas.strategies.masks.settings import MaskSearch
 
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with some replaced, at every depth."""
+    found = dict(base)
+    for key, value in changes.items():
+        found[key] = merged(base.get(key) or {}, value) if isinstance(value, dict) else value
+    return found
+
+
+BASE = {
+    "initial_outputs": "random",
+    "mask_every": 1,
+    "masks": {"place": "before", "init": "even", "confidence": 0.97, "optimizer": {"lr": 0.2}},
+}
+MEAN: dict[str, Any] = {"initial_outputs": "mean"}
+BEHIND: dict[str, Any] = {**MEAN, "masks": {"place": "behind"}}
+ONES: dict[str, Any] = {**MEAN, "masks": {"place": "behind", "init": "ones"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "from all ones": {"masks": {"init": "ones"}},
@@ -35,15 +52,28 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "validation 0.15": {"validation": 0.15},
     "validation 0.5": {"validation": 0.5},
     "60 epochs": {"epochs": 60},
+    "mean outputs": MEAN,
+    "mean outputs, from all ones": {**MEAN, "masks": {"init": "ones"}},
+    "mean outputs, from all ones, weights' lr 0.02": {
+        **MEAN,
+        "weights": {"lr": 0.02},
+        "masks": {"init": "ones"},
+    },
+    "behind": {"masks": {"place": "behind"}},
+    "behind, mean outputs": BEHIND,
+    "behind, mean outputs, temperature 5": merged(
+        BEHIND, {"masks": {"temperature": {"start": 5.0, "end": 5.0}}}
+    ),
+    "behind, mean outputs, from all ones": ONES,
+    "behind, mean outputs, from all ones, weights' lr 0.02": {**ONES, "weights": {"lr": 0.02}},
+    "behind, mean outputs, from all ones, masks' lr / 4": merged(
+        ONES, {"masks": {"optimizer": {"lr": 0.05}}}
+    ),
+    "behind, mean outputs, from all ones, soft Gumbel": merged(
+        ONES, {"masks": {"relaxation": "gumbel_soft"}}
+    ),
+    "behind, mean outputs, from all ones, 60 epochs": {**ONES, "epochs": 60},
 }
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Settings with some replaced, at every depth."""
-    found = dict(base)
-    for key, value in changes.items():
-        found[key] = merged(base[key], value) if isinstance(value, dict) else value
-    return found
 
 
 def main() -> None:
@@ -57,7 +87,7 @@ def main() -> None:
     even = bench.regret(Allocation.even(space))
     print(f"even groups: regret {even:.4f}")
     print("| variant | regret | sd | better than even | moved | CPU s |\n|---|---|---|---|---|---|")
-    base = load_strategy("gumbel:demo").model_dump()
+    base = merged(load_strategy("gumbel:demo").model_dump(), BASE)
     for name in arguments.only:
         settings = merged(base, {**VARIANTS[name], "budget": None})
         strategy = validate(MaskSearch, {**settings, "budget": FIT.model_dump()}, name)

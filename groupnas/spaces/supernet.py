@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Literal, cast, get_args
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.grouping import Grouping
 from groupnas.nn import ChannelMask
 from groupnas.nn.channel_mask import MaskInit, one_hot
@@ -16,6 +20,8 @@ from groupnas.spaces.modules import module_name, run_blocks, tail
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, number, text
 
+MaskPlace = Literal["before", "behind"]
+
 
 class Supernet(KeepsIndices):
     """A network whose grouping is learned: one :class:`ChannelMask` for each free channel unit.
@@ -24,11 +30,19 @@ class Supernet(KeepsIndices):
     outputs depend on that group's inputs alone, whatever the masks say (paper 000, eq. 6:
     M_out of layer k is M_in of layer k + 1).
 
+    With hard masks both places compute the same, that of the derived network; what differs is the
+    masks' gradient (docs/mask_search.md). ``before``: a layer's weights are multiplied by both
+    masks, M_out before BatchNorm, which hides its scale. ``behind``: each group runs through all
+    channels by itself, and its column of a unit's mask multiplies what its layers read. The
+    derivative by an entry is then what the group gains or loses by the whole of that channel,
+    computed from the group's own inputs; G times as many operations where masks learn.
+
     Args:
         space: The space to build.
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
         init: Of the masks' logits: ``"ones"``, ``"normal"`` or ``"even"``.
         confidence: Of the even init; see :class:`ChannelMask`.
+        place: Of a unit's mask: ``"before"`` or ``"behind"`` BatchNorm and activation.
 
     Raises:
         InputError: no space, or an option that there is not.
@@ -40,12 +54,16 @@ class Supernet(KeepsIndices):
         relaxation: str = "gumbel_hard",
         init: MaskInit = "ones",
         confidence: float = 0.9,
+        place: MaskPlace = "before",
     ) -> None:
         super().__init__()
         instance("space", space, SearchSpace)
         relaxation, confidence = text("relaxation", relaxation), number("confidence", confidence)
         text("init", init)
-        self.space = space
+        if place not in get_args(MaskPlace):
+            raise InputError(f"place {place!r}: {nearest(str(place), get_args(MaskPlace))}")
+        self.space, self.place = space, place
+        self._soft = relaxation == "gumbel_soft"
         groups = len(space.groups)
         self.masks = nn.ModuleDict(
             {
@@ -64,17 +82,44 @@ class Supernet(KeepsIndices):
             }
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, group after group in the space's order."""
+    def forward(self, x: Tensor, for_weights: bool = False) -> Tensor:
+        """Map ``(N, C_in, H, W)`` to ``(N, outputs)``, group after group in the space's order.
+
+        ``for_weights``: only weights shall learn from it. Hard masks need no place of their own
+        then, which is as cheap as ``before``.
+        """
         masks = self._draw(x)
+        return self.under(masks, x, apart=self._soft or not for_weights)
+
+    def under(self, masks: Mapping[str, Tensor], x: Tensor, apart: bool = True) -> Tensor:
+        """:meth:`forward` under given masks ``(C, G)`` of all units, the fixed ones among them."""
+        apart = apart and self.place == "behind" and self.training
+        groups = len(self.space.groups)
 
         def compute(block: Block, x: Tensor) -> Tensor:
-            modules = cast(nn.ModuleList, self.blocks[module_name(block.name)])
-            for layer, module in zip(block.layers, modules, strict=True):
-                x = module(x, masks[layer.in_unit], masks[layer.out_unit])
+            modules = self.blocks[module_name(block.name)]
+            for layer, module in zip(block.layers, cast(list[MaskedLayer], modules), strict=True):
+                of_layer = module.apart if apart else module
+                x = of_layer(x, masks[layer.in_unit], masks[layer.out_unit])
             return x
 
-        return run_blocks(self.space.blocks, x, compute)
+        if not apart:
+            return run_blocks(self.space.blocks, x, compute)
+        outputs = run_blocks(self.space.blocks, torch.cat([x] * groups), compute)
+        exit_ = self.space.blocks[-1].layers[-1].out_unit
+        return _gated(outputs, masks[exit_]).unflatten(0, (groups, len(x))).sum(dim=0)
+
+    @torch.no_grad()
+    def start_near(self, outputs: Tensor | None) -> None:
+        """Make the output layer's weights a hundredth, and its bias ``(outputs,)`` if given.
+
+        So do plain networks start; see :meth:`groupnas.spaces.network.GroupedNetwork.initialise`.
+        """
+        _, layers = list(self.layers_by_block())[-1]
+        for name, parameter in layers[-1].op.named_parameters():
+            parameter.mul_(0.01)
+            if name == "bias" and outputs is not None:
+                parameter.copy_(outputs)
 
     def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
         """Every block of the space with the modules of its layers."""
@@ -147,6 +192,36 @@ class MaskedLayer(nn.Module):
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
         x = self.op(x, in_mask, out_mask) if self.mixes else self.op(x)
         return self.tail(x)
+
+    def apart(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        """Compute all channels for each group by itself: ``(G N, ...)``, group after group.
+
+        A group reads the input through its column of ``in_mask``. Normalisation has the statistics
+        of each group; those that it keeps of a channel are its own group's, as ``out_mask`` says.
+        """
+        if self.mixes:
+            every = in_mask.new_ones(len(in_mask), 1), out_mask.new_ones(len(out_mask), 1)
+            x = self.op(_gated(x, in_mask), *every)
+        else:
+            x = self.op(x)
+        buffers = dict(self.tail.named_buffers())
+        if not buffers:
+            return self.tail(x)
+        shares, found = out_mask.detach().T, []
+        kept: list[dict[str, Tensor]] = []
+        for own in x.chunk(len(shares)):
+            kept.append({name: buffer.clone() for name, buffer in buffers.items()})
+            found.append(functional_call(self.tail, kept[-1], (own,)))
+        for name, buffer in buffers.items():
+            rows = torch.stack([one[name] for one in kept])
+            buffer.copy_((rows * shares).sum(dim=0) if buffer.dim() else rows[0])
+        return torch.cat(found)
+
+
+def _gated(x: Tensor, mask: Tensor) -> Tensor:
+    """Multiply ``(G N, C, ...)``, group after group, by each group's column of ``(C, G)``."""
+    gates = mask.T.repeat_interleave(len(x) // mask.shape[1], dim=0)
+    return x * gates.reshape(*gates.shape, *[1] * (x.dim() - 2))
 
 
 def _fixed(unit: str) -> str:

@@ -60,7 +60,7 @@ def test_what_the_paper_states_stands_in_the_recipe(name: str) -> None:
     for stage in (recipe.global_stage, recipe.local_stage):
         assert stage.training.epochs == 150
         assert stage.training.weights.name == "adam" and stage.training.weights.lr == 0.005
-    assert recipe.local_stage.grouping == "gumbel"
+    assert recipe.local_stage.grouping == "gumbel:paper"
 
 
 def test_a_preset_replaces_single_settings(small: Path) -> None:

@@ -107,6 +107,78 @@ def test_gradients_reach_all_parameters(space: SearchSpace) -> None:
         assert "logits" not in name or parameter.grad.ne(0).any(), name
 
 
+# -- masks behind BatchNorm ---------------------------------------------------------------------
+
+
+def test_hard_masks_compute_and_learn_the_same_in_both_places(
+    space: SearchSpace, randomised: Fill
+) -> None:
+    before = randomised(Supernet(space)).double().train()
+    before.set_grouping(Grouping.random(space, seed=1))
+    behind = Supernet(space, place="behind").double().train()
+    behind.load_state_dict(before.state_dict())
+    x = some_input(space, batch=4).double()
+    outputs = [net(x) for net in (before, behind)]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(behind(x, for_weights=True), outputs[0])
+    before(x)  # as many passes, as many updates of statistics
+    for net, y in zip((before, behind), outputs, strict=True):
+        y.square().sum().backward()
+        grads = [p.grad for p in net.weight_parameters()]
+        assert any(grad is not None and grad.ne(0).any() for grad in grads)
+    for (name, p), q in zip(
+        before.blocks.named_parameters(), behind.blocks.parameters(), strict=True
+    ):
+        torch.testing.assert_close(q.grad, p.grad, msg=name)
+    for (name, a), b in zip(before.named_buffers(), behind.buffers(), strict=True):
+        torch.testing.assert_close(b, a, msg=name)
+    torch.testing.assert_close(behind.eval()(x), before.eval()(x))
+
+
+def test_behind_batchnorm_an_entry_is_the_gate_of_its_channel_in_that_group() -> None:
+    """Moved there and gated behind its layer, in a supernet of the other place, says the same."""
+    space = load_space("groupbench")
+    torch.manual_seed(0)
+    net = Supernet(space, place="behind").double().train()
+    other = Supernet(space).double().train()
+    other.load_state_dict(net.state_dict())
+    start = Grouping.even(space)
+    x = some_input(space, batch=8).double()
+    masks = {
+        unit: torch.nn.functional.one_hot(torch.tensor(owners), 3).double().requires_grad_()
+        for unit, owners in {**space.fixed, **start.assignments}.items()
+    }
+    (net.under(masks, x) ** 2).sum().backward()
+    ends = torch.tensor([0, *space.outputs.values()]).cumsum(0).tolist()
+    for unit, channel, group in [("stem", 0, 0), ("stem", 0, 2), ("body", 5, 1), ("body", 5, 0)]:
+        owners = {name: list(own) for name, own in start.assignments.items()}
+        own = owners[unit][channel] == group
+        owners[unit][channel] = group
+        for name, mask in other.channel_masks().items():
+            mask.pin(owners[name])
+        gate = torch.ones(len(owners[unit]), dtype=torch.float64)
+        gate[channel] = float(own)
+        gate.requires_grad_()
+        layer = next(
+            module
+            for block, modules in other.layers_by_block()
+            for layer, module in zip(block.layers, modules, strict=True)
+            if layer.out_unit == unit
+        )
+        hook = layer.register_forward_hook(lambda _, __, y, g=gate: y * g[:, None, None])
+        y = other(x)[:, ends[group] : ends[group + 1]]
+        hook.remove()
+        (expected,) = torch.autograd.grad((y**2).sum(), gate)
+        found = masks[unit].grad
+        assert found is not None and found[channel, group] != 0
+        torch.testing.assert_close(found[channel, group], expected[channel])
+
+
+def test_a_place_that_there_is_not() -> None:
+    with pytest.raises(InputError, match="place 'behnd': did you mean 'behind'"):
+        Supernet(load_space(SMALL / "ties.yaml"), place="behnd")  # type: ignore[arg-type]
+
+
 # -- the grouping -------------------------------------------------------------------------------
 
 

@@ -89,8 +89,14 @@ class BilevelSearch(SearchJob):
         self.train_stream = Stream(self.split.train, strategy.batch_size, self._data_rng)
         self.validation_stream = Stream(self.split.validation, strategy.batch_size, self._data_rng)
         self.net = Supernet(
-            space, strategy.masks.relaxation, strategy.masks.init, strategy.masks.confidence
+            space,
+            strategy.masks.relaxation,
+            strategy.masks.init,
+            strategy.masks.confidence,
+            strategy.masks.place,
         )
+        if strategy.initial_outputs == "mean":
+            self.net.start_near(task.mean_output())
         # Measured on two CPU cores: a step takes two thirds of its time in this layout.
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weights = list(self.net.weight_parameters())
@@ -197,7 +203,8 @@ class BilevelSearch(SearchJob):
     def _weight_step(self, sums: Means, batch: Batch | None = None) -> None:
         """Descend the training loss by the weights, under a new draw of the masks (lines 9-10)."""
         x, target = batch or self._next_batch(self.train_stream)
-        predicted = forward(self.net, x, self.strategy.precision)
+        net = partial(self.net, for_weights=True)
+        predicted = forward(net, x, self.strategy.precision)
         loss = finite_loss(self.task, predicted, target, "training")
         sums.add("train_loss", loss)
         gradients = torch.autograd.grad(loss, self._weights)

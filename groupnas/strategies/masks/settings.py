@@ -30,6 +30,8 @@ class Masks(Settings):
         relaxation: A name in :data:`groupnas.nn.RELAXATIONS`.
         init: Logits all one, N(0, 1), or an even division.
         confidence: With the even division, the probability of a channel's own group.
+        place: Where a unit's mask acts: before BatchNorm, on the weights (paper 000, eq. 6), or
+            behind BatchNorm and activation; see :class:`groupnas.spaces.supernet.Supernet`.
         temperature: Of the relaxation.
         optimizer: Of the logits, where they have one of their own: with two levels.
         entropy: Weight, in the masks' loss, of the mean entropy of the channels' probabilities
@@ -39,6 +41,7 @@ class Masks(Settings):
     relaxation: Literal["gumbel_hard", "gumbel_soft", "softmax_hard", "flgc"] = "gumbel_hard"
     init: Literal["ones", "normal", "even"] = "ones"
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    place: Literal["before", "behind"] = "before"
     temperature: TemperatureSettings = TemperatureSettings()
     optimizer: Optimizer | None = None
     entropy: PenaltyWeight = 0.0
@@ -59,6 +62,8 @@ class MaskSearch(Strategy):
         order: Of the masks' gradient. 2: as after one more weight step (DARTS, eq. 7), at four
             passes a mask step instead of one.
         mask_every: Weight steps for each mask step.
+        initial_outputs: Of the supernet: ``random``, as its layers are drawn, or near the task's
+            ``mean``, as plain networks start.
         weights: Optimiser of the weights, over warm-up and search.
         masks: The masks' settings.
         penalty: Weight, in the masks' loss, of squared ln(expected cost / limit), summed over the
@@ -90,6 +95,7 @@ class MaskSearch(Strategy):
     levels: Literal[1, 2] = 2
     order: Literal[1, 2] = 1
     mask_every: Positive = 1
+    initial_outputs: Literal["random", "mean"] = "random"
     weights: Optimizer
     masks: Masks
     penalty: PenaltyWeight = 0.0

@@ -130,6 +130,16 @@ def test_flgc_is_the_published_search_and_its_presets_are_bilevel() -> None:
         assert bilevel.weights.name == "adam" and bilevel.weights.weight_decay == 0
 
 
+def test_gumbel_as_published_is_a_preset() -> None:
+    paper, ours = load_strategy("gumbel:paper"), load_strategy("gumbel")
+    assert isinstance(paper, MaskSearch) and isinstance(ours, MaskSearch)
+    assert (paper.epochs, paper.levels, paper.order) == (500, 2, 1)
+    assert paper.masks.relaxation == "gumbel_hard"
+    assert paper.masks.temperature.start == paper.masks.temperature.end == 1
+    assert (paper.masks.init, paper.masks.place) == ("ones", "before")
+    assert (ours.masks.place, ours.initial_outputs) == ("behind", "mean")
+
+
 def test_settings_survive_a_config_file(brief: Callable[..., MaskSearch]) -> None:
     for settings in (brief(**SINGLE), brief(order=2, penalty=0.5)):
         assert validate(MaskSearch, settings.model_dump(mode="json"), "config") == settings

@@ -295,3 +295,38 @@ def test_a_task_of_float32_is_searched_in_the_default_dtype(
     assert {p.dtype for p in search.net.parameters()} == {default_dtype}
     assert math.isfinite(search.history[-1]["mask_loss"])
     assert set(search.outcome()["validation_errors"]) == {"constant", "supernet", "derived"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"order": 2},
+        {"levels": 1, "masks": {"optimizer": None}},
+        {"penalty": 0.1, "budget": {"total": 1.0, "tolerance": 0.5}},
+        {"masks": {"relaxation": "gumbel_soft"}},
+    ],
+    ids=str,
+)
+def test_masks_behind_batchnorm_learn_in_every_kind_of_search(
+    make_search: Any, shapes: Any, changes: dict[str, Any]
+) -> None:
+    behind = {**changes, "masks": {**changes.get("masks", {}), "place": "behind"}}
+    searches = [make_search(**one) for one in (changes, behind)]
+    for search in searches:
+        for _ in range(2):
+            search.run_epoch()
+    sizes = [search.history[1]["mask_gradient"] for search in searches]
+    assert 0 < sizes[1] != sizes[0]
+    net, x = searches[1].net.eval(), shapes.batch(torch.arange(4))[0]
+    torch.testing.assert_close(searches[1].network().eval()(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_may_start_near_their_mean(make_search: Any, shapes: Any) -> None:
+    x, _ = shapes.batch(torch.arange(8))
+    mean = shapes.mean_output()
+    off = {
+        start: (make_search(initial_outputs=start).net.eval()(x) - mean).abs().mean().item()
+        for start in ("random", "mean")
+    }
+    assert off["mean"] < 0.05 * off["random"]
