@@ -243,7 +243,7 @@ class SaliencyJob(SearchJob):
     def _removal(self, arm: Arm) -> Removal | None:
         if arm == "full":
             return None
-        limits = self._totalling(min(self.strategy.tuned)).limits(self.space)
+        limits = self._totalling(self.strategy.lowest).limits(self.space)
         return Removal(self.space, self._start, arm, limits, self._measure, self.strategy.min)
 
     def _totalling(self, total: float) -> Budget:
@@ -285,7 +285,7 @@ class SaliencyJob(SearchJob):
 
         ``None`` where that is wider than what the search started from.
         """
-        found = self._trajectories.get(self._main)
+        found = self._trajectories.get(self._main) if self.strategy.inherit else None
         return found.network(design) if found and isinstance(design, Allocation) else None
 
     def networks(self) -> dict[str, GroupedNetwork]:
@@ -314,7 +314,9 @@ class SaliencyJob(SearchJob):
                 label: shape_of(network, self.space).costs(self._measure)
                 for label, network in self.networks().items()
             },
-            "validation_errors": {label: kept["errors"] for label, kept in self._tuned.items()},
+            "validation_errors": {
+                label: kept["errors"] for label, kept in self._tuned.items() if kept["errors"]
+            },
         }
 
     def leave(self, folder: Path) -> None:
@@ -376,10 +378,10 @@ class SaliencyJob(SearchJob):
 
 
 def _stages(strategy: Saliency) -> list[SearchStage]:
-    main = strategy.arms[0]
+    main, tuned = strategy.arms[0], strategy.tune_epochs
     found = [SearchStage("train", main, strategy.epochs)] if strategy.epochs else []
     for arm in strategy.arms:
         found.append(SearchStage("prune", arm, strategy.prune_epochs))
         totals = (None,) if arm == "full" else strategy.tuned
-        found += [SearchStage("tune", arm, strategy.tune_epochs, total) for total in totals]
+        found += [SearchStage("tune", arm, tuned, total) for total in totals if tuned]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
@@ -26,12 +27,16 @@ class Saliency(Strategy):
             that the split is free; ``uniform``: one factor on all widths; ``full``: nothing is
             pruned.
         budgets: Costs at which each arm's network is fine-tuned, beside the budget's own.
+        down_to: Cost to which channels go; by default the least of these. Designs that cost less
+            than that have its proportions.
         widen: Factor on the widths of the space, from which pruning starts.
         pretrained: A file of weights to start from instead of fresh ones: what a search of this
             strategy left in ``networks/``, or the ``state_dict`` of the even groups' network.
         epochs: Passes over the training side at full width; 0 where ``pretrained`` says so.
         prune_epochs: Passes in which channels go.
-        tune_epochs: Passes of each pruned network.
+        tune_epochs: Passes of each pruned network; 0 where its sizes alone are of interest.
+        inherit: Whether a comparison trains on with the weights that pruning left, or begins with
+            fresh ones.
         batch_size: Samples of a step.
         validation: Share of the training samples that errors are measured on.
         weights: Optimiser of the first training. Pruning goes on at the rate at which that ends,
@@ -55,11 +60,13 @@ class Saliency(Strategy):
     budget: Budget | None = Budget(total=0.5)
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = ("free",)
     budgets: tuple[BudgetShare, ...] = ()
+    down_to: BudgetShare | None = None
     widen: Annotated[float, Field(ge=1, le=8)] = 1.0
     pretrained: str | None = None
     epochs: Natural
     prune_epochs: Positive
-    tune_epochs: Positive
+    tune_epochs: Natural
+    inherit: bool = True
     batch_size: Annotated[int, Field(ge=2, strict=True)]  # BatchNorm needs two
     validation: Annotated[float, Field(gt=0, lt=1)]
     weights: Optimizer
@@ -91,6 +98,11 @@ class Saliency(Strategy):
         """The totals of the budgets at which networks are fine-tuned, the main one first."""
         assert self.budget is not None
         return tuple(dict.fromkeys((self.budget.total or 1.0, *self.budgets)))
+
+    @property
+    def lowest(self) -> float:
+        """The total to which channels go."""
+        return min(*self.tuned, self.down_to or math.inf)
 
     @property
     def planned(self) -> int:
