@@ -67,8 +67,9 @@ def fill(draws: int, records: Path) -> tuple[np.ndarray, np.ndarray, float]:
                 }
                 with records.open("a") as file:
                     file.write(json.dumps(record) + "\n")
-            cell = (slice(None), *(channels - 1 for channels in size.values()), draw)
-            validation[cell], test[cell] = record["validation"], record["test"]
+            stem, features = (channels - 1 for channels in size.values())
+            validation[:, stem, features, draw] = record["validation"]
+            test[:, stem, features, draw] = record["test"]
             seconds += record["cpu_seconds"]
             print(f"draw {draw}, {size}: {np.round(record['test'], 2)}", flush=True)
     return validation, test, seconds

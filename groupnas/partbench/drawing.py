@@ -106,9 +106,9 @@ def _modes() -> Floats:
     waves.append(np.cos(POINTS // 2 * angles))
     modes = np.zeros((MODES, POINTS, 2))
     for index, wave in enumerate(waves):
-        modes[2 * index, :, 0] = modes[2 * index + 1, :, 1] = wave
-    return modes / np.sqrt(POINTS)
+        modes[2 * index, :, 0] = modes[2 * index + 1, :, 1] = wave / np.sqrt(POINTS)
+    return modes
 
 
 def _angles() -> Floats:
-    return np.arange(POINTS) * (2 * np.pi / POINTS)
+    return np.arange(float(POINTS)) * (2 * np.pi / POINTS)

@@ -42,7 +42,7 @@ def test_the_optimum_is_the_least_of_all() -> None:
     limit = 1.01 * gn.flops(gn.Allocation.even(space)).total
     own: list[list[tuple[float, float]]] = []
     for group, level, weight in zip(space.groups, (0, 4, 8), (1, 3, 2), strict=True):
-        rows = []
+        rows: list[tuple[float, float]] = []
         for stem, features in itertools.product(range(1, 4), range(1, 9)):
             widths = dict.fromkeys(space.groups, {"stem": 1, "features": 1})
             widths[group] = {"stem": stem, "features": features}
