@@ -30,7 +30,7 @@ from groupnas.engine.split import split_by_source
 from groupnas.engine.strategy import Optimizer, load_strategy
 from groupnas.engine.training import train
 from groupnas.engine.training_settings import Training
-from groupnas.groupbench.table import Table
+from groupnas.groupbench import Table
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cache import load_patches, save_patches
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, Patches

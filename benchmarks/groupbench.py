@@ -14,9 +14,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -26,8 +25,9 @@ from groupnas.groupbench import FIT, GroupBench, load_groupbench
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.controls import Manual
-from groupnas.strategies.knapsack import allocation
 from groupnas.strategies.trials.settings import Evolution, Halving, OptunaSearch, TrialSearch
+from groupnas.tabular.bench import TabularBench
+from groupnas.tabular.levers import Lever, best_by
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Entry:
 
     name: str
     looks: str
-    choose: Callable[[GroupBench, int], Allocation]
+    choose: Callable[[TabularBench, int], Allocation]
 
 
 def trained(name: str, looks: str, **changes: Any) -> Entry:
@@ -50,12 +50,12 @@ def trained(name: str, looks: str, **changes: Any) -> Entry:
     return Entry(name, looks, chooser(load_strategy(name).with_settings(**changes)))
 
 
-def tried(kind: type[TrialSearch], trials: int) -> Entry:
+def tried(kind: type[TrialSearch], trials: int, epochs: int = 15) -> Entry:
     """A black-box strategy whose trials are looked up: a run sees one training of each size."""
     settings = {
         "title": "looked up",
         "trials": trials,
-        "epochs": 15,
+        "epochs": epochs,
         "batch_size": 32,
         "validation": 0.3,
         "weights": Optimizer(lr=0.02),
@@ -64,17 +64,16 @@ def tried(kind: type[TrialSearch], trials: int) -> Entry:
     return Entry(strategy.algorithm, f"{strategy.planned} trials, looked up", chooser(strategy))
 
 
-def knapsack(trainings: int) -> Entry:
+def knapsack(trainings: int, epochs: int = 15) -> Entry:
     """Ours, by trainings from scratch that are looked up."""
-    epochs = load_groupbench().epochs
     strategy = load_strategy("knapsack").with_settings(trials=trainings, epochs=epochs)
     return Entry(f"knapsack, {trainings}", f"{trainings} trials, looked up", chooser(strategy))
 
 
-def chooser(strategy: Strategy) -> Callable[[GroupBench, int], Allocation]:
+def chooser(strategy: Strategy) -> Callable[[TabularBench, int], Allocation]:
     """What a search ends with, at the budget that small networks can meet."""
 
-    def choose(bench: GroupBench, seed: int) -> Allocation:
+    def choose(bench: TabularBench, seed: int) -> Allocation:
         found = bench.search(strategy.with_budget(FIT), seed).design(FIT)
         assert isinstance(found, Allocation)
         return found
@@ -82,21 +81,19 @@ def chooser(strategy: Strategy) -> Callable[[GroupBench, int], Allocation]:
     return choose
 
 
-def by_outputs(bench: GroupBench, _seed: int) -> Allocation:
+def by_outputs(bench: TabularBench, _seed: int) -> Allocation:
     """Shares by hand: as many channels as points to predict."""
     space = bench.space()
     shares = Manual(title="by outputs", weights=dict(space.outputs)).choose(space, 0)
     return fit(space, shares.grouping.counts(), FIT)
 
 
-def exact_knapsack(bench: GroupBench, seed: int | None) -> Allocation:
+def exact_knapsack(bench: TabularBench, seed: int | None) -> Allocation:
     """The knapsack over the table's own validation curves, all sizes known."""
-    space, limit = bench.space(), next(iter(Budget().limits(bench.space()).values()))
     curves = bench.curves(None if seed is None else seed % bench.seeds)
-    choices = {part: allocation.GroupChoices(c.costs, c.errors) for part, c in curves.items()}
-    weights = {part: n / sum(space.outputs.values()) for part, n in space.outputs.items()}
-    picks = allocation.front(choices, weights).within(limit)
-    return bench.allocation(np.stack([curves[part].sizes[picks[part]] for part in curves]))
+    sizes = bench.best_sizes(Budget(tolerance=1e-9), curves)
+    assert sizes is not None  # even groups are among them
+    return bench.allocation(sizes)
 
 
 ENTRIES = (
@@ -210,34 +207,16 @@ def separate(bench: GroupBench) -> None:
     Exact, on mean test errors, at even groups' cost or less: ``split`` keeps each part's sizes in
     even proportions, ``depth`` each part's cost.
     """
-    space, even = bench.space(), Allocation.even(bench.space())
-    counts, spent = even.grouping.counts(), even.costs()
-    start, points = bench.errors(even, split="test")["mean"], sum(space.outputs.values())
-    own = {part: np.array([counts[unit][part] for unit in counts]) for part in space.groups}
-    kept: dict[str, dict[str, NDArray[np.bool_]]] = {"split": {}, "depth": {}, "both": {}}
-    curves = bench.curves(split="test")
-    for part, curve in curves.items():
-        scales = np.linspace(0.1, 4, 1000)[:, None]
-        even_shapes = {tuple(row) for row in np.maximum(np.rint(scales * own[part]), 1).tolist()}
-        kept["split"][part] = np.array([tuple(s) in even_shapes for s in curve.sizes.tolist()])
-        kept["depth"][part] = curve.costs <= spent[part]
-        kept["both"][part] = np.ones(len(curve.costs), dtype=bool)
+    even = Allocation.even(bench.space())
+    start = bench.errors(even, split="test")["mean"]
     print()
     print_row(["searched", "sizes", "NME %", "against even"], header=True)
-    for name, rows in kept.items():
-        choices = {
-            part: allocation.GroupChoices(curve.costs[rows[part]], curve.errors[rows[part]])
-            for part, curve in curves.items()
-        }
-        # Alone, a part's depth has a budget of its own: all of its choices are within it.
-        limit = float("inf") if name == "depth" else sum(spent.values())
-        weights = {part: n / points for part, n in space.outputs.items()}
-        picks = allocation.front(choices, weights).within(limit)
-        error = sum(weights[part] * choices[part].errors[pick] for part, pick in picks.items())
-        sizes = {
-            part: curves[part].sizes[rows[part]][pick].tolist() for part, pick in picks.items()
-        }
-        print_row([name, str(sizes), f"{error:.4f}", f"{100 * (error / start - 1):+.2f} %"])
+    for lever in get_args(Lever):
+        found = best_by(bench, lever, tolerance=1e-9)
+        error = bench.errors(found, split="test")["mean"]
+        counts = found.grouping.counts()
+        sizes = {part: [row[part] for row in counts.values()] for part in bench.space().groups}
+        print_row([lever, str(sizes), f"{error:.4f}", f"{100 * (error / start - 1):+.2f} %"])
 
 
 def slopes(costs: NDArray[Any], errors: NDArray[Any], at: float) -> tuple[float, float]:

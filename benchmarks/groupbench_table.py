@@ -21,8 +21,7 @@ import numpy as np
 import torch
 
 from groupnas.engine.evaluate import mean_errors
-from groupnas.groupbench import training
-from groupnas.groupbench.table import Table
+from groupnas.groupbench import Table, training
 from groupnas.runs.begin import versions
 from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation

@@ -110,6 +110,14 @@ class DataSet(ABC):
             InputError: missing or damaged files.
         """
 
+    def variant(self, choice: str) -> DataSet:
+        """Return the data set that ``NAME:CHOICE`` means.
+
+        Raises:
+            InputError: there is none of that name; by default there are none at all.
+        """
+        raise InputError(f"{self.name}:{choice}: this data set has no variants; take {self.name}")
+
     def preview(self, *, root: Path | None, allow_partial: bool = False) -> Figure:
         """Draw some samples; arguments as of :meth:`load`.
 
@@ -138,7 +146,7 @@ def load_task(
     """Return the training samples of a data set; test samples are not reachable from here.
 
     Args:
-        data: A name of :data:`DATASETS`.
+        data: A name of :data:`DATASETS`, with ``:variant`` where the data set has variants.
         data_root: The folder that holds the data sets' folders; else ``GROUPNAS_DATA``.
         allow_partial: Go on with an incomplete copy.
         limit: Take this many samples only, evenly spread.
@@ -155,15 +163,17 @@ def load_task(
 
 
 def find_dataset(name: str) -> DataSet:
-    """Return the data set that a name of :data:`DATASETS` means.
+    """Return the data set that a name of :data:`DATASETS` means, or a name and a variant.
 
     Raises:
-        InputError: an unknown name (suggests the nearest), or one whose package is broken.
+        InputError: an unknown name (suggests the nearest), or one whose package is broken; an
+            unknown variant.
     """
-    found = DATASETS.find(text("data", name))
+    name, separator, choice = text("data", name).partition(":")
+    found = DATASETS.find(name)
     if found.name != name:
         raise InputError(f"data set {name!r} cannot be loaded: it calls itself {found.name!r}")
-    return found
+    return found.variant(choice) if separator else found
 
 
 def find_data_root(data_root: str | os.PathLike[str] | None = None) -> Path | None:

@@ -24,7 +24,7 @@ BENCH = load_groupbench()
         (EVEN, "Grouping(picasso_local:68: left_eye 1210, right_eye 1210, nose 1210, mouth 1210 "),
         (BENCH, "GroupBench(left_eye, nose, mouth; 10 seeds, 15 epochs)"),
         (BENCH.table, "Table(about={"),
-        (BENCH.curves()["nose"], "Curve(70, NME "),
+        (BENCH.curves()["nose"], "Curve(70, errors "),
         (BENCH.choices(groupnas.Budget(total=0.001)), "Choices(none)"),
         (groupnas.flops(groupnas.Allocation(SPACE, EVEN)), "FlopsTable(space='picasso_local:68'"),
         (LatencyTable.shipped(), "LatencyTable(name='x86_avx512'"),

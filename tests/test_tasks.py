@@ -54,11 +54,12 @@ def test_synthetic_needs_nothing() -> None:
 
 
 def test_the_shipped_ones() -> None:
-    assert list(DATASETS) == ["300w", "aflw", "cofw", "cofw68", "synthetic", "wflw"]
+    assert list(DATASETS) == ["300w", "aflw", "cofw", "cofw68", "partbench", "synthetic", "wflw"]
     for name in DATASETS:
         entry = find_dataset(name)
         assert entry.name == name and entry.summary and entry.obtained
-        assert (entry.folder is None) == (entry.check is None) == (name == "synthetic")
+        drawn = name in ("partbench", "synthetic")
+        assert (entry.folder is None) == (entry.check is None) == drawn
 
 
 def test_the_registry_costs_no_heavy_import() -> None:

@@ -1,32 +1,22 @@
-"""Training of GroupBench's networks: no group's result depends on the other groups' sizes.
+"""Training of GroupBench's networks, each group apart: :mod:`groupnas.tabular.training`.
 
-With all masks tied a group's outputs depend on its own inputs and channels alone, and an optimiser
-that treats every weight by itself (Adam) keeps the groups apart in training too. Nothing random may
-depend on the other groups either: a group's fresh weights are drawn from
-``(seed, group, its sizes)``, and batches and augmentation from the seed. So a group's error is a
-function of ``(group, its sizes, seed)``, and the table holds that function. The last epoch's
-network is judged: to keep the best epoch would tie the groups together.
+A group's fresh weights are drawn from ``(seed, group, its sizes)``, and batches and augmentation
+from the seed. So its error is a function of ``(group, its sizes, seed)``, which the table holds.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from groupnas.engine.evaluate import mean_errors
-from groupnas.engine.split import Split
 from groupnas.engine.strategy import Optimizer
-from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.pieces import GroupWeights, read_pieces, write_pieces
-from groupnas.spaces.space import SearchSpace
+from groupnas.tabular.training import PartErrors, build_apart, train_apart
 from groupnas.task import Task, TaskParts, TaskSubset
 from groupnas.tasks import load_task
 
@@ -39,19 +29,6 @@ TRAINING = Training(
     weights=Optimizer(lr=0.02, schedule="cosine"),
     average=0.99,
 )
-
-
-@dataclass(frozen=True)
-class PartErrors:
-    """Errors of the groups of one trained network.
-
-    Attributes:
-        validation: Each group's validation error after every epoch.
-        test: Each group's error on the samples that no search sees, at the end.
-    """
-
-    validation: dict[str, list[float]]
-    test: dict[str, float]
 
 
 @cache
@@ -78,15 +55,8 @@ def train(allocation: Allocation, seed: int, settings: Training = TRAINING) -> P
         seed: Of weights, batches and augmentation.
         settings: The table's by default.
     """
-    task = all_samples()
-    train, validation, test = torch.arange(len(task.sources)).split((TRAIN, VALIDATION, TEST))
-    network = build_seeded(allocation, seed, task.mean_output())
-    trainer = Trainer(network, task, settings, Split(train, validation), seed)
-    for _ in range(settings.epochs):
-        trainer.run_epoch()
-    curves = {group: [row["validation"][group] for row in trainer.history] for group in GROUPS}
-    at_end = mean_errors(trainer.averaged, task, test, trainer.batch_size, trainer.device)
-    return PartErrors(curves, {group: at_end[group] for group in GROUPS})
+    sides = (TRAIN, VALIDATION, TEST)
+    return train_apart(allocation, all_samples(), sides, settings, _texts(seed), seed)
 
 
 def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None) -> GroupedNetwork:
@@ -94,24 +64,8 @@ def build_seeded(allocation: Allocation, seed: int, start: Tensor | None = None)
 
     They are drawn from ``(seed, group, the group's channels)``. No other draws are shifted.
     """
-    space, counts = allocation.space, allocation.grouping.counts()
-    with torch.random.fork_rng():
-        network = allocation.build(start)
-        alone = [
-            _build_alone(space, group, {unit: counts[unit][group] for unit in counts}, seed)
-            for group in space.groups
-        ]
-    for (own, target), *sources in zip(network.layers(), *(n.layers() for n in alone), strict=True):
-        owned = [read_pieces(layer, module, [layer.out_channels])[0] for layer, module in sources]
-        write_pieces(
-            own, target, [GroupWeights(piece.weight) for piece in owned]
-        )  # biases start together
-    return network
+    return build_apart(allocation, _texts(seed), start)
 
 
-def _build_alone(
-    space: SearchSpace, group: str, widths: dict[str, int], seed: int
-) -> GroupedNetwork:
-    digest = hashlib.sha256(f"{seed} {group} {sorted(widths.items())}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:7], "big"))
-    return Allocation.from_widths(space.only([group]), {group: widths}).build()
+def _texts(seed: int) -> dict[str, str]:
+    return {group: f"{seed} {group}" for group in GROUPS}

@@ -1,4 +1,4 @@
-"""GroupBench's table: the error of every group at every size, for some seeds."""
+"""A tabular benchmark's table: the error of every part at every size, for some seeds."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class About(Saved):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """Errors of G groups, of sizes up to A and B in the two units, for S seeds and E epochs.
+    """Errors of G parts, of sizes up to A and B in the two units, for S seeds and E epochs.
 
     Attributes:
         validation: ``(G, A, B, S, E)`` float32, validation error after every epoch; sizes count
             from 1.
         test: ``(G, A, B, S)`` float32, error at the end on samples that no search sees.
-        about: How it was made: groups (``parts``), largest sizes, training, samples, versions,
-            seconds.
+        about: How it was made: what its rows are of (``parts``), largest sizes, seeds, training,
+            samples, versions, seconds.
     """
 
     validation: Singles = field(repr=False)
@@ -70,7 +70,7 @@ class Table:
         """
         arrays = read_arrays(path)
         if text := fault(arrays, "about", "U", ()):
-            raise InputError(f"{path}: is not a table of GroupBench: {text}")
+            raise InputError(f"{path}: is not a table of a benchmark: {text}")
         about = parse_saved(str(arrays["about"]), f"{path}: about")
         validate(About, about, f"{path}: about")
         table = cls(
