@@ -37,6 +37,7 @@ FLOORS = (
     ("engine",),
     ("strategies",),
     ("comparison", "groupbench"),
+    ("ceilings",),
     ("report", "deploy"),
     ("landmarks",),
     ("cli",),
