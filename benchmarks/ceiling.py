@@ -55,7 +55,9 @@ class Parts:
         ratio = np.exp(rng.uniform(0, np.log(16)))
         apart = rng.choice([0.0, rng.uniform(0, np.log(3))])
         floor = np.clip(rng.uniform(0, 0.6) + rng.choice([0, 0.1]) * rng.normal(size=count), 0, 0.8)
-        exponent = np.exp(rng.uniform(np.log(0.03), np.log(0.3)) + apart * rng.uniform(-0.5, 0.5, count))
+        exponent = np.exp(
+            rng.uniform(np.log(0.03), np.log(0.3)) + apart * rng.uniform(-0.5, 0.5, count)
+        )
         return cls(
             level=np.exp(rng.permutation(np.linspace(0, np.log(ratio), count))),
             floor=floor,
@@ -133,7 +135,9 @@ def smooth_truth(bench: GroupBench) -> Truth:
     start = spent = alone = 0.0
     for group, curve in bench.curves(split="test").items():
         weight = space.outputs[group] / points
-        fit = np.linalg.lstsq(_surface(curve.sizes), np.log(curve.errors), rcond=None)[0]
+        fit = np.linalg.lstsq(
+            _surface(curve.sizes.astype(float)), np.log(curve.errors), rcond=None
+        )[0]
         pairs = np.stack(np.meshgrid(scales, tilts, indexing="ij"), axis=-1).reshape(-1, 2)
         sizes = widths * np.exp(np.log(pairs[:, :1]) + pairs[:, 1:] * direction)
         sizes = np.clip(sizes, 1, [7, 10])
@@ -153,25 +157,25 @@ def smooth_truth(bench: GroupBench) -> Truth:
 
 
 def _surface(sizes: Floats) -> Floats:
-    first, second = np.log(np.asarray(sizes, float)).T
+    first, second = np.log(sizes).T
     return np.stack([first**i * second**j for i in range(5) for j in range(5 - i)], axis=1)
 
 
-def drawn(draws: int, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
-    for number in range(draws):
+def drawn(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
+    for number in draws:
         rng = np.random.default_rng([number, trainings])
         parts = Parts.draw(rng)
         yield ceiling(parts.measured(trainings, rng), seed=number), parts.truth()
 
 
-def groupbench(draws: int, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
+def groupbench(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
     bench = load_groupbench()
     truth = smooth_truth(bench)
-    for number in range(draws):
+    for number in draws:
         yield ceiling(on_table(bench, trainings, number), seed=number), truth
 
 
-SOURCES: dict[str, Callable[[int, int], Iterator[tuple[Ceiling, Truth]]]] = {
+SOURCES: dict[str, Callable[[range, int], Iterator[tuple[Ceiling, Truth]]]] = {
     "drawn": drawn,
     "groupbench": groupbench,
 }
@@ -180,15 +184,20 @@ SOURCES: dict[str, Callable[[int, int], Iterator[tuple[Ceiling, Truth]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--trainings", type=int, nargs="+", default=[6, 12])
     parser.add_argument("--only", nargs="+", choices=list(SOURCES), default=list(SOURCES))
     arguments = parser.parse_args()
-    print("| source | trainings | lever | true gain, % | median told | covered | below, above | width, points | s |")
+    draws = range(arguments.first, arguments.first + arguments.draws)
+    print(
+        "| source | trainings | lever | true gain, % | median told | covered | below, above "
+        "| width, points | s |"
+    )
     print("|" + " --- |" * 9)
     for name in arguments.only:
         for trainings in arguments.trainings:
             start = time.process_time()
-            pairs = list(SOURCES[name](arguments.draws, trainings))
+            pairs = list(SOURCES[name](draws, trainings))
             seconds = (time.process_time() - start) / len(pairs)
             for lever in LEVERS:
                 told = [of.levers[lever].error for of, _ in pairs]

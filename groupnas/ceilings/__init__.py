@@ -4,8 +4,8 @@
     print(gn.ceiling(Measurements(...)))  # from numbers of your own
 
 ``measurements`` holds the errors of groups at several costs, ``sources`` where they come from;
-``curves`` fits E_p = E_inf + a c^-b to them and says how sure that is, ``gains`` solves for the best
-split, ``power`` counts seeds, and ``ceiling`` answers.
+``curves`` fits E_p = E_inf + a c^-b to them and says how sure that is, ``gains`` solves for the
+best split, ``power`` counts seeds, and ``ceiling`` answers.
 """
 
 from groupnas.ceilings.ceiling import Ceiling, Estimate, Lever, ceiling

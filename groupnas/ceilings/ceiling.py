@@ -11,7 +11,7 @@ import numpy as np
 
 from groupnas.arrays import Floats
 from groupnas.ceilings.curves import ErrorCurves, fit_curves
-from groupnas.ceilings.gains import Split, shaped
+from groupnas.ceilings.gains import Division, shaped
 from groupnas.ceilings.measurements import Measurements
 from groupnas.ceilings.power import seeds_needed
 from groupnas.ceilings.sources import read_measurements
@@ -40,7 +40,9 @@ class Estimate:
         count = int(np.ceil(LEVEL * len(ordered)))
         widths = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
         first = int(widths.argmin())
-        return cls(float(np.median(draws)), float(ordered[first]), float(ordered[first + count - 1]))
+        return cls(
+            float(np.median(draws)), float(ordered[first]), float(ordered[first + count - 1])
+        )
 
     def percent(self, digits: int = 1) -> str:
         """Return it in per cent, as tables have it."""
@@ -105,15 +107,16 @@ class Ceiling:
     @property
     def advice(self) -> str:
         """Whether to search, and for what, in one sentence."""
-        of, error, cost = "network" if "both" in self.levers else "split", *self._found()
+        of = "network" if "both" in self.levers else "split"
+        error, cost = self.best.error, self.best.cost
+        fewer = f"{100 * cost.low:.0f} to {100 * cost.high:.0f} % fewer {self.unit}"
         low, high = f"{100 * error.low:.1f}", f"{100 * error.high:.1f}"
         if error.high < WORTH and cost.low < _SAVED:
             return f"Even groups are within {high} % of the best {of}: there is little to search."
         if error.high < WORTH:
             return (
-                f"Even groups are within {high} % of the best {of}; search for a smaller network at "
-                f"equal error ({100 * cost.low:.0f} to {100 * cost.high:.0f} % fewer {self.unit}), "
-                "not for less error."
+                f"Even groups are within {high} % of the best {of}; search for a smaller network "
+                f"at equal error ({fewer}), not for less error."
             )
         if error.low >= WORTH:
             return f"A search can gain {low} to {high} % of the error; it is worth it."
@@ -121,9 +124,6 @@ class Ceiling:
             f"A search can gain {low} to {high} % of the error: too wide to tell whether it is "
             "worth it; measure in more trainings, or at more different sizes."
         )
-
-    def _found(self) -> tuple[Estimate, Estimate]:
-        return self.best.error, self.best.cost
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
@@ -162,7 +162,7 @@ def ceiling(
     measured = source if isinstance(source, Measurements) else read_measurements(source)
     curves = fit_curves(measured, seed=seed)
     ratios = measured.ratios
-    split = Split(
+    split = Division(
         shares=measured.shares,
         weights=measured.importance,
         least=float(ratios.min()) / _BEYOND,
@@ -191,14 +191,14 @@ def ceiling(
 
 
 def _lever(
-    split: Split, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
+    split: Division, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
 ) -> Lever:
     gain = 1 - split.least_error(curves, budget) / even
     return _told(gain, split.saved(curves, even, budget), deviation)
 
 
 def _depth(
-    split: Split, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
+    split: Division, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
 ) -> Lever:
     """Of every group at its even cost; what it saves, all groups at one factor."""
     better = shaped(curves)
@@ -231,9 +231,13 @@ def _cautions(
             f"The budget, {budget:g}, is outside of what was measured ({ratios.min():.2g} to "
             f"{ratios.max():.2g}): curves are extended."
         )
-    outside = [g for g, (_, cost) in found.items() if not ratios.min() <= cost.value <= ratios.max()]
+    outside = [
+        g for g, (_, cost) in found.items() if not ratios.min() <= cost.value <= ratios.max()
+    ]
     if outside:
         told.append(f"The best split is outside of what was measured for {', '.join(outside)}.")
     if all(exponent.value < _FLAT for exponent, _ in found.values()):
-        told.append("Errors hardly depend on cost: train for more epochs, or it is the data's noise.")
+        told.append(
+            "Errors hardly depend on cost: train for more epochs, or it is the data's noise."
+        )
     return told

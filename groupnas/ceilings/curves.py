@@ -33,10 +33,11 @@ Pooling = Literal["partial", "full", "none"]
 # al., "Deep learning scaling is predictable, empirically", 2017: 0.07 to 0.35), and flatter.
 _EXPONENT = (np.log(0.09), 0.9)  # of the shared logarithm: mean and deviation
 _FLOOR = (0.0, 1.5)  # of the shared logit
-_APART = 0.5  # typical differences between groups of both
+_APART = 0.8  # typical differences between groups of both
 _ALONE = 1.5  # the same where they are not pooled
 _NOISE = (np.log(0.02), 1.0)  # of the logarithm of the relative noise
 _BEND = (np.log(0.01), 1.5)  # of the logarithm of the relative change of error at a knob's end
+_OWN = 0.3  # typical share of it that is a group's own: depth helps all in much the same way
 _SURE = 1e-9  # of no account in place of 0
 _LONGEST = 12.0  # logarithm of the cost range that exponents are clipped for
 
@@ -186,7 +187,7 @@ class _Model:
         power = np.exp(np.clip(exponents, -_LONGEST, 3.0)) / (1 - floor)
         noise = np.exp(_NOISE[0] + _NOISE[1] * places[:, 4])
         luck = np.exp(_NOISE[0] + _NOISE[1] * places[:, 5])
-        bends = np.exp(_BEND[0] + _BEND[1] * places[:, 6:8])
+        bends = np.exp(_BEND[0] + _BEND[1] * places[:, 6:8]) * [1.0, _OWN]
         sizes = np.column_stack([np.full_like(noise, 1e3), luck, bends])
         prior = (np.repeat(sizes, self.counts, axis=1) / noise[:, None]) ** 2 + _SURE
         return floor, power, noise, prior

@@ -20,7 +20,7 @@ _LEAST = 1e-6  # of a cost, relative to even groups
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Division:
     """What is divided, and within which limits.
 
     Attributes:
@@ -81,9 +81,7 @@ class Split:
         """Return the same of even groups with other curves."""
         return self._saved(lambda cost: self.even(curves, cost), error, budget)
 
-    def _saved(
-        self, error_at: Callable[[Floats], Floats], error: Floats, budget: float
-    ) -> Floats:
+    def _saved(self, error_at: Callable[[Floats], Floats], error: Floats, budget: float) -> Floats:
         low = np.full(len(error), np.log(min(max(self.least, _LEAST), budget)))
         high = np.full(len(error), np.log(budget))
         for _ in range(_HALVINGS // 2):

@@ -123,9 +123,8 @@ def from_sizes(
         cautions: See :class:`Measurements`.
     """
     from groupnas.spaces.measure import group_cost
-    from groupnas.spaces.measure import measure as find_measure
 
-    rows: dict[str, list[Any]] = {"group": [], "cost": [], "error": [], "training": []}
+    rows: dict[str, Any] = {"group": [], "cost": [], "error": [], "training": []}
     shapes: dict[str, list[float]] = {knob: [] for knob in family.knobs[1:]}
     for group, table in sizes.items():
         widths = (dict(zip(family.units, row, strict=True)) for row in table.tolist())
@@ -135,13 +134,12 @@ def from_sizes(
         rows["training"] += list(training)
         for knob, values in zip(shapes, shapes_of(family, table).T, strict=True):
             shapes[knob] += values.tolist()
-    measure = find_measure(by)
     return Measurements(
         **rows,
         even=_even(space, by),
         weights={group: float(count) for group, count in space.outputs.items()},
         shapes=shapes,
-        unit="MACs" if measure.name == "mac" else measure.unit,
+        unit=_unit(by),
         cautions=tuple(cautions),
     )
 
@@ -231,7 +229,7 @@ def _of_trajectory(folder: RunFolder, trajectory: Mapping[str, Any]) -> Measurem
     strategy = strategy_from(folder.read_config().get("strategy"), origin)
     by = strategy.budget.resolved_measure if strategy.budget else "mac"
     arms = {arm: rows for arm, rows in trajectory.items() if arm in (*_FREE, *_PROPORTIONAL)}
-    rows: dict[str, list[Any]] = {"group": [], "cost": [], "error": []}
+    rows: dict[str, Any] = {"group": [], "cost": [], "error": []}
     profile: list[float] = []
     for arm, points in arms.items():
         for place in np.unique(np.linspace(0, len(points) - 1, _POINTS).round().astype(int)):
@@ -248,7 +246,7 @@ def _of_trajectory(folder: RunFolder, trajectory: Mapping[str, Any]) -> Measurem
         even=_even(space, by),
         weights={group: float(count) for group, count in space.outputs.items()},
         shapes={"profile": profile} if len(set(profile)) > 1 else {},
-        unit="MACs" if by == "mac" or by.name == "mac" else by.unit,
+        unit=_unit(by),
         cautions=(_UNTUNED, _ONE_NETWORK),
     )
 
@@ -266,7 +264,7 @@ def _of_comparison(path: str | os.PathLike[str]) -> Measurements:
             f"{os.fspath(path)}: has no even groups at two budgets or more; add --strategies even "
             "and --budgets to it"
         )
-    rows: dict[str, list[Any]] = {"group": [], "cost": [], "error": [], "training": []}
+    rows: dict[str, Any] = {"group": [], "cost": [], "error": [], "training": []}
     for number, cell in enumerate(cells):
         errors = cell.errors[VALIDATION].means()
         for group, cost in cell.told["costs"][found.measure].items():
@@ -280,7 +278,7 @@ def _of_comparison(path: str | os.PathLike[str]) -> Measurements:
             **rows,
             even=_even(space, found.measure),
             weights={group: float(count) for group, count in space.outputs.items()},
-            unit="MACs" if found.measure == "mac" else found.measure,
+            unit=_unit(found.measure),
         )
     except InputError as error:
         raise InputError(f"{os.fspath(path)}: {error}") from error
@@ -291,6 +289,13 @@ def _even_budgets(path: str | os.PathLike[str]) -> set[float]:
 
     found = read_comparison(path, draws=1)
     return {c.piece.budget for c in found.cells if c.piece.strategy == _EVEN and c.piece.budget}
+
+
+def _unit(by: str | Measure) -> str:
+    from groupnas.spaces.measure import measure
+
+    found = measure(by)
+    return "MACs" if found.name == "mac" else found.unit
 
 
 def _even(space: SearchSpace, by: str | Measure) -> dict[str, float]:

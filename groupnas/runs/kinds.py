@@ -168,7 +168,7 @@ COMPARISON = Kind(
     uses=(
         Use("compare --resume", "goes on with it", _WAITING),
         Use("compare", "prints it"),
-        Use("ceiling", states=_ENDED),
+        Use("ceiling"),  # of one with even groups at several budgets
         _REPORT,
         _PAPER,
     ),
