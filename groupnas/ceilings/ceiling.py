@@ -11,7 +11,7 @@ import numpy as np
 
 from groupnas.arrays import Floats
 from groupnas.ceilings.curves import ErrorCurves, fit_curves
-from groupnas.ceilings.gains import Division, shaped
+from groupnas.ceilings.gains import CostSplit, shaped
 from groupnas.ceilings.measurements import Measurements
 from groupnas.ceilings.power import seeds_needed
 from groupnas.ceilings.sources import read_measurements
@@ -162,7 +162,7 @@ def ceiling(
     measured = source if isinstance(source, Measurements) else read_measurements(source)
     curves = fit_curves(measured, seed=seed)
     ratios = measured.ratios
-    split = Division(
+    split = CostSplit(
         shares=measured.shares,
         weights=measured.importance,
         least=float(ratios.min()) / _BEYOND,
@@ -191,14 +191,14 @@ def ceiling(
 
 
 def _lever(
-    split: Division, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
+    split: CostSplit, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
 ) -> Lever:
     gain = 1 - split.least_error(curves, budget) / even
     return _told(gain, split.saved(curves, even, budget), deviation)
 
 
 def _depth(
-    split: Division, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
+    split: CostSplit, curves: ErrorCurves, even: Floats, budget: float, deviation: float | None
 ) -> Lever:
     """Of every group at its even cost; what it saves, all groups at one factor."""
     better = shaped(curves)

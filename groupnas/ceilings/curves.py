@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-from groupnas.arrays import Floats
+from groupnas.arrays import Floats, Integers
 from groupnas.ceilings.measurements import Measurements
 from groupnas.ceilings.sampler import walk
 
@@ -115,7 +115,7 @@ class _Model:
 
     logs: Floats
     reach: Floats
-    owner: Floats
+    owner: Integers
     groups: int
     matrix: Floats
     counts: tuple[int, int, int, int]
@@ -205,10 +205,11 @@ class _Model:
             Their means ``(W, K)``, inverse covariances ``(W, K, K)`` and least weighed squares
             ``(W,)``, the latter two in units of the squared noise.
         """
-        inverse = self.matrix.T @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
+        inverse: Floats = self.matrix.T @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
         along = left @ self.matrix
-        weights = np.linalg.solve(inverse, along[:, :, None])[:, :, 0]
-        return weights, inverse, (left**2).sum(axis=1) - (weights * along).sum(axis=1)
+        weights: Floats = np.linalg.solve(inverse, along[:, :, None])[:, :, 0]
+        quadratic = np.einsum("wn,wn->w", left, left) - np.einsum("wk,wk->w", weights, along)
+        return weights, inverse, np.asarray(quadratic, dtype=np.float64)
 
 
 def _terms(knobs: Floats) -> tuple[Floats, Floats]:

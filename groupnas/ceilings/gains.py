@@ -20,7 +20,7 @@ _LEAST = 1e-6  # of a cost, relative to even groups
 
 
 @dataclass(frozen=True, eq=False)
-class Division:
+class CostSplit:
     """What is divided, and within which limits.
 
     Attributes:

@@ -28,9 +28,9 @@ class Measurements:
         training: ``(n,)``, which training measured it. Rows of one training share some luck.
         even: What each group costs in even groups, in the same measure; its keys are the groups.
         weights: Of every group's error in the mean over all outputs; made to add up to 1.
-        shapes: By knob, ``(n,)`` numbers: how the group spread its channels over depth, 0 being even
-            proportions. The best is looked for between -1 and 1. Without any knob, nothing is known
-            of the depth profile.
+        shapes: By knob, ``(n,)`` numbers: how the group spread its channels over depth, 0 being
+            even proportions. The best is looked for between -1 and 1. Without any knob, nothing is
+            known of the depth profile.
         unit: Of the costs.
         cautions: Reasons for believing the answer less, as sentences.
 

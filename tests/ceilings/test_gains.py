@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupnas.ceilings.curves import ErrorCurves
-from groupnas.ceilings.gains import Division, shaped
+from groupnas.ceilings.gains import CostSplit, shaped
 
 PICASSO = np.array([22, 22, 18, 40]) / 102  # the groups' outputs
 
@@ -24,7 +24,7 @@ def test_alike_exponents_have_a_closed_form(power: float) -> None:
     level = np.array([4.0, 4.1, 3.2, 4.9])
     curves = power_laws(level.tolist(), [power] * 4)
     wanted = (PICASSO * level) ** (1 / (1 + power))
-    found = Division(np.full(4, 0.25), PICASSO).best(curves, 0.5)
+    found = CostSplit(np.full(4, 0.25), PICASSO).best(curves, 0.5)
     assert found[0] == pytest.approx(0.5 * 4 * wanted / wanted.sum())
 
 
@@ -37,7 +37,7 @@ def test_alike_exponents_have_a_closed_form(power: float) -> None:
 )
 def test_what_a_split_of_picasso_local_gains(level: list[float], gains: list[float]) -> None:
     """For exponents of 0.05, 0.1 and 0.2."""
-    split = Division(np.full(4, 0.25), PICASSO)
+    split = CostSplit(np.full(4, 0.25), PICASSO)
     for power, gain in zip((0.05, 0.1, 0.2), gains, strict=True):
         curves = power_laws(level, [power] * 4)
         even = split.even(curves, 1.0)
@@ -50,7 +50,7 @@ def test_what_a_split_of_picasso_local_gains(level: list[float], gains: list[flo
 def test_the_saving_is_the_cost_at_which_the_best_split_is_as_good() -> None:
     curves, split = (
         power_laws([1.0, 2.0, 5.0], [0.05, 0.1, 0.3], 0.2),
-        Division(np.array([0.2, 0.5, 0.3]), np.full(3, 1 / 3)),
+        CostSplit(np.array([0.2, 0.5, 0.3]), np.full(3, 1 / 3)),
     )
     even = split.even(curves, 0.8)
     saved = split.saved(curves, even, 0.8)
@@ -60,12 +60,19 @@ def test_the_saving_is_the_cost_at_which_the_best_split_is_as_good() -> None:
 
 def test_limits_hold_and_what_they_leave_is_spent() -> None:
     curves = power_laws([1.0, 1.0, 100.0], [0.1] * 3)
-    split = Division(np.full(3, 1 / 3), np.full(3, 1 / 3), least=0.5, most=2.0)
+    split = CostSplit(np.full(3, 1 / 3), np.full(3, 1 / 3), least=0.5, most=2.0)
     assert split.best(curves, 1.0)[0] == pytest.approx([0.5, 0.5, 2.0])
 
 
 def test_a_better_shape_is_a_lower_curve() -> None:
-    curves = ErrorCurves(*np.array([[[2.0]], [[0.5]], [[0.1]], [[0.9]]]), np.ones(1), np.ones(1))
+    curves = ErrorCurves(
+        level=np.array([[2.0]]),
+        floor=np.array([[0.5]]),
+        power=np.array([[0.1]]),
+        shape=np.array([[0.9]]),
+        noise=np.ones(1),
+        shared=np.ones(1),
+    )
     assert shaped(curves).errors(np.ones((1, 1)))[0, 0] == pytest.approx(1.8)
 
 
@@ -85,7 +92,7 @@ def test_no_other_split_is_better(
     moved: tuple[float, float],
 ) -> None:
     shares, weights = np.array([0.5, 0.2, 0.3]), np.array([0.1, 0.6, 0.3])
-    curves, split = power_laws(level, power, floor), Division(shares, weights)
+    curves, split = power_laws(level, power, floor), CostSplit(shares, weights)
     best = split.best(curves, budget)
     assert best @ shares == pytest.approx(budget)
     # A share of one group's cost to another, twice
