@@ -25,7 +25,7 @@ from scipy.special import expit
 
 from groupnas.arrays import Floats, Integers
 from groupnas.ceilings.measurements import Measurements
-from groupnas.ceilings.sampler import walk
+from groupnas.ceilings.sampler import around_best, walk
 
 Pooling = Literal["partial", "full", "none"]
 
@@ -78,7 +78,7 @@ def fit_curves(
     seed: int = 0,
     pooling: Pooling = "partial",
     draws: int = 1000,
-    steps: int = 1500,
+    steps: int = 2500,
 ) -> ErrorCurves:
     """Return draws of the curves that agree with the measurements.
 
@@ -93,7 +93,8 @@ def fit_curves(
     rng = np.random.default_rng(seed)
     model = _Model.of(measured, pooling)
     walkers = 2 * (model.dimensions + 4)
-    path = walk(model.log_density, model.start(walkers, rng), steps, rng)
+    start = around_best(model.log_density, model.dimensions, walkers, rng)
+    path = walk(model.log_density, start, steps, rng)
     kept = path[steps // 3 :].reshape(-1, model.dimensions)
     return model.curves(kept[rng.choice(len(kept), size=draws, replace=len(kept) < draws)], rng)
 
@@ -147,10 +148,6 @@ class _Model:
     def dimensions(self) -> int:
         """Two means, two deviations, four noises, two numbers of every group."""
         return 8 + 2 * self.groups
-
-    def start(self, walkers: int, rng: np.random.Generator) -> Floats:
-        """Return ``(walkers, d)`` places to start from, near the middle of the prior."""
-        return 0.5 * rng.standard_normal((walkers, self.dimensions))
 
     def log_density(self, places: Floats) -> Floats:
         """Return the log posterior, up to a constant, of ``(W, d)`` standardised coordinates."""

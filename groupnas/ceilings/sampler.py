@@ -5,15 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.optimize import minimize
 
 from groupnas.arrays import Floats
 
 _STRETCH = 2.0
+_STEP = 1e-4  # of finite differences
+
+LogDensity = Callable[[Floats], Floats]
+"""Maps ``(walkers, d)`` to ``(walkers,)``; ``-inf`` where nothing can be."""
 
 
-def walk(
-    log_density: Callable[[Floats], Floats], start: Floats, steps: int, rng: np.random.Generator
+def around_best(
+    log_density: LogDensity, dimensions: int, walkers: int, rng: np.random.Generator
 ) -> Floats:
+    """Return ``(walkers, d)`` places about as far around the densest as the density is wide.
+
+    Found by quasi-Newton steps from the origin, whose estimate of the curvature gives the widths:
+    walkers that begin far off may never arrive.
+    """
+    steps = np.vstack(
+        [np.zeros(dimensions), _STEP * np.eye(dimensions), -_STEP * np.eye(dimensions)]
+    )
+
+    def down(place: Floats) -> tuple[float, Floats]:
+        values = -log_density(place + steps)
+        ahead, behind = np.split(values[1:], 2)
+        return float(values[0]), (ahead - behind) / (2 * _STEP)
+
+    with np.errstate(all="ignore"):  # it looks at places where nothing can be
+        found = minimize(down, np.zeros(dimensions), jac=True, method="BFGS")
+    values, axes = np.linalg.eigh(found.hess_inv)
+    widths = np.sqrt(np.clip(values, 1e-6, 1.0))  # coordinates are standardised
+    return np.asarray(found.x + (rng.standard_normal((walkers, dimensions)) * widths) @ axes.T)
+
+
+def walk(log_density: LogDensity, start: Floats, steps: int, rng: np.random.Generator) -> Floats:
     """Return where walkers are after every step: the affine-invariant ensemble sampler.
 
     Each half of the walkers moves along the lines to random walkers of the other half (Goodman and
@@ -21,7 +48,7 @@ def walk(
     coordinates do not matter and nothing is tuned.
 
     Args:
-        log_density: Maps ``(walkers, d)`` to ``(walkers,)``; ``-inf`` where nothing can be.
+        log_density: Of all walkers at once.
         start: ``(walkers, d)``, an even number of walkers, more than ``2 d``, all different.
         steps: So many moves of every walker.
         rng: Of all that is random.
