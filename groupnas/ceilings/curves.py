@@ -39,7 +39,7 @@ _NOISE = (np.log(0.02), 1.0)  # of the logarithm of the relative noise
 _BEND = (np.log(0.01), 1.5)  # of the logarithm of the relative change of error at a knob's end
 _OWN = 0.3  # typical share of it that is a group's own: depth helps all in much the same way
 _SURE = 1e-9  # of no account in place of 0
-_LONGEST = 12.0  # logarithm of the cost range that exponents are clipped for
+_FLAT, _STEEP = 12.0, 5.0  # beyond e^-12, and 5, powers of the cost are not told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ class _Model:
         exponents = _EXPONENT[0] + _EXPONENT[1] * places[:, :1] + spread[:, :1] * of_groups[:, 0]
         floor = expit(_FLOOR[0] + _FLOOR[1] * places[:, 1:2] + spread[:, 1:] * of_groups[:, 1])
         floor = np.clip(floor, 0.0, 0.999)
-        power = np.exp(np.clip(exponents, -_LONGEST, 3.0)) / (1 - floor)
+        power = np.minimum(np.exp(np.clip(exponents, -_FLAT, 0.0)) / (1 - floor), _STEEP)
         noise = np.exp(_NOISE[0] + _NOISE[1] * places[:, 4])
         luck = np.exp(_NOISE[0] + _NOISE[1] * places[:, 5])
         bends = np.exp(_BEND[0] + _BEND[1] * places[:, 6:8]) * [1.0, _OWN]

@@ -10,6 +10,8 @@ from scipy.optimize import minimize
 from groupnas.arrays import Floats
 
 _STRETCH = 2.0
+_FAR = 4.0
+_CHOSEN = 4  # places drawn for each that a walker begins at: one in a desert would stay there
 _STEP = 1e-4  # of finite differences
 
 LogDensity = Callable[[Floats], Floats]
@@ -35,9 +37,14 @@ def around_best(
 
     with np.errstate(all="ignore"):  # it looks at places where nothing can be
         found = minimize(down, np.zeros(dimensions), jac=True, method="BFGS")
-    values, axes = np.linalg.eigh(found.hess_inv)
-    widths = np.sqrt(np.clip(values, 1e-6, 1.0))  # coordinates are standardised
-    return np.asarray(found.x + (rng.standard_normal((walkers, dimensions)) * widths) @ axes.T)
+    # Coordinates are standardised: what is further off is a search that went astray.
+    best, spread = np.clip(found.x, -_FAR, _FAR), found.hess_inv
+    if not (np.isfinite(best).all() and np.isfinite(spread).all()):
+        best, spread = np.zeros(dimensions), np.eye(dimensions)
+    values, axes = np.linalg.eigh(spread)
+    widths = np.sqrt(np.clip(values, 1e-6, 1.0))
+    drawn = best + (rng.standard_normal((_CHOSEN * walkers, dimensions)) * widths) @ axes.T
+    return np.asarray(drawn[np.argsort(log_density(drawn))[-walkers:]])
 
 
 def walk(log_density: LogDensity, start: Floats, steps: int, rng: np.random.Generator) -> Floats:
