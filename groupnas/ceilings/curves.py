@@ -204,7 +204,7 @@ class _Model:
         """
         inverse: Floats = self.matrix.T @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
         along = left @ self.matrix
-        weights: Floats = np.linalg.solve(inverse, along[:, :, None])[:, :, 0]
+        weights = np.asarray(np.linalg.solve(inverse, along[:, :, None])[:, :, 0], np.float64)
         quadratic = np.einsum("wn,wn->w", left, left) - np.einsum("wk,wk->w", weights, along)
         return weights, inverse, np.asarray(quadratic, dtype=np.float64)
 
