@@ -8,6 +8,7 @@ from groupnas._version import __version__ as __version__
 if TYPE_CHECKING:
     from groupnas.accountant import flops as flops
     from groupnas.budget import Budget as Budget
+    from groupnas.ceilings.ceiling import ceiling as ceiling
     from groupnas.comparison.compare import compare as compare
     from groupnas.deploy.export import export_onnx as export_onnx
     from groupnas.deploy.planner import LayoutPlanner as LayoutPlanner
@@ -35,6 +36,7 @@ _HOMES = {
     "SearchSpace": "groupnas.spaces.space",
     "Supernet": "groupnas.spaces.supernet",
     "Training": "groupnas.engine.training_settings",
+    "ceiling": "groupnas.ceilings.ceiling",
     "check_task": "groupnas.engine.task_check",
     "compare": "groupnas.comparison.compare",
     "derive": "groupnas.spaces.derive",

@@ -38,6 +38,7 @@ FLOORS = (
     ("strategies",),
     ("comparison", "tabular"),
     ("groupbench", "partbench"),
+    ("ceilings",),
     ("report", "deploy"),
     ("landmarks",),
     ("cli",),

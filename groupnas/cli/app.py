@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Unused
 
 from groupnas._version import __version__
 from groupnas.cli.bench import bench
+from groupnas.cli.ceiling import ceiling
 from groupnas.cli.compare import compare
 from groupnas.cli.data import app as data_app
 from groupnas.cli.eval import evaluate
@@ -40,6 +41,7 @@ app = App(
 for each in (
     search,
     compare,
+    ceiling,
     train,
     predict,
     export,

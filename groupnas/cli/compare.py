@@ -27,7 +27,7 @@ from groupnas.cli.options import (
     resolved_strategy,
     whole_number,
 )
-from groupnas.cli.output import beside, courtesy, tell_caveat
+from groupnas.cli.output import beside, courtesy, tell_caveat, tell_ceiling
 from groupnas.cli.resumption import RecordedCount, recorded_arguments, say_stopped
 from groupnas.errors import InputError, shown
 from groupnas.files import nearest
@@ -166,6 +166,8 @@ def compare(
             _show([folder], baseline, figure or folder / "comparison.png", as_json)
         if export is not None:
             _export([folder], export, as_json)
+        if not as_json:
+            tell_ceiling(folder)
         return
     with beside(figure):
         _show(folders, baseline, figure, as_json)

@@ -109,6 +109,19 @@ def beside(file: Path | None) -> AbstractContextManager[Any]:
     return redirect_stdout(sys.stderr) if alone else nullcontext()
 
 
+def tell_ceiling(folder: Path, budget: float = 1.0) -> None:
+    """Print the one line behind a run that measured groups at several costs; nothing behind others.
+
+    A courtesy: what goes wrong is told, and stops nothing.
+    """
+    from groupnas.ceilings import ceiling as estimate
+    from groupnas.ceilings import has_measurements
+
+    with courtesy("what a search can gain was not told"):
+        if has_measurements(folder):
+            print(f"ceiling: {estimate(folder, budget)}")
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say what takes long while it does, on standard error where that is a terminal."""

@@ -25,7 +25,7 @@ from groupnas.cli.options import (
     use_threads,
     whole_number,
 )
-from groupnas.cli.output import courtesy, tell_caveat
+from groupnas.cli.output import courtesy, tell_caveat, tell_ceiling
 from groupnas.cli.resumption import RecordedCount, recorded_arguments, say_stopped
 from groupnas.errors import InputError
 from groupnas.saved import Saved
@@ -109,12 +109,16 @@ def search(
     for name in ("space", "data"):
         if arguments[name] is None:
             raise InputError(f"search needs --{name} (only --resume knows it already)")
-    folder = out or _default_folder(arguments, _DEFAULT if strategy is None else strategy)
+    folder = out or default_folder(arguments, _DEFAULT if strategy is None else strategy)
     if measure is not None:
         measure = resolved(measure)
     options = {"total": budget, "measure": measure, "divisor": divisor}
     settings = _settings(strategy, options, resume)
-    _search(arguments, folder, settings, epochs, resume, track or ())
+    found = run_search(arguments, folder, settings, epochs, resume, track or ())
+    _draw(found)
+    with courtesy("what was found was not printed"):
+        _summary(found, found.job.space)
+    tell_ceiling(found.folder.path)
 
 
 def _settings(strategy: str | None, options: Mapping[str, object], resume: bool) -> Strategy | None:
@@ -146,14 +150,15 @@ def _settings(strategy: str | None, options: Mapping[str, object], resume: bool)
     return settings
 
 
-def _search(
+def run_search(
     arguments: dict[str, Any],
     folder: Path,
     settings: Strategy | None,
-    epochs: int | None,
-    resume: bool,
-    track: Sequence[str],
-) -> None:
+    epochs: int | None = None,
+    resume: bool = False,
+    track: Sequence[str] = (),
+) -> Run:
+    """Run a search by a command's arguments; how it is stopped, the user is told."""
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.runs.begin import recorded_space
     from groupnas.runs.kinds import SEARCH
@@ -165,7 +170,7 @@ def _search(
         chosen = load_space(arguments["space"])
         SEARCH.check_free(folder)
 
-    from groupnas.engine.search import search as run_search
+    from groupnas.engine.search import search
     from groupnas.engine.tracking import trackers
     from groupnas.tasks import load_task
 
@@ -179,7 +184,7 @@ def _search(
         limit=arguments["limit"],
     )
     try:
-        run = run_search(
+        return search(
             chosen,
             task,
             settings,
@@ -193,12 +198,10 @@ def _search(
         )
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("search", folder)) from None
-    _draw(run)
-    with courtesy("what was found was not printed"):
-        _summary(run, chosen)
 
 
-def _default_folder(arguments: dict[str, Any], strategy: str) -> Path:
+def default_folder(arguments: Mapping[str, Any], strategy: str) -> Path:
+    """Return where a search goes that was given no folder."""
     names = [Path(arguments["space"]).stem, arguments["data"], Path(strategy).stem]
     stem = "-".join(name.replace(":", "_") for name in names)
     return Path("runs") / f"{stem}-seed{arguments['seed']}"

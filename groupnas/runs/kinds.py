@@ -129,6 +129,7 @@ SEARCH = Kind(
         Use("plot", "draws it"),
         Use("plot --kind history"),  # of masks
         Use("plot --kind curves"),  # of a knapsack
+        Use("ceiling", states=_ENDED),  # of one that measures groups at several costs
         _REPORT,
         _PAPER,
     ),
@@ -167,6 +168,7 @@ COMPARISON = Kind(
     uses=(
         Use("compare --resume", "goes on with it", _WAITING),
         Use("compare", "prints it"),
+        Use("ceiling"),  # of one with even groups at several budgets
         _REPORT,
         _PAPER,
     ),

@@ -16,6 +16,7 @@ from groupnas.cli.app import app
 COMMANDS = (
     "search",
     "compare",
+    "ceiling",
     "train",
     "predict",
     "export",

@@ -133,6 +133,7 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "report": lambda run: f"report {run} -o page",
     "report --paper": lambda run: f"report --paper table7 {run}",
     "compare": lambda run: f"compare {run}",
+    "ceiling": lambda run: f"ceiling {run}",
     "eval --model": lambda run: f"eval --model {run} --data synthetic",
     "predict --model": lambda run: f"predict photo.png --model {run}",
     "export": lambda run: f"export {run} -o o.onnx",

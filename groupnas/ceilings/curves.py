@@ -1,0 +1,234 @@
+"""The groups' error curves, as draws from what measurements leave open.
+
+With r the cost of group p in units of what it costs among even groups, and z how it spreads over
+depth (0: in even proportions),
+
+    E_p(r, z) = level_p (floor_p + (1 - floor_p) r^-b_p) exp(bend_p . phi(z)),
+
+phi the monomials of z up to degree 2. The *exponent* is (1 - floor_p) b_p, what a per cent of cost
+changes at r = 1: that is what measurements tell most about. Logarithms of exponents, and logits of
+floors, are normal around means that all groups share, with deviations that are learned, too: where
+the data show no differences between groups, there are few (partial pooling). Logarithms of measured
+errors differ from the curve by what a training's measurements share and by what is each one's own.
+All that is linear (levels, bends, the trainings' luck) is integrated exactly (Lindley and Smith,
+"Bayes estimates for the linear model", 1972), all else by Monte Carlo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+from typing import Literal
+
+import numpy as np
+from scipy.special import expit
+
+from groupnas.arrays import Floats, Integers
+from groupnas.ceilings.measurements import Measurements
+from groupnas.ceilings.sampler import around_best, walk
+
+Pooling = Literal["partial", "full", "none"]
+
+# Priors. 90 % of exponents between 0.02 and 0.4, as error curves of networks have them (Hestness et
+# al., "Deep learning scaling is predictable, empirically", 2017: 0.07 to 0.35), and flatter.
+_EXPONENT = (np.log(0.09), 0.9)  # of the shared logarithm: mean and deviation
+_FLOOR = (0.0, 1.5)  # of the shared logit
+_APART = 0.8  # typical differences between groups of both
+_ALONE = 1.5  # the same where they are not pooled
+_NOISE = (np.log(0.02), 1.0)  # of the logarithm of the relative noise
+_BEND = (np.log(0.01), 1.5)  # of the logarithm of the relative change of error at a knob's end
+_OWN = 0.3  # typical share of it that is a group's own: depth helps all in much the same way
+_SURE = 1e-9  # of no account in place of 0
+_FLAT, _STEEP = 12.0, 5.0  # beyond e^-12, and 5, powers of the cost are not told apart
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorCurves:
+    """D draws of the curves of P groups.
+
+    Attributes:
+        level: ``(D, P)``, error at even cost and proportions.
+        floor: ``(D, P)``, the share of it that no cost takes away, in (0, 1).
+        power: ``(D, P)``, b.
+        shape: ``(D, P)``, least factor of any depth profile, at most 1.
+        noise: ``(D,)``, relative deviation of a group's error from its curve, alone.
+        shared: ``(D,)``, the same that all groups of a training share.
+    """
+
+    level: Floats
+    floor: Floats
+    power: Floats
+    shape: Floats
+    noise: Floats
+    shared: Floats
+
+    @property
+    def exponent(self) -> Floats:
+        """``(D, P)``, what a per cent of cost changes at even cost."""
+        return (1 - self.floor) * self.power
+
+    def errors(self, ratios: Floats) -> Floats:
+        """Return the errors in even proportions at ``(D, P)`` costs relative to even groups'."""
+        return self.level * (self.floor + (1 - self.floor) * ratios**-self.power)
+
+
+def fit_curves(
+    measured: Measurements,
+    *,
+    seed: int = 0,
+    pooling: Pooling = "partial",
+    draws: int = 1000,
+    steps: int = 2500,
+) -> ErrorCurves:
+    """Return draws of the curves that agree with the measurements.
+
+    Args:
+        measured: The measurements.
+        seed: Of the draws.
+        pooling: ``partial``: groups are as alike as the data say; ``full``: exponents and floors
+            are the same for all; ``none``: no group learns from another.
+        draws: D.
+        steps: Of the sampler; the first third is thrown away.
+    """
+    rng = np.random.default_rng(seed)
+    model = _Model.of(measured, pooling)
+    walkers = 2 * (model.dimensions + 4)
+    start = around_best(model.log_density, model.dimensions, walkers, rng)
+    path = walk(model.log_density, start, steps, rng)
+    kept = path[steps // 3 :].reshape(-1, model.dimensions)
+    return model.curves(kept[rng.choice(len(kept), size=draws, replace=len(kept) < draws)], rng)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The density of all that is not linear.
+
+    Attributes:
+        logs: ``(n,)``, of measured errors.
+        reach: ``(n,)``, of costs relative to even ones.
+        owner: ``(n,)``.
+        groups: P.
+        matrix: ``(n, K)``, columns of levels, trainings, shared and own bends.
+        counts: How many columns each of these has.
+        pooling: See :func:`fit_curves`.
+        profiles: ``(G, terms)``, monomials of a grid of the knobs that were measured.
+    """
+
+    logs: Floats
+    reach: Floats
+    owner: Integers
+    groups: int
+    matrix: Floats
+    counts: tuple[int, int, int, int]
+    pooling: Pooling
+    profiles: Floats
+
+    @classmethod
+    def of(cls, measured: Measurements, pooling: Pooling) -> _Model:
+        own = np.eye(len(measured.groups))[measured.owner]
+        names = list(dict.fromkeys(measured.training))
+        luck = np.array([[row == name for name in names] for row in measured.training], float)
+        if not 1 < len(names) < len(measured):  # one luck for all, or none that is shared
+            luck = luck[:, :0]
+        knobs = np.array(list(measured.shapes.values())).reshape(-1, len(measured)).T
+        terms, profiles = _terms(knobs)
+        bends = (own[:, :, None] * terms[:, None, :]).reshape(len(own), -1)
+        return cls(
+            logs=np.log(measured.error),
+            reach=np.log(measured.ratios),
+            owner=measured.owner,
+            groups=own.shape[1],
+            matrix=np.hstack([own, luck, terms, bends]),
+            counts=(own.shape[1], luck.shape[1], terms.shape[1], bends.shape[1]),
+            pooling=pooling,
+            profiles=profiles,
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """Two means, two deviations, four noises, two numbers of every group."""
+        return 8 + 2 * self.groups
+
+    def log_density(self, places: Floats) -> Floats:
+        """Return the log posterior, up to a constant, of ``(W, d)`` standardised coordinates."""
+        floor, power, noise, prior = self._parameters(places)
+        left = self.logs - self._shape(floor, power)
+        weights, inverse, quadratic = self._linear(left, noise, prior)
+        with np.errstate(invalid="ignore"):
+            value = -0.5 * (places**2).sum(axis=1) - len(self.logs) * np.log(noise)
+            value -= 0.5 * (np.linalg.slogdet(inverse)[1] + np.log(prior).sum(axis=1))
+            value -= quadratic / (2 * noise**2)
+        return np.where(np.isfinite(value), value, -np.inf)
+
+    def curves(self, places: Floats, rng: np.random.Generator) -> ErrorCurves:
+        """Return the curves of ``(D, d)`` coordinates, with draws of all that is linear."""
+        floor, power, noise, prior = self._parameters(places)
+        weights, inverse, _ = self._linear(self.logs - self._shape(floor, power), noise, prior)
+        root = np.linalg.cholesky(np.linalg.inv(inverse))
+        random = rng.standard_normal(weights.shape)
+        weights = weights + noise[:, None] * np.einsum("dij,dj->di", root, random)
+        levels, _, shared, own = np.split(weights, np.cumsum(self.counts)[:-1], axis=1)
+        bends = shared[:, None, :] + own.reshape(len(own), self.groups, shared.shape[1])
+        shapes = (bends @ self.profiles.T).min(axis=2)
+        luck = noise * np.sqrt(prior[:, self.counts[0]]) if self.counts[1] else 0 * noise
+        return ErrorCurves(np.exp(levels), floor, power, np.exp(shapes), noise, luck)
+
+    def _parameters(self, places: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return floors, powers ``(W, P)``, noise ``(W,)``, linear prior variances ``(W, K)``."""
+        apart = {"partial": np.abs(places[:, 2:4]) * _APART, "full": 0 * places[:, 2:4]}
+        spread = apart.get(self.pooling, np.full_like(places[:, 2:4], _ALONE))
+        of_groups = places[:, 8:].reshape(len(places), 2, self.groups)
+        exponents = _EXPONENT[0] + _EXPONENT[1] * places[:, :1] + spread[:, :1] * of_groups[:, 0]
+        floor = expit(_FLOOR[0] + _FLOOR[1] * places[:, 1:2] + spread[:, 1:] * of_groups[:, 1])
+        floor = np.clip(floor, 0.0, 0.999)
+        power = np.minimum(np.exp(np.clip(exponents, -_FLAT, 0.0)) / (1 - floor), _STEEP)
+        noise = np.exp(_NOISE[0] + _NOISE[1] * places[:, 4])
+        luck = np.exp(_NOISE[0] + _NOISE[1] * places[:, 5])
+        bends = np.exp(_BEND[0] + _BEND[1] * places[:, 6:8]) * [1.0, _OWN]
+        sizes = np.column_stack([np.full_like(noise, 1e3), luck, bends])
+        prior = (np.repeat(sizes, self.counts, axis=1) / noise[:, None]) ** 2 + _SURE
+        return floor, power, noise, prior
+
+    def _shape(self, floor: Floats, power: Floats) -> Floats:
+        """Return ``(W, n)``, the logarithm of the curve that has level 1 and even proportions."""
+        own, lost = floor[:, self.owner], 1 - floor[:, self.owner]
+        exponent = np.clip(-power[:, self.owner] * self.reach, -50, 50)
+        return np.log(own + lost * np.exp(exponent))
+
+    def _linear(self, left: Floats, noise: Floats, prior: Floats) -> tuple[Floats, Floats, Floats]:
+        """Solve for the linear coefficients of what the curves leave, ``(W, n)``.
+
+        Returns:
+            Their means ``(W, K)``, inverse covariances ``(W, K, K)`` and least weighed squares
+            ``(W,)``, the latter two in units of the squared noise.
+        """
+        inverse: Floats = self.matrix.T @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
+        along = left @ self.matrix
+        weights = np.asarray(np.linalg.solve(inverse, along[:, :, None])[:, :, 0], np.float64)
+        quadratic = np.einsum("wn,wn->w", left, left) - np.einsum("wk,wk->w", weights, along)
+        return weights, inverse, np.asarray(quadratic, dtype=np.float64)
+
+
+def _terms(knobs: Floats) -> tuple[Floats, Floats]:
+    """Return monomials ``(n, terms)`` of ``(n, k)`` knobs, and those of a grid of the knobs.
+
+    A knob that was measured at two values is linear, and takes only these.
+    """
+    values = [np.unique(np.clip(column, -1, 1)) for column in knobs.T]
+    curved = [len(found) > 2 for found in values]
+    axes = [
+        np.linspace(found[0], found[-1], 21) if more else np.append(found, 0.0)
+        for found, more in zip(values, curved, strict=True)
+    ]
+    grid = np.array(list(product(*axes, *([] if axes else [[0.0]])))).reshape(-1, len(values) or 1)
+    pairs = [
+        pair
+        for pair in combinations_with_replacement(range(-1, len(values)), 2)
+        if pair[1] >= 0 and (pair[0] != pair[1] or curved[pair[1]])
+    ]
+
+    def monomials(rows: Floats) -> Floats:
+        columns = [rows[:, j] * (rows[:, i] if i >= 0 else 1.0) for i, j in pairs]
+        return np.array(columns).reshape(len(pairs), len(rows)).T
+
+    return monomials(knobs), np.vstack([monomials(grid), np.zeros(len(pairs))])
