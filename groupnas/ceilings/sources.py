@@ -18,10 +18,10 @@ from groupnas.runs.records import Finite
 from groupnas.saved import Saved, read_saved
 
 if TYPE_CHECKING:
-    from groupnas.groupbench import GroupBench
     from groupnas.spaces.measure import Measure
     from groupnas.spaces.space import SearchSpace
     from groupnas.strategies.knapsack.profiles import Family
+    from groupnas.tabular.bench import TabularBench
 
 Positive = Annotated[Finite, Field(gt=0)]
 
@@ -155,7 +155,7 @@ def shapes_of(family: Family, sizes: Integers) -> Floats:
     return found
 
 
-def on_table(bench: GroupBench, trainings: int = 12, seed: int = 0) -> Measurements:
+def on_table(bench: TabularBench, trainings: int = 12, seed: int = 0) -> Measurements:
     """Return measurements of a benchmark's table: every training is of one seed.
 
     In each, every group has a size of its own: a Latin hypercube of scales and tilts for each
