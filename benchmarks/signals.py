@@ -154,8 +154,9 @@ def of_gates(network: GroupedNetwork, seed: int) -> Signals:
                 terms.append(gates.gradients())
         units = [torch.stack(rows).numpy() for rows in zip(*terms, strict=True)]
         counts = [unit.shape[2] * unit.shape[3] for unit in units]
-        own = np.split(np.mean(ours, axis=0), np.cumsum(counts)[:-1])
-        own = [values.reshape(len(PARTS), -1) for values in own]
+        squared = np.split(np.mean(ours, axis=0), np.cumsum(counts)[:-1])
+        squared = [values.reshape(len(PARTS), -1) for values in squared]
+        own = [(unit**2).mean(axis=(0, 1)) for unit in units]
         found[f"gates, {side}: squared per sample, mean"] = over(own, np.mean)
         found[f"gates, {side}: squared per sample, least"] = over(own, np.min)
         found[f"gates, {side}: squared per sample, sum"] = over(own, np.sum)
@@ -164,7 +165,9 @@ def of_gates(network: GroupedNetwork, seed: int) -> Signals:
         )
         absolute = [np.abs(unit).mean(axis=(0, 1)) for unit in units]
         found[f"gates, {side}: absolute per sample, mean"] = over(absolute, np.mean)
-        squared = [(unit.mean(axis=1) ** 2).mean(axis=0) for unit in units]
+        found[f"gates, {side}: squared per batch, mean / channels left"] = over(
+            [values / values.shape[1] for values in squared], np.mean
+        )
         found[f"gates, {side}: squared per batch, mean"] = over(squared, np.mean)
         found[f"gates, {side}: squared per batch, least"] = over(squared, np.min)
         signed = [-unit.mean(axis=(0, 1)) for unit in units]

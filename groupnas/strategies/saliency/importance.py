@@ -1,11 +1,11 @@
-"""The importance of a channel: how much the loss of a sample feels a gate behind its normalisation.
+"""The importance of a channel: how much a batch's loss feels a gate behind its normalisation.
 
 Behind BatchNorm and activation a channel x_c passes a gate of value 1. To first order, closing it
-changes the loss of sample n by g_nc = dL_n/dgate_c, the sum of x_c dL_n/dx_c over positions; the
-mean of its square over samples is the importance (Molchanov et al., "Importance Estimation for
-Neural Network Pruning", CVPR 2019, eq. 8, which is of batches). Before BatchNorm the same
-derivative is 0, whatever the channel is worth: BatchNorm undoes every scale. A channel of a unit
-that several layers end in has one gate, at all of them.
+changes the loss by g_c = dL/dgate_c, the sum of x_c dL/dx_c over samples and positions; the mean of
+its square over batches is the importance (Molchanov et al., "Importance Estimation for Neural
+Network Pruning", CVPR 2019, eq. 8). Before BatchNorm the same derivative is 0, whatever the channel
+is worth: BatchNorm undoes every scale. A channel of a unit that several layers end in has one gate,
+at all of them.
 """
 
 from __future__ import annotations
@@ -74,12 +74,9 @@ class Gates:
             gate.copy_(values)
 
     def importance(self) -> Floats:
-        """Return the importances ``(C,)`` by the last backward pass, of all units in their order.
-
-        The loss must have been a mean over samples.
-        """
+        """Return what the last backward pass says, ``(C,)``, of all units in their order."""
         found = []
         for gate in self._gates.values():
             gradient = torch.zeros_like(gate) if gate.grad is None else gate.grad
-            found.append((len(gate) * gradient.double()).square().mean(dim=0).cpu().numpy())
+            found.append(gradient.double().sum(dim=0).square().cpu().numpy())
         return np.concatenate(found)
