@@ -1,6 +1,6 @@
 """What pruning by importance gains on real faces, and from which freedom.
 
-    GROUPNAS_DATA=DATA python benchmarks/pruning.py --seeds 3 --budgets 0.5 0.25 0.125
+    GROUPNAS_DATA=DATA python benchmarks/pruning.py --seeds 0 1 2 --budgets 0.5 0.25 0.125
 
 Every seed trains a network at full width and prunes it freely and in the controls ``uniform``,
 ``depth``, ``parts`` and ``full``, each fine-tuned in the same number of steps. Errors of every face

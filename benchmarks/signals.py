@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import stats
-from torch import Tensor
+from torch import Tensor, nn
 
 from groupnas.engine.evaluate import mean_errors
 from groupnas.engine.split import Split
@@ -119,7 +119,19 @@ def unit_costs() -> Array:
 
 
 class Watched(Gates):
-    """Gates whose derivatives can be read, sample by sample."""
+    """Gates of every sample, so that their derivatives can be read one by one."""
+
+    def _renew(self, network: nn.Module, inputs: tuple[Tensor]) -> None:
+        super()._renew(network, inputs)
+        self._gates = {
+            unit: gate.detach().expand(len(inputs[0]), -1).clone().requires_grad_()
+            for unit, gate in self._gates.items()
+        }
+
+    def importance(self) -> NDArray[np.float64]:
+        """Return the squares of the batch's derivatives, ``(C,)``."""
+        sums = [gate.grad.sum(dim=0) for gate in self._gates.values() if gate.grad is not None]
+        return torch.cat(sums).double().square().numpy()
 
     def gradients(self) -> list[Tensor]:
         """Return ``(N, parts, channels)`` of every unit, by the last backward pass."""

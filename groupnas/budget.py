@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, model_validator
@@ -18,6 +19,7 @@ from groupnas.values import instance, number
 LARGEST_SHARE = 10_000.0  # of what even groups cost; sizes are found channel by channel
 BudgetShare = Annotated[float, Field(gt=0, le=LARGEST_SHARE)]
 WantedSizes = Mapping[str, Mapping[str, float]]
+_ANY = 2**40  # more channels than there can be
 
 
 class Budget(Settings):
@@ -87,6 +89,13 @@ class Budget(Settings):
             limits[others] = left
         return limits
 
+    def totalling(self, total: float) -> Budget:
+        """Return the same budget with another total; its groups' own are scaled alike."""
+        groups = {
+            group: share * total / (self.total or 1.0) for group, share in self.groups.items()
+        }
+        return self.model_copy(update={"total": total, "groups": groups})
+
     def step(self, channels: float) -> int:
         """The divisor in a unit whose even groups have so many channels."""
         step: int = self.divisor
@@ -95,7 +104,14 @@ class Budget(Settings):
         return step
 
 
-def fit(space: SearchSpace, sizes: WantedSizes, budget: Budget) -> Allocation:
+def fit(
+    space: SearchSpace,
+    sizes: WantedSizes,
+    budget: Budget,
+    *,
+    least: int = 1,
+    most: WantedSizes | None = None,
+) -> Allocation:
     """The allocation with these proportions whose cost meets a budget.
 
     The sizes of the groups that share a limit are multiplied by one factor and rounded to whole
@@ -107,6 +123,8 @@ def fit(space: SearchSpace, sizes: WantedSizes, budget: Budget) -> Allocation:
         space: Whose units are divided.
         sizes: ``{unit: {group: channels}}``, positive; need not be whole, nor add up to anything.
         budget: What it may cost.
+        least: The fewest channels of a group in a unit.
+        most: ``{unit: {group: channels}}``, multiples of the divisor; any number by default.
 
     Raises:
         InputError: the budget cannot be met within its tolerance: too small for one channel a
@@ -119,12 +137,14 @@ def fit(space: SearchSpace, sizes: WantedSizes, budget: Budget) -> Allocation:
         unit: budget.step(channels / len(space.groups))
         for unit, channels in space.free_units.items()
     }
+    rounding = _Rounding(steps, least, most)
     found = {
-        unit: {group: _rounded(n, steps[unit]) for group, n in row.items()}
+        unit: {group: rounding(unit, group, n) for group, n in row.items()}
         for unit, row in sizes.items()
     }
     for groups, limit in budget.limits(space).items():
-        for group, widths in _fit_groups(space, sizes, groups, limit, budget, cost, steps).items():
+        fitted = _fit_groups(space, sizes, groups, limit, budget, cost, rounding)
+        for group, widths in fitted.items():
             for unit, channels in widths.items():
                 found[unit][group] = channels
     return Allocation.from_counts(space, found)
@@ -144,8 +164,22 @@ def _checked_sizes(space: SearchSpace, sizes: WantedSizes) -> dict[str, dict[str
     return found
 
 
-def _rounded(channels: float, step: int) -> int:
-    return step * max(1, round(channels / step))
+@dataclass(frozen=True)
+class _Rounding:
+    """Whole channels: multiples of each unit's step, within bounds."""
+
+    steps: Mapping[str, int]
+    least: int
+    most: WantedSizes | None
+
+    def __call__(self, unit: str, group: str, channels: float) -> int:
+        step = self.steps[unit]
+        lowest = -(-self.least // step)
+        return min(step * max(lowest, round(channels / step)), self.bound(unit, group))
+
+    def bound(self, unit: str, group: str) -> int:
+        """The most channels of a group."""
+        return _ANY if self.most is None else int(self.most[unit][group])
 
 
 def _fit_groups(
@@ -155,14 +189,14 @@ def _fit_groups(
     limit: float,
     budget: Budget,
     cost: Measure,
-    steps: Mapping[str, int],
+    rounding: _Rounding,
 ) -> dict[str, dict[str, int]]:
     """Whole sizes ``{group: {unit: channels}}`` of the groups that share one limit."""
 
     def scaled(factor: float) -> dict[str, dict[str, int]]:
         return {
             group: {
-                unit: _rounded(factor * sizes[unit][group], steps[unit])
+                unit: rounding(unit, group, factor * sizes[unit][group])
                 for unit in space.free_units
             }
             for group in groups
@@ -177,7 +211,7 @@ def _fit_groups(
             f"budget: {limit:,.0f} {cost.unit} for {', '.join(groups)} is less than the "
             f"fewest channels cost: {total(scaled(low)):,.0f}"
         )
-    while total(scaled(high)) <= limit:
+    while total(scaled(high)) <= limit and high < _ANY:
         low, high = high, 2 * high
     for _ in range(50):
         middle = (low + high) / 2
@@ -190,9 +224,9 @@ def _fit_groups(
         for u in space.free_units
     )
     for _, group, unit in cut:
-        widths[group][unit] += steps[unit]
-        if total(widths) > limit:
-            widths[group][unit] -= steps[unit]
+        widths[group][unit] += rounding.steps[unit]
+        if total(widths) > limit or widths[group][unit] > rounding.bound(unit, group):
+            widths[group][unit] -= rounding.steps[unit]
     missed = total(widths) / limit - 1
     if abs(missed) > budget.tolerance:
         raise InputError(

@@ -24,8 +24,9 @@ BLOCKS = [
 # What the README says, and the same in seconds instead of minutes.
 BRIEF = {
     'load_task("synthetic")': 'load_task("synthetic", limit=40)',
-    'strategy="gumbel:quick"': (
-        'strategy=gn.load_strategy("gumbel:quick").with_settings(warmup_epochs=1, epochs=1)'
+    'strategy="saliency:demo"': (
+        'strategy=gn.load_strategy("saliency:demo").with_settings('
+        'epochs=1, prune_epochs=1, tune_epochs=1, arms=["free"], batch_size=8)'
     ),
 }
 
@@ -64,7 +65,7 @@ def test_the_readmes_search_and_what_follows_it(
         block = block.replace(said, brief)
     made = run(block)
     assert groupnas.Grouping.load(folder / "runs/mine/grouping.json") == made["run"].grouping
-    assert [record["phase"] for record in made["run"].history] == ["warmup", "search"]
+    assert [record["phase"] for record in made["run"].history] == ["train", "prune", "tune"]
     half, even = made["half"].costs(), made["run"].result["macs_before"]
     assert sum(half.values()) == pytest.approx(0.5 * sum(even.values()), rel=0.01)
     x = torch.zeros(1, 4, 64, 64)

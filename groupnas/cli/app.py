@@ -35,7 +35,7 @@ app = App(
     help=(
         "Search how much of a network each part of its task should get.\n\n"
         "Start with: groupnas search --space picasso_local --data synthetic "
-        "--strategy gumbel:demo"
+        "--strategy saliency:demo"
     ),
 )
 for each in (

@@ -98,6 +98,6 @@ def anchored(strategy: Strategy) -> Strategy:
     if strategy.budget is not None:
         measured = {"measure": resolved(strategy.budget.measure)}
         strategy = strategy.with_budget(strategy.budget.model_copy(update=measured))
-    files = {name: getattr(strategy, name, None) for name in ("storage", "file")}
+    files = {name: getattr(strategy, name, None) for name in ("storage", "file", "pretrained")}
     paths = {name: os.path.abspath(f) for name, f in files.items() if f and "://" not in f}
     return strategy.model_copy(update=paths)

@@ -166,14 +166,8 @@ class Plan:
         """
         assert piece.budget is not None
         own = self.strategies[piece.strategy].budget or Budget()
-        scale = piece.budget / (own.total or 1.0)
-        return Budget(
-            measure=self.measure,
-            total=piece.budget,
-            groups={group: share * scale for group, share in own.groups.items()},
-            tolerance=self.tolerance,
-            divisor=own.divisor,
-        )
+        changes = {"measure": self.measure, "tolerance": self.tolerance}
+        return own.totalling(piece.budget).model_copy(update=changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``config.yaml``."""

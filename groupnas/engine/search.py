@@ -174,14 +174,17 @@ def _prepare(folder: RunFolder, job: SearchJob, begins: bool) -> None:
 def _run(
     folder: RunFolder, job: SearchJob, observers: Sequence[Observer], counts: dict[str, int]
 ) -> Run:
+    def conclude() -> dict[str, Any]:
+        job.leave(folder.path)  # before the result, which says that all is there
+        return _result(job, counts)
+
     result = run_job(
         folder,
         job,
         observers,
-        conclude=lambda: _result(job, counts),
+        conclude=conclude,
         write_outcome=lambda: _found(job).save(folder / FOUND),
     )
-    job.leave(folder.path)
     return Run(
         folder=folder,
         job=job,

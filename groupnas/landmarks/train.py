@@ -244,7 +244,7 @@ def _grouped(
         )
         allocation = run.allocation
         if stage.inherit:
-            network = run.network()
+            network = run.network() or run.job.inherited(run.design())
             if network is None:
                 raise InputError(
                     f"local_stage.inherit: {stage.grouping} trains no network to inherit from; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,12 +54,26 @@ def read_trajectory(path: str | os.PathLike[str]) -> Result:
     """
     said = "is not the result.json of a search that pruned, or is damaged"
     result: dict[str, Any] = read_saved(path, TrajectoryResult, said=said)
+    first = next(iter(result["trajectory"].values()))[0]["sizes"]
+    shape = {unit: list(row) for unit, row in first.items()}
     for arm, points in result["trajectory"].items():
-        cells = {(unit, group) for unit, row in points[0]["sizes"].items() for group in row}
         for index, point in enumerate(points):
-            there = {(unit, group) for unit, row in point["sizes"].items() for group in row}
-            if there != cells or "mean" not in point["errors"]:
-                raise InputError(f"{os.fspath(path)}: trajectory.{arm}.{index}: is not like others")
+            there = {unit: list(row) for unit, row in point["sizes"].items()}
+            if there != shape or len({*map(tuple, shape.values())}) != 1:
+                raise InputError(
+                    f"{os.fspath(path)}: trajectory.{arm}.{index}.sizes: other units or groups "
+                    "than the first's; it is damaged"
+                )
+    tables = {
+        **{
+            f"trajectory.{arm}": [p["errors"] for p in ps]
+            for arm, ps in result["trajectory"].items()
+        },
+        **{f"validation_errors.{label}": [e] for label, e in result["validation_errors"].items()},
+    }
+    for where, errors in tables.items():
+        if any("mean" not in each for each in errors):
+            raise InputError(f"{os.fspath(path)}: {where}: has no mean; it is damaged")
     return result
 
 
@@ -103,9 +118,10 @@ def plot_trajectory(result: Result, path: str | os.PathLike[str]) -> Path:
 
 def _spread(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return some points, from first to last, in about equal steps of log cost."""
-    last = len(points) - 1
-    places = dict.fromkeys(round(last * step / (_PANELS - 1)) for step in range(_PANELS))
-    return [points[place] for place in places]
+    costs = [math.log(point["cost"]) for point in points]
+    wanted = [costs[0] + (costs[-1] - costs[0]) * n / (_PANELS - 1) for n in range(_PANELS)]
+    nearest = [min(range(len(costs)), key=lambda i, w=w: abs(costs[i] - w)) for w in wanted]  # type: ignore[misc]
+    return [points[place] for place in dict.fromkeys(nearest)]
 
 
 def _bars(
@@ -155,7 +171,9 @@ def _errors(axes: Axes, result: Result) -> None:
         axes.axhline(full["mean"], color=MUTED, lw=0.8, ls=(0, (1, 2)), label="not pruned")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xticks([c for c in (0.05, 0.1, 0.2, 0.5, 1, 2) if axes.get_xlim()[0] <= c])
+    low, high = axes.get_xlim()
+    axes.set_xticks([c for c in (0.05, 0.1, 0.125, 0.25, 0.5, 1, 2, 4) if low <= c <= high])
+    axes.set_xlim(low, high)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("cost, relative to even groups")
     axes.set_ylabel(f"validation error, {result['error_unit']}")

@@ -56,6 +56,7 @@ class RunFolder:
     ``history.jsonl``          one record for each epoch; the same for the same seed, bit for bit
     ``timings.jsonl``          seconds of each epoch, by the clock, of the CPU, and waiting for data
     ``checkpoint.pt``          everything that the rest of the run depends on
+    ``networks/``              once finished, of a pruning: what was fine-tuned, with its weights
     ``result.json``            once finished: costs, health, validation errors
     =========================  ===================================================================
     """

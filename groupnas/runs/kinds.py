@@ -129,6 +129,7 @@ SEARCH = Kind(
         Use("plot", "draws it"),
         Use("plot --kind history"),  # of masks
         Use("plot --kind curves"),  # of a knapsack
+        Use("plot --kind trajectory"),  # of a pruning
         Use("ceiling", states=_ENDED),  # of one that measures groups at several costs
         _REPORT,
         _PAPER,

@@ -129,7 +129,15 @@ class GroupedNetwork(nn.Module):
         Args:
             kept: For each unit that loses any, what each group keeps, at least one: places among
                 the group's channels, in the order that they get.
+
+        Raises:
+            InputError: a unit that there is not, or a network whose groups share channels.
         """
+        if not self.groups:
+            raise InputError("kept: the network's groups share channels; none is one group's own")
+        for unit in kept:
+            if unit not in self.sizes:
+                raise InputError(f"kept: {unit!r}: {nearest(unit, self.sizes)}")
         whole = {unit: [list(range(n)) for n in row] for unit, row in self.sizes.items()}
         places = {**whole, **kept}
         sizes = {unit: list(map(len, groups)) for unit, groups in places.items()}

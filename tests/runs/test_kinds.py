@@ -129,6 +129,7 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "plot": lambda run: f"plot {run} -o p.svg",
     "plot --kind history": lambda run: f"plot {run} --kind history -o p.svg",
     "plot --kind curves": lambda run: f"plot {run} --kind curves -o p.svg",
+    "plot --kind trajectory": lambda run: f"plot {run} --kind trajectory -o p.svg",
     "plot --kind training": lambda run: f"plot {run} --kind training -o p.svg",
     "report": lambda run: f"report {run} -o page",
     "report --paper": lambda run: f"report --paper table7 {run}",

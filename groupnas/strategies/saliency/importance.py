@@ -1,11 +1,11 @@
 """The importance of a channel: how much a batch's loss feels a gate behind its normalisation.
 
 Behind BatchNorm and activation a channel x_c passes a gate of value 1. To first order, closing it
-changes the loss by g_c = dL/dgate_c, the sum of x_c dL/dx_c over samples and positions; the mean of
-its square over batches is the importance (Molchanov et al., "Importance Estimation for Neural
-Network Pruning", CVPR 2019, eq. 8). Before BatchNorm the same derivative is 0, whatever the channel
-is worth: BatchNorm undoes every scale. A channel of a unit that several layers end in has one gate,
-at all of them.
+changes the loss by g_c = dL/dgate_c, the sum of x_c dL/dx_c over samples and positions; its square,
+in the moving average over batches, is the importance (Molchanov et al., "Importance Estimation for
+Neural Network Pruning", CVPR 2019, eq. 8). Before BatchNorm the same derivative is 0, whatever the
+channel is worth: BatchNorm undoes every scale. A channel of a unit that several layers end in has
+one gate, at all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -40,7 +39,7 @@ class Gates:
         weight = next(network.parameters())
         self.open = {unit: weight.new_ones(sum(network.sizes[unit])) for unit in units}
         self._network = network
-        self._gates: dict[str, Tensor] = {}  # (N, C) of the last batch
+        self._gates: dict[str, Tensor] = {}  # of the last batch
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
@@ -56,11 +55,9 @@ class Gates:
             self._handles.pop().remove()
 
     def _renew(self, network: nn.Module, inputs: tuple[Tensor]) -> None:
-        """Give every sample of a batch gates of its own."""
-        count = len(inputs[0])
+        """Make the gates of a batch."""
         self._gates = {
-            unit: gate.expand(count, -1).clone().requires_grad_(network.training)
-            for unit, gate in self.open.items()
+            unit: gate.clone().requires_grad_(network.training) for unit, gate in self.open.items()
         }
 
     def _pass(self, unit: str, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -74,9 +71,9 @@ class Gates:
             gate.copy_(values)
 
     def importance(self) -> Floats:
-        """Return what the last backward pass says, ``(C,)``, of all units in their order."""
-        found = []
-        for gate in self._gates.values():
-            gradient = torch.zeros_like(gate) if gate.grad is None else gate.grad
-            found.append(gradient.double().sum(dim=0).square().cpu().numpy())
-        return np.concatenate(found)
+        """Return the squared derivatives ``(C,)`` of the last backward pass, unit after unit."""
+        gradients = [
+            torch.zeros_like(gate) if gate.grad is None else gate.grad
+            for gate in self._gates.values()
+        ]
+        return torch.cat(gradients).double().square().cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,18 +88,19 @@ class SaliencyJob(SearchJob):
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__(space, task, strategy, seed, device, strategy.validation)
-        widths = {unit: round(n * strategy.widen) for unit, n in space.free_units.items()}
-        self._shape = Allocation.even(space.resized(widths))
+        self._shape = self._widened()
         self._given: GroupedNetwork | None = None
         if strategy.pretrained is not None:
             self._given = load_network(strategy.pretrained, self._shape)
             self._shape = shape_of(self._given, space)
         self._start = table(self._shape.grouping.counts(), space)
         for total in strategy.tuned:
-            self._check_below(self._totalling(total))
+            self._check(self._budget.totalling(total))
         self._stages = _stages(strategy)
         self._running: Trainer | Pruning | None = None
         self._trained: dict[str, Tensor] = {}
+        if self._given is not None and not strategy.epochs:
+            self._trained = self._given.state_dict()
         self._trajectories: dict[str, Trajectory] = {}
         self._tuned: dict[str, dict[str, Any]] = {}  # state and errors of each stage's network
         self._even = sum(Allocation.even(space).costs(self._measure).values())
@@ -115,15 +117,36 @@ class SaliencyJob(SearchJob):
     def _measure(self) -> Measure:
         return self._budget.resolved_measure
 
-    def _check_below(self, budget: Budget) -> None:
-        """Raise :class:`InputError` where the start is within a budget, and nothing could go."""
+    def _widened(self) -> Allocation:
+        """Return the even groups that the search starts from, in whole steps of a divisor."""
+        budget, count = self._budget, len(self.space.groups)
+        counts = {}
+        for unit, channels in self.space.free_units.items():
+            step = budget.step(channels / count)
+            each = self.strategy.widen * channels / count
+            if step == 1:  # as even as can be
+                continue
+            size = step * math.ceil(each / step)
+            counts[unit] = dict.fromkeys(self.space.groups, size)
+        widths = {u: round(n * self.strategy.widen) for u, n in self.space.free_units.items()}
+        even = Allocation.even(self.space.resized(widths)).grouping.counts()
+        return Allocation.from_counts(self.space, {**even, **counts})
+
+    def _check(self, budget: Budget) -> None:
+        """Raise :class:`InputError` where the start is within a budget, or nothing can be."""
         costs = self._shape.costs(self._measure)
-        limits = budget.limits(self.space)
-        if all(sum(costs[group] for group in groups) <= most for groups, most in limits.items()):
-            raise InputError(
-                "budget: the network is within it before anything is pruned; give less than what "
-                "it starts from, or start wider: widen"
-            )
+        for groups, most in budget.limits(self.space).items():
+            if sum(costs[group] for group in groups) <= most:
+                raise InputError(
+                    f"budget: {', '.join(groups)}: within it before anything is pruned; give less "
+                    "than what the search starts from, or start wider: widen"
+                )
+        for unit, row in self._shape.grouping.counts().items():
+            step = budget.step(self.space.free_units[unit] / len(row))
+            if any(size % step for size in row.values()):
+                raise InputError(f"pretrained: {unit}: its sizes are no multiples of {step}")
+        whole = self._shape.grouping.counts()
+        fit(self.space, whole, budget, least=self.strategy.min, most=whole)
 
     def describe(self) -> list[str]:
         train, validation = len(self.split.train), len(self.split.validation)
@@ -181,9 +204,16 @@ class SaliencyJob(SearchJob):
     def _begin(self, stage: SearchStage) -> Trainer | Pruning:
         """Return a stage's work, which depends on what was kept and on the seed alone."""
         settings = self.strategy
-        everything = (self.task, settings, self.split, self.seed, self.device)
         if stage.phase == "prune":
-            return Pruning(self._whole(), self._removal(stage.arm), *everything)
+            return Pruning(
+                self._whole(),
+                self._removal(stage.arm),
+                self.task,
+                settings,
+                self.split,
+                self.seed,
+                self.device,
+            )
         weights = settings.weights
         if stage.phase == "tune":
             falling = {"lr": settings.rate, "schedule": "cosine", "end_lr": 0.0}
@@ -195,7 +225,7 @@ class SaliencyJob(SearchJob):
             average=settings.average,
         )
         network = self._fresh() if stage.phase == "train" else self._pruned(stage)
-        return Trainer(network, self.task, training, *everything[2:])
+        return Trainer(network, self.task, training, self.split, self.seed, self.device)
 
     def _end(self, stage: SearchStage, running: Trainer | Pruning) -> None:
         """Keep what a stage leaves."""
@@ -211,14 +241,15 @@ class SaliencyJob(SearchJob):
             state = {name: value.clone() for name, value in running.network.state_dict().items()}
             self._tuned[stage.label] = {"network": state, "errors": {}}
         else:
-            self._trajectories[stage.arm] = Trajectory(
-                self.space, self._start, running.order(), running.snapshots
+            found = Trajectory(
+                self.space, self._start, running.order(), running.snapshots, self.strategy.min
             )
+            self._trajectories[stage.arm] = found if self._needed(stage.arm) else found.told()
 
     def _needed(self, arm: Arm) -> bool:
         """Whether networks on the way of an arm's pruning are needed, now or later."""
-        tuned = (f"{arm}-{total:g}" in self._tuned for total in self.strategy.tuned)
-        return arm == self._main or not all(tuned)
+        due = [f"{arm}-{total:g}" for total in self.strategy.tuned if self.strategy.tune_epochs]
+        return arm == self._main or not all(label in self._tuned for label in due)
 
     def _fresh(self) -> GroupedNetwork:
         """Return the network that the first training starts from."""
@@ -230,29 +261,27 @@ class SaliencyJob(SearchJob):
 
     def _whole(self) -> GroupedNetwork:
         """Return the network at full width, trained."""
-        return filled(self._shape, self._trained) if self._trained else self._fresh()
+        return filled(self._shape, self._trained)
 
     def _pruned(self, stage: SearchStage) -> GroupedNetwork:
         """Return the network that a fine-tuning starts from."""
         if stage.total is None:
             return filled(self._shape, self._tuned[stage.label]["network"])
-        trajectory = self._trajectories[stage.arm]
-        found = trajectory.network(self._at(stage.arm, self._totalling(stage.total)))
-        return self._whole() if found is None else found
+        found = self._trajectories[stage.arm].network(self._shape_at(stage))
+        assert found is not None  # no budget is above the start
+        return found
+
+    def _shape_at(self, stage: SearchStage) -> Allocation:
+        """Return the sizes of the network that a stage fine-tunes."""
+        if stage.total is None:
+            return self._shape
+        return self._at(stage.arm, self._budget.totalling(stage.total))
 
     def _removal(self, arm: Arm) -> Removal | None:
         if arm == "full":
             return None
-        limits = self._totalling(self.strategy.lowest).limits(self.space)
+        limits = self._budget.totalling(self.strategy.lowest).limits(self.space)
         return Removal(self.space, self._start, arm, limits, self._measure, self.strategy.min)
-
-    def _totalling(self, total: float) -> Budget:
-        """Return the strategy's budget with another total; its groups' own are scaled alike."""
-        own = self._budget
-        if own.total is None:
-            return own
-        groups = {group: share * total / own.total for group, share in own.groups.items()}
-        return own.model_copy(update={"total": total, "groups": groups})
 
     # -- what is found --------------------------------------------------------------------------
 
@@ -264,7 +293,7 @@ class SaliencyJob(SearchJob):
         """Return an arm's sizes at a budget; before it was pruned, those of the start, scaled."""
         if arm in self._trajectories:
             return self._trajectories[arm].allocation(budget)
-        return fit(self.space, self._shape.grouping.counts(), budget)
+        return fit(self.space, self._shape.grouping.counts(), budget, least=self.strategy.min)
 
     def design(self, budget: Budget | None = None) -> Design:
         """Return the sizes that were left when the network cost as much as the budget says.
@@ -293,10 +322,8 @@ class SaliencyJob(SearchJob):
         found = {}
         for stage in self._stages:
             if stage.phase == "tune" and self._tuned.get(stage.label, {}).get("errors"):
-                shape = self._shape
-                if stage.total is not None:
-                    shape = self._at(stage.arm, self._totalling(stage.total))
-                found[stage.label] = filled(shape, self._tuned[stage.label]["network"]).eval()
+                state = self._tuned[stage.label]["network"]
+                found[stage.label] = filled(self._shape_at(stage), state).eval()
         return found
 
     def network(self) -> nn.Module | None:
@@ -337,7 +364,10 @@ class SaliencyJob(SearchJob):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = list(state["history"])
-        self._trained, self._trajectories = {}, {}
+        self._trajectories = {}
+        if not self.strategy.epochs:
+            check_like(state["trained"], self._trained, "trained")
+            self._trained = state["trained"]
         self._tuned = dict.fromkeys(state["tuned"], {})
         done = 0
         for stage in self._stages:
@@ -363,15 +393,18 @@ class SaliencyJob(SearchJob):
             left = state["trajectories"].get(stage.arm)
             where = f"trajectories.{stage.arm}"
             self._trajectories[stage.arm] = Trajectory.of(
-                self.space, self._start, left, where, networks=self._needed(stage.arm)
+                self.space,
+                self._start,
+                left,
+                where,
+                networks=self._needed(stage.arm),
+                least=self.strategy.min,
             )
         else:
             left = state["tuned"].get(stage.label)
             where = f"tuned.{stage.label}"
-            shape = self._shape
-            if stage.total is not None:
-                shape = self._at(stage.arm, self._totalling(stage.total))
-            check_like(left, {"network": shape.build().state_dict(), "errors": {}}, where)
+            fresh = self._shape_at(stage).build().state_dict()
+            check_like(left, {"network": fresh, "errors": {}}, where)
             if stage.phase == "tune":
                 check_table(left["errors"], [*self.task.outputs, "mean"], f"{where}.errors")
             self._tuned[stage.label] = left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -99,7 +100,9 @@ class Pruning:
         return {"train_loss": means.mean("loss"), "validation": self._errors(self.narrowed())}
 
     def _step(self, means: Means) -> None:
+        start = time.perf_counter()
         x, target = load_batch(self.task, next(self.stream), self.device, self._rng)
+        self.data_seconds += time.perf_counter() - start
         loss = finite_loss(self.task, self.network(x), target, "training")
         self._optimizer.zero_grad()
         loss.backward()
@@ -154,11 +157,14 @@ class Pruning:
                 like = deepcopy(self.network)
                 for weight, state in zip(like.parameters(), gathered, strict=True):
                     weight.data.copy_(state[name])
-                found = [weight.detach() for weight in like.narrowed(places).parameters()]
+                cut = like.narrowed(places)
+                # As the weights are laid out: the fused optimisers do not look at strides.
+                cut.to(memory_format=torch.channels_last)
+                found = [weight.detach() for weight in cut.parameters()]
             else:
                 found = [value.clone() for _ in network.parameters()]
-            for weight, cut in zip(network.parameters(), found, strict=True):
-                optimizer.state[weight][name] = cut
+            for weight, kept in zip(network.parameters(), found, strict=True):
+                optimizer.state[weight][name] = kept
         self.network, self._optimizer = network, optimizer
         self._there = self.removal.alive.copy()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from groupnas.arrays import Floats, Integers
 from groupnas.engine.state import StateError
 from groupnas.spaces.measure import Measure
 from groupnas.spaces.space import SearchSpace
+from groupnas.strategies.saliency.settings import Ties
 
-Ties = Literal["free", "depth", "parts", "uniform"]
 Cell = tuple[int, int]  # a unit and a group, by their places
 Ranked = dict[Cell, list[tuple[float, int]]]  # importance and place of a cell's channels
 
@@ -72,14 +71,14 @@ class Removal:
             tuple(map(space.groups.index, groups)): limit for groups, limit in limits.items()
         }
         self._bundles = {groups: _bundles(ties, len(start), groups) for groups in self.limits}
-        self._price = _Price(space, by)
+        self._price = Price(space, by)
         # Units of one bundle lose their channels in turn, not all at once.
         self._offsets = (np.arange(len(start)) + 0.5) / len(start)
         self._begun = {groups: self.cost(groups) for groups in self.limits}
 
     def cost(self, groups: tuple[int, ...]) -> float:
         """Return what some groups cost now."""
-        return sum(self._price.group(group, self.sizes[:, group].tolist()) for group in groups)
+        return self._price.of(groups, self.sizes)
 
     def step(self, importance: Floats, progress: float) -> list[int]:
         """Remove channels until costs are down to where they should be; return which.
@@ -112,52 +111,6 @@ class Removal:
             for index, bundle in enumerate(bundles):
                 if not changed.isdisjoint(group for _, group in bundle.cells):
                     scores[index] = self._score(bundle, ranked)
-
-    def replay(self, order: Sequence[int]) -> Integers | None:
-        """Return the sizes that are left when channels went in an order, up to the limits.
-
-        What the last of them took too much is given back, last to first.
-
-        Returns:
-            ``(U, G)``; ``None`` where all groups are within their limits from the start on, or some
-            never are.
-        """
-        owner = np.repeat(np.arange(self.start.size), self.start.ravel())
-        cells = [divmod(int(owner[channel]), self.start.shape[1]) for channel in order]
-        went = 0
-        for groups, limit in self.limits.items():
-            own = [cell for cell in cells if cell[1] in groups]
-            count = self._fewest(own, groups, limit)
-            if count > len(own):
-                return None
-            went += count
-            for cell in own[:count]:
-                self.sizes[cell] -= 1
-            for cell in reversed(own[:count]):
-                self.sizes[cell] += 1
-                if self.cost(groups) > limit:
-                    self.sizes[cell] -= 1
-        return self.sizes if went and (self.sizes >= self.least).all() else None
-
-    def _fewest(self, cells: Sequence[Cell], groups: tuple[int, ...], limit: float) -> int:
-        """Return how many channels must go, first to last, for groups to be within a limit.
-
-        One more than there are where that is never so.
-        """
-
-        def within(count: int) -> bool:
-            return self._without(cells[:count], groups) <= limit
-
-        return bisect_left(range(len(cells) + 1), True, key=within)
-
-    def _without(self, cells: Sequence[Cell], groups: tuple[int, ...]) -> float:
-        """Return what groups cost without so many channels."""
-        for cell in cells:
-            self.sizes[cell] -= 1
-        cost = self.cost(groups)
-        for cell in cells:
-            self.sizes[cell] += 1
-        return cost
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -260,7 +213,7 @@ class Removal:
         self.sizes[cell] = size
 
 
-class _Price:
+class Price:
     """What channels cost, layer by layer; each layer's cost at each size is computed once."""
 
     def __init__(self, space: SearchSpace, by: Measure) -> None:
@@ -284,6 +237,10 @@ class _Price:
             [i for i, layer in enumerate(space.layers) if unit in (layer.in_unit, layer.out_unit)]
             for unit in free
         ]
+
+    def of(self, groups: Sequence[int], sizes: Integers) -> float:
+        """Return what some groups cost at sizes ``(U, G)``."""
+        return sum(self.group(group, sizes[:, group].tolist()) for group in groups)
 
     def group(self, group: int, sizes: Sequence[int]) -> float:
         """Return what a group costs with these channels in every free unit."""

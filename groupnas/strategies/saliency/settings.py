@@ -12,8 +12,10 @@ from pydantic import Field, model_validator
 from groupnas.budget import Budget, BudgetShare
 from groupnas.engine.strategy import Natural, Optimizer, Positive, Share, Strategy
 from groupnas.runs.fields import ERROR, Recorded, RecordField
+from groupnas.values import instance
 
-Arm = Literal["free", "depth", "parts", "uniform", "full"]
+Ties = Literal["free", "depth", "parts", "uniform"]
+Arm = Literal[Ties, "full"]
 
 
 class Saliency(Strategy):
@@ -40,7 +42,7 @@ class Saliency(Strategy):
         batch_size: Samples of a step.
         validation: Share of the training samples that errors are measured on.
         weights: Optimiser of the first training. Pruning goes on at the rate at which that ends,
-            and fine-tuning falls from there to 0 as a cosine.
+            and fine-tuning falls from there to 0 as a cosine, after a warm-up of its own.
         average: As of :class:`groupnas.engine.training_settings.Training`.
         every: Steps between two removals.
         memory: Decay of the importances' moving average for each step.
@@ -80,8 +82,14 @@ class Saliency(Strategy):
     def _can_prune(self) -> Saliency:
         if len(set(self.arms)) < len(self.arms):
             raise ValueError("arms: expected each once")
-        if self.budget is None:
-            raise ValueError("budget: missing; say what the pruned network may cost")
+        if self.arms[0] == "full":
+            raise ValueError("arms: full prunes nothing, and is a control; name it later")
+        if "full" in self.arms and not self.tune_epochs:
+            raise ValueError("arms: full is of no use without tune_epochs")
+        if self.budget is None or self.budget.total is None:
+            raise ValueError("budget.total: missing; say what the pruned network may cost")
+        if len({f"{total:g}" for total in self.tuned}) < len(self.tuned):
+            raise ValueError("budgets: expected each once, to six digits")
         if not self.epochs and self.pretrained is None:
             raise ValueError("epochs: expected 1 or more, as there is nothing pretrained")
         if not self.rate:
@@ -96,8 +104,8 @@ class Saliency(Strategy):
     @property
     def tuned(self) -> tuple[float, ...]:
         """The totals of the budgets at which networks are fine-tuned, the main one first."""
-        assert self.budget is not None
-        return tuple(dict.fromkeys((self.budget.total or 1.0, *self.budgets)))
+        assert self.budget is not None and self.budget.total is not None
+        return tuple(dict.fromkeys((self.budget.total, *self.budgets)))
 
     @property
     def lowest(self) -> float:
@@ -112,7 +120,10 @@ class Saliency(Strategy):
 
     def with_budget(self, budget: Budget | None) -> Saliency:
         """Return the same strategy with another budget; without one, its own."""
-        return self if budget is None else super().with_budget(budget)
+        if budget is None:
+            return self
+        instance("budget", budget, Budget)
+        return self.with_settings(budget=budget.model_dump())
 
     def recorded(self) -> Recorded:
         phases = {"train": "training", "prune": "pruning"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from groupnas.arrays import Integers
@@ -17,7 +19,7 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import Measure
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.space import SearchSpace
-from groupnas.strategies.saliency.removal import Removal, alive_sizes, check_channels
+from groupnas.strategies.saliency.removal import Price, alive_sizes, check_channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +32,76 @@ class Trajectory:
         order: ``(C,)``: all channels; first those that went, in that order, then the others, the
             least important first.
         snapshots: On the way, the start among them: how many channels had been ``removed``,
-            validation ``errors``, and the ``network``'s state, if it is still needed.
+            validation ``errors``, and the ``network``'s state; empty where nobody needs it.
+        least: The fewest channels of a group in a unit.
     """
 
     space: SearchSpace
     start: Integers
     order: Tensor
     snapshots: Sequence[Mapping[str, Any]]
+    least: int = 1
 
     def allocation(self, budget: Budget) -> Allocation:
         """Return the sizes at a budget, as near below it as whole channels allow.
 
-        Above the start and below the end, and where sizes have a divisor, all are multiplied by one
-        factor.
+        Above the start, the start's sizes are multiplied by one factor, below the end the end's;
+        with a divisor, those at the budget are rounded to it. None is then less than ``least``, and
+        below the start none is more than there.
 
         Raises:
             InputError: the fewest channels cost more; or, where sizes had to be multiplied, it
                 cannot be met within its tolerance.
         """
-        limits, by = budget.limits(self.space), budget.resolved_measure
-        found = Removal(self.space, self.start, "free", limits, by).replay(self.order.tolist())
-        if found is not None and budget.divisor == 1:
-            return Allocation.from_counts(self.space, rows(found, self.space))
-        sizes = self._left(int(self.snapshots[-1]["removed"])) if found is None else found
-        return fit(self.space, rows(sizes, self.space), budget)
+        sizes, reached = self._at(budget)
+        if reached and budget.divisor == 1:
+            return Allocation.from_counts(self.space, rows(sizes, self.space))
+        above = (sizes == self.start).all()
+        most = None if above else rows(self.start, self.space)
+        return fit(self.space, rows(sizes, self.space), budget, least=self.least, most=most)
+
+    def _at(self, budget: Budget) -> tuple[Integers, bool]:
+        """Return the sizes ``(U, G)`` when groups came within a budget, and whether they did.
+
+        Of what went since the last snapshot, what still fits is given back, last to first. The
+        start where all are within it from the start on, and the end where some never are.
+        """
+        price = Price(self.space, budget.resolved_measure)
+        went = self.order[: self.snapshots[-1]["removed"]].numpy()
+        cells = np.repeat(np.arange(self.start.size), self.start.ravel())[went]
+        left, reached = self.start.copy(), False
+        for names, limit in budget.limits(self.space).items():
+            groups = [self.space.groups.index(name) for name in names]
+            own = np.flatnonzero(np.isin(cells % self.start.shape[1], groups))
+            count = self._fewest(cells[own], price, groups, limit)
+            if count > len(own):
+                return self._left(len(went)), False
+            np.subtract.at(left.reshape(-1), cells[own[:count]], 1)
+            if count:
+                reached, last = True, own[count - 1]
+                kept = max(s["removed"] for s in self.snapshots if s["removed"] <= last)
+                for cell in reversed(cells[own[(own >= kept) & (own <= last)]]):
+                    left.reshape(-1)[cell] += 1
+                    if price.of(groups, left) > limit:
+                        left.reshape(-1)[cell] -= 1
+        return left, reached
+
+    def _fewest(self, cells: Integers, price: Price, groups: Sequence[int], limit: float) -> int:
+        """Return how many channels must go, first to last, for groups to be within a limit.
+
+        One more than there are where that is never so.
+        """
+
+        def within(count: int) -> bool:
+            return price.of(groups, self._without(cells[:count])) <= limit
+
+        return bisect_left(range(len(cells) + 1), True, key=within)
+
+    def _without(self, cells: Integers) -> Integers:
+        """Return the start without a channel of each of these cells."""
+        sizes = self.start.copy()
+        np.subtract.at(sizes.reshape(-1), cells, 1)
+        return sizes
 
     def network(self, allocation: Allocation) -> GroupedNetwork | None:
         """Return the network of some sizes, with the weights of the last that had as many.
@@ -116,6 +164,7 @@ class Trajectory:
         where: str,
         *,
         networks: bool,
+        least: int = 1,
     ) -> Trajectory:
         """Undo :meth:`state_dict`.
 
@@ -125,6 +174,7 @@ class Trajectory:
             state: What was saved.
             where: It is, for errors.
             networks: Whether they are still needed.
+            least: The fewest channels.
 
         Raises:
             StateError: it is not of these sizes.
@@ -132,7 +182,7 @@ class Trajectory:
         count = int(start.sum())
         check_like(state, {"order": torch.zeros(count, dtype=torch.int64), "snapshots": []}, where)
         check_channels(state["order"].tolist(), count, f"{where}.order")
-        found = cls(space, start, state["order"], state["snapshots"])
+        found = cls(space, start, state["order"], state["snapshots"], least)
         if not found.snapshots:
             raise StateError(f"{where}.snapshots: expected one at least")
         for index, snapshot in enumerate(found.snapshots):
@@ -158,7 +208,9 @@ def rows(sizes: Integers, space: SearchSpace) -> dict[str, dict[str, int]]:
     return {unit: dict(zip(space.groups, row, strict=True)) for unit, row in by_unit}
 
 
-def kept_places(start: Integers, kept: Any, space: SearchSpace) -> dict[str, list[list[int]]]:
+def kept_places(
+    start: Integers, kept: NDArray[np.bool_], space: SearchSpace
+) -> dict[str, list[list[int]]]:
     """Return which of its channels every group keeps in every free unit.
 
     Args:

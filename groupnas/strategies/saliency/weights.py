@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from groupnas.errors import InputError
 from groupnas.saved import Saved, parse_saved
@@ -30,11 +30,14 @@ class SavedSizes(Saved):
 def save_network(network: GroupedNetwork, path: str | os.PathLike[str]) -> None:
     """Write a network's weights and sizes, whole or not at all."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target.parent}: cannot be made: {error.strerror}") from error
     sizes = {u: dict(zip(network.groups, row, strict=True)) for u, row in network.sizes.items()}
     state = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     with atomic_path(target) as temporary:
-        save_file(state, temporary, {_SIZES: json.dumps({_SIZES: sizes})})
+        temporary.write_bytes(save(state, {_SIZES: json.dumps({_SIZES: sizes})}))
 
 
 def load_network(path: str | os.PathLike[str], like: Allocation) -> GroupedNetwork:
@@ -57,7 +60,10 @@ def load_network(path: str | os.PathLike[str], like: Allocation) -> GroupedNetwo
     if told is not None:
         data = validate(SavedSizes, parse_saved(told, where), f"{where}: sizes")
         counts = {u: row for u, row in data.sizes.items() if u in like.space.free_units}
+        groups = like.space.groups
         try:
+            if any(tuple(row) != groups for row in counts.values()):
+                raise InputError(f"its groups are not {', '.join(groups)}, in this order")
             like = Allocation.from_counts(like.space, counts)
         except InputError as error:
             raise InputError(f"{where}: is of another space: {error}") from error

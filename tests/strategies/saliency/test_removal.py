@@ -100,24 +100,6 @@ def test_no_cell_gets_smaller_than_the_fewest_channels() -> None:
     assert found.sizes.min() == found.sizes.max() == 2  # and it ends
 
 
-def test_replaying_an_order_stops_at_any_budget() -> None:
-    found = removal(total=0.1)
-    found.step(some_importance(), 1.0)
-    even = sum(Allocation.even(SPACE).costs().values())
-    for total in (1.5, 1.0, 0.4, 0.3):
-        sizes = removal(total=total).replay(found.removed)
-        assert sizes is not None
-        now = sum(cost(sizes).values())
-        assert now <= total * even
-        for cell in np.ndindex(*sizes.shape):  # nothing more fits of what went
-            if sizes[cell] < START[cell]:
-                more = sizes.copy()
-                more[cell] += 1
-                assert sum(cost(more).values()) > total * even
-    assert removal(total=50).replay(found.removed) is None
-    assert removal(total=0.01).replay(found.removed) is None
-
-
 def test_a_saved_removal_goes_on_alike() -> None:
     whole, first, other = removal("parts"), removal("parts"), removal("parts")
     for one in (whole, first):

@@ -7,16 +7,24 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import SMALL_SPACES
 
 import groupnas
 from groupnas import Budget
 from groupnas.engine.evaluate import mean_errors
+from groupnas.engine.job import Means
+from groupnas.engine.split import Split
 from groupnas.engine.state import StateError
 from groupnas.errors import InputError
 from groupnas.schema import validate
+from groupnas.spaces.measure import measure
+from groupnas.strategies.saliency.importance import Gates
 from groupnas.strategies.saliency.job import SaliencyJob
+from groupnas.strategies.saliency.pruning import Pruning
+from groupnas.strategies.saliency.removal import Removal
 from groupnas.strategies.saliency.settings import Saliency
-from groupnas.strategies.saliency.weights import load_network
+from groupnas.strategies.saliency.trajectory import table
+from groupnas.strategies.saliency.weights import load_network, save_network
 
 SETTINGS = {
     "title": "test",
@@ -159,8 +167,6 @@ def test_a_single_group_is_a_search_of_widths(
 def test_another_runs_weights_are_a_start(
     shapes_space: Any, shapes: Any, whole: Any, tmp_path: Path
 ) -> None:
-    from groupnas.strategies.saliency.pruning import Pruning
-
     given = whole.folder / "networks/uniform-0.6.safetensors"
     changes: dict[str, Any] = {
         "pretrained": str(given),
@@ -194,6 +200,10 @@ def test_it_may_start_wider_than_the_space(shapes_space: Any, shapes: Any) -> No
     ("changes", "told"),
     [
         ({"arms": ["free", "free"]}, "arms: expected each once"),
+        ({"arms": ["full", "free"]}, "arms: full prunes nothing, and is a control"),
+        ({"tune_epochs": 0}, "arms: full is of no use without tune_epochs"),
+        ({"budgets": [0.6000001]}, "budgets: expected each once, to six digits"),
+        ({"budget": {"total": None, "groups": {"ring": 0.5}}}, "budget.total: missing"),
         ({"epochs": 0}, "epochs: expected 1 or more, as there is nothing pretrained"),
         ({"weights": {"lr": 0.01, "schedule": "cosine"}}, "weights.end_lr: expected more than 0"),
     ],
@@ -203,6 +213,113 @@ def test_settings_that_do_not_go_together(changes: Any, told: str) -> None:
         settings(**changes)
 
 
-def test_a_budget_that_the_start_is_within_is_refused(shapes_space: Any, shapes: Any) -> None:
-    with pytest.raises(InputError, match="budget: the network is within it before anything"):
-        start(shapes_space, shapes, budget={"total": 1.0})
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"budget": {"total": 1.0}}, "budget: disc, square, ring: within it before anything"),
+        ({"budget": {"total": 0.6, "groups": {"ring": 1.2}}}, "budget: ring: within it before"),
+        ({"budgets": [0.0001]}, "is less than the fewest channels cost"),
+        ({"budgets": [0.2], "min": 4}, "is less than the fewest channels cost"),
+    ],
+)
+def test_budgets_that_cannot_be_are_refused_before_anything_is_trained(
+    shapes_space: Any, shapes: Any, changes: Any, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        start(shapes_space, shapes, **changes)
+
+
+def test_a_divisor_holds_from_start_to_end(shapes_space: Any, shapes: Any) -> None:
+    budget = {"total": 0.6, "divisor": 4, "tolerance": 0.3}
+    job = run(start(shapes_space, shapes, budget=budget, budgets=[], arms=["free"]))
+    for unit, row in job.allocation().grouping.counts().items():
+        step = Budget(divisor=4).step(shapes_space.free_units[unit] / 3)
+        assert all(size % step == 0 for size in row.values())
+    network = job.networks()["free-0.6"]
+    assert network.sizes == job.allocation().build().sizes
+
+
+def test_given_weights_stay_those_that_the_run_began_with(
+    shapes_space: Any, shapes: Any, whole: Any, tmp_path: Path
+) -> None:
+    given = tmp_path / "given.safetensors"
+    given.write_bytes((whole.folder / "networks/full.safetensors").read_bytes())
+    changes: dict[str, Any] = {"pretrained": str(given), "epochs": 0, "arms": ["free", "uniform"]}
+    straight = run(start(shapes_space, shapes, **changes))
+    state = run(start(shapes_space, shapes, **changes), 2).state_dict()
+    other = groupnas.Allocation.even(shapes_space).build()
+    save_network(other, given)
+    resumed = start(shapes_space, shapes, **changes)
+    resumed.load_state_dict(state)
+    assert run(resumed).history == straight.history
+
+
+def test_weights_of_other_groups_are_refused(shapes_space: Any, tmp_path: Path) -> None:
+    even = groupnas.Allocation.even(shapes_space)
+    network = even.build()
+    network.groups = tuple(reversed(network.groups))
+    save_network(network, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="its groups are not disc, square, ring, in this order"):
+        load_network(tmp_path / "w.safetensors", even)
+
+
+def pruning(path: Path) -> Pruning:
+    """A pruning after an epoch, in which channels went."""
+    space = groupnas.load_space(path)
+    whole = groupnas.Allocation.even(space.resized({u: 3 * n for u, n in space.free_units.items()}))
+    sizes = table(whole.grouping.counts(), space)
+    removal = Removal(space, sizes, "free", Budget(total=1.0).limits(space), measure("mac"))
+    everything = torch.arange(40)
+    split = Split(everything[:30], everything[30:])
+    torch.manual_seed(0)
+    network = whole.build()
+    job = Pruning(network, removal, Drawn(space), settings(), split, 0, torch.device("cpu"))
+    job.run_epoch(lambda done, total: None)
+    assert removal.removed
+    return job
+
+
+@pytest.mark.parametrize("path", SMALL_SPACES, ids=lambda path: path.stem)
+def test_without_its_removed_channels_a_training_goes_on_alike(path: Path) -> None:
+    compact, gated = pruning(path), pruning(path)
+    compact._compact()
+    for weight, state in compact._optimizer.state.items():
+        assert state["exp_avg"].stride() == weight.stride()  # fused kernels do not look at them
+    for job in (compact, gated):  # its only step so far was the first of the warm-up
+        job._optimizer.param_groups[0]["lr"] = 0.004
+    assert gated.removal is not None and compact.removal is not None
+    with Gates(gated.network, gated.removal.space.free_units) as gates:
+        gates.set(torch.from_numpy(gated.removal.alive))
+        gated._step(Means())
+    with Gates(compact.network, compact.removal.space.free_units):
+        compact._step(Means())
+    wanted = gated.narrowed().state_dict()
+    for name, value in compact.network.state_dict().items():
+        assert torch.allclose(value, wanted[name], rtol=1e-3, atol=2e-4), name  # a step is 0.004
+
+
+class Drawn:
+    """Random inputs and outputs of a space."""
+
+    name, error_unit = "drawn", "units"
+
+    def __init__(self, space: Any) -> None:
+        generator = torch.Generator().manual_seed(0)
+        shape = (40, sum(space.inputs.values()), *space.input_size)
+        self.x = torch.randn(shape, generator=generator)
+        self.y = torch.randn((40, sum(space.outputs.values())), generator=generator)
+        self.inputs, self.outputs = space.inputs, space.outputs
+        self.sources = [str(index) for index in range(40)]
+
+    def batch(self, indices: Any, generator: Any = None) -> Any:
+        return self.x[indices], self.y[indices]
+
+    def loss(self, predicted: Any, target: Any) -> Any:
+        return (predicted - target).square().mean()
+
+    def errors(self, predicted: Any, target: Any) -> Any:
+        pieces = (predicted - target).abs().split(list(self.outputs.values()), dim=1)
+        return torch.stack([piece.mean(dim=1) for piece in pieces], dim=1)
+
+    def to(self, target: Any, device: Any) -> Any:
+        return target.to(device)
