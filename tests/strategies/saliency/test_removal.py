@@ -12,7 +12,8 @@ from groupnas.engine.state import StateError
 from groupnas.spaces import load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import measure
-from groupnas.strategies.saliency.removal import Removal, Ties
+from groupnas.strategies.saliency.removal import Removal
+from groupnas.strategies.saliency.settings import Ties
 from groupnas.strategies.saliency.trajectory import rows, table
 
 SPACE = load_space("groupbench")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -273,7 +273,9 @@ def pruning(path: Path) -> Pruning:
     split = Split(everything[:30], everything[30:])
     torch.manual_seed(0)
     network = whole.build()
-    job = Pruning(network, removal, Drawn(space), settings(), split, 0, torch.device("cpu"))
+    job = Pruning(
+        network, removal, cast(Any, Drawn(space)), settings(), split, 0, torch.device("cpu")
+    )
     job.run_epoch(lambda done, total: None)
     assert removal.removed
     return job
