@@ -73,7 +73,7 @@ def test_the_readmes_search_and_what_follows_it(
     printed = capsys.readouterr().out
     assert "| stage4.block6.project |" in printed  # the table
     assert f"\n{half} GroupedNetwork(" in printed  # the last line
-    assert (folder / "local.onnx").stat().st_size > 1_000_000
+    assert (folder / "local.onnx").stat().st_size > 300_000  # a quarter of the MACs
 
 
 def test_there_are_blocks() -> None:
