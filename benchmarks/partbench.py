@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from groupbench import Entry, by_outputs, knapsack, print_row, tried
+from groupbench import Entry, by_outputs, knapsack, print_row, pruned, tried
 
 from groupnas.arrays import Floats
 from groupnas.ceilings import ceiling, on_table
@@ -43,6 +43,7 @@ EPOCHS = load_partbench().epochs
 STRATEGIES = (
     knapsack(12, EPOCHS),
     knapsack(24, EPOCHS),
+    pruned(batch_size=64),
     tried(Halving, 45, EPOCHS),
     tried(Evolution, 60, EPOCHS),
 )
