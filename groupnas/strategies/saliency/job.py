@@ -139,7 +139,7 @@ class SaliencyJob(SearchJob):
             if sum(costs[group] for group in groups) <= most:
                 raise InputError(
                     f"budget: {', '.join(groups)}: within it before anything is pruned; give less "
-                    "than what the search starts from, or start wider: widen"
+                    "than what the search starts from, or start wider, as saliency:wide does"
                 )
         for unit, row in self._shape.grouping.counts().items():
             step = budget.step(self.space.free_units[unit] / len(row))
