@@ -57,9 +57,9 @@ napoleon_numpy_docstring = False
 # What docstrings name and users do not meet.
 _WITHIN = """
 BatchLocator Behind Ended EntryPoint Evaluate Grouped Kernel KindT KroneckerFactors LandmarkTarget
-Locator MaskedLayer NetworkT PageRun Piece RuleT RunFolder SampleErrors Scorer Stage
+Locator MaskedLayer NetworkT PageRun Piece RuleT RunFolder SampleErrors Scorer SearchTold Stage
 StrategySettings SubsetReport Table ThingT Timing Trainer Trials TrialsJob __call__ assignment
-cache choose history kernel_format neighbours_among
+cache choose curves drawing history kernel_format neighbours_among training with_mean
 """
 nitpicky = True
 nitpick_ignore_regex = [
@@ -67,7 +67,10 @@ nitpick_ignore_regex = [
     # Imported for type checkers only, so that they keep their short names.
     (r"py:class", r"Figure|Path|Tensor|nn\.Module"),
     # Types that have a name within their module.
-    (r"py:class", r"Channels|Form|MaskInit|Patches|Precision|Propose|Side|Size"),
+    (
+        r"py:class",
+        r"Channels|Form|MaskInit|MaskPlace|Patches|Precision|Propose|Side|Size|SplitBy|StrPath",
+    ),
     (r"py:.*", rf"([a-z_]+\.)*({'|'.join(_WITHIN.split())})"),
 ]
 
