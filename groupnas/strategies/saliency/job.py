@@ -119,18 +119,15 @@ class SaliencyJob(SearchJob):
 
     def _widened(self) -> Allocation:
         """Return the even groups that the search starts from, in whole steps of a divisor."""
-        budget, count = self._budget, len(self.space.groups)
-        counts = {}
+        count, widths = len(self.space.groups), {}
         for unit, channels in self.space.free_units.items():
-            step = budget.step(channels / count)
-            each = self.strategy.widen * channels / count
-            if step == 1:  # as even as can be
-                continue
-            size = step * math.ceil(each / step)
-            counts[unit] = dict.fromkeys(self.space.groups, size)
-        widths = {u: round(n * self.strategy.widen) for u, n in self.space.free_units.items()}
-        even = Allocation.even(self.space.resized(widths)).grouping.counts()
-        return Allocation.from_counts(self.space, {**even, **counts})
+            step = self._budget.step(channels / count)
+            wide = channels * self.strategy.widen
+            # With a divisor the same number of steps for each; without, as even as can be.
+            widths[unit] = (
+                round(wide) if step == 1 else count * step * math.ceil(wide / count / step)
+            )
+        return Allocation.even(self.space.resized(widths))
 
     def _check(self, budget: Budget) -> None:
         """Raise :class:`InputError` where the start is within a budget, or nothing can be."""
@@ -368,12 +365,13 @@ class SaliencyJob(SearchJob):
         if not self.strategy.epochs:
             check_like(state["trained"], self._trained, "trained")
             self._trained = state["trained"]
-        self._tuned = dict.fromkeys(state["tuned"], {})
+        self._tuned = dict.fromkeys(state["tuned"], {})  # what is needed depends on what there is
         done = 0
         for stage in self._stages:
             done += stage.epochs
             if done <= len(self.history):
                 self._take(stage, state)
+        self._tuned = {label: kept for label, kept in self._tuned.items() if kept}
         if len(self.history) < self.total_epochs and self._due()[1]:
             self._running = self._begin(self._due()[0])
             if isinstance(self._running, Trainer):
