@@ -2,7 +2,8 @@
 
 A layer that mixes channels costs group j  H W k^2 a_j b_j  multiply-accumulates (MACs), with a_j
 and b_j the group's channels at its input and output; a depthwise convolution costs its channel's
-group H W k^2. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
+group H W k^2. Where groups read joint channels, a_j is all of these; what joint channels cost is in
+a column of its own, ``shared``, but for the weights that read a group's channels. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
 Figures are per image. FLOPs are not time: memory traffic and uneven groups are not in them.
 """
 
@@ -21,6 +22,7 @@ from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure
 from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
 from groupnas.spaces.rooms import Room
+from groupnas.spaces.schema import SHARED
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, text
 
@@ -76,7 +78,7 @@ ELEMENTWISE: Room[Callable[[Convention], int]] = Room("the accountant", f"{__nam
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """Operations and parameters of one layer, for each group in the groups' order."""
+    """Operations and parameters of one layer, for each of the table's groups."""
 
     name: str
     op: str
@@ -86,7 +88,10 @@ class LayerCost:
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsTable:
-    """The cost of one grouping, layer by group; operations per image in one convention."""
+    """The cost of one grouping, layer by group; operations per image in one convention.
+
+    Where the space has joint units, ``shared`` is the last of the groups.
+    """
 
     space: str
     convention: str
@@ -190,28 +195,26 @@ def flops(allocation: Allocation, convention: str = "mac") -> FlopsTable:
     instance("allocation", allocation, Allocation)
     space, grouping = allocation.space, allocation.grouping
     rules = _convention(convention)
-    groups = range(len(space.groups))
-    sizes = {
-        unit: [assignment.count(group) for group in groups]
-        for unit, assignment in {**space.fixed, **grouping.assignments}.items()
-    }
+    counts = grouping.counts()
+    sizes = [
+        {**space.ends(group), **{unit: row[group] for unit, row in counts.items()}}
+        for group in space.groups
+    ]
     costs = []
     for layer in space.layers:
-        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
-        pairs = [x * y for x, y in zip(a, b, strict=True)]
+        columns = [_terms(layer, of[layer.in_unit], of[layer.out_unit]) for of in sizes]
+        if space.joint:
+            columns.append(_shared_terms(layer))
         costs.append(
             LayerCost(
                 name=layer.name,
                 op=layer.op,
-                flops=tuple(
-                    _operations(layer, rules, *terms) for terms in zip(a, b, pairs, strict=True)
-                ),
-                params=tuple(_parameters(layer, *terms) for terms in zip(b, pairs, strict=True)),
+                flops=tuple(_operations(layer, rules, *terms) for terms in columns),
+                params=tuple(_parameters(layer, b, pairs) for _, b, pairs in columns),
             )
         )
-    return FlopsTable(
-        space=space.name, convention=convention, groups=space.groups, layers=tuple(costs)
-    )
+    groups = (*space.groups, SHARED) if space.joint else space.groups
+    return FlopsTable(space=space.name, convention=convention, groups=groups, layers=tuple(costs))
 
 
 def expected_flops(
@@ -219,7 +222,7 @@ def expected_flops(
 ) -> Tensor:
     """The expected cost under independent draws of every channel's group; differentiable.
 
-    One-hot probabilities give :func:`flops` exactly.
+    One-hot probabilities give :func:`flops` exactly, but for its column ``shared``.
 
     Args:
         space: The space whose layers are counted.
@@ -245,11 +248,11 @@ def expected_flops(
     }
     membership = {**fixed, **probabilities}
     sizes = {unit: p.sum(dim=0) for unit, p in membership.items()}
+    sizes.update({unit: some.new_full((len(space.groups),), n) for unit, n in space.joint.items()})
     rows = []
     for layer in space.layers:
-        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
-        pairs = a * b
-        if layer.in_unit == layer.out_unit:
+        a, b, pairs = _terms(layer, sizes[layer.in_unit], sizes[layer.out_unit])
+        if layer.in_unit == layer.out_unit and not layer.joint:
             # A unit with itself is not independent: E[a^2] = E[a]^2 + Var[a].
             p = membership[layer.in_unit]
             pairs = pairs + (p * (1 - p)).sum(dim=0)
@@ -292,6 +295,21 @@ class Parameters(Measure):
     def of_layer(self, layer: Layer, a: Any, b: Any) -> Any:
         """See :meth:`Measure.of_layer`."""
         return count_parameters(layer, a, b)
+
+
+def _terms(layer: Layer, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Inputs, outputs and pairs of both that a layer costs one group, of what it reads and owns."""
+    if not layer.joint_out:
+        return a, b, a * b
+    return 0 * a, 0 * b, 0 * a if layer.joint_in else a * b
+
+
+def _shared_terms(layer: Layer) -> tuple[int, int, int]:
+    """The same of what belongs to no group; a weight between a group and all is the group's."""
+    if not layer.joint_out:
+        return 0, 0, 0
+    a, b = layer.in_channels if layer.joint_in else 0, layer.out_channels
+    return a, b, a * b
 
 
 def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:

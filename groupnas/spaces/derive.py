@@ -77,7 +77,7 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     }
     sources = [module for _, modules in net.layers_by_block() for module in modules]
     for source, (layer, target) in zip(sources, network.layers(), strict=True):
-        _check_operator(layer, source.op, len(net.space.groups))
+        _check_operator(layer, source.op, 1 if layer.joint else len(net.space.groups))
         write_pieces(layer, target, _pieces(layer, source, members))
     return network.train(net.training)
 
@@ -98,8 +98,10 @@ def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
 def _pieces(
     layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]
 ) -> list[GroupWeights]:
-    """Return what each group owns of a masked layer: its rows of its columns."""
+    """Return each share of a masked layer: its rows of the columns that it reads."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
+    if layer.joint:
+        inputs = [torch.cat(inputs)] * len(outputs)
     state, settings = read_norm(layer, source.tail)
     pieces = []
     for rows, columns in zip(outputs, inputs, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from groupnas.errors import InputError
@@ -48,6 +48,8 @@ class Layer:
         norm: BatchNorm follows (``True``), or the normalisation of that name.
         act: Name of the activation that follows; ``none``.
         bias: The layer has a bias.
+        joint_in: The input's channels belong to no group: all groups read them.
+        joint_out: Likewise the output's: they read the channels of all groups.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Layer:
     norm: bool | str = False
     act: str = NONE
     bias: bool = False
+    joint_in: bool = field(default=False, repr=False)
+    joint_out: bool = field(default=False, repr=False)
 
     @property
     def operation(self) -> Operation:
@@ -110,8 +114,13 @@ class Layer:
 
     @property
     def mixes_channels(self) -> bool:
-        """True where outputs depend on more than their own channel: there masks apply."""
+        """True where outputs depend on more than their own channel."""
         return self.operation.mixes
+
+    @property
+    def joint(self) -> bool:
+        """True where an end belongs to no group: weights are dense, and masks do not apply."""
+        return self.joint_in or self.joint_out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ from groupnas.spaces.modules import norm_behind, tail
 class GroupWeights:
     """One group's share of a layer, with a inputs and b outputs of its own.
 
+    A joint layer has one share, of all its channels; a group that reads joint channels reads all.
+
     Attributes:
         weight: ``(b, a, *taps)``, with :attr:`Layer.taps`, ``(b, 1, *taps)`` where each channel is
             kept to itself; ``None`` where there are no weights.
@@ -47,9 +49,11 @@ def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> 
 
     Args:
         layer: Its shape; BatchNorm and activation among it.
-        inputs: Input channels of each group.
-        outputs: Output channels of each group; the inputs' where each channel is kept to itself.
+        inputs: Input channels of each group, or of the one share of a joint end.
+        outputs: Output channels, likewise; the inputs' where each channel is kept to itself.
     """
+    if layer.joint:
+        inputs, outputs = [sum(inputs)], [sum(outputs)]
     return nn.Sequential(*layer.operation.derived(layer, inputs, outputs), *tail(layer))
 
 
@@ -68,12 +72,12 @@ def read_norm(
 
 
 def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[GroupWeights]:
-    """Return what each group owns of a module that :func:`plain_layer` made; views, no copies.
+    """Return each share of a module that :func:`plain_layer` made; views, no copies.
 
     Args:
         layer: Its shape.
         module: Of the layer.
-        outputs: Output channels of each group.
+        outputs: Output channels of each share.
 
     Raises:
         InputError: somebody replaced something in it.

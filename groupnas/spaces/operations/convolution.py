@@ -24,13 +24,14 @@ class Convolution(Operation):
             name=place.name,
             op=self.name,
             out_unit=place.name if self.mixes else None,
-            out_channels=row.c if self.mixes else None,
+            out_channels=place.width if self.mixes else None,
             kernel=row.kernel or 1,
             stride=place.stride,
             dilation=row.d,
             norm=row.norm,
             act=row.act or place.act,
             bias=not row.norm if row.bias is None else row.bias,
+            joint_out=row.joint,
         )
 
     def padding(self, layer: Layer) -> tuple[int, int]:
@@ -50,7 +51,7 @@ class Conv(Convolution):
     """A convolution; in a grouped network, of every group by itself."""
 
     name, spelled, pattern = "conv", "convKxK", r"conv([1-9])x\1"
-    required = frozenset({"c"})
+    required, allowed = frozenset({"c"}), Convolution.allowed | {"joint"}
 
     def masked(self, layer: Layer, groups: int) -> nn.Module:
         """Return a :class:`groupnas.nn.MaskedConv2d`."""
