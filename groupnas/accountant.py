@@ -2,8 +2,9 @@
 
 A layer that mixes channels costs group j  H W k^2 a_j b_j  multiply-accumulates (MACs), with a_j
 and b_j the group's channels at its input and output; a depthwise convolution costs its channel's
-group H W k^2. Where groups read joint channels, a_j is all of these; what joint channels cost is in
-a column of its own, ``shared``, but for the weights that read a group's channels. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
+group H W k^2. Where groups read joint channels, a_j is all of these. What joint channels cost is in
+a column of its own, ``shared``, but for the weights that read a group's channels, which are the
+group's. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
 Figures are per image. FLOPs are not time: memory traffic and uneven groups are not in them.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -20,7 +21,15 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.behind import BatchNorm, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure
-from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.operations import (
+    ActivationAlone,
+    AveragePool,
+    Convolution,
+    Deconvolution,
+    Linear,
+    MaxPool,
+    Subpixel,
+)
 from groupnas.spaces.rooms import Room
 from groupnas.spaces.schema import SHARED
 from groupnas.spaces.space import SearchSpace
@@ -42,6 +51,8 @@ class Convention:
         conv_bias: Operations per output element of a convolution with bias.
         pool_in: Operations per input element of a pooling.
         average_out: Operations per output element of an average pooling.
+        deconv: Of a transposed convolution: all taps at each ``input`` position, which is what is
+            computed; at each ``output`` position; or ``nothing``.
     """
 
     summary: str
@@ -51,6 +62,7 @@ class Convention:
     conv_bias: int = 0
     pool_in: int = 0
     average_out: int = 0
+    deconv: Literal["input", "output", "nothing"] = "input"
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -62,8 +74,9 @@ CONVENTIONS: dict[str, Convention] = {
         act=1,
         conv_bias=1,
         pool_in=1,
+        deconv="nothing",
     ),
-    "thop": Convention(summary="thop 0.1", mac=1, norm=4, average_out=1),
+    "thop": Convention(summary="thop 0.1", mac=1, norm=4, average_out=1, deconv="output"),
     "fvcore": Convention(summary="fvcore's FlopCountAnalysis, evaluation mode", mac=1, norm=2),
     "torch": Convention(summary="torch.utils.flop_counter: two per MAC", mac=2),
 }
@@ -333,6 +346,27 @@ def _count_linear(layer: Layer, rules: Convention, _in: Any, _out: Any, pairs: A
     return rules.mac * math.prod(layer.taps) * pairs
 
 
+@OPERATIONS.register(Deconvolution)
+def _count_deconvolution(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    if rules.deconv == "nothing":
+        return 0 * pairs
+    cost = rules.mac * math.prod(layer.taps) * pairs
+    if rules.deconv == "input":  # of which there are fewer; whole numbers stay whole
+        fewer = layer.stride**2
+        cost = cost // fewer if isinstance(cost, int) else cost / fewer
+    return cost + rules.conv_bias * layer.bias * out
+
+
+@OPERATIONS.register(Subpixel)
+def _count_subpixel(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    return rules.mac * layer.kernel**2 * pairs + rules.conv_bias * layer.bias * out
+
+
+@OPERATIONS.register(ActivationAlone)
+def _count_nothing(_layer: Layer, _rules: Convention, _in: Any, _out: Any, _pairs: Any) -> Any:
+    return 0
+
+
 @OPERATIONS.register(MaxPool)
 def _count_pool(_layer: Layer, rules: Convention, inputs: Any, _out: Any, _pairs: Any) -> Any:
     return rules.pool_in * inputs
@@ -352,6 +386,7 @@ def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
     """Weights, biases and what is learned behind them, of one group."""
     kernel = layer.operation.weighted * math.prod(layer.taps)
     each = layer.bias + sum(behind.parameters for behind in layer.behind)
+    each = each * layer.operation.numbers(layer)
     return kernel * (pairs if layer.mixes_channels else b) + each * b
 
 

@@ -146,15 +146,13 @@ def validate(model: type[ModelT], data: Any, origin: str) -> ModelT:
         raise InputError(f"{origin}: {'; '.join(map(_one_fault, error.errors()))}") from error
 
 
-# `Annotated[One[int] | Several[list[str]], EITHER]`: the value of a key says which of both is meant,
-# so that a fault is told of that alone.
+# `Annotated[One[int] | Several[list[str]], EITHER]`: the value of a key says which of both is
+# meant, so that a fault is told of that alone.
 EitherT = TypeVar("EitherT")
 ONE, SEVERAL = "|one", "|several"
 One = Annotated[EitherT, Tag(ONE)]
 Several = Annotated[EitherT, Tag(SEVERAL)]
-EITHER = Discriminator(
-    lambda value: SEVERAL if isinstance(value, (list, dict, BaseModel)) else ONE
-)
+EITHER = Discriminator(lambda value: SEVERAL if isinstance(value, (list, dict, BaseModel)) else ONE)
 
 
 def _one_fault(fault: Any) -> str:

@@ -35,6 +35,9 @@ class Task(Protocol):
         outputs: Network outputs of each group, in the order of the network's output.
         sources: For every sample, the name of the image it was cut from.
         error_unit: What :meth:`errors` is measured in, e.g. ``"NME %"``.
+
+    Where outputs are maps, ``output_size`` is their height and width, and predictions are
+    ``(B, outputs, H, W)``; a task without it has numbers as outputs.
     """
 
     name: str
@@ -91,6 +94,11 @@ class Task(Protocol):
         ...
 
 
+def output_size(task: Task) -> tuple[int, ...]:
+    """Height and width of each of a task's outputs; nothing where they are numbers."""
+    return tuple(getattr(task, "output_size", ()))
+
+
 class TaskSubset:
     """Some samples of a task, as a task.
 
@@ -120,6 +128,7 @@ class TaskSubset:
         self.name = task.name
         self.inputs = task.inputs
         self.outputs = task.outputs
+        self.output_size = output_size(task)
         self.error_unit = task.error_unit
         self.sources: Sequence[str] = [sources[i] for i in self._indices.tolist()]
 
@@ -177,6 +186,7 @@ class TaskParts:
         self._task = task
         self.name = f"{task.name}:{'+'.join(g for g in task.outputs if g in groups)}"
         self.outputs: Mapping[str, int] = {g: n for g, n in task.outputs.items() if g in groups}
+        self.output_size = output_size(task)
         own = {group: size for group, size in task.inputs.items() if group in groups}
         self.inputs: Mapping[str, int] = own or dict(task.inputs)  # shared ones stay
         self.error_unit = task.error_unit
@@ -216,7 +226,9 @@ class TaskParts:
         return hashlib.sha256(f"{self._task.fingerprint()} {self.name}".encode()).hexdigest()
 
     def _whole(self, predicted: Tensor) -> Tensor:
-        whole = self._elsewhere.to(predicted).repeat(len(predicted), 1)
+        size = predicted.shape[2:]
+        elsewhere = self._elsewhere.to(predicted).view(1, -1, *[1] * len(size))
+        whole = elsewhere.repeat(len(predicted), 1, *size)
         whole[:, self._columns] = predicted
         return whole
 

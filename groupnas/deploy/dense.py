@@ -36,7 +36,7 @@ class DensePlanner:
         Raises:
             InputError: a network whose groups share channels, which has no layout to choose.
         """
-        if not network.groups:
+        if not network.isolated:
             raise InputError(
                 "the network's groups share channels: it cannot be laid out; export it as it is"
             )

@@ -86,7 +86,7 @@ class LayoutPlanner:
 
     def plan(self, network: GroupedNetwork) -> LayoutPlan:
         """Return the plan that :meth:`__call__` follows; raises as it does."""
-        if not network.groups:
+        if not network.isolated:
             raise InputError(
                 "the network's groups share channels: it cannot be laid out; export it as it is"
             )

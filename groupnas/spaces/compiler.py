@@ -206,7 +206,10 @@ class Compiler:
         self._here = start = self._here if draft.source is None else self._ends[draft.source]
         layers = tuple(map(self._layer, draft.steps))
         if draft.plus is not None:
-            self.units.tie(self._ends[draft.plus].end, self._here.end)
+            added = self._ends[draft.plus]
+            if added.size != self._here.size:
+                raise InputError(f"from: cannot add maps of {added.size} and {self._here.size}")
+            self.units.tie(added.end, self._here.end)
         block = Block(name=draft.name, layers=layers, source=start.block, plus=draft.plus)
         self.blocks.append(block)
         self._here = self._ends[draft.name] = replace(self._here, block=draft.name)

@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.pieces import GroupWeights, read_norm, write_pieces
+from groupnas.spaces.pieces import GroupWeights, of_channels, read_norm, write_pieces
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 from groupnas.values import instance
 
@@ -111,7 +111,10 @@ def _pieces(
             if layer.mixes_channels:
                 weight = weight[:, columns]
             if source.op.bias is not None:
-                bias = cast(Tensor, source.op.bias)[rows]
-        norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
+                bias = of_channels(layer, cast(Tensor, source.op.bias))[rows]
+        norms = {
+            name: of_channels(layer, value)[rows] if value.dim() else value
+            for name, value in state.items()
+        }
         pieces.append(GroupWeights(weight, bias, norms, settings))
     return pieces

@@ -231,6 +231,14 @@ class Operation(Operator):
         The last one holds the weights, of all groups together or of each in its ``parts``.
         """
 
+    def numbers(self, layer: Layer) -> int:
+        """Return how many numbers biases and normalisations have for each output channel: 1."""
+        return 1
+
+    def finish(self, layer: Layer) -> list[nn.Module]:
+        """Return what is behind normalisation and activation: nothing."""
+        return []
+
     def weight(self, layer: Layer, module: Any) -> Tensor:
         """Return a view ``(outputs, inputs, *taps)`` of a plain or masked module's weight.
 

@@ -155,7 +155,6 @@ def group_cost(
     sizes = {**space.ends(group), **widths}
     fixed = sum(by.fixed(layer) for layer in space.layers if not layer.joint_out)
     own = sum(
-        layer_cost(layer, sizes[layer.in_unit], sizes[layer.out_unit], by)
-        for layer in space.layers
+        layer_cost(layer, sizes[layer.in_unit], sizes[layer.out_unit], by) for layer in space.layers
     )
     return own + fixed / len(space.groups) if fixed else own  # whole numbers stay whole

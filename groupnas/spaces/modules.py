@@ -15,6 +15,10 @@ from groupnas.spaces.layer import INPUT, Block, Layer
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
 
 
+# What is behind a layer and neither a normalisation nor an activation
+_PASSING = (nn.Identity, nn.PixelShuffle, _DropoutNd)
+
+
 def module_name(name: str) -> str:
     """The name of a block or unit as PyTorch takes it: without dots, none of a container's own.
 
@@ -45,8 +49,10 @@ def run_blocks(
 
 
 def tail(layer: Layer) -> list[nn.Module]:
-    """Normalisation and activation behind a layer, where it has them."""
-    return [each.build(layer.out_channels) for each in layer.behind]
+    """What is behind a layer's operator: normalisation and activation, where it has them."""
+    operation = layer.operation
+    channels = layer.out_channels * operation.numbers(layer)
+    return [*(each.build(channels) for each in layer.behind), *operation.finish(layer)]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
@@ -66,7 +72,7 @@ def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
         InputError: they compute something else than the space says, so that what is made of the
             layer would, too.
     """
-    found = [module for module in modules if not isinstance(module, (nn.Identity, _DropoutNd))]
+    found = [module for module in modules if not isinstance(module, _PASSING)]
     norm, wanted = layer.normalisation, layer.behind
     if len(found) != len(wanted) or not all(
         each.accepts(module) for each, module in zip(wanted, found, strict=True)

@@ -100,8 +100,8 @@ class GroupedNetwork(nn.Module):
             groups: Names; the result has them in this network's order.
 
         Raises:
-            InputError: no group, one that there is not, or a network whose groups share channels, or
-                whose joint channels read theirs.
+            InputError: no group, one that there is not, or a network whose groups share channels
+                or whose joint channels read theirs.
         """
         layers = [layer for layer, _ in self.layers()]
         if not self.groups or any(layer.joint_out and not layer.joint_in for layer in layers):

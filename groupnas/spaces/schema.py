@@ -7,11 +7,13 @@ together is decided in :mod:`groupnas.spaces.compiler`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.schema import EITHER, One, Settings, Several, read_yaml, validate
 from groupnas.spaces.behind import ActivationName
 from groupnas.spaces.rows import Extent, Few, Name, Row
@@ -38,12 +40,18 @@ class Published(Settings):
 
 
 class Variant(Settings):
-    """The values that a variant of the space replaces, e.g. another number of points to predict."""
+    """The values that a variant of the space replaces, e.g. another number of points to predict.
+
+    Attributes:
+        groups: As of the file, and so are inputs, outputs and published figures.
+        layers: Other values of a row's keys, by the row's name; ``null`` leaves the row out.
+    """
 
     groups: Groups | None = None
     inputs: Inputs | None = None
     outputs: PerGroup | None = None
     published: list[Published] = []
+    layers: dict[Name, dict[str, Any] | None] = {}
 
 
 class SpaceFile(Settings):
@@ -95,6 +103,8 @@ class SpaceFile(Settings):
     def _names(self) -> SpaceFile:
         for groups in (self.groups, *(variant.groups for variant in self.variants.values())):
             _check_names(groups)
+        for key in self.variants:
+            self.rows(key)
         names = [row.name for row in self.layers]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -104,6 +114,32 @@ class SpaceFile(Settings):
             if isinstance(table, dict) and set(table) not in (set(groups), EACH):
                 raise ValueError(f"{label}: expected exactly the groups {', '.join(groups)}")
         return self
+
+    def rows(self, variant: str | None = None) -> list[Row]:
+        """The layer table of a variant, or as it stands.
+
+        Raises:
+            ValueError: the variant has a row that there is not, or a wrong key of one.
+        """
+        changes = self.variants[variant].layers if variant is not None else {}
+        names = [row.name for row in self.layers]
+        for name in changes:
+            if name not in names:
+                raise ValueError(f"variants.{variant}.layers.{name}: {nearest(name, names)}")
+        return [
+            self._changed(row, changes.get(row.name, {}), f"variants.{variant}.layers.{row.name}")
+            for row in self.layers
+            if changes.get(row.name, {}) is not None
+        ]
+
+    def _changed(self, row: Row, changes: Mapping[str, Any] | None, place: str) -> Row:
+        if not changes:
+            return row
+        data = row.model_dump(by_alias=True, exclude_unset=True)
+        try:
+            return validate(Row, {**data, **changes, "name": row.name}, place)
+        except InputError as error:
+            raise ValueError(str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
         """The file's data as it was written.
@@ -130,7 +166,7 @@ def group_names(groups: Groups) -> tuple[str, ...]:
 
 
 def of_each(table: PerGroup | int, groups: Sequence[str]) -> dict[str, int]:
-    """A number of every group, in the order of ``groups``; or the one that is of all, ``shared``."""
+    """A number of every group, in the order of ``groups``; or that of all, ``shared``."""
     if isinstance(table, int):
         return {SHARED: table}
     if set(table) == EACH:

@@ -78,6 +78,12 @@ class SearchSpace:
         others = self.fixed.keys() | self.joint
         return {unit: size for unit, size in self.units.items() if unit not in others}
 
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Height and width of each output; nothing where outputs are numbers."""
+        last = self.layers[-1]
+        return () if last.operation.flat else last.out_size
+
     def ends(self, group: str) -> dict[str, int]:
         """The channels that a group reads or owns in every unit which no grouping divides."""
         index = self.groups.index(group)
@@ -192,7 +198,7 @@ class SearchSpace:
         joint_inputs = isinstance(inputs, int)
         inputs, outputs = of_each(inputs, groups), of_each(outputs, groups)
         compiler = Compiler(
-            file=file,
+            file=file.model_copy(update={"layers": file.rows(variant)}),
             groups=len(groups),
             inputs=sum(inputs.values()),
             joint_inputs=joint_inputs,
@@ -228,7 +234,8 @@ class SearchSpace:
         )
         if not space.free_units:
             raise InputError(
-                "layers: every channel unit is the input's, the output's or joint; nothing to divide"
+                "layers: every channel unit is the input's, the output's or joint; nothing to "
+                "divide"
             )
         for unit in space.free_units:
             ends = [layer for layer in space.layers if unit in (layer.in_unit, layer.out_unit)]

@@ -229,7 +229,11 @@ class MaskedLayer(nn.Module):
             found.append(functional_call(self.tail, kept[-1], (own,)))
         for name, buffer in buffers.items():
             rows = torch.stack([one[name] for one in kept])
-            buffer.copy_((rows * shares).sum(dim=0) if buffer.dim() else rows[0])
+            if not buffer.dim():
+                buffer.copy_(rows[0])
+                continue
+            numbers = len(buffer) // shares.shape[1]  # of each channel
+            buffer.copy_((rows * shares.repeat_interleave(numbers, dim=1)).sum(dim=0))
         return torch.cat(found)
 
 
