@@ -11,7 +11,7 @@ Figures are per image. FLOPs are not time: memory traffic and uneven groups are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,6 +80,8 @@ CONVENTIONS: dict[str, Convention] = {
     "fvcore": Convention(summary="fvcore's FlopCountAnalysis, evaluation mode", mac=1, norm=2),
     "torch": Convention(summary="torch.utils.flop_counter: two per MAC", mac=2),
 }
+
+_MOST_COLUMNS = 12  # of groups; more do not fit a page
 
 # Elements in, elements out, and channel pairs times output positions -> a layer's operations
 OPERATIONS: Room[Callable[[Layer, Convention, Any, Any, Any], Any]] = Room(
@@ -158,7 +160,8 @@ class FlopsTable:
     def rows(self) -> list[list[str]]:
         """The table as text: a header, a row for each layer, then sums, shares and parameters.
 
-        A single group is all there is: it has no column of sums and no shares.
+        A single group is all there is: it has no column of sums and no shares. More groups than fit
+        a page are told by the least, the median and the most that one has.
         """
         total = max(self.total, 1)
         per_group = self.per_group.values()
@@ -169,17 +172,27 @@ class FlopsTable:
                 ["total", _thousands(self.total)],
                 ["parameters", _thousands(self.total_params)],
             ]
+        parts = [group for group in self.groups if group != SHARED]
+        own, others = len(parts), list(self.groups[len(parts) :])
+        many = own > _MOST_COLUMNS
+
+        def shown(values: Iterable[int]) -> list[int]:
+            values = list(values)
+            few = [min(values[:own]), sorted(values[:own])[own // 2], max(values[:own])]
+            return [*(few if many else values[:own]), *values[own:]]
+
+        heads = [f"least of {own}", "median", "most"] if many else parts
         return [
-            [f"layer ({self.convention})", *self.groups, "all"],
+            [f"layer ({self.convention})", *heads, *others, "all"],
             *(
-                [layer.name, *map(_thousands, layer.flops), _thousands(sum(layer.flops))]
+                [layer.name, *map(_thousands, shown(layer.flops)), _thousands(sum(layer.flops))]
                 for layer in self.layers
             ),
-            ["total", *map(_thousands, per_group), _thousands(self.total)],
-            ["share", *(f"{100 * flops / total:.1f} %" for flops in per_group), "100 %"],
+            ["total", *map(_thousands, shown(per_group)), _thousands(self.total)],
+            ["share", *(f"{100 * flops / total:.1f} %" for flops in shown(per_group)), "100 %"],
             [
                 "parameters",
-                *map(_thousands, self.params_per_group.values()),
+                *map(_thousands, shown(self.params_per_group.values())),
                 _thousands(self.total_params),
             ],
         ]

@@ -113,7 +113,8 @@ class MaskedConvTranspose2d(nn.Module):
         window = Window.of(kernel_size, **steps)
         if isinstance(window.padding, str):
             raise InputError("padding 'same': no transposed convolution has it; give numbers")
-        self.kernel_size, self.stride, self.padding, self.dilation = window
+        self.kernel_size, self.stride, self.dilation = window[0], window[1], window[3]
+        self.padding: tuple[int, int] = window.padding
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.reset_parameters()

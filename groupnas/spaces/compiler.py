@@ -138,11 +138,12 @@ class Compiler:
         if row.name == INPUT:
             raise InputError("name: 'input' is already the name of the network's input")
         operator = row.operator
-        if (operator.ends and row.c is None) != last:
-            known = " or ".join(name for name, other in OPERATORS.items() if other.ends)
-            raise InputError(
-                f"the last row, and only it, must be a {known} without c: the network's output"
-            )
+        ends = operator.ends and row.c is None
+        if ends and not last:
+            raise InputError("c: missing; only the last row, the network's output, has none")
+        if last and not ends:
+            known = " or ".join(other.spelled for other in OPERATORS.values() if other.ends)
+            raise InputError(f"the last row must be a {known} without c: the network's output")
         sources = self._sources(row, last)
         if len(sources) > 1:
             self._output(row, sources)

@@ -110,9 +110,9 @@ class SpaceFile(Settings):
             if name in names[:index]:
                 raise ValueError(f"layers.{index}.name: {name!r} stands twice")
         for label, table, of in self._tables():
-            groups = group_names(of or self.groups)
-            if isinstance(table, dict) and set(table) not in (set(groups), EACH):
-                raise ValueError(f"{label}: expected exactly the groups {', '.join(groups)}")
+            own = group_names(of or self.groups)
+            if isinstance(table, dict) and set(table) not in (set(own), EACH):
+                raise ValueError(f"{label}: expected exactly the groups {', '.join(own)}")
         return self
 
     def rows(self, variant: str | None = None) -> list[Row]:

@@ -232,18 +232,7 @@ class SearchSpace:
             variant=variant,
             published=tuple((chosen.published if chosen else None) or file.published),
         )
-        if not space.free_units:
-            raise InputError(
-                "layers: every channel unit is the input's, the output's or joint; nothing to "
-                "divide"
-            )
-        for unit in space.free_units:
-            ends = [layer for layer in space.layers if unit in (layer.in_unit, layer.out_unit)]
-            if joint and all(layer.joint for layer in ends if layer.mixes_channels):
-                raise InputError(
-                    f"layers: {unit} has joint channels on both sides, so that it makes no "
-                    "difference whose its channels are; make it joint, too"
-                )
+        _check_divisions(space)
         return space
 
 
@@ -277,6 +266,21 @@ def load_space(space: str | os.PathLike[str], variant: str | None = None) -> Sea
 def variant_names(name: str) -> list[str]:
     """The variants of a space's file, for lists; the first is the default."""
     return list(read_space_file(find_shipped("search_spaces", name)).variants)
+
+
+def _check_divisions(space: SearchSpace) -> None:
+    """Raise :class:`InputError` unless there are units to divide, and it makes a difference."""
+    if not space.free_units:
+        raise InputError(
+            "layers: every channel unit is the input's, the output's or joint; nothing to divide"
+        )
+    for unit in space.free_units:
+        ends = [layer for layer in space.layers if unit in (layer.in_unit, layer.out_unit)]
+        if space.joint and all(layer.joint for layer in ends if layer.mixes_channels):
+            raise InputError(
+                f"layers: {unit} has joint channels on both sides, so that it makes no "
+                "difference whose its channels are; make it joint, too"
+            )
 
 
 def _in_order(groups: Sequence[str], sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def heads() -> SearchSpace:
     return space_of(STEM, HEAD, input=[4, 4], inputs=3, outputs={"a": 1, "b": 2})
 
 
-# -- what a file says -------------------------------------------------------------------------------
+# -- what a file says ------------------------------------------------------------------------------
 
 
 def test_joint_units_are_neither_free_nor_fixed() -> None:
@@ -92,7 +93,7 @@ def test_a_residual_block_adds_no_joint_channels_to_those_of_groups() -> None:
     assert space.joint == {"input": 3, "stem": 6}
 
 
-# -- networks ---------------------------------------------------------------------------------------
+# -- networks --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["before", "behind"])
@@ -180,7 +181,7 @@ def test_what_mixes_groups_cannot_be_taken_apart() -> None:
         gn.search(space, _Drawn(space), "knapsack", "never")
 
 
-# -- costs ------------------------------------------------------------------------------------------
+# -- costs -----------------------------------------------------------------------------------------
 
 
 def test_costs_by_hand() -> None:
@@ -211,7 +212,17 @@ def test_weights_that_joint_channels_have_for_a_group_are_the_groups() -> None:
     }
 
 
-# -- searches ---------------------------------------------------------------------------------------
+def test_many_groups_are_told_in_few_columns() -> None:
+    space = load_space("lrefnet:98")
+    counts = {"hidden": dict.fromkeys(space.groups, 4) | {"g0": 1, "g5": 9}}
+    table = flops(Allocation.from_counts(space, counts))
+    header, hidden, *_, total, _, _ = table.rows()
+    assert header == ["layer (mac)", "least of 98", "median", "most", "shared", "all"]
+    assert hidden[1:4] == [f"{25 * 64 * n:,}" for n in (1, 4, 9)]
+    assert total[3] == f"{25 * 64 * 9 + 9 * 98 * 2:,}"
+
+
+# -- searches --------------------------------------------------------------------------------------
 
 
 class _Drawn:
@@ -220,9 +231,10 @@ class _Drawn:
     name, error_unit = "drawn", "error"
 
     def __init__(self, space: SearchSpace) -> None:
-        self.inputs, self.outputs = dict(space.inputs), dict(space.outputs)
+        self.inputs: Mapping[str, int] = space.inputs
+        self.outputs: Mapping[str, int] = space.outputs
         self.output_size = space.output_size
-        self.sources = [f"source{index}" for index in range(24)]
+        self.sources: Sequence[str] = [f"source{index}" for index in range(24)]
         draw = torch.Generator().manual_seed(0)
         self._x = torch.randn(24, sum(self.inputs.values()), *space.input_size, generator=draw)
         with torch.no_grad(), torch.random.fork_rng():

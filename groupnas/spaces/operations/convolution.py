@@ -27,7 +27,7 @@ class Convolution(Operation):
         The network's output has no normalisation and no activation of its own accord.
         """
         ends = self.ends and row.c is None
-        norm = row.norm and not (ends and "norm" not in row.model_fields_set)
+        norm = False if ends and "norm" not in row.model_fields_set else row.norm
         return Step(
             name=place.name,
             op=self.name,
