@@ -162,11 +162,13 @@ class Operation(Operator):
             channel unit.
         weighted: There is a weight for each tap, of each pair of channels if they are mixed.
         grouped: :meth:`dense` computes several equal groups.
+        passes: What it computes is its input itself, which nothing behind it may change.
     """
 
     mixes: ClassVar[bool] = True
     weighted: ClassVar[bool] = True
     grouped: ClassVar[bool] = True
+    passes: ClassVar[bool] = False
 
     def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return one block of one layer."""

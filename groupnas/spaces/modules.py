@@ -28,7 +28,10 @@ def module_name(name: str) -> str:
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Tensor, compute: Callable[[Block, Tensor], Tensor]
+    blocks: Sequence[Block],
+    x: Tensor,
+    compute: Callable[[Block, Tensor], Tensor],
+    seen: Callable[[Block, Tensor], None] = lambda block, output: None,
 ) -> Tensor:
     """The last block's output; each is dropped once its last reader has run.
 
@@ -36,6 +39,7 @@ def run_blocks(
         blocks: Of a space, in its order.
         x: The network's input.
         compute: The layers of a block.
+        seen: Told of each block's output.
     """
     outputs = {INPUT: x}
     for block in blocks:
@@ -43,6 +47,7 @@ def run_blocks(
         if block.plus is not None:
             x = x + outputs[block.plus]
         outputs[block.name] = x
+        seen(block, x)
         for name in block.frees:
             del outputs[name]
     return x
@@ -50,15 +55,19 @@ def run_blocks(
 
 def tail(layer: Layer) -> list[nn.Module]:
     """What is behind a layer's operator: normalisation and activation, where it has them."""
-    operation = layer.operation
-    channels = layer.out_channels * operation.numbers(layer)
-    return [*(each.build(channels) for each in layer.behind), *operation.finish(layer)]
+    norm, operation = layer.normalisation, layer.operation
+    norms = [] if norm is None else [norm.build(layer.out_channels * operation.numbers(layer))]
+    return [*norms, *activation(layer), *operation.finish(layer)]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
-    act = layer.activation
-    return [] if act is None else [act.build(layer.out_channels)]
+    if layer.activation is None:
+        return []
+    act = layer.activation.build(layer.out_channels)
+    if layer.operation.passes and hasattr(act, "inplace"):
+        act.inplace = False  # others may read what it reads
+    return [act]
 
 
 def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:

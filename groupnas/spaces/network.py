@@ -53,6 +53,32 @@ class GroupedNetwork(nn.Module):
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
         return run_blocks(self.plan, x, self._compute)
 
+    def features(self, x: Tensor, rows: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map as :meth:`forward` does, and return what some rows put out on the way, too.
+
+        Args:
+            x: ``(N, C_in, H, W)``.
+            rows: Names in the space file; of a repeated row it is the last repetition.
+
+        Returns:
+            The outputs, and ``(N, C, H', W')`` of each row.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        last = {block.name.split(".")[0]: block.name for block in self.plan}
+        for row in rows:
+            if row not in last:
+                raise InputError(f"row {row!r}: {nearest(row, last)}")
+        wanted, found = {last[row]: row for row in rows}, dict[str, Tensor]()
+
+        def seen(block: Block, output: Tensor) -> None:
+            if block.name in wanted:
+                found[wanted[block.name]] = output
+
+        outputs = run_blocks(self.plan, x, self._compute, seen)
+        return outputs, found
+
     def initialise(self, start: Tensor | None = None) -> None:
         """Draw fresh weights (MSRA), the output's a hundredth of that, with biases ``start``.
 

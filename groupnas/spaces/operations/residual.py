@@ -21,7 +21,7 @@ class ActivationAlone(Channelwise):
 
     name = spelled = pattern = "act"
     allowed = frozenset({"act"})
-    weighted = False
+    weighted, passes = False, True
 
     def step(self, row: Row, place: Place) -> Step:
         """Return the layer; raises :class:`InputError` where there is no activation."""
