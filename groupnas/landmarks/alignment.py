@@ -60,8 +60,8 @@ def fit_affine(points: Floats, reference: Floats) -> LinearMaps:
     """
     centred, towards, middles = _centred(points, reference, "affine")
     transposed = np.swapaxes(centred, -1, -2)
-    linear = np.linalg.solve(transposed @ centred, transposed @ towards).swapaxes(-1, -2)
-    return _with_origin(linear, *middles)
+    linear = np.linalg.solve(transposed @ centred, transposed @ towards)
+    return _with_origin(np.asarray(np.swapaxes(linear, -1, -2), dtype=np.float64), *middles)
 
 
 # Name to fit: what a recipe may ask for.
@@ -80,12 +80,12 @@ def faults(points: Floats, reference: Floats, fit: str = "affine") -> list[str]:
         reference: ``(K, 2)``.
         fit: ``similarity`` or ``affine``.
     """
-    finite = np.isfinite(points).all(axis=(1, 2))
-    centred = _off_middle(np.where(finite[:, None, None], points, 0.0))
+    finite = np.asarray(np.isfinite(points).all(axis=(1, 2)))
+    known = np.where(finite[:, None, None], points, 0.0)
+    centred = _off_middle(known)
     wide = np.linalg.svd(centred, compute_uv=False)  # (N, 2), the longer first
     # Where the middle is far away, what is left of the points may be rounding noise.
-    size = np.abs(np.where(finite[:, None, None], points, 0.0)).max(axis=(1, 2))
-    single = wide[:, 0] <= 1e-9 * np.maximum(size, 1e-300)
+    single = wide[:, 0] <= 1e-9 * np.abs(known).max(axis=(1, 2))
     line = wide[:, 1] <= _FLAT * wide[:, 0]
     cross = np.linalg.det(np.swapaxes(centred, -1, -2) @ _off_middle(reference))
     checks: list[tuple[NDArray[np.bool_], str]] = [

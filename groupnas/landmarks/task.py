@@ -22,7 +22,7 @@ from groupnas.landmarks.augment import (
     resample,
 )
 from groupnas.landmarks.crops import Patches
-from groupnas.landmarks.losses import LandmarkLoss
+from groupnas.landmarks.losses import LandmarkLoss, PointLoss
 from groupnas.landmarks.pixels import check_colours, disturb
 
 
@@ -51,7 +51,7 @@ class LandmarkTask:
         name: What the run folder calls the task.
         patches: The regions of every face, in memory.
         augmentation: What :meth:`batch` draws when it is given a generator.
-        loss: Of points in pixels of the crop; by default Wing along x and y.
+        loss: Of points in pixels of the crop; by default Wing along x and y. Its ``repr`` says all.
 
     Raises:
         InputError: a point, a box or a normaliser of the patches is not a number; an augmentation
@@ -65,7 +65,7 @@ class LandmarkTask:
         name: str,
         patches: Patches,
         augmentation: Augmentation | None = None,
-        loss: LandmarkLoss | None = None,
+        loss: PointLoss | None = None,
     ) -> None:
         markup, settings = patches.markup, patches.settings
         for sample in np.flatnonzero(~_known(patches)):

@@ -84,12 +84,8 @@ def test_colour_channels_stay_together() -> None:
 def test_a_whole_cascade_looks_twice() -> None:
     """On a symmetric picture its points are symmetric."""
     markup = MARKUPS[68]
-    networks = [lopsided(markup) for markup in (whole_face(markup), markup)]
-    stages = [
-        Stage(network, m, CROPS)
-        for network, m in zip(networks, (whole_face(markup), markup), strict=True)
-    ]
-    cascade = Cascade(markup, *stages, "landmarks", 1.0, {})
+    first, second = (Stage(lopsided(of), of, CROPS) for of in (whole_face(markup), markup))
+    cascade = Cascade(markup, first, second, "landmarks", 1.0, {})
     half = np.random.default_rng(1).integers(0, 256, (60, 30, 3), dtype=np.uint8)
     image = np.concatenate([half, half[:, ::-1]], axis=1)
     box = np.array([[13.5, 10.5, 45.5, 42.5]])

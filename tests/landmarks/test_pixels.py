@@ -145,7 +145,8 @@ def test_what_standardising_leaves_of_light(crops: Tensor) -> None:
     """Nothing of brightness and contrast, unless pixels end up black or white; colours remain."""
     plain = standardise(crops)
     for key in ("brightness", "contrast"):
-        seen = standardise(changed(crops, **{key: 0.3}))
+        settings: dict[str, Any] = {key: 0.3}
+        seen = standardise(changed(crops, **settings))
         torch.testing.assert_close(seen, plain, atol=2e-3, rtol=0)  # eps is a grey level
         assert (standardise(changed(crops + 80, seed=3, brightness=0.5)) - plain).abs().max() > 0.1
     assert (standardise(changed(crops, saturation=0.3)) - plain).abs().max() > 0.1

@@ -11,6 +11,7 @@ from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.dataset import face_set
+from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.schema import preset_names
@@ -40,7 +41,7 @@ def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
     ):
         check_network(load_space(stage.space, str(markup.points)), stage.crops, regions)
         loss = stage.loss.of(regions)
-        assert loss.neighbours is not None
+        assert isinstance(loss, LandmarkLoss) and loss.neighbours is not None
         assert len(loss.neighbours) == len(regions.part_points)
         # the widest ranges that the paper states, and a little more
         low, high = stage.augmentation.scale
