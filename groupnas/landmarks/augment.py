@@ -33,10 +33,9 @@ class Augmentation:
     1 means.
 
     What is 0 is not done, and draws nothing. Pixels change in the order of the world: an object in
-    front of the face, the light, the lens, the sensor. The network sees crops of mean 0 and
-    standard deviation 1 (:func:`standardise <groupnas.landmarks.task.standardise>`): it notices
-    ``saturation``, of ``brightness`` and ``contrast`` only what became black or white, and of
-    ``pca`` only what is not along grey, less than a tenth.
+    front of the face, the light, the lens, the sensor. The network sees each crop at mean 0 and
+    standard deviation 1: it notices ``saturation``, of ``brightness`` and ``contrast`` only what
+    became black or white, and of ``pca`` only what is not along grey, less than a tenth.
 
     Attributes:
         scale: Range of the factor by which the *face* grows in its crop.
