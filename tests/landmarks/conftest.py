@@ -229,10 +229,11 @@ def in_onnx() -> Callable[..., tuple[Tensor, list[str]]]:
             def forward(self, *given: Tensor) -> Tensor:
                 return function(*given)
 
+        module = function if isinstance(function, nn.Module) else Module()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's, on its own deprecations
             program = torch.onnx.export(
-                Module().eval(), inputs, dynamo=True, opset_version=OPSET, verbose=False
+                module.eval(), inputs, dynamo=True, opset_version=OPSET, verbose=False
             )
         assert program is not None
         model = program.model_proto

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,16 @@ def test_a_whole_cascade_looks_twice() -> None:
         np.testing.assert_allclose(
             cascade.locate(image, box).points, twice.locate(image, box).points, atol=0.1
         )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_graph_looks_twice_as_well(in_onnx: Any, whole: bool) -> None:
+    markup = whole_face(MARKUPS[68]) if whole else MARKUPS[68]
+    network = Mirrored(lopsided(markup), markup).eval()
+    crops = torch.randn(
+        2, len(markup.parts), SIZE, SIZE, generator=torch.Generator().manual_seed(0)
+    )
+    found, _ = in_onnx(network, crops)
+    with torch.no_grad():
+        torch.testing.assert_close(found, network(crops), atol=1e-5, rtol=0)
+        assert (found - network.network(crops)).abs().max() > 0.01
