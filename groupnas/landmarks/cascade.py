@@ -16,8 +16,9 @@ from pydantic import AliasChoices, Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
-from groupnas.landmarks.crops import CropSettings, Square, cut_square, extents, square
+from groupnas.landmarks.crops import CropSettings, cut_frames, extents
 from groupnas.landmarks.data.face import BoxPolicy
+from groupnas.landmarks.frames import Frame, around, upright
 from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.task import standardise
@@ -47,30 +48,28 @@ class Stage:
         Args:
             faces: For each face its image and the boxes ``(P, 4)`` of its regions.
         """
-        crops, (centres, sides) = self.see(faces)
+        crops, frame = self.see(faces)
         points = self.network(crops)
         in_box = points.double().cpu().numpy().reshape(len(crops), -1, 2)
-        owners = list(self.markup.owners)
-        return centres[:, owners] + in_box * sides[:, owners, None] / 2
+        return frame.of(self.markup.owners).out(in_box)
 
-    def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Square]:
-        """Return the crops ``(B, P D, C, C)``, and the squares that were cut out.
+    def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Frame[Points]]:
+        """Return the crops ``(B, P D, C, C)``, and the ``(B, P)`` squares that were cut out.
 
         Args:
             faces: As of :meth:`locate`.
         """
         pairs, settings = list(faces), self.crops
-        centres, sides = square(np.stack([boxes for _, boxes in pairs]), settings.margin)
-        sides = np.maximum(sides, 1.0)  # a box may have collapsed
+        frame = around(np.stack([boxes for _, boxes in pairs]), settings.margin)
+        frame = upright(frame.origin, np.maximum(frame.side, 1.0))  # a box may have collapsed
         pixels = [
-            cut_square(image, centre, side, settings.size, settings.colour)
-            for (image, _), *squares in zip(pairs, centres, sides, strict=True)
-            for centre, side in zip(*squares, strict=True)
+            cut_frames(image, Frame(*arrays), settings.size, settings.colour)
+            for (image, _), *arrays in zip(pairs, frame.linear, frame.origin, strict=True)
         ]
-        stacked = np.stack(pixels).reshape(*sides.shape, *pixels[0].shape)
         weight = next(self.network.parameters())
-        crops = standardise(torch.from_numpy(stacked).to(weight.device).float()).to(weight.dtype)
-        return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
+        seen = torch.from_numpy(np.stack(pixels)).to(weight.device).float()
+        crops = standardise(seen).to(weight.dtype)
+        return crops.contiguous(memory_format=torch.channels_last), frame
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,11 @@ class Cascade:
         points = initial.copy()
         # An estimate gone wild must not ask for a crop of a million pixels, nor one that is no
         # number for none at all: whoever asked sees it, and can say of which face.
-        centres, sides = square(
-            np.stack([box for _, box in faces]), 2 * self.global_stage.crops.margin
-        )
-        reach = sides[:, None] / 2
-        known = np.where(np.isfinite(initial), initial, centres[:, None])
-        sane = known.clip((centres - reach)[:, None], (centres + reach)[:, None])
+        boxes = np.stack([box for _, box in faces])
+        limits = around(boxes[:, None], 2 * self.global_stage.crops.margin)
+        centre, reach = limits.origin, limits.side[..., None] / 2
+        known = np.where(np.isfinite(initial), initial, centre)
+        sane = known.clip(centre - reach, centre + reach)
         boxes = extents(sane, self.markup)
         pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
         members = list(self.markup.part_points)
