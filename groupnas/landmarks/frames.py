@@ -77,9 +77,7 @@ class Frame(Generic[ArrayT]):
         return a[..., 0, 0] * a[..., 1, 1] - a[..., 0, 1] * a[..., 1, 0]
 
 
-def upright(
-    centre: NDArray[np.float64], side: NDArray[np.float64]
-) -> Frame[NDArray[np.float64]]:
+def upright(centre: NDArray[np.float64], side: NDArray[np.float64]) -> Frame[NDArray[np.float64]]:
     """Upright squares of centres ``(..., P, 2)`` and sides ``(..., P)``."""
     return Frame((side / 2)[..., None, None] * np.eye(2), centre)
 

@@ -34,7 +34,7 @@ class Fake:
         assert len(boxes) == len(truth) == COUNT
         rng = np.random.default_rng(0)
         noise = rng.normal(size=truth.shape) * rng.uniform(0.2, 3, (len(truth), 1, 1))
-        return Located(truth + noise, truth + 2 * noise)
+        return Located({"global": truth + 2 * noise, "local": truth + noise})
 
 
 def few(root: object, split: str, partial: bool) -> list:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from groupnas.landmarks.frames import Frame, around, upright
 
@@ -36,7 +37,7 @@ def test_into_undoes_out(
     np.testing.assert_allclose(frame.into(points)[0], expected, rtol=1e-8, atol=1e-9)
 
 
-def chain() -> list[Frame[np.ndarray]]:
+def chain() -> list[Frame[NDArray[np.float64]]]:
     """A region, one that was turned by a quarter in it, and one that lies in that."""
     quarter = np.array([[[0.0, -0.5], [0.5, 0.0]]])
     return [

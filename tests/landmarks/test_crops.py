@@ -22,6 +22,8 @@ from groupnas.landmarks.crops import (
 )
 from groupnas.landmarks.frames import around
 from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.sources import Photos
 from groupnas.landmarks.task import standardise
 
 MARKUP = MARKUPS[68]
@@ -157,7 +159,8 @@ def test_training_and_inference_see_a_point_in_the_same_place(
     patch = torch.from_numpy(cut.pixels)[None]
     training = resample(patch, no_placement(1, 1), settings.cover, settings.size)
     sees = Sees()
-    Stage(sees, markup, settings).locate([(image, box[None])])
+    stage = Stage(sees, MARKUP, Role(look=Gaze.at("box", settings)))
+    stage.locate(Photos([image]), stage.frames(box[None], None), None)
     crops = standardise(training)[0, 0].numpy(), sees.input[0, 0].numpy()
     for crop in crops:
         mass = (crop - crop.min()) ** 2
