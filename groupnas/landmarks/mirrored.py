@@ -56,9 +56,7 @@ def looking_twice(cascade: Cascade) -> Cascade:
     """Return the same cascade with stages that look twice; it takes twice the time."""
 
     def twice(stage: Stage) -> Stage:
-        network = Mirrored(stage.network, stage.markup)
+        network = Mirrored(stage.network, stage.regions)
         return replace(stage, network=network.train(stage.network.training))
 
-    return replace(
-        cascade, global_stage=twice(cascade.global_stage), local_stage=twice(cascade.local_stage)
-    )
+    return replace(cascade, stages={name: twice(one) for name, one in cascade.stages.items()})

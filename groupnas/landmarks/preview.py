@@ -20,11 +20,11 @@ from groupnas.landmarks.crops import (
     CropSettings,
     cut_patches,
     extents,
-    square,
     stack_patches,
     whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
@@ -70,11 +70,10 @@ def preview(
 
 def recipe_views(recipe: str) -> list[CropView]:
     """What the networks of a recipe are shown, by its name; raises as ``load_recipe``."""
-    stages = load_recipe(recipe)
-    whole, parts = stages.global_stage, stages.local_stage
+    loaded = load_recipe(recipe)
     return [
-        CropView(whole.crops, whole.augmentation, True),
-        CropView(parts.crops, parts.augmentation),
+        CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole)
+        for name, stage in loaded.stages.items()
     ]
 
 
@@ -160,15 +159,17 @@ def _draw_face(
     markup: Markup,
 ) -> None:
     _show(axes, image)
-    whole = square(box[None], FACE_CROPS.margin)
-    parts = square(extents(points, markup), PART_CROPS.margin)
+    whole = around(box[None], FACE_CROPS.margin)
+    parts = around(extents(points, markup), PART_CROPS.margin)
+    squares = zip(parts.origin, parts.side, strict=True)
     axes.plot(*points[list(markup.contour)].T, ".", color="white", markersize=1.5)
-    for indices, centre, side, colour in zip(markup.parts.values(), *parts, COLOURS, strict=False):
+    for indices, square, colour in zip(markup.parts.values(), squares, COLOURS, strict=False):
         axes.plot(*points[list(indices)].T, ".", color=colour, **_RIMMED)
-        _draw_square(axes, centre, side, colour)
-    _draw_square(axes, whole[0][0], whole[1][0], "white")
+        _draw_square(axes, *square, colour)
+    middle, side = whole.origin[0], whole.side[0]
+    _draw_square(axes, middle, side, "white")
     # The whole face and a little around it, whatever the image's size.
-    middle, reach = whole[0][0], whole[1][0] * 0.6
+    reach = side * 0.6
     axes.set_xlim(middle[0] - reach, middle[0] + reach)
     axes.set_ylim(middle[1] + reach, middle[1] - reach)
 

@@ -34,7 +34,7 @@ class Fake:
         assert len(boxes) == len(truth) == COUNT
         rng = np.random.default_rng(0)
         noise = rng.normal(size=truth.shape) * rng.uniform(0.2, 3, (len(truth), 1, 1))
-        return Located(truth + noise, truth + 2 * noise)
+        return Located({"global": truth + 2 * noise, "local": truth + noise})
 
 
 def few(root: object, split: str, partial: bool) -> list:
@@ -81,7 +81,7 @@ def test_mirrored(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     class Better(Fake):
         def locate_many(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> Located:
             worse = super().locate_many(faces)
-            return Located(worse.points, worse.points)
+            return Located(dict.fromkeys(worse.stages, worse.points))
 
     monkeypatch.setattr(mirrored, "looking_twice", lambda cascade: Better())
     scores = []

@@ -25,7 +25,7 @@ from groupnas.landmarks.deploy.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.landmarks.located import check_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.predict import detect, frames, prediction
-from groupnas.landmarks.predict.frames import Frame, read_video, write_video
+from groupnas.landmarks.predict.frames import Still, read_video, write_video
 from groupnas.landmarks.predict.prediction import DrawingNames, until_stopped
 
 GREY = np.full((100, 160, 3), 128, np.uint8)
@@ -263,9 +263,9 @@ def test_videos_of_any_name(
     assert len(list(read_video(Path(found[0]["overlay"])))) == 2
 
 
-def made_frames(count: int = 5) -> Iterator[Frame]:
+def made_frames(count: int = 5) -> Iterator[Still]:
     for number in range(count):
-        yield Frame("webcam 3", GREY, number, number / 25)
+        yield Still("webcam 3", GREY, number, number / 25)
 
 
 def test_a_video(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,7 +290,7 @@ def test_a_video(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_webcam_until_ctrl_c(
     cascade: Cascade, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def camera(number: int) -> Iterator[Frame]:
+    def camera(number: int) -> Iterator[Still]:
         for frame in made_frames(1000):
             if frame.number == 3:
                 signal.raise_signal(signal.SIGINT)

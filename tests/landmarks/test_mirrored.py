@@ -20,8 +20,11 @@ from groupnas.landmarks.crops import (
     whole_face,
 )
 from groupnas.landmarks.data.synthetic import draw_face
+from groupnas.landmarks.frames import around
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.mirrored import Mirrored, looking_twice, mirror_crops, mirror_points
+from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.sources import Photos
 from groupnas.landmarks.task import LandmarkTask
 
 SIZE = 32
@@ -44,20 +47,25 @@ def mirrored_image(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("points", [68, 98, 106])
 def test_a_mirrored_face_gets_mirrored_points(points: int, whole: bool) -> None:
-    markup = whole_face(MARKUPS[points]) if whole else MARKUPS[points]
+    role = Role(look=Gaze.at("box" if whole else "extents", CROPS))
+    markup = role.look.regions(MARKUPS[points])
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     corners = np.array([(8, 9), (41, 11), (30, 20), (32, 44)][: len(markup.parts)])
     boxes = np.concatenate([corners - 0.5, corners - 0.5 + SIZE], axis=1)
     other = boxes[list(markup.flipped_parts)][:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (119, 0, 119, 0)
-    once = Stage(lopsided(markup), markup, CROPS)
+    once = Stage(lopsided(markup), MARKUPS[points], role)
     twice = replace(once, network=Mirrored(once.network, markup))
     found = []
     for stage in (once, twice):
-        here = stage.locate([(image, boxes)])[0]
-        there = stage.locate([(mirrored_image(image), other)])[0]
-        found.append((here, there[list(markup.part_flip)] * (-1, 1) + (119, 0)))
+        here, there = (
+            stage.locate(Photos([seen]), around(where[None], 1.0), np.zeros((1, points, 2)))[0]
+            for seen, where in ((image, boxes), (mirrored_image(image), other))
+        )
+        there = there[list(markup.flip)] * (-1, 1) + (119, 0)
+        members = list(markup.part_points)
+        found.append((here[members], there[members]))
     assert np.abs(found[0][0] - found[0][1]).max() > 1  # once, it does have its preferences
-    np.testing.assert_allclose(*found[1], atol=2e-5)
+    np.testing.assert_allclose(found[1][0], found[1][1], atol=2e-5)
     np.testing.assert_allclose(found[1][0], (found[0][0] + found[0][1]) / 2, atol=2e-5)
 
 
@@ -85,8 +93,11 @@ def test_colour_channels_stay_together() -> None:
 def test_a_whole_cascade_looks_twice() -> None:
     """On a symmetric picture its points are symmetric."""
     markup = MARKUPS[68]
-    first, second = (Stage(lopsided(of), of, CROPS) for of in (whole_face(markup), markup))
-    cascade = Cascade(markup, first, second, "landmarks", 1.0, {})
+    stages = {
+        name: Stage(lopsided(gaze.regions(markup)), markup, Role(look=gaze))
+        for name, gaze in (("global", Gaze.at("box", CROPS)), ("local", Gaze.at("extents", CROPS)))
+    }
+    cascade = Cascade(markup, stages, "landmarks", {})
     half = np.random.default_rng(1).integers(0, 256, (60, 30, 3), dtype=np.uint8)
     image = np.concatenate([half, half[:, ::-1]], axis=1)
     box = np.array([[13.5, 10.5, 45.5, 42.5]])
@@ -95,8 +106,8 @@ def test_a_whole_cascade_looks_twice() -> None:
         mirrored = points[list(markup.flip)] * (-1, 1) + (59, 0)
         assert np.allclose(points, mirrored, atol=1e-4) is symmetric
     twice = looking_twice(cascade)
-    assert isinstance(twice.local_stage.network, Mirrored)
-    assert not twice.local_stage.network.training
+    assert isinstance(twice.stages["local"].network, Mirrored)
+    assert not twice.stages["local"].network.training
     with pytest.raises(AssertionError):
         np.testing.assert_allclose(
             cascade.locate(image, box).points, twice.locate(image, box).points, atol=0.1

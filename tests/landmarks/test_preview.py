@@ -12,8 +12,9 @@ import pytest
 
 from groupnas.errors import InputError
 from groupnas.landmarks.augment import Augmentation
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, extents, square, whole_face
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, extents, whole_face
 from groupnas.landmarks.dataset import face_set
+from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.preview import FACES, contact_sheet, preview, recipe_views
 from groupnas.report.figure import save
@@ -32,12 +33,12 @@ def test_a_column_for_each_face(tmp_path: Path) -> None:
         assert sorted(map(tuple, lines)) == sorted(map(tuple, face.points))
         drawn = [(*patch.get_xy(), patch.get_width()) for patch in axes.patches]
         markup = SYNTHETIC.markup
-        parts = square(extents(face.points, markup), PART_CROPS.margin)
-        every = square(extents(face.points, whole_face(markup)), FACE_CROPS.margin)
+        parts = around(extents(face.points, markup), PART_CROPS.margin)
+        every = around(extents(face.points, whole_face(markup)), FACE_CROPS.margin)
         expected = [
             (*(centre - side / 2), side)
-            for centres, sides in (parts, every)
-            for centre, side in zip(centres, sides, strict=True)
+            for frame in (parts, every)
+            for centre, side in zip(frame.origin, frame.side, strict=True)
         ]
         np.testing.assert_allclose(drawn, expected)
     for number, part in enumerate(SYNTHETIC.markup.parts):

@@ -18,34 +18,36 @@ from groupnas.runs.folder import RunFolder
 from groupnas.schema import merged, validate
 
 BUSY: dict[str, Any] = {
-    "global_stage": {
-        "augmentation": {
-            "shear": 0.1,
-            "erase": 0.5,
-            "blur": 1.0,
-            "noise": 5.0,
-            "saturation": 0.4,
-            "brightness": 0.4,
-            "contrast": 0.4,
-            "pca": 0.05,
+    "steps": {
+        "global": {
+            "augmentation": {
+                "shear": 0.1,
+                "erase": 0.5,
+                "blur": 1.0,
+                "noise": 5.0,
+                "saturation": 0.4,
+                "brightness": 0.4,
+                "contrast": 0.4,
+                "pca": 0.05,
+            },
+            "loss": {"name": "adaptive", "alpha": 1.0},
+            "training": {
+                "epochs": 4,
+                "weights": {"schedule": "plateau", "lr": 0.1, "patience": 0, "slow": {"stem": 0.5}},
+            },
         },
-        "loss": {"name": "adaptive", "alpha": 1.0},
-        "training": {
-            "epochs": 4,
-            "weights": {"schedule": "plateau", "lr": 0.1, "patience": 0, "slow": {"stem": 0.5}},
+        "local": {
+            "augmentation": {"shear": 0.1, "erase": 0.5, "blur": 1.0, "noise": 5.0},
+            "loss": {"name": "adaptive", "unit": 8.0},
+            "training": {"weights": {"schedule": "poly", "power": 0.9}},
         },
-    },
-    "local_stage": {
-        "augmentation": {"shear": 0.1, "erase": 0.5, "blur": 1.0, "noise": 5.0},
-        "loss": {"name": "adaptive", "unit": 8.0},
-        "training": {"weights": {"schedule": "poly", "power": 0.9}},
-    },
+    }
 }
 
 
 def busy(**changes: Any) -> Recipe:
     data = merged(load_recipe("small").model_dump(), BUSY)
-    return validate(Recipe, merged(data, changes), "busy")
+    return validate(Recipe, merged(data, {"steps": changes}), "busy")
 
 
 class Stopped(Exception):
@@ -70,22 +72,22 @@ def test_it_trains_and_goes_on(small: Path) -> None:
     rates = [group["lr"] for group in groups]
     assert len(rates) == 2 and rates[0] == pytest.approx(rates[1] / 2)
     card = load_recipe("small").model_dump()  # plain recipes record what they always did
-    assert "slow" not in card["global_stage"]["training"]["weights"]
+    assert "slow" not in card["steps"]["global"]["training"]["weights"]
 
 
 def test_mistakes_are_named(small: Path) -> None:
     with pytest.raises(InputError, match="training.weights: slow: no row 'trunk' has weights; cho"):
-        wrong = {"global_stage": {"training": {"weights": {"slow": {"trunk": 0.1}}}}}
+        wrong = {"global": {"training": {"weights": {"slow": {"trunk": 0.1}}}}}
         train_cascade(busy(**wrong), "wrong", root=None, limit=24, quiet=True)
     with pytest.raises(InputError, match="augmentation.saturation: grey crops have no colours"):
-        grey = {"local_stage": {"augmentation": {"saturation": 0.4}}}
+        grey = {"local": {"augmentation": {"saturation": 0.4}}}
         train_cascade(busy(**grey), "grey", root=None, limit=24, quiet=True)
     for stage, key, value, said in (
-        ("global_stage", "loss", {"alpha": 0.6}, "alpha: adaptive looks along no boundary"),
-        ("global_stage", "loss", {"unit": 0}, "loss.unit"),
-        ("local_stage", "augmentation", {"erase": 1.5}, "augmentation.erase: .*got 1.5"),
-        ("local_stage", "augmentation", {"erased": [0, 0.3]}, "augmentation.erased.0: .*got 0"),
-        ("local_stage", "augmentation", {"blur": -1}, "augmentation.blur: .*got -1"),
+        ("global", "loss", {"alpha": 0.6}, "alpha: adaptive looks along no boundary"),
+        ("global", "loss", {"unit": 0}, "loss.unit"),
+        ("local", "augmentation", {"erase": 1.5}, "augmentation.erase: .*got 1.5"),
+        ("local", "augmentation", {"erased": [0, 0.3]}, "augmentation.erased.0: .*got 0"),
+        ("local", "augmentation", {"blur": -1}, "augmentation.blur: .*got -1"),
     ):
         with pytest.raises(InputError, match=said):
             busy(**{stage: {key: value}})
