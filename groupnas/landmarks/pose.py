@@ -92,7 +92,8 @@ def five_points(points: Floats, markup: Markup) -> Floats:
     place = dict(zip(_FACE, _PLACES[markup.points], strict=True))
 
     def middle(*names: str) -> Floats:
-        return np.asarray(points[:, [place[name] for name in names]].mean(axis=1))
+        places = np.array([place[name] for name in names], dtype=np.intp)
+        return np.asarray(points[:, places].mean(axis=1))
 
     left, right = (middle(f"{side}_eye_outer", f"{side}_eye_inner") for side in ("left", "right"))
     others = (middle(name) for name in ("nose_tip", "mouth_left", "mouth_right"))
