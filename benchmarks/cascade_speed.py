@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ import torch
 from groupnas.cli.tables import print_table
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.cascade import Cascade
-from groupnas.landmarks.crops import extents
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import load_cascade
+from groupnas.landmarks.sources import Photos
 
 STEPS = ("global crop", "global network", "part crops", "local network", "the rest")
 
@@ -38,17 +39,15 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 @torch.inference_mode()
 def measure(cascade: Cascade, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
     """Seconds of :data:`STEPS`, and of the whole as users call it, for one batch."""
-    whole, parts = cascade.global_stage, cascade.local_stage
-    boxed = [(image, box[None]) for image, box in pairs]
-    (seen, _), crop = timed(lambda: whole.see(boxed))
-    _, network = timed(lambda: whole.network(seen))
-    initial = whole.locate(boxed)
-    regions = extents(initial, cascade.markup)
-    close = [(image, boxes) for (image, _), boxes in zip(pairs, regions, strict=True)]
-    (seen, _), part_crops = timed(lambda: parts.see(close))
-    _, local = timed(lambda: parts.network(seen))
+    photos, boxes = Photos([image for image, _ in pairs]), np.stack([box for _, box in pairs])
+    points, steps = None, []
+    for stage in cascade.stages.values():
+        frame = stage.frames(boxes, points)
+        seen, crops = timed(partial(stage.see, photos, frame))
+        _, network = timed(partial(stage.network, seen))
+        points = stage.locate(photos, frame, points)
+        steps += [crops, network]
     _, total = timed(lambda: cascade.locate_many(pairs, batch=len(pairs)))
-    steps = [crop, network, part_crops, local]
     return [*steps, total - sum(steps), total]
 
 

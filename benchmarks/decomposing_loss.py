@@ -12,42 +12,23 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from groupnas import load_space
 from groupnas.cli.tables import print_table
 from groupnas.engine.split import split_by_source
 from groupnas.engine.training import train
-from groupnas.landmarks.cascade import Stage
+from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
-from groupnas.landmarks.located import Located
-from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
 from groupnas.spaces.allocation import Allocation
-
-
-class GlobalStage:
-    """A cascade without its second stage."""
-
-    box: Literal["landmarks", "listed"] = "landmarks"
-
-    def __init__(self, stage: Stage, markup: Markup) -> None:
-        self.stage, self.markup = stage, markup
-
-    def locate_many(self, faces: Iterable[Any], batch: int = 32) -> Located:
-        pairs = [(image, box[None]) for image, box in faces]
-        parts = [self.stage.locate(pairs[i : i + batch]) for i in range(0, len(pairs), batch)]
-        return Located(np.concatenate(parts), np.concatenate(parts))
 
 
 def main() -> None:
@@ -64,7 +45,8 @@ def main() -> None:
         raise SystemExit("decomposing_loss: needs real faces; set --data-root or GROUPNAS_DATA")
     torch.set_num_threads(1)
     recipe = load_recipe(options.recipe).with_epochs(options.epochs)
-    stage, faces = recipe.global_stage, face_set(recipe.data)
+    stage, step = recipe.stages[recipe.first], recipe.final_step(recipe.first)
+    faces = face_set(recipe.data)
     whole = whole_face(faces.markup)
     space = load_space(stage.space, str(whole.points))
     samples = load_faces(faces, options.data_root, allow_partial=True)
@@ -79,10 +61,10 @@ def main() -> None:
             task = load_landmarks(
                 faces,
                 options.data_root,
-                stage.crops,
+                stage.look.crops,
                 whole=True,
-                augmentation=stage.augmentation,
-                loss=stage.loss.model_copy(update={"alpha": alpha}).of(whole),
+                augmentation=step.augmentation,
+                loss=step.loss.model_copy(update={"alpha": alpha}).of(whole),
                 allow_partial=True,
             )
             torch.manual_seed(seed)
@@ -91,15 +73,16 @@ def main() -> None:
             trained = train(
                 network,
                 task,
-                stage.training,
+                step.training,
                 folder,
                 split=split,
                 seed=seed,
                 resume=RunFolder(folder).exists,
             )
-            located = GlobalStage(Stage(trained.network, whole, stage.crops), faces.markup)
+            alone = {recipe.first: Stage(trained.network.eval(), faces.markup, stage.role)}
+            located = Cascade(faces.markup, alone, faces.box, {})
             for name, group in scored.items():
-                scores = evaluate_faces(located, faces, group, name).scores["full"]["global"]
+                scores = evaluate_faces(located, faces, group, name).scores["full"][CASCADE]
                 numbers = (scores.nme, scores.tangential, scores.normal)
                 label = "Wing" if alpha == 1 else f"D-Loss {alpha:g}"
                 rows.append([label, str(seed), name, *(f"{value:.3f}" for value in numbers)])

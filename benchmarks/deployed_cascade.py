@@ -51,18 +51,19 @@ def answers(points: np.ndarray, channels: int, size: int) -> Any:
 
 def files(model: str, folder: Path, planner: Planner | None, face: np.ndarray) -> dict[str, bytes]:
     """The cascade, its networks, and the cascade that answers ``face``, in box units, at once."""
-    card, *networks = load_networks(model)
+    card, networks = load_networks(model)
     parts = {}
-    for name, network in zip(("global", "local"), networks, strict=True):
+    for name, network in networks.items():
         module = network.module if planner is None else planner(network.module)
         export_onnx(module, folder / f"{name}.onnx", batch=1)
         parts[name] = import_onnx().load(folder / f"{name}.onnx")
-    within = np.zeros((sum(dict(networks[1].allocation.space.outputs).values()) // 2, 2))
-    quick = [
-        answers(points, network.crops.channels * regions, network.crops.size)
-        for points, network, regions in zip((face, within), networks, (1, 4), strict=True)
-    ]
-    models = {"cascade": join(card, *parts.values()), **parts, "crops": join(card, *quick)}
+    quick: dict[str, Any] = {}
+    for name, network in networks.items():
+        look, space = network.role.look, network.allocation.space
+        within = np.zeros((sum(dict(space.outputs).values()) // 2, 2))
+        points = within if quick else face  # the first finds the shape, the others change nothing
+        quick[name] = answers(points, sum(dict(space.inputs).values()), look.size)
+    models = {"cascade": join(card, parts), **parts, "crops": join(card, quick)}
     return {name: one.SerializeToString() for name, one in models.items()}
 
 
@@ -87,8 +88,8 @@ def accuracy(model: str, deployed: OnnxCascade, pairs: Pairs, truth: np.ndarray)
 
 def timings(models: dict[str, bytes], pairs: Pairs, threads: int, rounds: int) -> list[str]:
     work = {name: runner(content, pairs, threads) for name, content in models.items()}
-    both = (work["global"], work["local"])
-    work["networks"] = lambda: [run() for run in both]
+    every = [work[name] for name in models if name not in ("cascade", "crops")]
+    work["networks"] = lambda: [run() for run in every]
     times = time_side_by_side(work, rounds=rounds, least_ms=20)
     share = 1 - times["networks"].least / times["cascade"].least
     shown = (f"{timing.least:.3f} / {timing.median:.3f}" for timing in times.values())
@@ -133,8 +134,8 @@ def main() -> None:
     )
     pairs = [(np.ascontiguousarray(data.read(face)), face_box(face, data)) for face in faces]
     truth = np.stack([face.points for face in faces])
-    _, network, _ = load_networks(options.model)
-    shape = face_of(pairs, truth, network.crops.margin)
+    _, networks = load_networks(options.model)
+    shape = face_of(pairs, truth, next(iter(networks.values())).role.look.margin)
     planner = None if options.as_trained else LayoutPlanner()
     with tempfile.TemporaryDirectory() as folder:
         models = files(options.model, Path(folder), planner, shape)

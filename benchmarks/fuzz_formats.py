@@ -38,6 +38,7 @@ from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, load_cascade, save_cascade
 from groupnas.landmarks.paper import render as render_table
 from groupnas.landmarks.paper.runs import read_runs
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.landmarks.saved import read_faces
 from groupnas.latency.table import LatencyTable
 from groupnas.report import read_curves, read_history, read_recorded, read_training
@@ -183,18 +184,21 @@ def exported_numbers(place: Path) -> Path:
 @functools.cache
 def cascade(place: Path) -> Path:
     """A cascade with weights of nobody's."""
-    crops = replace(FACE_CROPS, size=24), replace(PART_CROPS, size=16)
-    stages = []
-    for name, variant, crop in zip(("global", "local"), (None, "68"), crops, strict=True):
+    looks = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
+    stages = {}
+    for name, variant, look, size in zip(
+        ("global", "local"), (None, "68"), looks, (24, 16), strict=True
+    ):
         one = load_space(str(SMALL / f"small_{name}.yaml"), variant)
         even = Grouping.even(one)
         made = groupnas.Allocation(one, even)
-        stages.append(StageNetwork(made, crop, made.build()))
-    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks", "blend": 1.0}
+        role = Role(look=replace(look, size=size))
+        stages[name] = StageNetwork(made, role, made.build())
+    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks"}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
     told |= {"scores": {"validation": _scores("validation")}}
-    save_cascade(place / "cascade/model.json", *stages, **told)
+    save_cascade(place / "cascade/model.json", stages, **told)
     return place / "cascade"
 
 

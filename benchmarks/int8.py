@@ -37,7 +37,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
-from groupnas.landmarks.evaluation import STAGES, evaluate_faces
+from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import face_box, load_faces, spread
 from groupnas.landmarks.located import FacePair, Located
 from groupnas.landmarks.markup import Markup
@@ -68,8 +68,10 @@ class Deployed:
     def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         found = [self.cascade.locate(image, box[None]) for image, box in faces]
         return Located(
-            np.concatenate([one.points for one in found]),
-            np.concatenate([one.initial for one in found]),
+            {
+                stage: np.concatenate([one.stages[stage] for one in found])
+                for stage in self.cascade.outputs
+            }
         )
 
 
@@ -87,10 +89,9 @@ def export_all(
             export_cascade(model, cascade[FULL], planner=dense, calibration=seen)
         make_exact(cascade[FULL], cascade[EXACT])
     files: Files = {"cascade": cascade}
-    _, *networks = load_networks(model)
     crops = crops_shown(load_cascade(model), seen)
-    for name, network, shown in zip(("global", "local"), networks, crops, strict=True):
-        module = network.module.eval()
+    for name, network in load_networks(model)[1].items():
+        module, shown = network.module.eval(), crops[name]
         exports: dict[str, tuple[Any, bool]] = {
             "float32": (fast(module), False),
             "int8": (dense(module), True),
@@ -172,7 +173,7 @@ def accuracy(
     }
     sources = [face.source for face in faces]
     rows = [["stage", "export", "NME % float32", "NME %", "worse by", "95 % from", "to"]]
-    for stage in STAGES:
+    for stage in next(iter(found.values())).errors:
         errors = {name: 100 * one.errors[stage].nme for name, one in found.items()}
         float32 = errors.pop("float32")
         for name, int8 in errors.items():
@@ -222,7 +223,7 @@ def main() -> None:
         given = replace(data, box=box)
         pairs = ((data.read(face), face_box(face, given)) for face in faces[:DIFFERENCES])
         shown = crops_shown(load_cascade(options.model), pairs)
-        print_table(differences(files, dict(zip(("global", "local"), shown, strict=True))))
+        print_table(differences(files, shown))
         print()
         print_table(accuracy(files["cascade"], data, faces, split), numbers=True)
 

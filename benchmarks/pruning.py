@@ -19,7 +19,6 @@ from pruned import add_pruned, on_samples
 
 from groupnas.comparison import Evidence
 from groupnas.engine.strategy import load_strategy
-from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_landmarks
 from groupnas.landmarks.model import markup_space
@@ -41,19 +40,19 @@ def main() -> None:
     if options.data_root is None:
         raise SystemExit("pruning: needs 300w/ in --data-root or GROUPNAS_DATA; skipped")
     torch.set_num_threads(1)
-    recipe, whole = load_recipe(options.recipe), options.stage == "global"
+    recipe = load_recipe(options.recipe)
     faces = face_set(recipe.data)
-    stage = recipe.global_stage if whole else recipe.local_stage
-    markup = whole_face(faces.markup) if whole else faces.markup
+    stage, step = recipe.stages[options.stage], recipe.final_step(options.stage)
+    markup = stage.look.regions(faces.markup)
     task, test = (
         load_landmarks(
             faces,
             options.data_root,
-            stage.crops,
-            whole=whole,
+            stage.look.crops,
+            whole=stage.look.whole,
             split=split,
-            augmentation=stage.augmentation,
-            loss=stage.loss.of(markup),
+            augmentation=step.augmentation,
+            loss=step.loss.of(markup),
             allow_partial=True,
         )
         for split in ("train", "test")

@@ -50,7 +50,7 @@ def values() -> dict[str, Any]:
         "budget": groupnas.Budget(total=0.8),
         "strategy": groupnas.load_strategy("gumbel:quick"),
         "recipe": recipe,
-        "training": recipe.local_stage.training,
+        "training": recipe.steps["local"].training,
         "face data": FaceData(recipe=recipe, root=Path("data"), limit=3),
         "flops": groupnas.flops(groupnas.Allocation(space, grouping)),
         **{f"markup of {points}": markup for points, markup in MARKUPS.items()},

@@ -144,7 +144,7 @@ def test_whole_file_loads(block: str, climb: ModuleType, tmp_path: Path) -> None
             changed = load_strategy(f"{file}:{preset}").model_dump(exclude_unset=True)
             assert changes.items() <= changed.items()
         assert load_strategy(file).title == data["title"]
-    elif "local_stage" in data:
+    elif "stages" in data:
         assert load_recipe(file).title == data["title"]
     else:
         assert load_definition(str(file)).title == data["title"]

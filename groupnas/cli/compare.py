@@ -91,7 +91,7 @@ def compare(
     """Compare strategies over seeds and budgets, at equal cost and with intervals.
 
     Every strategy searches with every seed; what it finds is brought to each budget, trained from
-    scratch with the recipe's local training, and scored on faces that nothing was trained on.
+    scratch as the recipe trains its last stage, and scored on faces that nothing was trained on.
     Ctrl-C stops it, and --resume goes on, as it does after a crash; with --resume, strategies,
     seeds, budgets, --cascade and --test can be added later. `groupnas compare FOLDER` prints what
     is there, `--export` writes its numbers, and another machine prints them, or goes on from them
@@ -100,8 +100,8 @@ def compare(
     Args:
         folders: Comparisons to print, finished or not, or files of their numbers; nothing is run
             then. With a file among them all are joined into one.
-        recipe: Its local stage says data, crops, loss and training (300w:quick), or a file.
-        space: A search space, instead of the recipe's local one.
+        recipe: Its last stage says data, crops, loss and training (300w:quick), or a file.
+        space: A search space, instead of the last stage's.
         strategies: What to compare (`groupnas strategies`), e.g. even random gumbel:quick.
         seeds: So many, 0, 1, ... of each; 3 by default.
         budgets: Costs of the trained networks, relative to even groups; 1.0 by default.
@@ -110,7 +110,7 @@ def compare(
         search_epochs: Of searches, not the strategies'; without their warm-up.
         out: The comparison's folder; runs/... by default.
         jobs: Processes; by default one for each core.
-        cascade: Score inside a cascade too, behind this model's global network.
+        cascade: Score inside a cascade too, behind this model's networks before the last.
         test: Score on the test faces too; needs --cascade.
         limit: Use this many training faces only.
         evidence: Folders or files of numbers whose networks count as done.
@@ -245,7 +245,7 @@ def _compare(
             data,
             strategies,
             folder,
-            training=recipe.local_stage.training,
+            training=data.step.training,
             seeds=range(seeds) if seeds else (before.seeds if before else range(_SEEDS)),
             budgets=budgets or (before.budgets if before else (1.0,)),
             measure=measure,
@@ -283,7 +283,7 @@ def _scorers(
     test = test or bool(recorded.get("test"))
     if model is None:
         if test:
-            raise InputError("--test needs --cascade, the model whose global network finds faces")
+            raise InputError("--test needs --cascade, the model whose networks look first")
         return {"cascade": None, "cascade_weights": None, "test": None}, {}
     scorer = InCascade(model=model.resolve(), data=data, split="validation", device=device)
     weights = scorer.fingerprint()

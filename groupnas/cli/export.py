@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from groupnas.cli.options import AllowPartial, CountOption, DataRoot, Flag, SeveralOption
 from groupnas.cli.output import courtesy, tell_caveat, working
 from groupnas.errors import InputError
+from groupnas.files import nearest
 from groupnas.formats import MODEL, check_suffix
 from groupnas.writing import atomic_path
 
@@ -49,7 +50,7 @@ def export(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    stage: Literal["global", "local"] | None = None,
+    stage: str | None = None,
     parts: SeveralOption = None,
     space: str | None = None,
     grouping: Path | None = None,
@@ -73,7 +74,7 @@ def export(
     Args:
         model: A model card, or the folder that holds model.json.
         out: The ONNX file to write.
-        stage: Only this network of the cascade, not all of it.
+        stage: Only the network of this stage (global, local), not the whole cascade.
         parts: Only these groups of the network, e.g. mouth.
         space: Instead of a model: a fresh network of this space, to measure its speed.
         grouping: Its grouping.json; even groups by default.
@@ -165,7 +166,7 @@ def _export_network(
 
 def _export_int8(
     model: Path,
-    stage: Literal["global", "local"] | None,
+    stage: str | None,
     out: Path,
     calibration: _Calibration,
     plain: bool,
@@ -186,7 +187,7 @@ def _export_int8(
             export_cascade(model, out, planner=planner, calibration=faces)
             return
         network = _network(model, stage, None, None)
-        crops = crops_shown(cascade, faces)[stage == "local"]
+        crops = crops_shown(cascade, faces)[stage]
         with atomic_path(out) as temporary:
             export_onnx(network if planner is None else planner(network), temporary, batch=batch)
             quantise_onnx(temporary, temporary, batched(crops, batch or 1))
@@ -194,6 +195,7 @@ def _export_int8(
 
 def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, LayoutPlan]:
     from groupnas.landmarks.deploy.export import export_cascade
+    from groupnas.landmarks.model import load_networks
 
     plans: list[LayoutPlan] = []
 
@@ -205,7 +207,7 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> di
 
     with working("Exporting" if planner is None else "Laying out and exporting"):
         export_cascade(model, out, planner=None if planner is None else laid_out)
-    return dict(zip(("global", "local"), plans, strict=False))
+    return dict(zip(load_networks(model)[0].stages, plans, strict=True)) if plans else {}
 
 
 def _only(network: GroupedNetwork, parts: list[str]) -> GroupedNetwork:
@@ -219,11 +221,13 @@ def _network(
     model: Path | None, stage: str | None, space: str | None, grouping: Path | None
 ) -> GroupedNetwork:
     """A trained stage, or a fresh network; in evaluation mode."""
-    if model is not None:
+    if model is not None and stage is not None:
         from groupnas.landmarks.model import load_networks
 
-        _, whole, local = load_networks(model)
-        return (whole if stage == "global" else local).module.eval()
+        networks = load_networks(model)[1]
+        if stage not in networks:
+            raise InputError(f"--stage {stage}: {nearest(stage, networks)}")
+        return networks[stage].module.eval()
 
     from groupnas.spaces import Allocation, load_space
 

@@ -96,20 +96,29 @@ def _one_file(paths: list[Path], kind: str, name: str, otherwise: str) -> Path:
 
 
 def _training_files(paths: list[Path]) -> dict[str, Path]:
-    """Title and history of every training; a cascade's folder holds two."""
+    """Title and history of every training; a cascade's folder holds several."""
     from groupnas.runs.folder import HISTORY
     from groupnas.runs.kinds import CASCADE, expect
 
     found: dict[str, Path] = {}
     for path in paths:
         cascade = expect("plot --kind training", path) is CASCADE
-        stages = [path / "global", path / "local"] if cascade else [path]
-        begun = [stage for stage in stages if (stage / HISTORY).is_file()]
+        steps = [path / step for step in _steps(path)] if cascade else [path]
+        begun = [step for step in steps if (step / HISTORY).is_file()]
         if not begun:
             raise InputError(f"{path}: has no {HISTORY} yet; expected a training that has begun")
-        for stage in begun:
-            found[stage.name if len(paths) == 1 else str(stage)] = stage / HISTORY
+        for step in begun:
+            found[step.name if len(paths) == 1 else str(step)] = step / HISTORY
     return found
+
+
+def _steps(path: Path) -> list[str]:
+    """The folders of a cascade's steps."""
+    from groupnas.landmarks.upgrade import step_names
+    from groupnas.runs.folder import RunFolder
+
+    folder = RunFolder(path)
+    return step_names(folder.read_config().get("recipe") if folder.exists else None)
 
 
 def _error_unit(histories: Iterable[Path]) -> str:

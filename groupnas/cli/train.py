@@ -1,9 +1,9 @@
-"""``groupnas train``: a cascade, stage by stage."""
+"""``groupnas train``: a cascade, step by step."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,17 +62,18 @@ def train(
     resume: Resume = False,
     track: Track = None,
 ) -> None:
-    """Train a landmark cascade: global network, grouping, local network.
+    """Train a landmark cascade: the networks of its stages, and their groupings.
 
-    Writes a run folder with a folder for each stage and the model (model.json,
+    Writes a run folder with a folder for each step and the model (model.json,
     model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
 
     Args:
         recipe: How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file.
-        grouping: Of the local network, instead of the recipe's: even, a grouping.json, or a search
+        grouping: Of the last network, instead of the recipe's: even, a grouping.json, or a search
             strategy.
-        epochs: Of both trainings, instead of the recipe's.
-        global_from: Take the global network of this model (a model.json or its folder).
+        epochs: Of all trainings, instead of the recipe's.
+        global_from: Take the first network, the global one, of this model (a model.json or its
+            folder).
         limit: Use this many training faces only.
     """
     given = {
@@ -133,23 +134,23 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
             limit=arguments["limit"],
             global_from=arguments["global_from"],
             resume=resume,
-            observers=lambda stage: sinks,
+            observers=lambda step: sinks,
             arguments={**arguments, "threads": threads},
         )
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("train", folder)) from None
     with courtesy("the training plot was not drawn"):
-        _draw(card)
+        _draw(card, settings.steps)
     with courtesy("what came out was not printed"):
         _summary(card)
 
 
-def _draw(card: Path) -> None:
+def _draw(card: Path, steps: Iterable[str]) -> None:
     from groupnas.report import plot_training, read_training
     from groupnas.runs.folder import HISTORY
 
-    files = {stage: card.parent / stage / HISTORY for stage in ("global", "local")}
-    histories = {stage: read_training(file) for stage, file in files.items() if file.is_file()}
+    files = {step: card.parent / step / HISTORY for step in steps}
+    histories = {step: read_training(file) for step, file in files.items() if file.is_file()}
     plot_training(histories, card.with_name(_PLOT), "NME %")
 
 

@@ -1,99 +1,100 @@
-"""The cascade: a global estimate of all landmarks, then each facial part again at close sight.
+"""The cascade: stages that look at a face in turn, each where those before it found its points.
 
-Source: Wen et al., PicassoNet, section III-A and Fig. 3.
+Source: Wen et al., PicassoNet, section III-A and Fig. 3: a global estimate of all landmarks, then
+each facial part again at close sight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import AliasChoices, Field
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
-from groupnas.landmarks.crops import CropSettings, Square, cut_square, extents, square
 from groupnas.landmarks.data.face import BoxPolicy
+from groupnas.landmarks.frames import Frame, around
 from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.task import standardise
-
-# It was called trust once: recipes and cards that say so are read.
-Blend = Annotated[float, Field(gt=0, le=1, validation_alias=AliasChoices("blend", "trust"))]
+from groupnas.landmarks.roles import Role
+from groupnas.landmarks.sources import Photos, Source
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A network with what it must be shown: crops of regions in, their landmarks out.
+    """A network with its role in the cascade: regions of faces in, their landmarks out.
 
     Attributes:
-        network: Maps ``(B, P D, C, C)`` float32 to ``(B, 2 K)`` in box units; in evaluation mode.
-        markup: Whose parts are the regions.
-        crops: How regions are cut.
+        network: Maps ``(B, P D, C, C)`` float32 to ``(B, 2 K)``; in evaluation mode.
+        markup: The landmarks.
+        role: What it is shown, and what its answer means.
     """
 
     network: nn.Module
     markup: Markup
-    crops: CropSettings
+    role: Role
+
+    @cached_property
+    def regions(self) -> Markup:
+        """The markup whose parts are the P regions; its ``part_points`` are the K answered."""
+        return self.role.look.regions(self.markup)
+
+    def frames(self, boxes: Points, before: Points | None) -> Frame[Points]:
+        """Where it looks; as :meth:`groupnas.landmarks.roles.Gaze.frames`."""
+        return self.role.look.frames(boxes, before, self.markup)
+
+    def see(self, source: Source, frame: Frame[Points]) -> Tensor:
+        """The network's input ``(B, P D, C, C)``: the regions ``(B, P)`` of a source."""
+        weight = next(self.network.parameters())
+        crops = source.cut(frame, self.role.look, weight.device).to(weight.dtype)
+        return crops.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def locate(self, faces: Iterable[FacePair]) -> Points:
-        """Landmarks ``(B, K, 2)``, in the order of ``markup.part_points``.
+    def locate(self, source: Source, frame: Frame[Points], before: Points | None) -> Points:
+        """All landmarks ``(B, points, 2)``, those that it does not answer as they were before.
 
         Args:
-            faces: For each face its image and the boxes ``(P, 4)`` of its regions.
+            source: What it looks at.
+            frame: ``(B, P)``, where.
+            before: ``(B, points, 2)``, as the stages before have them; ``None`` for the first,
+                which answers all.
         """
-        crops, (centres, sides) = self.see(faces)
-        points = self.network(crops)
-        in_box = points.double().cpu().numpy().reshape(len(crops), -1, 2)
-        owners = list(self.markup.owners)
-        return centres[:, owners] + in_box * sides[:, owners, None] / 2
-
-    def see(self, faces: Iterable[FacePair]) -> tuple[Tensor, Square]:
-        """Return the crops ``(B, P D, C, C)``, and the squares that were cut out.
-
-        Args:
-            faces: As of :meth:`locate`.
-        """
-        pairs, settings = list(faces), self.crops
-        centres, sides = square(np.stack([boxes for _, boxes in pairs]), settings.margin)
-        sides = np.maximum(sides, 1.0)  # a box may have collapsed
-        pixels = [
-            cut_square(image, centre, side, settings.size, settings.colour)
-            for (image, _), *squares in zip(pairs, centres, sides, strict=True)
-            for centre, side in zip(*squares, strict=True)
-        ]
-        stacked = np.stack(pixels).reshape(*sides.shape, *pixels[0].shape)
-        weight = next(self.network.parameters())
-        crops = standardise(torch.from_numpy(stacked).to(weight.device).float()).to(weight.dtype)
-        return crops.contiguous(memory_format=torch.channels_last), (centres, sides)
+        outputs = self.network(self.see(source, frame))
+        answers = outputs.double().cpu().numpy().reshape(len(outputs), -1, 2)
+        regions, members = self.regions, list(self.regions.part_points)
+        known = None if before is None else before[:, members]
+        closer = self.role.answer.shape(answers, frame.of(regions.owners), known)
+        if before is None or known is None:
+            points = np.empty((len(closer), self.markup.points, 2))
+            points[:, members] = closer
+            return points
+        points = before.copy()
+        points[:, members] += self.role.blend * (closer - known)
+        return points
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """The global stage, and the local stage that looks again at each part.
+    """Stages that locate the landmarks of a face in turn.
 
-    Contour points are the global stage's; all others are the local stage's, or between both.
+    Points that a stage does not answer, such as the contour's where it looks at parts, stay as the
+    stages before have them; all others are its own, or between both.
 
     Attributes:
         markup: The landmarks.
-        global_stage: The global stage; one region, the whole face.
-        local_stage: The local stage; its regions are the markup's parts.
+        stages: By their names, in their order; the first looks at the face's box.
         box: What a face's box is: the extent of its landmarks, or a rectangle that is listed.
-        blend: Share of the local stage's answer in a part's points, above 0 and up to 1; the rest
-            is the global estimate's. 1 is the paper's cascade.
         card: What a person should know of it; see :func:`groupnas.landmarks.model.load_cascade`.
     """
 
     markup: Markup
-    global_stage: Stage
-    local_stage: Stage
+    stages: Mapping[str, Stage]
     box: BoxPolicy
-    blend: float
     card: Mapping[str, Any]
 
     def locate(self, image: Image, boxes: Points) -> Located:
@@ -121,27 +122,28 @@ class Cascade:
         if not found:
             return self._locate([])
         return Located(
-            np.concatenate([one.points for one in found]),
-            np.concatenate([one.initial for one in found]),
+            {name: np.concatenate([one.stages[name] for one in found]) for name in self.stages}
         )
 
     def _locate(self, faces: list[FacePair]) -> Located:
         if not faces:
-            nothing = np.zeros((0, self.markup.points, 2))
-            return Located(nothing, nothing)
-        initial = self.global_stage.locate((image, box[None]) for image, box in faces)
-        points = initial.copy()
-        # An estimate gone wild must not ask for a crop of a million pixels, nor one that is no
-        # number for none at all: whoever asked sees it, and can say of which face.
-        centres, sides = square(
-            np.stack([box for _, box in faces]), 2 * self.global_stage.crops.margin
-        )
-        reach = sides[:, None] / 2
-        known = np.where(np.isfinite(initial), initial, centres[:, None])
-        sane = known.clip((centres - reach)[:, None], (centres + reach)[:, None])
-        boxes = extents(sane, self.markup)
-        pairs = ((image, box) for (image, _), box in zip(faces, boxes, strict=True))
-        members = list(self.markup.part_points)
-        closer = self.local_stage.locate(pairs)
-        points[:, members] += self.blend * (closer - points[:, members])
-        return Located(points, initial)
+            return Located(dict.fromkeys(self.stages, np.zeros((0, self.markup.points, 2))))
+        source, boxes = Photos([image for image, _ in faces]), np.stack([box for _, box in faces])
+        points: Points | None = None
+        found: dict[str, Points] = {}
+        for name, stage in self.stages.items():
+            sane = None if points is None else self._sane(points, boxes)
+            points = found[name] = stage.locate(source, stage.frames(boxes, sane), points)
+        return Located(found)
+
+    def _sane(self, points: Points, boxes: Points) -> Points:
+        """Points that the next stage can look at.
+
+        An estimate gone wild must not ask for a crop of a million pixels, nor one that is no number
+        for none at all: whoever asked sees it, and can say of which face.
+        """
+        first = next(iter(self.stages.values()))
+        limits = around(boxes[:, None], 2 * first.role.look.margin)
+        centre, reach = limits.origin, limits.side[..., None] / 2
+        known = np.where(np.isfinite(points), points, centre)
+        return known.clip(centre - reach, centre + reach)

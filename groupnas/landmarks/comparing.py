@@ -19,24 +19,30 @@ from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
 from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
-from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
-from groupnas.landmarks.model import check_network, load_global, load_networks, markup_space
+from groupnas.landmarks.model import (
+    check_network,
+    load_first,
+    load_networks,
+    make_stage,
+    markup_space,
+)
 from groupnas.landmarks.pose import pose_weights
-from groupnas.landmarks.recipe import Recipe
+from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceData:
-    """The faces of a recipe and how its local network is shown them; called, it is the task.
+    """The faces of a recipe and how its last stage is shown them; called, it is the task.
 
     Attributes:
-        recipe: Its local stage says crops, augmentation, loss and whether poses are balanced.
+        recipe: Its last stage and the last step that trains it say crops, augmentation, loss and
+            whether poses are balanced.
         root: The folder that holds the data set's folder; ``None`` where it needs no files.
         allow_partial: Go on with the faces that are there, if not all are.
         limit: Take this many training faces only.
@@ -52,14 +58,25 @@ class FaceData:
         """The data set."""
         return face_set(self.recipe.data)
 
+    @property
+    def stage(self) -> StageRecipe:
+        """The stage whose networks are compared: the last."""
+        return self.recipe.stages[self.recipe.last]
+
+    @property
+    def step(self) -> StepRecipe:
+        """The step that trains them."""
+        return self.recipe.final_step(self.recipe.last)
+
     def __call__(self) -> LandmarkTask:
-        stage = self.recipe.local_stage
+        look, step = self.stage.look, self.step
         return load_landmarks(
             self.faces,
             self.root,
-            stage.crops,
-            augmentation=stage.augmentation,
-            loss=stage.loss.of(self.faces.markup),
+            look.crops,
+            whole=look.whole,
+            augmentation=step.augmentation,
+            loss=step.loss.of(look.regions(self.faces.markup)),
             allow_partial=self.allow_partial,
             limit=self.limit,
         )
@@ -68,16 +85,17 @@ class FaceData:
         """The search space of a name, by default the recipe's; the markup picks its variant.
 
         Raises:
-            InputError: no such space, or not one of this markup's parts and these crops.
+            InputError: no such space, or not one of these regions and crops.
         """
-        stage, markup = self.recipe.local_stage, self.faces.markup
-        space = markup_space(name or stage.space, markup)
-        check_network(space, stage.crops, markup)
+        look = self.stage.look
+        regions = look.regions(self.faces.markup)
+        space = markup_space(name or self.stage.space, regions)
+        check_network(space, look, regions)
         return space
 
     def sampling(self, split: Split) -> Tensor | None:
         """Return weights by which training faces are drawn; ``None`` where all are drawn alike."""
-        if not self.recipe.local_stage.balance_poses:
+        if not self.step.balance_poses:
             return None
         chosen = self._split_faces("train", split)
         return torch.from_numpy(pose_weights(np.stack([face.points for face in chosen])))
@@ -107,12 +125,12 @@ class FaceData:
 
 @dataclass(frozen=True, kw_only=True)
 class InCascade:
-    """Errors of local networks inside a cascade whose global network is a saved model's.
+    """Errors of last networks inside a cascade whose other networks are a saved model's.
 
     Called, it is a scorer: of each face, the normalised mean error in % over the points of each
     part as the cascade finds them, blended as the recipe says. Their mean over
-    points is what Tables IX and X of the PicassoNet paper report. The contour is the global
-    network's alone, the same for all, and left out.
+    points is what Tables IX and X of the PicassoNet paper report. The contour is the networks'
+    before, the same for all, and left out.
 
     Attributes:
         model: A model card or its folder.
@@ -132,16 +150,17 @@ class InCascade:
             InputError: no such model, or one of other points; faces that are missing.
         """
         data, markup = self.data, self.data.faces.markup
-        stage = data.recipe.local_stage
-        network = load_global(self.model, markup)
-        whole = Stage(network.module.to(self.device).eval(), whole_face(markup), network.crops)
+        name, role = data.recipe.last, data.stage.role
+        load_first(self.model, markup)  # it may be of other points
+        networks = [*load_networks(self.model)[1].items()][:-1]
+        before = {name: make_stage(network, markup, self.device) for name, network in networks}
         faces = data.held_out() if self.split == "validation" else data.test_faces()
 
         def score(local: nn.Module) -> SampleErrors:
-            parts = Stage(local, markup, stage.crops)
-            cascade = Cascade(markup, whole, parts, data.faces.box, stage.blend, {})
+            stages = {**before, name: Stage(local, markup, role)}
+            cascade = Cascade(markup, stages, data.faces.box, {})
             found = evaluate_faces(cascade, data.faces, faces, self.split)
-            errors = found.errors["cascade"].parts
+            errors = found.errors[CASCADE].parts
             return SampleErrors(
                 errors=100 * np.stack([errors[part] for part in markup.parts], axis=1),
                 groups=tuple(markup.parts),

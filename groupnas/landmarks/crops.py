@@ -21,6 +21,7 @@ from PIL import Image
 from pydantic import Field
 
 from groupnas.errors import InputError
+from groupnas.landmarks.frames import Frame, around
 from groupnas.landmarks.markup import Markup
 
 
@@ -102,20 +103,6 @@ def whole_face(markup: Markup) -> Markup:
     return replace(markup, parts={"face": tuple(range(markup.points))}, contour=())
 
 
-Square = tuple[NDArray[np.float64], NDArray[np.float64]]  # centre (..., 2), side (...)
-
-
-def square(boxes: NDArray[np.float64], margin: float) -> Square:
-    """Centre ``(..., 2)`` and side ``(...)`` of the squares around boxes, enlarged by ``margin``.
-
-    Args:
-        boxes: ``(..., 4)``: x0, y0, x1, y1 in pixel-centre coordinates, which the result is in too.
-        margin: Side of the square over the longer side of the box.
-    """
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return (low + high) / 2, (high - low).max(axis=-1) * margin
-
-
 def extents(points: NDArray[np.float64], markup: Markup) -> NDArray[np.float64]:
     """The boxes ``(..., P, 4)`` that just hold each part's points, from points ``(..., K, 2)``."""
     members = [points[..., list(indices), :] for indices in markup.parts.values()]
@@ -131,8 +118,8 @@ def regions(
     *,
     box: NDArray[np.float64] | None = None,
     name: str = "face",
-) -> Square:
-    """The squares of one face's regions, centres ``(P, 2)`` and sides ``(P,)``.
+) -> Frame[NDArray[np.float64]]:
+    """The frames of one face's P regions: upright squares.
 
     Args:
         points: ``(markup.points, 2)`` in pixel-centre coordinates.
@@ -156,11 +143,11 @@ def regions(
     boxes = extents(points, markup)
     if box is not None:
         boxes = np.broadcast_to(box, boxes.shape)
-    centres, sides = square(boxes, settings.margin)
-    if sides.min() < 1:
-        part = list(markup.parts)[int(sides.argmin())]
+    frame = around(boxes, settings.margin)
+    if frame.side.min() < 1:
+        part = list(markup.parts)[int(frame.side.argmin())]
         raise InputError(f"{name}: the points of {part} lie within one pixel; check its landmarks")
-    return centres, sides
+    return frame
 
 
 def cut_patches(
@@ -178,14 +165,21 @@ def cut_patches(
     the other arguments, and what is raised, are those of :func:`regions`.
     """
     size = image.shape[1], image.shape[0]
-    centres, sides = regions(points, size, markup, settings, box=box, name=name)
-    patches = [
-        cut_square(image, centre, side * settings.cover, settings.pixels, settings.colour)
-        for centre, side in zip(centres, sides, strict=True)
-    ]
-    owners = list(markup.owners)
-    in_box = (points[list(markup.part_points)] - centres[owners]) / (sides[owners, None] / 2)
-    return FacePatches(np.stack(patches), in_box.astype(np.float32), sides.astype(np.float32))
+    frame = regions(points, size, markup, settings, box=box, name=name)
+    pixels = cut_frames(image, frame.grown(settings.cover), settings.pixels, settings.colour)
+    in_box = frame.of(markup.owners).into(points[list(markup.part_points)])
+    return FacePatches(pixels, in_box.astype(np.float32), frame.side.astype(np.float32))
+
+
+def cut_frames(
+    image: NDArray[np.uint8], frame: Frame[NDArray[np.float64]], pixels: int, colour: bool = False
+) -> NDArray[np.uint8]:
+    """The upright squares of a frame of P regions, ``(P, C, pixels, pixels)`` uint8.
+
+    ``image``, ``pixels`` and ``colour`` are as of :func:`cut_square`.
+    """
+    squares = zip(frame.origin, frame.side, strict=True)
+    return np.stack([cut_square(image, *square, pixels, colour) for square in squares])
 
 
 def cut_square(

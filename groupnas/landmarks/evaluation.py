@@ -27,7 +27,7 @@ from groupnas.landmarks.metrics import (
 )
 from groupnas.landmarks.pose import pose_angles
 
-STAGES = ("global", "cascade")
+CASCADE = "cascade"  # what the last stage's answer is called, which is the cascade's
 FULL = "full"  # what all faces of a split are called beside its subsets
 _THRESHOLDS = {106: 0.08}  # of markups that are not scored at THRESHOLD
 
@@ -56,7 +56,8 @@ class Evaluation:
             :data:`groupnas.landmarks.metrics.NORMALISERS`.
         threshold: What counts as failure, as a fraction of that.
         subsets: Names of the split's subsets.
-        located: Landmarks ``(N, K, 2)`` that each of :data:`STAGES` found.
+        located: Landmarks ``(N, K, 2)`` after each stage, by its name; after the last, those of the
+            :data:`CASCADE`.
         errors: Of each stage.
     """
 
@@ -129,7 +130,7 @@ class Evaluation:
 
     def ranked(self) -> list[int]:
         """The faces' numbers, by the cascade's error, the worst first."""
-        return [int(number) for number in np.argsort(-self.errors["cascade"].nme, kind="stable")]
+        return [int(number) for number in np.argsort(-self.errors[CASCADE].nme, kind="stable")]
 
 
 def evaluate(
@@ -200,7 +201,7 @@ def evaluate_faces(
             yield image, face_box(face, given)
 
     found = cascade.locate_many(pairs())
-    located = dict(zip(STAGES, (found.initial, found.points), strict=True))
+    located = {**dict([*found.stages.items()][:-1]), CASCADE: found.points}
     for stage, points in located.items():
         for number in np.flatnonzero(~np.isfinite(points).all(axis=(1, 2))):
             raise InputError(f"{faces[number].place}, {stage}: {ASTRAY}")

@@ -1,12 +1,13 @@
 """A training's recipe and files, kept in its folder so that it goes on without them.
 
 Recipes name spaces, groupings and strategies, which may be files, and another model may lend its
-global network. All of that may have moved, changed or gone when the run is resumed.
+first network. All of that may have moved, changed or gone when the run is resumed.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,16 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.files import read_bytes, split_text
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import (
     StageNetwork,
     card_file,
     check_network,
-    load_global,
+    load_first,
     markup_space,
 )
 from groupnas.landmarks.recipe import Recipe, StageRecipe
+from groupnas.landmarks.upgrade import upgraded_given
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.schema import validate
@@ -33,21 +34,21 @@ from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.controls import Control
 from groupnas.writing import atomic_path
 
-KEPT = "given"  # the stem of the files of a model whose global network is taken
+KEPT = "given"  # the stem of the files of a model whose first network is taken
 
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The spaces, strategies and files that a recipe and its options name, read.
+    """What a stage of a recipe, and the options, name: spaces, strategies and files, read.
 
     Attributes:
-        spaces: Of the stages ``global`` and ``local``.
-        grouping: Of the local network, where a file says it.
+        space: Of its network.
+        grouping: Of its network, where a file says it.
         strategy: Searches it, where there is one.
-        taken: The global network of another model, instead of one that is trained.
+        taken: The network of another model, instead of one that is trained.
     """
 
-    spaces: dict[str, SearchSpace]
+    space: SearchSpace
     grouping: Grouping | None = None
     strategy: Strategy | None = None
     taken: StageNetwork | None = None
@@ -55,56 +56,52 @@ class Given:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``config.yaml``; all but the network taken."""
         return {
-            "spaces": {stage: _space_dict(space) for stage, space in self.spaces.items()},
+            "space": _space_dict(self.space),
             "grouping": self.grouping and self.grouping.to_dict(),
             "search": self.strategy and self.strategy.model_dump(mode="json"),
         }
 
-    def checked(self, recipe: Recipe, markup: Markup) -> Given:
-        """Itself; an :class:`InputError` for what would stop a later stage."""
-        stages: list[tuple[str, StageRecipe, Markup]] = [("local", recipe.local_stage, markup)]
+    def checked(self, stage: StageRecipe, markup: Markup) -> Given:
+        """Itself; an :class:`InputError` for what would stop a later step."""
         if self.taken is None:
-            stages.insert(0, ("global", recipe.global_stage, whole_face(markup)))
-        for name, stage, regions in stages:
-            check_network(self.spaces[name], stage.crops, regions)
+            check_network(self.space, stage.look, stage.look.regions(markup))
         if self.grouping is not None:
-            file = recipe.local_stage.grouping
             try:
-                Allocation(self.spaces["local"], self.grouping)
+                Allocation(self.space, self.grouping)
             except InputError as error:
-                text = str(error)
+                file, text = stage.grouping, str(error)
                 raise InputError(text if file in text else f"{file}: {text}") from error
         return self
 
 
 def gather(
     recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None, seed: int
-) -> Given:
-    """Read what a recipe names, as it is now.
+) -> dict[str, Given]:
+    """Read what the stages of a recipe name, as it is now.
 
     Args:
         recipe: How the cascade is trained.
         markup: The landmarks; it picks the spaces' variants.
-        global_from: A saved cascade whose global network is taken; ``None`` where it is trained.
+        global_from: A saved cascade whose first network is taken; ``None`` where it is trained.
         seed: Of everything random.
 
     Raises:
         InputError: something that is named is not there, wrong, or does not fit.
     """
-    whole, named = whole_face(markup), recipe.local_stage.grouping
-    file = named.endswith(".json") and split_text("strategies", named)[1] is None
-    strategy = None if file or named == "even" else load_strategy(named)
-    found = Given(
-        taken=None if global_from is None else load_global(global_from, markup),
-        spaces={
-            "global": markup_space(recipe.global_stage.space, whole),
-            "local": markup_space(recipe.local_stage.space, markup),
-        },
-        grouping=Grouping.load(named) if file else None,
-        strategy=strategy,
-    ).checked(recipe, markup)
-    if isinstance(strategy, Control):  # else the global network would be trained before it is told
-        strategy.choose(found.spaces["local"], seed)
+    found = {}
+    for name, stage in recipe.stages.items():
+        named = stage.grouping
+        file = named.endswith(".json") and split_text("strategies", named)[1] is None
+        lent = global_from if name == recipe.first else None
+        found[name] = Given(
+            space=markup_space(stage.space, stage.look.regions(markup)),
+            grouping=Grouping.load(named) if file else None,
+            strategy=None if file or named == "even" else load_strategy(named),
+            taken=None if lent is None else load_first(lent, markup),
+        ).checked(stage, markup)
+    for one in found.values():  # else other networks would be trained before it is told
+        if isinstance(one.strategy, Control):
+            one.strategy.choose(one.space, seed)
     return found
 
 
@@ -116,30 +113,32 @@ def keep_model(global_from: str | os.PathLike[str], folder: RunFolder) -> None:
             temporary.write_bytes(read_bytes(file))
 
 
-def recorded(folder: RunFolder, config: dict[str, Any], recipe: Recipe, markup: Markup) -> Given:
+def recorded(
+    folder: RunFolder, config: Mapping[str, Any], recipe: Recipe, markup: Markup
+) -> dict[str, Given]:
     """Read what :meth:`Given.to_dict` and :func:`keep_model` left in a run's folder.
 
     Raises:
         InputError: it is damaged, or was begun by a groupnas that recorded less.
     """
     origin = f"{folder / CONFIG}"
-    check_recorded(config, ("spaces", "grouping", "search"), origin)
+    config = upgraded_given(config)
+    check_recorded(config, ["given"], origin)
+    found = {}
     try:
-        spaces, grouping, search = config["spaces"], config["grouping"], config["search"]
-        found = Given(
-            spaces={
-                stage: _space_from(spaces[stage], f"{origin}: spaces.{stage}")
-                for stage in ("global", "local")
-            },
-            grouping=None if grouping is None else Grouping.from_dict(grouping),
-            strategy=None if search is None else strategy_from(search, f"{origin}: search"),
-            taken=None
-            if config["global_from"] is None
-            else load_global(folder / f"{KEPT}.json", markup),
-        )
+        for name, stage in recipe.stages.items():
+            told, where = config["given"][name], f"{origin}: given.{name}"
+            grouping, search = told["grouping"], told["search"]
+            takes = name == recipe.first and config["global_from"] is not None
+            found[name] = Given(
+                space=_space_from(told["space"], f"{where}.space"),
+                grouping=None if grouping is None else Grouping.from_dict(grouping),
+                strategy=None if search is None else strategy_from(search, f"{where}.search"),
+                taken=load_first(folder / f"{KEPT}.json", markup) if takes else None,
+            ).checked(stage, markup)
     except (LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{origin}: is damaged, or not of a cascade: {error}") from error
-    return found.checked(recipe, markup)
+    return found
 
 
 def _space_dict(space: SearchSpace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,12 +26,20 @@ class Located:
     """Landmarks of F faces, in pixel-centre coordinates of their images.
 
     Attributes:
-        points: ``(F, K, 2)``, the cascade's.
-        initial: ``(F, K, 2)``, of the global stage alone.
+        stages: ``(F, K, 2)`` after each stage, by its name.
     """
 
-    points: Points
-    initial: Points
+    stages: Mapping[str, Points]
+
+    @property
+    def points(self) -> Points:
+        """``(F, K, 2)``, the cascade's: those of its last stage."""
+        return [*self.stages.values()][-1]
+
+    @property
+    def initial(self) -> Points:
+        """``(F, K, 2)``, of the first stage alone."""
+        return next(iter(self.stages.values()))
 
 
 class Locator(Protocol):

@@ -1,7 +1,7 @@
 """Cascades on disk: a model card ``NAME.json`` and its weights ``NAME.safetensors`` beside it.
 
-The card holds everything but the numbers: both networks' spaces in full, the grouping, how crops
-are cut, what it was trained on by which version, and its scores. Reading executes nothing.
+The card holds everything but the numbers: all networks' spaces in full, their groupings, where they
+look, what they were trained on by which version, and the scores. Reading executes nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -25,10 +25,12 @@ from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError, naming
 from groupnas.files import read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
-from groupnas.landmarks.cascade import Blend, Cascade, Stage
+from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.roles import Name, Role, check_roles
+from groupnas.landmarks.upgrade import upgraded_card, upgraded_tensors
 from groupnas.runs.kinds import CASCADE, refusal
 from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
@@ -39,22 +41,20 @@ from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.writing import atomic_path, write_text
 
 
-class StageCard(Settings):
-    """One network of a cascade.
+class StageCard(Role):
+    """One stage of a cascade; its role's settings stand beside these.
 
     Attributes:
         name: Of its space, e.g. ``picasso_local``.
         variant: Of its space.
         space: The space file's content.
         grouping: A grouping as in ``grouping.json``.
-        crops: What the network is shown.
     """
 
     name: str
     variant: str | None
     space: SpaceFile
     grouping: dict[str, Any]
-    crops: CropSettings
 
     @field_serializer("space")
     def _as_written(self, space: SpaceFile) -> dict[str, Any]:
@@ -65,30 +65,36 @@ class Card(Settings):
     """All that a person, and a program, should know of a cascade.
 
     Attributes:
-        format: 1.
+        format: 2; cards of format 1 are read, as if they were written so.
         kind: ``"cascade"``.
         points: Of the markup.
         box: What a face's box is; see :class:`Cascade`.
-        global_stage: The global network.
-        local_stage: The local network.
-        blend: Share of the local stage's answer; see :class:`Cascade`.
+        stages: In the order in which they look at a face.
         version: Of groupnas, that trained it.
         trained: Data set, samples, fingerprints, recipe: what the training left to say.
         scores: Where it was tested and what came out.
         weights: SHA-256 of the weights file.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kind: Literal["cascade"] = "cascade"
     points: int
     box: BoxPolicy
-    global_stage: StageCard
-    local_stage: StageCard
-    blend: Blend = 1.0
+    stages: Annotated[dict[Name, StageCard], Field(min_length=1)]
     version: str = __version__
     trained: dict[str, Any]
     scores: dict[str, Any] = {}
     weights: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_now(cls, data: Any) -> Any:
+        return upgraded_card(data)
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        check_roles(self.stages)
+        return self
 
     @field_validator("points")
     @classmethod
@@ -105,23 +111,21 @@ class StageNetwork:
 
     Attributes:
         allocation: Its space and grouping.
-        crops: What it is shown.
+        role: In its cascade.
         module: With its weights, as :func:`groupnas.Allocation.build` makes it.
     """
 
     allocation: Allocation
-    crops: CropSettings
+    role: Role
     module: GroupedNetwork
 
 
 def save_cascade(
     path: str | os.PathLike[str],
-    global_stage: StageNetwork,
-    local_stage: StageNetwork,
+    stages: Mapping[str, StageNetwork],
     *,
     markup: Markup,
     box: BoxPolicy,
-    blend: float,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
@@ -133,7 +137,6 @@ def save_cascade(
         InputError: the files cannot be written.
     """
     card = Path(path)
-    stages = {"global_stage": global_stage, "local_stage": local_stage}
     tensors = {
         f"{stage}.{name}": value.contiguous()
         for stage, network in stages.items()
@@ -145,9 +148,7 @@ def save_cascade(
     model = Card(
         points=markup.points,
         box=box,
-        global_stage=_stage_card(global_stage),
-        local_stage=_stage_card(local_stage),
-        blend=blend,
+        stages={name: _stage_card(network) for name, network in stages.items()},
         trained=dict(trained),
         scores=dict(scores),
         weights=hashlib.sha256(content).hexdigest(),
@@ -178,30 +179,33 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
             raise InputError(f"{prefix}{name}: a weight is not finite; train the model again")
     module = allocation.build().float()  # as its crops, whatever torch's default dtype is
     module.load_state_dict(state)
-    return StageNetwork(allocation, card.crops, module)
+    return StageNetwork(allocation, card.role, module)
 
 
-def load_networks(path: str | os.PathLike[str]) -> tuple[Card, StageNetwork, StageNetwork]:
-    """The card of a saved cascade, its global and its local network; as :func:`load_cascade`."""
+def load_networks(path: str | os.PathLike[str]) -> tuple[Card, dict[str, StageNetwork]]:
+    """The card of a saved cascade, and its networks by stage; as :func:`load_cascade`."""
     file = card_file(path)
     if os.path.isdir(path) and not os.path.lexists(file):
         raise refusal(path, [CASCADE])
-    card = validate(Card, parse_saved(read_text(file), str(file)), str(file))
-    tensors = _read_weights(file.with_suffix(".safetensors"), card.weights)
+    saved = parse_saved(read_text(file), str(file))
+    card = validate(Card, saved, str(file))
+    weights = _read_weights(file.with_suffix(".safetensors"), card.weights)
+    tensors = upgraded_tensors(saved, weights)
     with naming(file):
-        whole = load_network(card.global_stage, tensors, "global_stage")
-        return card, whole, load_network(card.local_stage, tensors, "local_stage")
+        return card, {
+            name: load_network(stage, tensors, name) for name, stage in card.stages.items()
+        }
 
 
-def load_global(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
-    """The global network of a saved cascade, which must know the points of a markup.
+def load_first(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
+    """The first network of a saved cascade, which must know the points of a markup.
 
     Raises:
         InputError: as :func:`load_cascade`; a network of other points.
     """
-    network = load_networks(path)[1]
+    network = next(iter(load_networks(path)[1].values()))
     with naming(path):
-        check_network(network.allocation.space, network.crops, whole_face(markup))
+        check_network(network.allocation.space, network.role.look, whole_face(markup))
     return network
 
 
@@ -211,35 +215,35 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
     Raises:
         InputError: a file is missing, damaged, or does not belong to the other.
     """
-    card, global_stage, local_stage = load_networks(path)
+    card, networks = load_networks(path)
     markup = MARKUPS[card.points]
     told = card.model_dump(mode="json", by_alias=True)
     with naming(path):
-        return make_cascade(markup, card.box, global_stage, local_stage, card.blend, told, device)
+        return make_cascade(markup, card.box, networks, told, device)
 
 
 def make_cascade(
     markup: Markup,
     box: BoxPolicy,
-    global_stage: StageNetwork,
-    local_stage: StageNetwork,
-    blend: float,
+    stages: Mapping[str, StageNetwork],
     card: Mapping[str, Any],
     device: str | torch.device = "cpu",
 ) -> Cascade:
-    """A cascade of two networks, put into evaluation mode.
+    """A cascade of networks in their order, put into evaluation mode.
 
     Raises:
         InputError: a network's inputs or outputs are not those of the markup's regions.
     """
-    return Cascade(
-        markup,
-        _stage(global_stage, whole_face(markup), device),
-        _stage(local_stage, markup, device),
-        box,
-        blend,
-        card,
-    )
+    made = {name: make_stage(network, markup, device) for name, network in stages.items()}
+    return Cascade(markup, made, box, card)
+
+
+def make_stage(network: StageNetwork, markup: Markup, device: str | torch.device = "cpu") -> Stage:
+    """A network in its role, as :func:`make_cascade` has it; raises likewise."""
+    look = network.role.look
+    check_network(network.allocation.space, look, look.regions(markup))
+    module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Stage(module.eval(), markup, network.role)
 
 
 def markup_space(name: str, markup: Markup) -> SearchSpace:
@@ -269,12 +273,6 @@ def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> No
             raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")
 
 
-def _stage(network: StageNetwork, markup: Markup, device: str | torch.device) -> Stage:
-    check_network(network.allocation.space, network.crops, markup)
-    module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Stage(module.eval(), markup, network.crops)
-
-
 def _stage_card(network: StageNetwork) -> StageCard:
     space = network.allocation.space
     return StageCard(
@@ -282,7 +280,7 @@ def _stage_card(network: StageNetwork) -> StageCard:
         variant=space.variant,
         space=space.file,
         grouping=network.allocation.grouping.to_dict(),
-        crops=network.crops,
+        **dict(network.role),
     )
 
 

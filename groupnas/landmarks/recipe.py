@@ -1,107 +1,164 @@
-"""The recipe file: how a cascade is trained on a data set, stage by stage."""
+"""The recipe file: the stages of a cascade, and the steps in which they are trained."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from groupnas.engine.training_settings import Training
+from groupnas.files import nearest
 from groupnas.landmarks.augment import Augmentation
-from groupnas.landmarks.cascade import Blend
-from groupnas.landmarks.crops import CropSettings
-from groupnas.landmarks.losses import LandmarkLoss, neighbours_among
+from groupnas.landmarks.losses import (
+    AdaptiveLoss,
+    LandmarkLoss,
+    PointLoss,
+    neighbours_among,
+)
 from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.roles import Name, Role, check_roles
+from groupnas.landmarks.upgrade import upgraded_recipe
 from groupnas.schema import Settings, read_preset, validate
 
 KIND = "strategies/recipes"  # the folder of recipe files
 
 
 class Loss(Settings):
-    """The training loss; see :class:`groupnas.landmarks.losses.LandmarkLoss`."""
+    """The training loss; see :class:`groupnas.landmarks.losses.LandmarkLoss`.
 
-    name: Literal["wing", "smooth_l1", "l1", "l2"] = "wing"
+    Or ``adaptive``, :class:`groupnas.landmarks.losses.AdaptiveLoss`, of which ``unit`` is.
+    """
+
+    name: Literal["wing", "smooth_l1", "l1", "l2", "adaptive"] = "wing"
     alpha: Annotated[float, Field(ge=0, le=2)] = 1.0
     width: Annotated[float, Field(gt=0)] = 10.0
     epsilon: Annotated[float, Field(gt=0)] = 2.0
+    unit: Literal["relative"] | Annotated[float, Field(gt=0)] = "relative"
 
-    def of(self, markup: Markup) -> LandmarkLoss:
+    @model_validator(mode="after")
+    def _plain(self) -> Loss:
+        if self.name == "adaptive" and self.alpha != 1:
+            raise ValueError("alpha: adaptive looks along no boundary; set it to 1")
+        return self
+
+    def of(self, markup: Markup) -> PointLoss:
         """The loss on the points of a markup's parts."""
+        if self.name == "adaptive":
+            return AdaptiveLoss(self.unit)
         neighbours = neighbours_among(markup.neighbours, markup.part_points)
         return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
 
 
-class StageRecipe(Settings):
-    """The training of one network of the cascade.
+class StageRecipe(Role):
+    """A stage of a cascade that is to be trained; its role's settings stand beside these.
 
     Attributes:
-        space: Its search space; the markup picks the variant.
-        crops: What it is shown.
-        augmentation: Random changes of that.
+        space: The search space of its network; the markup picks the variant.
+        grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
+        inherit: Whether training starts from the weights of the search.
+    """
+
+    space: str
+    grouping: str = "even"
+    inherit: bool = False
+
+
+class StepRecipe(Settings):
+    """A step of the training, which goes on with what the steps before it trained.
+
+    Attributes:
+        train: The stage whose network is trained; left out, the step has its name.
+        augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
         training: Epochs, optimiser, averaging.
     """
 
-    space: str
-    crops: CropSettings
+    train: str
     augmentation: Augmentation
     loss: Loss = Loss()
     balance_poses: bool = False
     training: Training
 
 
-class LocalRecipe(StageRecipe):
-    """The search and the training of the local network.
-
-    Attributes:
-        grouping: ``even``, a grouping's file, or a search strategy (``gumbel:quick``).
-        inherit: Whether training starts from the weights of the search.
-        blend: Share of its answer; see :class:`groupnas.landmarks.cascade.Cascade`.
-    """
-
-    grouping: str = "even"
-    inherit: bool = False
-    blend: Blend = 1.0
-
-
 class Recipe(Settings):
     """The training of a cascade on a data set.
 
     Attributes:
-        format: 1.
+        format: 2; recipes of format 1 are read, as if they were written so.
         title: One line for lists.
         source: Where the settings were published.
         data: The data set.
         validation: Share of the training photos that choose the epoch, and never train.
-        global_stage: The first network.
-        local_stage: The second.
+        stages: In the order in which they look at a face.
+        steps: In the order in which they are trained.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     title: str
     source: str = ""
     data: str
     validation: Annotated[float, Field(gt=0, lt=1)]
-    global_stage: StageRecipe
-    local_stage: LocalRecipe
+    stages: Annotated[dict[Name, StageRecipe], Field(min_length=1)]
+    steps: Annotated[dict[Name, StepRecipe], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_now(cls, data: Any) -> Any:
+        return upgraded_recipe(data)
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _named(cls, steps: Any) -> Any:
+        if not isinstance(steps, dict):
+            return steps
+        return {k: {"train": k, **v} if isinstance(v, dict) else v for k, v in steps.items()}
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        check_roles(self.stages)
+        if "search" in self.steps:
+            raise ValueError("steps.search: means something else; give the step another name")
+        for name, step in self.steps.items():
+            if step.train not in self.stages:
+                raise ValueError(f"steps.{name}.train: {nearest(step.train, self.stages)}")
+        for name in self.stages:
+            if all(step.train != name for step in self.steps.values()):
+                raise ValueError(f"stages.{name}: no step trains it; add one")
+        return self
+
+    @property
+    def first(self) -> str:
+        """The name of the first stage."""
+        return next(iter(self.stages))
+
+    @property
+    def last(self) -> str:
+        """The name of the last stage, whose answer is the cascade's."""
+        return next(reversed(self.stages))
+
+    def final_step(self, stage: str) -> StepRecipe:
+        """The last step that trains a stage."""
+        return [step for step in self.steps.values() if step.train == stage][-1]
 
     def with_epochs(self, epochs: int | None) -> Recipe:
-        """The same recipe with another number of epochs in both trainings."""
+        """The same recipe with another number of epochs in all steps."""
         if epochs is None:
             return self
         data = self.model_dump()
-        for stage in ("global_stage", "local_stage"):
-            data[stage]["training"]["epochs"] = epochs
+        for step in data["steps"].values():
+            step["training"]["epochs"] = epochs
         return validate(Recipe, data, "--epochs")
 
     def with_grouping(self, grouping: str | None) -> Recipe:
-        """The same recipe with another grouping of the local network, or a search for one."""
-        if grouping is None:
-            return self
-        local = self.local_stage.model_copy(update={"grouping": grouping})
-        return self.model_copy(update={"local_stage": local})
+        """The same recipe with another grouping of the last stage, or a search for one."""
+        return self if grouping is None else self.with_stage(self.last, grouping=grouping)
+
+    def with_stage(self, stage: str, **changes: Any) -> Recipe:
+        """The same recipe with other settings of a stage."""
+        changed = self.stages[stage].model_copy(update=changes)
+        return self.model_copy(update={"stages": {**self.stages, stage: changed}})
 
 
 def load_recipe(recipe: str | os.PathLike[str]) -> Recipe:

@@ -6,10 +6,11 @@ import csv
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from groupnas.errors import InputError, shown
 from groupnas.files import read_text
+from groupnas.landmarks.upgrade import upgraded_recipe
 from groupnas.runs.records import Count, Finite
 from groupnas.saved import Saved
 
@@ -48,7 +49,7 @@ class EvaluationFile(Saved):
 
 
 class LossSettings(Saved):
-    """The loss of a stage's recipe."""
+    """The loss of a step."""
 
     name: str
     alpha: Finite
@@ -63,18 +64,29 @@ class EpochsSettings(Saved):
 class StageSettings(Saved):
     """A stage of a recipe."""
 
+    grouping: str | None = None
+    blend: float = Field(1.0, validation_alias=AliasChoices("blend", "trust"))
+
+
+class StepSettings(Saved):
+    """A step of a recipe."""
+
+    train: str | None = None
     training: EpochsSettings | None = None
     loss: LossSettings | None = None
     balance_poses: bool = False
-    grouping: str | None = None
-    blend: float = Field(1.0, validation_alias=AliasChoices("blend", "trust"))
 
 
 class RecipeSettings(Saved):
     """A recipe as a card records it."""
 
-    global_stage: StageSettings | None = None
-    local_stage: StageSettings | None = None
+    stages: dict[str, StageSettings | None] = {}
+    steps: dict[str, StepSettings] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_now(cls, data: Any) -> Any:
+        return upgraded_recipe(data)
 
 
 class TrainedSettings(Saved):

@@ -1,4 +1,4 @@
-"""Train a cascade, stage by stage: global network, grouping, local network."""
+"""Train a cascade, step by step: the network of a stage after the other, and their groupings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
@@ -30,14 +29,13 @@ from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
-from groupnas.landmarks.recipe import LocalRecipe, Recipe, StageRecipe, recipe_from
+from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.space import SearchSpace
 from groupnas.task import TaskSubset
 
 MODEL = "model.json"
@@ -46,24 +44,24 @@ SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """All that the stages of one training share.
+    """All that the steps of one training share.
 
     Attributes:
         recipe: How.
-        folder: The run folder; each stage has one inside.
-        given: What the recipe names.
+        folder: The run folder; each step has one inside.
+        given: What the recipe names, by stage.
         faces: Where the samples are from.
-        task: Loads them for a stage; :func:`load_landmarks`, but for what the stage says.
+        task: Loads them for a step; :func:`load_landmarks`, but for what step and stage say.
         samples: The training faces.
         split: Those that train and those that validate.
         seed: Of everything random but the split.
         device: A torch device.
-        observers: Who is told of a stage, by its name.
+        observers: Who is told of a step or a search, by its name.
     """
 
     recipe: Recipe
     folder: Path
-    given: Given
+    given: Mapping[str, Given]
     faces: FaceSet
     task: Callable[..., LandmarkTask]
     samples: Sequence[Face]
@@ -85,14 +83,15 @@ def train_cascade(
     cache: bool = True,
     global_from: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    observers: Callable[[str], Sequence[Observer]] = lambda stage: (),
+    observers: Callable[[str], Sequence[Observer]] = lambda step: (),
     arguments: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Path:
     """Train a cascade and write its model; returns the card's path.
 
-    The stages run in order, each in a folder of its own inside ``out``: ``global``, ``search``
-    where the recipe names a strategy, ``local``. What chooses between epochs are the photos split
+    The recipe's steps run in order, each in a folder of its name inside ``out``, and a search,
+    where a stage names a strategy, in ``search`` before the first step that trains the stage
+    (``search-STAGE`` where there are several). What chooses between epochs are the photos split
     off the training set; test photos are not reachable from here.
 
     Args:
@@ -104,9 +103,10 @@ def train_cascade(
         allow_partial: Go on with the faces that are there, if not all are.
         limit: Take this many faces only.
         cache: Whether patches may be kept on disk.
-        global_from: A saved cascade whose global network is taken over instead of trained.
+        global_from: A saved cascade whose first network is taken over as that of the first stage,
+            which no step trains then.
         resume: Go on with the run in ``out``.
-        observers: Who is told of a stage, by its name.
+        observers: Who is told of a step or a search, by its name.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
         quiet: As of :func:`groupnas.train`.
 
@@ -135,14 +135,14 @@ def train_cascade(
         split=split,
         seed=seed,
         device=device,
-        observers=lambda stage: [*progress(stage, quiet, f"{stage} stage: "), *observers(stage)],
+        observers=lambda step: [*progress(step, quiet, f"{step} stage: "), *observers(step)],
     )
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "global_from": None if global_from is None else os.fspath(global_from),
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
-        **given.to_dict(),
+        "given": {name: one.to_dict() for name, one in given.items()},
     }
     if run.recorded is not None:
         # a setting may have had another name, or not been there
@@ -159,22 +159,21 @@ def train_cascade(
 
 
 def _run(setup: Setup, global_from: str | None) -> Path:
-    recipe, markup = setup.recipe, setup.faces.markup
-    global_network = setup.given.taken
-    if global_network is None:
-        global_network = _train_stage(setup, "global", recipe.global_stage, whole=True)
-    local_network = _train_stage(setup, "local", recipe.local_stage, whole=False)
-    box, blend = setup.faces.box, recipe.local_stage.blend
-    cascade = make_cascade(markup, box, global_network, local_network, blend, {}, setup.device)
+    recipe, markup, box = setup.recipe, setup.faces.markup, setup.faces.box
+    networks = {name: one.taken for name, one in setup.given.items() if one.taken is not None}
+    fixed = set(networks)
+    for name, step in recipe.steps.items():
+        if step.train not in fixed:
+            networks[step.train] = _train_step(setup, name, step, networks.get(step.train))
+    stages = {name: networks[name] for name in recipe.stages}
+    cascade = make_cascade(markup, box, stages, {}, setup.device)
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
         setup.folder / MODEL,
-        global_network,
-        local_network,
+        stages,
         markup=markup,
         box=box,
-        blend=blend,
         trained={
             "data": recipe.data,
             "faces": len(setup.samples),
@@ -187,49 +186,55 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     )
 
 
-def _train_stage(setup: Setup, name: str, stage: StageRecipe, *, whole: bool) -> StageNetwork:
-    """Train one network, or go on with it; the best by validation."""
-    folder = setup.folder / name
-    markup = whole_face(setup.faces.markup) if whole else setup.faces.markup
+def _train_step(
+    setup: Setup, name: str, step: StepRecipe, before: StageNetwork | None
+) -> StageNetwork:
+    """Train one network, or go on with it; the best by validation.
+
+    It starts as a step before left it, where one did.
+    """
+    folder, stage = setup.folder / name, setup.recipe.stages[step.train]
+    regions = stage.look.regions(setup.faces.markup)
     task = setup.task(
-        stage.crops, whole=whole, augmentation=stage.augmentation, loss=stage.loss.of(markup)
+        stage.look.crops,
+        whole=stage.look.whole,
+        augmentation=step.augmentation,
+        loss=step.loss.of(regions),
     )
-    space = setup.given.spaces[name]
     torch.manual_seed(setup.seed)
-    if isinstance(stage, LocalRecipe):
-        allocation, module = _grouped(setup, stage, space, task)
-    else:
-        allocation = Allocation.even(space)
-        module = allocation.build(task.mean_output())
+    allocation, module = (
+        _fresh(setup, step.train, task) if before is None else (before.allocation, before.module)
+    )
     trained = train(
         module,
         task,
-        stage.training,
+        step.training,
         folder,
         split=setup.split,
         seed=setup.seed,
         device=setup.device,
-        sampling=_pose_balance(setup) if stage.balance_poses else None,
+        sampling=_pose_balance(setup) if step.balance_poses else None,
         resume=RunFolder(folder).exists,
         observers=setup.observers(name),
         quiet=True,
-        arguments={"space": space.name, "grouping": allocation.grouping.to_dict()},
+        arguments={"space": allocation.space.name, "grouping": allocation.grouping.to_dict()},
     )
     network = cast(GroupedNetwork, trained.network)  # the module that was given
-    return StageNetwork(allocation, stage.crops, network)
+    return StageNetwork(allocation, stage.role, network)
 
 
-def _grouped(
-    setup: Setup, stage: LocalRecipe, space: SearchSpace, task: LandmarkTask
-) -> tuple[Allocation, nn.Module]:
-    """The local network's allocation, searched for where the recipe says so, and its first weights.
+def _fresh(setup: Setup, name: str, task: LandmarkTask) -> tuple[Allocation, nn.Module]:
+    """A stage's allocation, searched for where the recipe says so, and its network's first weights.
 
     The search sees the training side alone, and splits that once more.
     """
-    strategy = setup.given.strategy
-    allocation = Allocation(space, setup.given.grouping or Grouping.even(space))
+    given, stage = setup.given[name], setup.recipe.stages[name]
+    space, strategy = given.space, given.strategy
+    allocation = Allocation(space, given.grouping or Grouping.even(space))
     if strategy is not None:
-        folder = setup.folder / "search"
+        several = sum(one.strategy is not None for one in setup.given.values()) > 1
+        called = f"search-{name}" if several else "search"
+        folder = setup.folder / called
         begun = RunFolder(folder).exists
         run = search(
             space,
@@ -239,7 +244,7 @@ def _grouped(
             seed=setup.seed,
             device=setup.device,
             resume=begun,
-            observers=setup.observers("search"),
+            observers=setup.observers(called),
             quiet=True,
         )
         allocation = run.allocation
@@ -247,7 +252,7 @@ def _grouped(
             network = run.network() or run.job.inherited(run.design())
             if network is None:
                 raise InputError(
-                    f"local_stage.inherit: {stage.grouping} trains no network to inherit from; "
+                    f"stages.{name}.inherit: {stage.grouping} trains no network to inherit from; "
                     "set it to false"
                 )
             return allocation, network

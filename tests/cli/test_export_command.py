@@ -18,6 +18,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, load_cascade, save_cascade
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.onnx_tools import open_session
 
 call = partial(exit_code, "export")
@@ -30,21 +31,20 @@ def local() -> StageNetwork:
     space = gn.load_space("picasso_local")
     allocation = gn.Allocation(space, Grouping.random(space, 0))
     torch.manual_seed(0)
-    return StageNetwork(allocation, PART_CROPS, allocation.build())
+    role = Role(look=Gaze.at("extents", PART_CROPS))
+    return StageNetwork(allocation, role, allocation.build())
 
 
 @pytest.fixture
 def model(local: StageNetwork, tmp_path: Path) -> str:
     space = gn.load_space("picasso_global")
     allocation = gn.Allocation.even(space)
-    whole = StageNetwork(allocation, FACE_CROPS, allocation.build())
+    whole = StageNetwork(allocation, Role(look=Gaze.at("box", FACE_CROPS)), allocation.build())
     card = save_cascade(
         tmp_path / "model.json",
-        whole,
-        local,
+        {"global": whole, "local": local},
         markup=MARKUPS[68],
         box="landmarks",
-        blend=1.0,
         trained={},
         scores={},
     )
@@ -116,7 +116,7 @@ def test_int8_of_a_stage_as_trained(model: str, local: StageNetwork, tmp_path: P
     assert local.module.plan[1].layers[0].in_channels in int8_groups(out)  # depthwise, not padded
     cascade = load_cascade(model)
     faces = training_faces(face_set("synthetic"), None, cascade.box, limit=2)
-    x = np.concatenate(crops_shown(cascade, faces)[1])
+    x = np.concatenate(crops_shown(cascade, faces)["local"])
     with torch.no_grad():
         expected = local.module.eval()(torch.from_numpy(x)).numpy()
     (found,) = open_session(out).run(None, {"x": x})

@@ -19,13 +19,13 @@ from PIL import Image
 
 from groupnas.cli.predict import predict
 from groupnas.errors import InputError
-from groupnas.landmarks import model
+from groupnas.landmarks import mirrored, model
 from groupnas.landmarks.deploy.graph import Graph
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.landmarks.located import check_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.predict import detect, frames, prediction
-from groupnas.landmarks.predict.frames import Frame, read_video, write_video
+from groupnas.landmarks.predict.frames import Still, read_video, write_video
 from groupnas.landmarks.predict.prediction import DrawingNames, until_stopped
 
 GREY = np.full((100, 160, 3), 128, np.uint8)
@@ -263,9 +263,9 @@ def test_videos_of_any_name(
     assert len(list(read_video(Path(found[0]["overlay"])))) == 2
 
 
-def made_frames(count: int = 5) -> Iterator[Frame]:
+def made_frames(count: int = 5) -> Iterator[Still]:
     for number in range(count):
-        yield Frame("webcam 3", GREY, number, number / 25)
+        yield Still("webcam 3", GREY, number, number / 25)
 
 
 def test_a_video(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,7 +290,7 @@ def test_a_video(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_webcam_until_ctrl_c(
     cascade: Cascade, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def camera(number: int) -> Iterator[Frame]:
+    def camera(number: int) -> Iterator[Still]:
         for frame in made_frames(1000):
             if frame.number == 3:
                 signal.raise_signal(signal.SIGINT)
@@ -352,6 +352,27 @@ def test_a_runtime_for_another_kind_of_model(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         run(photo, "--runtime", runtime, model=file)
+
+
+def test_mirrored(
+    cascade: Cascade,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given: list[Cascade] = []
+
+    def twice(cascade: Cascade) -> Cascade:
+        given.append(cascade)
+        return cascade
+
+    monkeypatch.setattr(mirrored, "looking_twice", twice)
+    assert run(photo, "--box", "1,2,30,40") == 0 and given == []
+    assert run(photo, "--box", "1,2,30,40", "--mirrored") == 0 and given == [cascade]
+    once, again = records(capsys)
+    assert once == again
+    with pytest.raises(InputError, match="--mirrored: a.onnx looks once; give the model card"):
+        run(photo, "--box", "1,2,30,40", "--mirrored", model="a.onnx")
 
 
 ALONE = """

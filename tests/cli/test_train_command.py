@@ -90,14 +90,14 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
     assert call(*GIVEN, "--out", "b", "--global-from", "a", "--threads", "1") == 0
     assert not (folder / "b/global").exists()
     weights = [json.loads((folder / run / "model.json").read_text()) for run in "ab"]
-    assert weights[0]["global_stage"] == weights[1]["global_stage"]
+    assert weights[0]["stages"]["global"] == weights[1]["stages"]["global"]
     # a found grouping, by its path; the folder is another's when the run is resumed
     assert call(*GIVEN, "--out", "c", "--grouping", "quick", "--global-from", "a/model.json") == 0
     grouping = "c/search/grouping.json"
     assert call(*GIVEN, "--out", "d", "--grouping", grouping, "--global-from", "a") == 0
     found = [json.loads((folder / run / "model.json").read_text()) for run in "cd"]
-    assert found[0]["local_stage"]["grouping"] == found[1]["local_stage"]["grouping"]
-    assert json.loads((folder / grouping).read_text()) == found[0]["local_stage"]["grouping"]
+    assert found[0]["stages"]["local"]["grouping"] == found[1]["stages"]["local"]["grouping"]
+    assert json.loads((folder / grouping).read_text()) == found[0]["stages"]["local"]["grouping"]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, whole_face
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.roles import Gaze, Role
 
 MARKUP = MARKUPS[68]
 DRAW = np.random.default_rng(0)
 SHAPE = DRAW.uniform(-0.7, 0.7, (68, 2))  # what the global stub answers, in box units
 PARTS = DRAW.uniform(-0.7, 0.7, (51, 2))  # what the local stub answers, in box units of its part
+FACE, PART = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
 IMAGE = DRAW.integers(0, 256, (150, 200, 3), dtype=np.uint8)
 BOXES = np.array([[30.0, 40, 90, 120], [100, 20, 190.5, 99.25], [-20, 60, 70, 170]])
 # A batch of another size sums in another order; a pixel may then round to the next grey level
@@ -64,14 +66,11 @@ class Points(nn.Module):
 
 
 def cascade_of(global_network: nn.Module, local_network: nn.Module, blend: float = 1.0) -> Cascade:
-    return Cascade(
-        MARKUP,
-        Stage(global_network.eval(), whole_face(MARKUP), FACE_CROPS),
-        Stage(local_network.eval(), MARKUP, PART_CROPS),
-        "landmarks",
-        blend,
-        {},
-    )
+    stages = {
+        "global": Stage(global_network.eval(), MARKUP, Role(look=FACE)),
+        "local": Stage(local_network.eval(), MARKUP, Role(look=PART, blend=blend)),
+    }
+    return Cascade(MARKUP, stages, "landmarks", {})
 
 
 @pytest.fixture
@@ -121,8 +120,8 @@ def test_the_contour_is_the_global_stages(known: Cascade) -> None:
 def test_networks_are_shown_standardised_crops(known: Cascade) -> None:
     known.locate(IMAGE, BOXES)
     for stage, shape, regions in (
-        (known.global_stage, (3, 3, 96, 96), 1),
-        (known.local_stage, (3, 4, 64, 64), 4),
+        (known.stages["global"], (3, 3, 96, 96), 1),
+        (known.stages["local"], (3, 4, 64, 64), 4),
     ):
         (x,) = stage.network.seen  # type: ignore[misc]
         assert x.shape == shape and x.dtype == torch.float32

@@ -28,7 +28,7 @@ def data(recipe: str = "small:once") -> FaceData:
 
 def test_errors_are_those_of_the_saved_cascade(small: Path) -> None:
     card = train_cascade(load_recipe("small:once"), "run", root=None, limit=FACES)
-    network = load_networks(card)[2].module.eval()
+    network = load_networks(card)[1]["local"].module.eval()
     scorer = InCascade(model=card, data=data(), split="validation")
     found = pickle.loads(pickle.dumps(scorer))()(network)
     content = json.loads(card.read_text())
@@ -64,7 +64,7 @@ def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.Mo
     fewer = replace(drawn, faces=some, subsets={"train": (), "test": ("common", "hard")})
     monkeypatch.setattr(module, "face_set", lambda name: fewer)
     scorer = InCascade(model=card, data=data(), split="test")()
-    found = scorer(load_networks(card)[2].module.eval())
+    found = scorer(load_networks(card)[1]["local"].module.eval())
     assert list(found.subsets) == ["common", "hard"]
     assert np.flatnonzero(found.subsets["hard"]).tolist() == [0, 3]
     assert found.sources.tolist() == [f"synthetic/test/{n:05d}" for n in range(6)]
@@ -74,12 +74,12 @@ def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.Mo
         InCascade(model=card, data=data(), split="test")()
 
 
-def test_the_task_is_the_local_stages(small: Path) -> None:
+def test_the_task_is_the_last_stages(small: Path) -> None:
     once = data()
     task = once()
     assert len(task.sources) == FACES and task.outputs["mouth"] == 40
-    stage = once.recipe.local_stage
-    assert task.augmentation == stage.augmentation and task.patches.settings == stage.crops
+    step, stage = once.recipe.steps["local"], once.recipe.stages["local"]
+    assert task.augmentation == step.augmentation and task.patches.settings == stage.look.crops
     # the markup picks the variant
     assert once.space().name == "small_local:68" and once.space("small_local").variant == "68"
     with pytest.raises(InputError, match=r"small_local:29 has outputs .* needs"):
@@ -92,10 +92,9 @@ def test_poses_are_balanced_where_the_recipe_says_so(small: Path) -> None:
     split = split_by_source(data()().sources, 0.25, 0)
     assert data().sampling(split) is None
     recipe = load_recipe("small:once")
-    local = recipe.local_stage.model_copy(update={"balance_poses": True})
-    balanced = FaceData(
-        recipe=recipe.model_copy(update={"local_stage": local}), root=None, limit=FACES
-    )
+    local = recipe.steps["local"].model_copy(update={"balance_poses": True})
+    steps = {**recipe.steps, "local": local}
+    balanced = FaceData(recipe=recipe.model_copy(update={"steps": steps}), root=None, limit=FACES)
     found = balanced.sampling(split)
     from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.load import load_faces

@@ -18,10 +18,12 @@ from groupnas.landmarks.crops import (
     cut_patches,
     cut_square,
     extents,
-    square,
     whole_face,
 )
+from groupnas.landmarks.frames import around
 from groupnas.landmarks.markup import MARKUPS
+from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.sources import Photos
 from groupnas.landmarks.task import standardise
 
 MARKUP = MARKUPS[68]
@@ -33,7 +35,8 @@ def test_boxes_by_hand() -> None:
     points[list(MARKUP.parts["nose"])] = [(10 + i, 20 + 5 * i) for i in range(9)]
     boxes = extents(points, MARKUP)
     np.testing.assert_array_equal(boxes[2], (10, 20, 18, 60))
-    centres, sides = square(boxes, margin=1.5)
+    frame = around(boxes, margin=1.5)
+    centres, sides = frame.origin, frame.side
     np.testing.assert_allclose(centres[2], (14, 40))
     assert sides[2] == 60  # the longer side, 40, times 1.5
     # any leading dimensions
@@ -76,7 +79,8 @@ def test_a_gradient_keeps_its_place() -> None:
 def test_points_are_in_box_units(face: Face) -> None:
     grey, points = face
     parts = cut_patches(grey, points, MARKUP, PART_CROPS)
-    centres, sides = square(extents(points, MARKUP), PART_CROPS.margin)
+    frame = around(extents(points, MARKUP), PART_CROPS.margin)
+    centres, sides = frame.origin, frame.side
     mouth = parts.points[-20:]
     np.testing.assert_allclose(
         mouth * sides[3] / 2 + centres[3], points[list(MARKUP.parts["mouth"])], atol=1e-4
@@ -155,7 +159,8 @@ def test_training_and_inference_see_a_point_in_the_same_place(
     patch = torch.from_numpy(cut.pixels)[None]
     training = resample(patch, no_placement(1, 1), settings.cover, settings.size)
     sees = Sees()
-    Stage(sees, markup, settings).locate([(image, box[None])])
+    stage = Stage(sees, MARKUP, Role(look=Gaze.at("box", settings)))
+    stage.locate(Photos([image]), stage.frames(box[None], None), None)
     crops = standardise(training)[0, 0].numpy(), sees.input[0, 0].numpy()
     for crop in crops:
         mass = (crop - crop.min()) ** 2

@@ -72,7 +72,8 @@ class Fake:
 
     def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
         self.given = list(faces)
-        return Located(self._shifted(self.final), self._shifted(self.initial))
+        shares = {"global": self.initial, "local": self.final}
+        return Located({stage: self._shifted(share) for stage, share in shares.items()})
 
     def _shifted(self, shares: tuple[float, ...]) -> np.ndarray:
         shapes = np.stack([truth(index) for index in range(len(self.given))])

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from groupnas.errors import InputError
 from groupnas.files import find_shipped
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import (
     StageNetwork,
@@ -27,16 +27,18 @@ from groupnas.landmarks.model import (
     markup_space,
     save_cascade,
 )
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (100, 120, 3), dtype=np.uint8)
 BOXES = np.array([[20.0, 10, 90, 85], [5, 5, 40, 50]])
-CROPS = replace(FACE_CROPS, size=24), replace(PART_CROPS, size=16)
+FACE, PARTS = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
+LOOKS = replace(FACE, size=24), replace(PARTS, size=16)
 
 
 def network_of(
-    name: str, crops: CropSettings, seed: int, variant: str | None = None
+    name: str, look: Gaze, seed: int, variant: str | None = None, blend: float = 1.0
 ) -> StageNetwork:
     """Weights, BatchNorm statistics and a grouping that are nobody's default."""
     space = load_space(name, variant)
@@ -46,17 +48,22 @@ def network_of(
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) * 0.1 + 0.05)
-    return StageNetwork(allocation, crops, module.eval())
+    return StageNetwork(allocation, Role(look=look, blend=blend), module.eval())
+
+
+def networks(seed: int = 0) -> dict[str, StageNetwork]:
+    return {
+        "global": network_of("small_global", LOOKS[0], seed),
+        "local": network_of("small_local", LOOKS[1], seed + 1, "68", 0.75),
+    }
 
 
 def save(path: Path, seed: int = 0) -> Path:
     return save_cascade(
         path,
-        network_of("small_global", CROPS[0], seed),
-        network_of("small_local", CROPS[1], seed + 1, "68"),
+        networks(seed),
         markup=MARKUPS[68],
         box="landmarks",
-        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={"validation": {"nme": 3.25}},
     )
@@ -68,33 +75,24 @@ def card(small: Path) -> Path:
 
 
 def test_the_same_cascade_comes_back(card: Path) -> None:
-    before = make_cascade(
-        MARKUPS[68],
-        "landmarks",
-        network_of("small_global", CROPS[0], 0),
-        network_of("small_local", CROPS[1], 1, "68"),
-        0.75,
-        {},
-    ).locate(IMAGE, BOXES)
+    before = make_cascade(MARKUPS[68], "landmarks", networks(), {}).locate(IMAGE, BOXES)
     for path in (card, card.parent, str(card)):
         cascade = load_cascade(path)
         after = cascade.locate(IMAGE, BOXES)
         np.testing.assert_array_equal(after.points, before.points)
         np.testing.assert_array_equal(after.initial, before.initial)
     assert cascade.markup is MARKUPS[68] and cascade.box == "landmarks"
-    assert not cascade.global_stage.network.training
+    assert not cascade.stages["global"].network.training
     assert np.ptp(after.points) > 1
 
 
 def test_saving_what_was_loaded_changes_nothing(card: Path) -> None:
-    loaded, global_stage, local_stage = load_networks(card)
+    loaded, stages = load_networks(card)
     again = save_cascade(
         card.with_name("again.json"),
-        global_stage,
-        local_stage,
+        stages,
         markup=MARKUPS[loaded.points],
         box=loaded.box,
-        blend=loaded.blend,
         trained=loaded.trained,
         scores=loaded.scores,
     )
@@ -110,10 +108,12 @@ def test_a_person_can_read_the_card(card: Path) -> None:
     assert content["kind"] == "cascade" and content["points"] == 68
     assert content["trained"] == {"data": "drawn", "faces": 7}
     assert content["scores"] == {"validation": {"nme": 3.25}}
-    local = content["local_stage"]
+    local = content["stages"]["local"]
     assert (local["name"], local["variant"]) == ("small_local", "68")
     assert local["space"]["layers"][0] == {"name": "stem", "op": "conv3x3", "c": 8, "s": 2}
-    assert local["crops"] == {"margin": 1.3, "size": 16, "colour": False, "cover": 1.4}
+    crops = {"margin": 1.3, "size": 16, "colour": False, "cover": 1.4}
+    assert local["look"] == {"frame": "extents", **crops}
+    assert local["answer"] == {"name": "points"} and local["blend"] == 0.75
     assert set(local["grouping"]["units"]) == set(load_space("small_local:68").free_units)
     assert load_cascade(card).card == content
 
@@ -123,7 +123,7 @@ def test_a_card_that_calls_the_blend_trust_is_read(card: Path) -> None:
     assert '"blend": 0.75' in text and "trust" not in text
     card.write_text(text.replace('"blend"', '"trust"'))
     cascade = load_cascade(card)
-    assert cascade.blend == 0.75 and cascade.card == json.loads(text)
+    assert cascade.stages["local"].role.blend == 0.75 and cascade.card == json.loads(text)
 
 
 def test_no_space_file_is_needed(
@@ -152,27 +152,28 @@ def test_it_answers_the_same_under_another_default_dtype(card: Path, default_dty
 def test_networks_may_be_of_float64(card: Path) -> None:
     cascade = load_cascade(card)
     expected = cascade.locate(IMAGE, BOXES).points
-    cascade.global_stage.network.double(), cascade.local_stage.network.double()
+    for stage in cascade.stages.values():
+        stage.network.double()
     np.testing.assert_allclose(cascade.locate(IMAGE, BOXES).points, expected, atol=1e-3)
 
 
 def test_shipped_spaces_are_held_in_full(small: Path) -> None:
     """Branches, ties and published figures survive the way through the card."""
-    networks = [
-        network_of("picasso_global", FACE_CROPS, 0, "98"),
-        network_of("picasso_local", PART_CROPS, 1, "98"),
-    ]
+    networks = {
+        "global": network_of("picasso_global", FACE, 0, "98"),
+        "local": network_of("picasso_local", PARTS, 1, "98"),
+    }
     path = save_cascade(
         small / "shipped.json",
-        *networks,
+        networks,
         markup=MARKUPS[98],
         box="listed",
-        blend=1.0,
         trained={},
         scores={},
     )
-    _, *loaded = load_networks(path)
-    for network, again in zip(networks, loaded, strict=True):
+    _, loaded = load_networks(path)
+    for network, again in zip(networks.values(), loaded.values(), strict=True):
+        assert again.role == network.role
         assert again.allocation.space == network.allocation.space
         assert again.allocation.grouping == network.allocation.grouping
     assert load_cascade(path).locate(IMAGE, BOXES).points.shape == (2, 98, 2)
@@ -253,37 +254,55 @@ class Bomb:
         (edit(lambda c: c.update(points=70)), "model.json: points.*expected one of 19, 29, 68"),
         (edit(lambda c: c.update(points=98)), "model.json: .*WFLW needs"),
         (edit(lambda c: c.update(box="face")), "model.json: box: "),
-        (edit(lambda c: c.update(format=2)), "model.json: format: "),
+        (edit(lambda c: c.update(format=3)), "model.json: format: "),
         (edit(lambda c: c.update(extra=1)), "model.json: extra: unknown key"),
         (edit(lambda c: c.pop("weights")), "model.json: weights: missing"),
         (
-            edit(lambda c: c["local_stage"]["crops"].update(size=0)),
-            "model.json: local_stage.crops.size: ",
+            edit(lambda c: c["stages"]["local"]["look"].update(size=0)),
+            "model.json: stages.local.look.size: ",
         ),
         (
-            edit(lambda c: c["local_stage"]["crops"].update(size=32)),
+            edit(lambda c: c["stages"]["local"]["look"].update(size=32)),
             r"model.json: .*input size \(16, 16\), 300W needs \(32, 32\)",
         ),
         (
-            edit(lambda c: c["global_stage"]["crops"].update(colour=False)),
+            edit(lambda c: c["stages"]["global"]["look"].update(colour=False)),
             "model.json: .*has inputs {'face': 3}, 300W needs {'face': 1}",
         ),
         (
-            edit(lambda c: c["local_stage"]["grouping"]["units"].popitem()),
+            edit(lambda c: c["stages"]["local"]["grouping"]["units"].popitem()),
             "model.json: .*units",
         ),
-        (edit(lambda c: c["local_stage"].update(grouping={})), "model.json: .*keys"),
+        (edit(lambda c: c["stages"]["local"].update(grouping={})), "model.json: .*keys"),
         (
-            edit(lambda c: c["local_stage"]["space"]["layers"][0].update(op="conv9")),
-            "model.json: local_stage.space",
+            edit(lambda c: c["stages"]["local"]["space"]["layers"][0].update(op="conv9")),
+            "model.json: stages.local.space",
         ),
         (
-            edit(lambda c: c["local_stage"].update(variant="29")),
+            edit(lambda c: c["stages"]["local"].update(variant="29")),
             "model.json: .*",
         ),
         (
-            edit(lambda c: c.update(local_stage=c["global_stage"])),
+            edit(lambda c: c["stages"].update(local=c["stages"]["global"])),
             "model.json: .*",
+        ),
+        (
+            edit(lambda c: c["stages"].pop("global")),
+            "model.json: stages.local.look.frame: there are no points yet",
+        ),
+        (edit(lambda c: c["stages"].clear()), "model.json: stages: "),
+        (edit(lambda c: c["stages"].update(Up=c["stages"]["local"])), "model.json: stages.Up"),
+        (
+            edit(lambda c: c["stages"].update(points=c["stages"]["local"])),
+            "model.json: stages.points: means something else",
+        ),
+        (
+            edit(lambda c: c["stages"]["global"].update(blend=0.5)),
+            "model.json: stages.global.blend: there is nothing yet",
+        ),
+        (
+            edit(lambda c: c["stages"]["local"].update(answer="maps")),
+            "model.json: stages.local.answer.name: ",
         ),
     ],
 )

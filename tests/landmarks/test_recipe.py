@@ -9,8 +9,8 @@ import pytest
 from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
-from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.dataset import face_set
+from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.schema import preset_names
@@ -34,21 +34,20 @@ def test_there_is_one_for_each_set_that_can_be_trained_on() -> None:
 def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
     recipe = load_recipe(name)
     markup = face_set(recipe.data).markup
-    for stage, regions in (
-        (recipe.global_stage, whole_face(markup)),
-        (recipe.local_stage, markup),
-    ):
-        check_network(load_space(stage.space, str(markup.points)), stage.crops, regions)
-        loss = stage.loss.of(regions)
-        assert loss.neighbours is not None
+    for step in recipe.steps.values():
+        stage = recipe.stages[step.train]
+        regions = stage.look.regions(markup)
+        check_network(load_space(stage.space, str(markup.points)), stage.look, regions)
+        loss = step.loss.of(regions)
+        assert isinstance(loss, LandmarkLoss) and loss.neighbours is not None
         assert len(loss.neighbours) == len(regions.part_points)
         # the widest ranges that the paper states, and a little more
-        low, high = stage.augmentation.scale
+        low, high = step.augmentation.scale
         assert 0.8 <= low <= 1 <= high <= 1.25
-        assert 0 <= stage.augmentation.rotation <= 30
-        assert stage.augmentation.translation * stage.crops.size <= 8
-    if recipe.local_stage.grouping != "even":
-        load_strategy(recipe.local_stage.grouping)
+        assert 0 <= step.augmentation.rotation <= 30
+        assert step.augmentation.translation * stage.look.size <= 8
+        if stage.grouping != "even":
+            load_strategy(stage.grouping)
     assert "\n" not in recipe.title
 
 
@@ -58,16 +57,16 @@ def test_what_the_paper_states_stands_in_the_recipe(name: str) -> None:
     recipe = load_recipe(name)
     if recipe.data == "synthetic":
         pytest.skip("the paper has no drawn faces")
-    for stage in (recipe.global_stage, recipe.local_stage):
-        assert stage.training.epochs == 150
-        assert stage.training.weights.name == "adam" and stage.training.weights.lr == 0.005
-    assert recipe.local_stage.grouping == "gumbel:paper"
+    for step in recipe.steps.values():
+        assert step.training.epochs == 150
+        assert step.training.weights.name == "adam" and step.training.weights.lr == 0.005
+    assert [stage.grouping for stage in recipe.stages.values()] == ["even", "gumbel:paper"]
 
 
 def test_a_preset_replaces_single_settings(small: Path) -> None:
     plain, once = load_recipe("small"), load_recipe("small:once")
-    assert plain.global_stage.training.epochs == 2
-    assert once.global_stage.training.epochs == once.local_stage.training.epochs == 1
+    assert [step.training.epochs for step in plain.steps.values()] == [2, 2]
+    assert [step.training.epochs for step in once.steps.values()] == [1, 1]
     assert once.with_epochs(2) == plain
     assert load_recipe("strategies/recipes/small.yaml") == plain
 
@@ -75,13 +74,12 @@ def test_a_preset_replaces_single_settings(small: Path) -> None:
 def test_a_recipe_that_calls_the_blend_trust_is_read(small: Path) -> None:
     file = small / "strategies/recipes/old.yaml"
     text = (small / "strategies/recipes/small.yaml").read_text()
-    file.write_text(text.replace("\nlocal_stage:", "\nlocal_stage:\n  trust: 0.25"))
-    old = load_recipe("old")
-    assert old.local_stage.blend == 0.25
-    assert old.model_dump()["local_stage"]["blend"] == 0.25
-    assert "trust" not in old.model_dump()["local_stage"]
+    file.write_text(text.replace("\n  local:", "\n  local:\n    trust: 0.25", 1))
+    local = load_recipe("old").stages["local"]
+    assert local.blend == local.model_dump()["blend"] == 0.25
+    assert "trust" not in local.model_dump()
     file.write_text(file.read_text().replace("trust: 0.25", "trust: 1.5"))
-    with pytest.raises(InputError, match="local_stage.trust: input should be less than or equal"):
+    with pytest.raises(InputError, match="stages.local.trust: input should be less than or equal"):
         load_recipe("old")
 
 
@@ -89,10 +87,10 @@ def test_options_replace_single_settings(small: Path) -> None:
     plain = load_recipe("small")
     assert plain.with_epochs(None) is plain and plain.with_grouping(None) is plain
     changed = plain.with_epochs(7).with_grouping("gumbel:quick")
-    assert changed.global_stage.training.epochs == changed.local_stage.training.epochs == 7
-    assert changed.local_stage.grouping == "gumbel:quick"
+    assert [step.training.epochs for step in changed.steps.values()] == [7, 7]
+    assert [one.grouping for one in changed.stages.values()] == ["even", "gumbel:quick"]
     assert changed.with_epochs(2).with_grouping("even") == plain
-    with pytest.raises(InputError, match="--epochs: global_stage.training.epochs: "):
+    with pytest.raises(InputError, match="--epochs: steps.global.training.epochs: "):
         plain.with_epochs(0)
 
 
@@ -101,22 +99,39 @@ def test_options_replace_single_settings(small: Path) -> None:
     [
         ("validation:", "validaton:", "validation: missing; validaton: unknown key"),
         ("validation: 0.25", "validation: 1", "validation: input should be less than 1, got 1"),
-        ("balance_poses", "balance", "global_stage.balance: unknown key"),
-        ("grouping: even", "grouping: 3", "local_stage.grouping: .*got 3"),
-        ("name: wing", "name: wings", "global_stage.loss.name: .*got 'wings'"),
-        ("alpha: 0.6", "alpha: 2.5", "global_stage.loss.alpha: .*got 2.5"),
-        ("margin: 1.15", "margins: 1.15", "global_stage.crops.margin"),
-        ("margin: 1.15", "margin: -1", "global_stage.crops.margin: .*got -1"),
-        ("size: 16", "size: 0", "local_stage.crops.size: .*got 0"),
-        ("cover: 1.4", "cover: 0.5", "local_stage.crops.cover: .*got 0.5"),
-        ("scale: [0.95, 1.05]", "scale: [0, 1]", "local_stage.augmentation.scale.0: .*got 0"),
-        ("scale: [0.95, 1.05]", "scale: 1", "local_stage.augmentation.scale: "),
-        ("flip: 0.5", "flip: 1.5", "global_stage.augmentation.flip: .*got 1.5"),
-        ("rotation: 6", "rotation: .nan", "local_stage.augmentation.rotation: .*got nan"),
-        ("batch_size: 8", "batch_size: 1", "global_stage.training.batch_size: .*got 1"),
-        ("epochs: 2", "epoch: 2", "global_stage.training.epochs: missing"),
-        ("format: 1", "format: 2", "format: .*got 2"),
+        ("balance_poses", "balance", "steps.global.balance: unknown key"),
+        ("grouping: even", "grouping: 3", "stages.local.grouping: .*got 3"),
+        ("name: wing", "name: wings", "steps.global.loss.name: .*got 'wings'"),
+        ("alpha: 0.6", "alpha: 2.5", "steps.global.loss.alpha: .*got 2.5"),
+        ("margin: 1.15", "margins: 1.15", "stages.global.look.margin"),
+        ("margin: 1.15", "margin: -1", "stages.global.look.margin: .*got -1"),
+        ("size: 16", "size: 0", "stages.local.look.size: .*got 0"),
+        ("cover: 1.4", "cover: 0.5", "stages.local.look.cover: .*got 0.5"),
+        ("scale: [0.95, 1.05]", "scale: [0, 1]", "steps.local.augmentation.scale.0: .*got 0"),
+        ("scale: [0.95, 1.05]", "scale: 1", "steps.local.augmentation.scale: "),
+        ("flip: 0.5", "flip: 1.5", "steps.global.augmentation.flip: .*got 1.5"),
+        ("rotation: 6", "rotation: .nan", "steps.local.augmentation.rotation: .*got nan"),
+        ("batch_size: 8", "batch_size: 1", "steps.global.training.batch_size: .*got 1"),
+        ("epochs: 2", "epoch: 2", "steps.global.training.epochs: missing"),
+        ("format: 2", "format: 3", "format: .*got 3"),
         ("title: Small", "- a", "is not YAML"),
+        ("frame: box", "frame: face", "stages.global.look.frame: .*got 'face'"),
+        ("frame: box", "frame: extents", "stages.global.look.frame: there are no points yet"),
+        ("margin: 1.15,", "margin: 1.15, at: 3,", "stages.global.look.at: "),
+        (
+            "    space: small_global",
+            "    space: small_global\n    blend: 0.5",
+            "global.blend: there",
+        ),
+        ("\n  local:", "\n  cascade:", "stages.cascade: means something else"),
+        ("\n  local:", "\n  Local:", "stages.Local.*: .*got 'Local'"),
+        ("\n  local:", "\n  close:", "steps.local.train: .*choose from: close, global"),
+        (
+            "augmentation: {scale: [0.95",
+            "train: global\n    augmentation: {scale: [0.95",
+            "stages.local: no step trains it",
+        ),
+        ("frame: extents,", "frame: extents, x: 1,", "stages.local.look.x: "),
     ],
 )
 def test_mistakes_are_named(small: Path, old: str, new: str, message: str) -> None:

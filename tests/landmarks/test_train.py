@@ -24,6 +24,7 @@ from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, load_cascade, load_networks
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.landmarks.train import train_cascade
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
@@ -87,7 +88,7 @@ def test_all_stages_run_and_leave_their_files(small: Path) -> None:
     assert content["trained"]["data"] == "synthetic"
     assert content["trained"]["faces"] == FACES
     assert content["trained"]["validation_faces"] == 10
-    assert content["local_stage"]["grouping"] == read("run/search/grouping.json")
+    assert content["stages"]["local"]["grouping"] == read("run/search/grouping.json")
     scores = content["scores"]["validation"]
     assert scores["faces"] == 10 and scores["split"] == "validation"
 
@@ -170,7 +171,7 @@ def test_a_resumed_run_must_not_change(small: Path) -> None:
     run("run")
     with pytest.raises(InputError, match="started with seed = 0, not 2"):
         run("run", seed=2, resume=True)
-    with pytest.raises(InputError, match="recipe.local_stage.grouping = 'even', not 'quick'"):
+    with pytest.raises(InputError, match="recipe.stages.local.grouping = 'even', not 'quick'"):
         run("run", "quick", resume=True)
     with pytest.raises(InputError, match="run: holds a run already"):
         run("run")
@@ -181,8 +182,8 @@ def test_a_resumed_run_must_not_change(small: Path) -> None:
     assert "  blend: 1.0\n" in config.read_text()
     config.write_text(config.read_text().replace("blend: 1.0", "trust: 1.0"))
     run("run", resume=True)
-    config.write_text(config.read_text().replace("trust: 1.0", "trust: 0.5"))
-    with pytest.raises(InputError, match="recipe.local_stage.blend = 0.5, not 1.0"):
+    config.write_text("trust: 0.5".join(config.read_text().rsplit("trust: 1.0", 1)))
+    with pytest.raises(InputError, match="recipe.stages.local.blend = 0.5, not 1.0"):
         run("run", resume=True)
 
 
@@ -190,7 +191,7 @@ def test_a_grouping_from_a_file_is_taken(small: Path) -> None:
     grouping = Grouping.manual(load_space("small_local:68"), {"mouth": 2.0})
     grouping.save("mine.json")
     run("run", "mine.json")
-    assert load_networks("run")[2].allocation.grouping == grouping
+    assert load_networks("run")[1]["local"].allocation.grouping == grouping
     assert files("run") == {"global", "local", "config.yaml", "model.json", "model.safetensors"}
 
 
@@ -198,7 +199,7 @@ def test_the_global_network_of_another_run_is_taken(small: Path) -> None:
     first = run("first")
     second = run("second", global_from="first", seed=4)
     assert "global" not in files("second")
-    networks = [load_networks(card)[1:] for card in (first, second)]
+    networks = [load_networks(card)[1].values() for card in (first, second)]
     states = [[stage.module.state_dict() for stage in pair] for pair in networks]
     for name, tensor in states[0][0].items():
         assert torch.equal(tensor, states[1][0][name])
@@ -232,12 +233,12 @@ def test_a_run_goes_on_elsewhere_without_what_it_was_started_with(
 
     config = Path("moved/config.yaml")
     text = config.read_text()
-    config.write_text(text.replace("spaces:", "spaces: 3\nothers:"))
+    config.write_text(text.replace("given:", "given: 3\nothers:"))
     with pytest.raises(InputError, match="config.yaml: is damaged, or not of a cascade"):
         go_on("moved", resume=True)
     # as the first version left it
-    config.write_text(text.replace("spaces:", "others:"))
-    with pytest.raises(InputError, match="spaces is missing, as where another version of groupnas"):
+    config.write_text(text.replace("given:", "others:"))
+    with pytest.raises(InputError, match="given is missing, as where another version of groupnas"):
         go_on("moved", resume=True)
 
 
@@ -293,8 +294,9 @@ def test_a_global_network_of_other_points_is_refused(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = load_space("picasso_global", "29")
-    other = StageNetwork(Allocation.even(space), FACE_CROPS, torch.nn.Identity())
-    monkeypatch.setattr("groupnas.landmarks.model.load_networks", lambda _: (None, other, None))
+    role = Role(look=Gaze.at("box", FACE_CROPS))
+    other = StageNetwork(Allocation.even(space), role, torch.nn.Identity())
+    monkeypatch.setattr("groupnas.landmarks.model.load_networks", lambda _: (None, {"a": other}))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
         run("run", global_from="cofw")
     assert not Path("run").exists()
@@ -378,9 +380,9 @@ def test_the_search_may_leave_its_weights(small: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "search", searching)
     plain = load_recipe("small:once").with_grouping("quick")
     for inherit in (True, False):
-        local = plain.local_stage.model_copy(update={"inherit": inherit})
-        recipe = plain.model_copy(update={"local_stage": local})
-        train_cascade(recipe, f"{inherit}", root=None, limit=FACES)
+        train_cascade(
+            plain.with_stage("local", inherit=inherit), f"{inherit}", root=None, limit=FACES
+        )
     same = [
         all(torch.equal(found[name], start[name]) for name in found)
         for found, start in (seen[:2], seen[2:])
@@ -400,9 +402,9 @@ def test_a_grouping_is_a_file_or_a_strategy_with_a_file(tmp_path: Path) -> None:
     file = tmp_path / "run=3/g.json"
     Grouping.even(load_space("picasso_local")).save(file)
     recipe, markup = load_recipe("synthetic"), MARKUPS[68]
-    found = given.gather(recipe.with_grouping(str(file)), markup, None, 0)
+    found = given.gather(recipe.with_grouping(str(file)), markup, None, 0)["local"]
     assert found.grouping == Grouping.load(file) and found.strategy is None
-    found = given.gather(recipe.with_grouping(f"manual={file}"), markup, None, 0)
+    found = given.gather(recipe.with_grouping(f"manual={file}"), markup, None, 0)["local"]
     assert found.grouping is None and found.strategy is not None
     assert found.strategy.model_dump()["file"] == str(file)
     for wrong, told in (("manual=none.json", "none.json: cannot"), ("manual=noes:2", "'noes'")):

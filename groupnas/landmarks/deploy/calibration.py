@@ -48,20 +48,19 @@ def training_faces(
         yield image, found
 
 
-def crops_shown(cascade: Cascade, faces: Iterable[FacePair]) -> tuple[Crops, Crops]:
-    """Return the crops of faces for both networks, ``(1, P D, C, C)`` float32 of each face.
+def crops_shown(cascade: Cascade, faces: Iterable[FacePair]) -> dict[str, Crops]:
+    """Return the crops of faces for each stage, ``(1, P D, C, C)`` float32 of each face.
 
     Raises:
         InputError: there are no faces, or one that no cascade can locate.
     """
-    networks = cascade.global_stage.network, cascade.local_stage.network
     with ExitStack() as stack:
-        seen = tuple(_recorded(network, stack) for network in networks)
+        seen = {name: _recorded(one.network, stack) for name, one in cascade.stages.items()}
         for image, box in faces:
             cascade.locate(image, np.asarray(box)[None])
-    if not seen[0]:
+    if not all(seen.values()):
         raise InputError("calibration: expected at least one face, got none")
-    return seen[0], seen[1]
+    return seen
 
 
 def batched(crops: Crops, size: int) -> Crops:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ from groupnas._version import __version__
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
 from groupnas.formats import MODEL, check_suffix
-from groupnas.landmarks.crops import CropSettings, whole_face
+from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown
 from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, GraphTensor
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
-from groupnas.landmarks.deploy.runtime import FORMAT, KIND
+from groupnas.landmarks.deploy.runtime import FORMAT, KIND, outputs_of
 from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
@@ -46,7 +46,8 @@ def export_cascade(
     """Write a saved cascade as one ONNX file that needs nothing else.
 
     Inputs: ``image`` ``(H, W, 3)`` uint8 RGB, ``box`` ``(4,)`` float32 x0, y0, x1, y1. Outputs:
-    ``points`` and ``initial``, ``(K, 2)`` float32. All are in pixel-centre coordinates, as of
+    ``points``, the last stage's, ``initial``, the first's where there are several, and those
+    between under their names, each ``(K, 2)`` float32. All are in pixel-centre coordinates, as of
     :meth:`groupnas.landmarks.cascade.Cascade.locate`. The model card is in the metadata.
 
     Args:
@@ -54,7 +55,7 @@ def export_cascade(
         path: Of the ONNX file.
         planner: Lays each network out for speed, e.g.
             :class:`groupnas.deploy.planner.LayoutPlanner`; as it was trained where ``None``.
-        calibration: Faces, each an image and a box as above, of the training photos: then both
+        calibration: Faces, each an image and a box as above, of the training photos: then all
             networks become int8 (:func:`groupnas.deploy.quantise.quantise_onnx`), with ranges that
             hold what they see of these faces. The planner for that is
             :class:`groupnas.deploy.dense.DensePlanner`.
@@ -66,54 +67,69 @@ def export_cascade(
     """
     check_suffix(path, MODEL, "an ONNX file")
     import_onnx()
-    card, *networks = load_networks(model)
-    for network, markup in zip(networks, _markups(card), strict=True):
-        check_network(network.allocation.space, network.crops, markup)
-    seen: Sequence[Crops | None] = (None, None)
+    card, networks = load_networks(model)
+    for network in networks.values():
+        look = network.role.look
+        check_network(network.allocation.space, look, look.regions(MARKUPS[card.points]))
+    seen: Mapping[str, Crops] = {}
     if calibration is not None:
         seen = crops_shown(load_cascade(model), calibration)
-    models = [
-        _exported(network, planner, crops) for network, crops in zip(networks, seen, strict=True)
-    ]
-    joined = join(card, *models)
+    joined = join(
+        card,
+        {name: _exported(one, planner, seen.get(name)) for name, one in networks.items()},
+    )
     with atomic_path(path) as temporary:
         temporary.write_bytes(joined.SerializeToString())
 
 
-def join(card: Card, global_model: Any, local_model: Any) -> Any:
+def join(card: Card, models: Mapping[str, Any]) -> Any:
     """The cascade of a card as an ``onnx.ModelProto``.
 
     Args:
         card: What the networks are shown, and what their answers are.
-        global_model: ``onnx.ModelProto`` of the global network, batch 1, by :func:`export_onnx`.
-        local_model: Likewise of the local network.
+        models: ``onnx.ModelProto`` of each stage's network, batch 1, by :func:`export_onnx`.
     """
-    graph = Graph()
+    graph, markup = Graph(), MARKUPS[card.points]
     image = graph.input("image", BYTE, ("height", "width", 3))
     box = graph.input("box", FLOAT, (4,))
     sides = graph.op("Shape", image, dtype=INT, start=0, end=2)
     last = sides.take(np.array([1, 0]).reshape(2, 1, 1, 1)).cast(FLOAT) - 1
-    whole, markup = _markups(card)
-
-    look = _Look(image, last, whole, card.global_stage.crops, global_model, "global")
-    answer, centre, half = look.at(*graph.split(box.reshape(2, 2, 1, 1, 1), 2, axis=0))
-    initial = centre + answer * half
-    # An estimate gone wild must not ask for a crop of a million pixels.
-    sane = centre + answer.clip(-2, 2) * half
-
-    look = _Look(image, last, markup, card.local_stage.crops, local_model, "local")
-    answer, centre, half = look.at(*_extents(sane, markup))
-    owners, members = list(markup.owners), list(markup.part_points)
-    closer = centre.take(owners) + answer * half.take(owners)
-    if card.blend < 1:
-        before = initial.take(members)
-        closer = before + (closer - before) * card.blend
-    places = {point: markup.points + place for place, point in enumerate(members)}
-    order = [places.get(point, point) for point in range(markup.points)]
-    points = graph.op("Concat", initial, closer, axis=0).take(order)
-    for name, value in (("points", points), ("initial", initial)):
-        graph.output(name, value.reshape(markup.points, 2), (markup.points, 2))
+    low, high = graph.split(box.reshape(2, 2, 1, 1, 1), 2, axis=0)
+    found: dict[str, GraphTensor] = {}
+    points = limits = None
+    for name, stage in card.stages.items():
+        regions = stage.look.regions(markup)
+        look = _Look(image, last, regions, stage.look, models[name], name)
+        if stage.look.whole or points is None or limits is None:
+            corners = low, high
+        else:  # an estimate gone wild must not ask for a crop of a million pixels
+            corners = _extents(points.clip(*limits), regions)
+        answer, centre, half = look.at(*corners)
+        if limits is None:
+            limits = centre - half * 2, centre + half * 2
+        if len(regions.parts) > 1:
+            owners = list(regions.owners)
+            centre, half = centre.take(owners), half.take(owners)
+        points = _placed(centre + answer * half, points, regions, stage.blend)
+        found[name] = points
+    for name, port in reversed(outputs_of(found).items()):  # the cascade's answer first
+        graph.output(port, found[name].reshape(markup.points, 2), (markup.points, 2))
     return graph.model("cascade", _metadata(card, markup))
+
+
+def _placed(
+    closer: GraphTensor, before: GraphTensor | None, regions: Markup, blend: float
+) -> GraphTensor:
+    """All points in their order: a stage's own, or between both, and the others as before."""
+    if before is None:
+        return closer
+    members = list(regions.part_points)
+    if blend < 1:
+        known = before.take(members)
+        closer = known + (closer - known) * blend
+    places = {point: regions.points + place for place, point in enumerate(members)}
+    order = [places.get(point, point) for point in range(regions.points)]
+    return closer.graph.op("Concat", before, closer, axis=0).take(order)
 
 
 @dataclass(frozen=True)
@@ -180,12 +196,6 @@ def _exported(network: StageNetwork, planner: Planner | None, crops: Crops | Non
         if crops is not None:
             quantise_onnx(file, file, crops)
         return import_onnx().load(file)
-
-
-def _markups(card: Card) -> tuple[Markup, Markup]:
-    """Return the markups of the global and the local stage."""
-    markup = MARKUPS[card.points]
-    return whole_face(markup), markup
 
 
 def _metadata(card: Card, markup: Markup) -> dict[str, str]:

@@ -38,8 +38,8 @@ class GraphTensor:
     def __truediv__(self, other: GraphTensor | ArrayLike) -> GraphTensor:
         return self.graph.op("Div", self, other)
 
-    def clip(self, low: float, high: GraphTensor | float) -> GraphTensor:
-        """Return the value inside limits; the higher may be a tensor that broadcasts with it."""
+    def clip(self, low: GraphTensor | float, high: GraphTensor | float) -> GraphTensor:
+        """Return the value inside limits; where one is a tensor, so is the higher."""
         if isinstance(high, GraphTensor):
             return self.graph.op("Min", self.graph.op("Max", self, low), high)
         return self.graph.op("Clip", self, low, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from groupnas.errors import InputError
 from groupnas.files import parse_json
 from groupnas.landmarks.located import Image, Located, Points, check_faces
+from groupnas.landmarks.upgrade import upgraded_card
 from groupnas.onnx_tools import open_session
 
 if TYPE_CHECKING:
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 KIND, FORMAT = "cascade", 1
 _TOLD = ("card", "parts")  # in the metadata, as JSON
+
+
+def outputs_of(stages: Iterable[str]) -> dict[str, str]:
+    """The output of the graph that each stage's answer is; the last's is called alike in all.
+
+    Args:
+        stages: Their names, in their order.
+    """
+    names = [*stages]
+    return dict(zip(names, ["initial", *names[1:-1], "points"][-len(names) :], strict=True))
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,11 @@ class OnnxCascade:
 
         return MARKUPS[self.card["points"]]
 
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The output of the graph that each stage's answer is."""
+        return outputs_of(upgraded_card(self.card)["stages"])
+
     def locate(self, image: Image, boxes: Points) -> Located:
         """The landmarks of all faces of one image, one after the other.
 
@@ -87,24 +103,28 @@ class OnnxCascade:
         boxes = np.asarray(boxes, dtype=np.float64)
         check_faces(image, boxes)
         picture = np.ascontiguousarray(image)
-        names = ["points", "initial"]
         found = [
-            self.session.run(names, {"image": picture, "box": box.astype(np.float32)})
+            self.session.run(
+                [*self.outputs.values()], {"image": picture, "box": box.astype(np.float32)}
+            )
             for box in boxes
         ]
         shape = (len(boxes), self.card["points"], 2)
-        points, initial = (
-            np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
-            for number in (0, 1)
+        return Located(
+            {
+                stage: np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
+                for number, stage in enumerate(self.outputs)
+            }
         )
-        return Located(points, initial)
 
 
 def _is_card(card: Any) -> bool:
     from groupnas.landmarks.markup import MARKUPS
 
-    points = card.get("points") if isinstance(card, dict) else None
-    return type(points) is int and points in MARKUPS
+    if not isinstance(card, dict) or not isinstance(upgraded_card(card).get("stages"), dict):
+        return False
+    points = card.get("points")
+    return type(points) is int and points in MARKUPS and bool(upgraded_card(card)["stages"])
 
 
 def _are_parts(parts: Any, points: int) -> bool:

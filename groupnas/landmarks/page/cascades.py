@@ -10,6 +10,7 @@ from typing import Any
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.page.evaluations import card_scores
+from groupnas.landmarks.upgrade import step_names, upgraded_card, upgraded_recipe
 from groupnas.report.page.model import PageRun
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
@@ -19,19 +20,19 @@ from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
 
 MODEL = "model.json"
-_STAGES = ("global", "search", "local")
 
 
 def collect_cascade(reader: Reader, name: str) -> PageRun:
     """The folder that ``groupnas train`` writes: its stages, and the model once there is one."""
     resume = shlex.join(["groupnas", "train", "--resume", "--out", str(reader.path)])
     card = reader.json(MODEL, f"the training has not ended; to go on: {resume}")
-    stages = {stage: reader.inside(stage) for stage in _STAGES}
-    begun = {stage: inside for stage, inside in stages.items() if inside.has(CONFIG)}
-    networks = {stage: _network(reader, card, f"{stage}_stage") for stage in ("global", "local")}
-    space, grouping = networks["local"]
+    inside = {step: reader.inside(step) for step in _folders(reader)}
+    begun = {step: one for step, one in inside.items() if one.has(CONFIG)}
+    stages = mapping(upgraded_card(card).get("stages"))
+    networks = {stage: _network(reader, stages, stage) for stage in stages}
+    space, grouping = [(None, None), *networks.values()][-1]
     groupings: list[tuple[str, Grouping | None]] = [("trained", grouping)]
-    search = begun.get("search")
+    search = ([None] + [one for step, one in begun.items() if step.startswith("search")])[-1]
     if search:
         start, found = search.grouping(INITIAL), search.grouping(FOUND)
         groupings = [("initial", start), ("found", found), *groupings]
@@ -78,32 +79,39 @@ def _state(reader: Reader, card: Mapping[str, Any], begun: Mapping[str, Reader])
     return f"The model is not written yet. {stages or 'No stage has begun.'}"
 
 
+def _folders(reader: Reader) -> list[str]:
+    """Steps and searches; these stand before the last step."""
+    recipe = mapping(reader.config.get("recipe"))
+    steps, stages = step_names(recipe), mapping(mapping(upgraded_recipe(recipe)).get("stages"))
+    return [*steps[:-1], "search", *(f"search-{stage}" for stage in stages), *steps[-1:]]
+
+
 def _network(
-    reader: Reader, card: Mapping[str, Any], key: str
+    reader: Reader, stages: Mapping[str, Any], name: str
 ) -> tuple[SearchSpace | None, Grouping | None]:
     """Space and grouping of a stage as the card holds them, in full."""
-    stage = mapping(card.get(key))
+    stage = mapping(stages[name])
     if not stage:
         return None, None
     try:
-        origin = f"{key}.space"
+        origin = f"stages.{name}.space"
         file = validate(SpaceFile, stage.get("space"), origin)
         variant = stage.get("variant")
         variant = None if variant is None else str(variant)
         space = SearchSpace.from_file(file, str(stage.get("name")), variant)
         return space, Grouping.from_dict(stage.get("grouping"))
     except InputError as error:
-        reader.note(MODEL, f"{key}: {error}; left out")
+        reader.note(MODEL, f"stages.{name}: {error}; left out")
         return None, None
 
 
 def _data(begun: Mapping[str, Reader], card: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the data of the first stage that recorded any, with what the card says."""
+    """Return the data of the first step that recorded any, with what the card says."""
     told = mapping(card.get("trained"))
     said: dict[str, Any] = {
         key: told[key] for key in ("data", "faces", "validation_faces") if key in told
     }
-    # The search last, since it may see fewer samples.
-    order = [begun[stage] for stage in ("global", "local", "search") if stage in begun]
+    # Searches last, since they may see fewer samples.
+    order = [begun[step] for step in sorted(begun, key=lambda step: step.startswith("search"))]
     task: dict[str, Any] = mapping(order[0].config.get("task")) if order else {}
     return {key: str(value) for key, value in (task | said).items()} or None

@@ -166,12 +166,12 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
     told = []
     if one.told["normaliser"] != protocol.normaliser:
         told.append(f"errors divided by {one.told['normaliser']} (paper: {protocol.normaliser})")
-    recipe = one.trained.get("recipe") or {}
-    if not recipe:
+    settings = _settings(one)
+    if not settings:
         return [*told, "how the model was trained is not known here"]
-    stages = ("global",) if stage == "global" else ("global", "local")
-    settings = [recipe.get(f"{name}_stage") or {} for name in stages]
-    expected = protocol.epochs[: len(stages)]
+    if stage == "global":
+        settings = settings[:1]
+    expected = protocol.epochs[: len(settings)]
     epochs = tuple((stage_.get("training") or {}).get("epochs") for stage_ in settings)
     if epochs != expected:
         told.append(f"trained for {_listed(epochs)} epochs (paper: {_listed(expected)})")
@@ -183,7 +183,7 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
         words = ("not balanced", "balanced")
         told.append(f"poses {words[any(balanced)]} (paper: {words[protocol.balance_poses]})")
     if stage == "cascade":
-        told += _local_differing(settings[1])
+        told += _local_differing(settings[-1])
     box = {"landmarks": "boxes of faces from their true landmarks", "listed": "listed boxes"}
     return [*told, f"{box[one.told['box']]} (the paper does not say)"]
 
@@ -201,9 +201,18 @@ def _local_differing(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _loss(one: Evaluated, stage: str) -> PublishedLoss | None:
-    name = "global_stage" if stage == "global" else "local_stage"
-    settings = (one.trained.get("recipe") or {}).get(name)
-    return _loss_of(settings) if settings else None
+    settings = _settings(one)
+    return _loss_of(settings[0 if stage == "global" else -1]) if settings else None
+
+
+def _settings(one: Evaluated) -> list[Mapping[str, Any]]:
+    """What the recipe says of each stage, with the last step that trains it."""
+    recipe = one.trained.get("recipe") or {}
+    stages: Mapping[str, Any] = recipe.get("stages") or {}
+    found = {name: {**(stage or {})} for name, stage in stages.items()}
+    for name, step in (recipe.get("steps") or {}).items():
+        found.setdefault(step.get("train", name), {}).update(step)
+    return [*found.values()]
 
 
 def _loss_of(settings: Mapping[str, Any]) -> PublishedLoss | None:

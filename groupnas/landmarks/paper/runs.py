@@ -14,6 +14,7 @@ from groupnas.engine.recorded import recorded_by
 from groupnas.errors import InputError
 from groupnas.landmarks.paper.definition import load_published
 from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
+from groupnas.landmarks.upgrade import upgraded_recipe
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
 from groupnas.runs.kinds import COMPARISON, SEARCH, expect, refusal
 from groupnas.saved import Saved, read_saved
@@ -235,13 +236,18 @@ def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
     card = model / MODEL if os.path.isdir(model) else model
     if not os.path.isfile(card):
         return Evaluated(path, told, {}, None)
-    return Evaluated(path, told, read_saved(card, CardFile).get("trained") or {}, model)
+    return Evaluated(path, told, _trained(read_saved(card, CardFile)), model)
 
 
 def _held_out(card: Path) -> Iterator[Evaluated]:
     data = read_saved(card, CardFile)
     for told in (data.get("scores") or {}).values():
-        yield Evaluated(card, told, data.get("trained") or {}, card.parent)
+        yield Evaluated(card, told, _trained(data), card.parent)
+
+
+def _trained(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    told = card.get("trained") or {}
+    return {**told, "recipe": upgraded_recipe(told["recipe"])} if told.get("recipe") else told
 
 
 def _only(labels: Sequence[str]) -> str | None:

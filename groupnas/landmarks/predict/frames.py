@@ -31,7 +31,7 @@ _TICKS = 90_000  # per second in written videos, a multiple of the common frame 
 
 
 @dataclass(frozen=True)
-class Frame:
+class Still:
     """One picture.
 
     Attributes:
@@ -79,12 +79,12 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_photo(path: Path) -> Frame:
+def read_photo(path: Path) -> Still:
     """A photo; raises as :func:`~groupnas.landmarks.data.images.read_rgb`."""
-    return Frame(str(path), read_rgb(path, upright=True))
+    return Still(str(path), read_rgb(path, upright=True))
 
 
-def read_video(path: Path) -> Iterator[Frame]:
+def read_video(path: Path) -> Iterator[Still]:
     """The frames of a video file, one at a time.
 
     Raises:
@@ -99,7 +99,7 @@ def read_video(path: Path) -> Iterator[Frame]:
         yield from _decoded(file, str(path), None, "damaged or not a video")
 
 
-def read_webcam(number: int) -> Iterator[Frame]:
+def read_webcam(number: int) -> Iterator[Still]:
     """The frames of a webcam, as they come, until it is unplugged or the caller stops.
 
     Raises:
@@ -144,7 +144,7 @@ class VideoWriter:
         self._stream: Any = None
         self._ticks = -1
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Still) -> None:
         """Append a frame, to be shown at its time."""
         # The colour format halves the resolution, so sides are even: an odd one loses a pixel.
         height, width = (max(side // 2 * 2, 2) for side in frame.image.shape[:2])
@@ -167,7 +167,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(None))
 
 
-def _decoded(file: Any, source: str, kind: str | None, problem: str) -> Iterator[Frame]:
+def _decoded(file: Any, source: str, kind: str | None, problem: str) -> Iterator[Still]:
     av = _pyav()
     number = 0
     try:
@@ -182,7 +182,7 @@ def _decoded(file: Any, source: str, kind: str | None, problem: str) -> Iterator
                 start = time if start is None else start
                 # The angle is counter-clockwise, like NumPy's.
                 turned = np.rot90(picture.to_ndarray(format="rgb24"), round(picture.rotation / 90))
-                yield Frame(source, np.ascontiguousarray(turned), number, time - start)
+                yield Still(source, np.ascontiguousarray(turned), number, time - start)
                 number += 1
     except (av.FFmpegError, OSError) as error:
         where = f" after frame {number - 1}" if number else ""

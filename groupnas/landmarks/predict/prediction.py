@@ -18,7 +18,7 @@ from groupnas.landmarks.located import Locator
 from groupnas.landmarks.predict.detect import Boxes, Detector
 from groupnas.landmarks.predict.follow import Follower, FoundFace, locate_faces
 from groupnas.landmarks.predict.frames import (
-    Frame,
+    Still,
     is_video,
     read_photo,
     read_video,
@@ -98,7 +98,7 @@ class Prediction:
                 picture.save(temporary, quality=92, subsampling=0)
         self._tell(frame, faces, drawing)
 
-    def _video(self, frames: Iterator[Frame], stem: str, source: str) -> None:
+    def _video(self, frames: Iterator[Still], stem: str, source: str) -> None:
         before = self.faces
         with ExitStack() as stack:
             follow = drawing = writer = None
@@ -111,18 +111,18 @@ class Prediction:
                 faces = follow(frame.image, frame.number or 0, frame.time or 0.0)
                 if writer is not None:
                     drawn = draw_faces(frame.image, faces, self.cascade.markup)
-                    writer.add(Frame(frame.source, drawn, frame.number, frame.time))
+                    writer.add(Still(frame.source, drawn, frame.number, frame.time))
                 self._tell(frame, faces, drawing)
         if self.faces == before:
             self.say(f"{source}: no face found in any frame")
 
-    def _follower(self, first: Frame) -> Follower:
+    def _follower(self, first: Still) -> Follower:
         start = self._given(first) if self.detector is None else self.boxes
         return Follower(
             self.cascade, self.detector, self.every, self.passes, smooth=self.smooth, start=start
         )
 
-    def _given(self, frame: Frame) -> Boxes:
+    def _given(self, frame: Still) -> Boxes:
         """The user's boxes, once it is known that they fit the picture."""
         height, width = frame.image.shape[:2]
         for x0, y0, x1, y1 in self.boxes:
@@ -133,7 +133,7 @@ class Prediction:
                 )
         return self.boxes
 
-    def _tell(self, frame: Frame, faces: Sequence[FoundFace], drawing: Path | None) -> None:
+    def _tell(self, frame: Still, faces: Sequence[FoundFace], drawing: Path | None) -> None:
         """Write one line of JSON; coordinates to a hundredth of a pixel."""
         height, width = frame.image.shape[:2]
         markup = self.cascade.markup
@@ -184,7 +184,7 @@ class DrawingNames:
             number += 1
 
 
-def until_stopped(frames: Iterator[Frame]) -> Iterator[Frame]:
+def until_stopped(frames: Iterator[Still]) -> Iterator[Still]:
     """The frames until Ctrl-C, which lets the work on the current one end.
 
     A second Ctrl-C interrupts as usual.

@@ -10,33 +10,37 @@ import torch
 from helpers import SMALL_CASCADE
 
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
+from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, save_cascade
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 
-def network_of(name: str, crops: CropSettings, variant: str | None = None) -> StageNetwork:
+def network_of(name: str, role: Role, variant: str | None = None) -> StageNetwork:
     """One that answers a face's shape, and that depends on what it sees."""
     space = load_space(str(SMALL_CASCADE / f"{name}.yaml"), variant)
     allocation = Allocation(space, Grouping.random(space, 1))
     torch.manual_seed(1)
     start = torch.empty(sum(space.outputs.values())).uniform_(-0.7, 0.7)
     module = allocation.build(start)
-    return StageNetwork(allocation, crops, module.eval())
+    return StageNetwork(allocation, role, module.eval())
 
 
 @pytest.fixture(scope="session")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a cascade of 68 points."""
+    face = Gaze.at("box", replace(FACE_CROPS, size=24))
+    parts = Gaze.at("extents", replace(PART_CROPS, size=16))
     return save_cascade(
         tmp_path_factory.mktemp("cascade") / "model.json",
-        network_of("small_global", replace(FACE_CROPS, size=24)),
-        network_of("small_local", replace(PART_CROPS, size=16), "68"),
+        {
+            "global": network_of("small_global", Role(look=face)),
+            "local": network_of("small_local", Role(look=parts, blend=0.75), "68"),
+        },
         markup=MARKUPS[68],
         box="landmarks",
-        blend=0.75,
         trained={"data": "drawn", "faces": 7},
         scores={},
     )

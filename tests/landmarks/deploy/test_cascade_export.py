@@ -89,9 +89,11 @@ def test_answers_are_mapped_back_by_hand(card: Path, tmp_path: Path, blend: floa
     shape, parts = draw.uniform(-0.7, 0.7, (68, 2)), draw.uniform(-0.7, 0.7, (51, 2))
     shape[5] = 40, -40  # gone wild, in the contour
     shape[30] = 9, 0.1  # and in the nose: its crop ends at twice the square's side
-    settings, _, _ = load_networks(card)
-    settings = settings.model_copy(update={"blend": blend})
-    model = join(settings, answers(shape, 3, 24), answers(parts, 4, 16))
+    settings, _ = load_networks(card)
+    local = settings.stages["local"].model_copy(update={"blend": blend})
+    settings = settings.model_copy(update={"stages": {**settings.stages, "local": local}})
+    networks = {"global": answers(shape, 3, 24), "local": answers(parts, 4, 16)}
+    model = join(settings, networks)
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
     found = OnnxCascade.load(tmp_path / "a.onnx").locate(face(0)[0], np.array([[20, 30, 60, 62]]))
     half = 40 * 1.15 / 2

@@ -9,12 +9,12 @@ import pytest
 
 from groupnas.deploy.dense import DensePlanner
 from groupnas.errors import InputError
-from groupnas.landmarks.crops import extents
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import batched, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
 from groupnas.landmarks.model import load_cascade
+from groupnas.landmarks.sources import Photos
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -36,12 +36,13 @@ def test_training_faces_are_those_of_the_data_set() -> None:
 
 def test_networks_are_calibrated_on_what_they_see(card: Path) -> None:
     cascade, ((image, box), *_) = load_cascade(card), faces(2)
-    whole, parts = crops_shown(cascade, faces(2))
+    whole, parts = crops_shown(cascade, faces(2)).values()
     assert [crop.shape for crop in (*whole, *parts)] == 2 * [(1, 3, 24, 24)] + 2 * [(1, 4, 16, 16)]
-    expected, _ = cascade.global_stage.see([(image, box[None])])
+    photo, stages = Photos([image]), cascade.stages
+    expected = stages["global"].see(photo, stages["global"].frames(box[None], None))
     np.testing.assert_allclose(whole[0], expected.numpy(), atol=1e-6)
     initial = cascade.locate(image, box[None]).initial
-    expected, _ = cascade.local_stage.see([(image, extents(initial, cascade.markup)[0])])
+    expected = stages["local"].see(photo, stages["local"].frames(box[None], initial))
     np.testing.assert_allclose(parts[0], expected.numpy(), atol=1e-6)
     assert len(whole) == 2  # not those that this test showed it
 

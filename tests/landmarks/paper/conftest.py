@@ -130,7 +130,7 @@ def write_evaluation(
 
 def write_model(folder: Path, *, alpha: float = 0.6, epochs: int = 150, faces: int = 3148) -> Path:
     """A cascade's card with what a table reads of it: its training, and scores held out of it."""
-    stage = {
+    step = {
         "loss": {"name": "wing", "alpha": alpha},
         "balance_poses": True,
         "training": {"epochs": epochs},
@@ -142,8 +142,8 @@ def write_model(folder: Path, *, alpha: float = 0.6, epochs: int = 150, faces: i
             "data": "300w",
             "faces": faces,
             "recipe": {
-                "global_stage": stage,
-                "local_stage": {**stage, "grouping": "even", "blend": 0.6},
+                "stages": {"global": {}, "local": {"grouping": "even", "blend": 0.6}},
+                "steps": {"global": step, "local": step},
             },
         },
         "scores": {"validation": {**held_out, "split": "validation"}},

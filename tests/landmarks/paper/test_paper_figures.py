@@ -42,7 +42,7 @@ class Fake:
     def locate_many(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> Located:
         centres = [(box[:2] + box[2:]) / 2 for _, box in faces]
         points = np.stack([np.tile(centre, (68, 1)) for centre in centres])
-        return Located(points, points)
+        return Located({"global": points, "local": points})
 
 
 def write_search(folder: Path, settings: dict[str, Any], start: Grouping, found: Grouping) -> Path:

@@ -13,7 +13,7 @@ from PIL import Image
 from groupnas.errors import InputError
 from groupnas.landmarks.predict import frames
 from groupnas.landmarks.predict.frames import (
-    Frame,
+    Still,
     find_sources,
     read_photo,
     read_video,
@@ -70,14 +70,14 @@ def test_damaged_photos(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def film(path: Path, size: tuple[int, int] = (61, 40), count: int = 8) -> list[Frame]:
+def film(path: Path, size: tuple[int, int] = (61, 40), count: int = 8) -> list[Still]:
     """A film whose grey rises, with a pause in the middle."""
     made = []
     with write_video(path) as writer:
         for number in range(count):
             grey = np.full((size[1], size[0], 3), 20 + 25 * number, np.uint8)
             time = number / 25 + (1.0 if number > 4 else 0.0)
-            made.append(Frame("made", grey, number, time))
+            made.append(Still("made", grey, number, time))
             writer.add(made[-1])
     return made
 
@@ -136,7 +136,7 @@ def test_a_video_that_an_error_ends_is_not_written(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="needs the extra 'video'")
     path = tmp_path / "film.mp4"
     with pytest.raises(KeyError), write_video(path) as writer:
-        writer.add(Frame("made", LEFT_RED, 0, 0.0))
+        writer.add(Still("made", LEFT_RED, 0, 0.0))
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
@@ -172,5 +172,5 @@ def test_videos_of_pictures_that_change_or_are_tiny(tmp_path: Path) -> None:
     for sizes, expected in (([(64, 64), (48, 32)], (64, 64, 3)), ([(1, 1)], (2, 2, 3))):
         with write_video(path) as writer:
             for number, size in enumerate(sizes):
-                writer.add(Frame("made", np.zeros((*size, 3), np.uint8), number, number / 25))
+                writer.add(Still("made", np.zeros((*size, 3), np.uint8), number, number / 25))
         assert [frame.image.shape for frame in read_video(path)] == [expected] * len(sizes)

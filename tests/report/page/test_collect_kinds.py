@@ -168,7 +168,7 @@ def test_cascade_and_its_stages(tmp_path: Path, searched: Path, shapes_space: Se
     stage["grouping"] = Grouping.even(space).to_dict()
     score = {"faces": 9, "nme": 3.5, "parts": {"nose": 2.5}}
     told = {"data": "300w", "split": "validation", "scores": {"full": {"cascade": score}}}
-    card = {"local_stage": stage, "scores": {"validation": told}, "trained": {"data": "300w"}}
+    card = {"stages": {"local": stage}, "scores": {"validation": told}, "trained": {"data": "300w"}}
     begun = {"command": ["groupnas", "train", "--grouping", "it's mine.json"]}
     write(folder / "config.yaml", {"begun": begun, "recipe": {"format": 1}})
     write(folder / "local/config.yaml", {"training": TRAINING, "task": {"name": "300w"}})
@@ -205,7 +205,7 @@ def test_card_of_a_newer_space_is_noted(tmp_path: Path) -> None:
     stage = {"name": "x", "space": {"format": 99}, "grouping": {}}
     write(tmp_path / "run/model.json", {"local_stage": stage})
     run = read(tmp_path / "run")
-    assert not run.costs and any("local_stage: " in note.text for note in run.notes)
+    assert not run.costs and any("stages.local: " in note.text for note in run.notes)
 
 
 def test_training(tmp_path: Path, shapes_space: SearchSpace, searched: Path) -> None:
