@@ -268,7 +268,7 @@ def with_groups(space: SearchSpace, count: int, least: int = 72, outputs: int = 
         "variants": {},
         "published": [],
         "layers": [
-            row.model_copy(update={"c": max(row.c, least)}) if row.c else row
+            row.model_copy(update={"c": max(row.c, least)}) if isinstance(row.c, int) else row
             for row in space.file.layers
         ],
     }

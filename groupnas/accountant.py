@@ -2,16 +2,18 @@
 
 A layer that mixes channels costs group j  H W k^2 a_j b_j  multiply-accumulates (MACs), with a_j
 and b_j the group's channels at its input and output; a depthwise convolution costs its channel's
-group H W k^2. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
+group H W k^2. Where groups read joint channels, a_j is all of these. What joint channels cost is in
+a column of its own, ``shared``, but for the weights that read a group's channels, which are the
+group's. What else is counted, and how often, is a matter of convention (:data:`CONVENTIONS`).
 Figures are per image. FLOPs are not time: memory traffic and uneven groups are not in them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -19,8 +21,17 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.behind import BatchNorm, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure
-from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.operations import (
+    ActivationAlone,
+    AveragePool,
+    Convolution,
+    Deconvolution,
+    Linear,
+    MaxPool,
+    Subpixel,
+)
 from groupnas.spaces.rooms import Room
+from groupnas.spaces.schema import SHARED
 from groupnas.spaces.space import SearchSpace
 from groupnas.values import instance, text
 
@@ -40,6 +51,8 @@ class Convention:
         conv_bias: Operations per output element of a convolution with bias.
         pool_in: Operations per input element of a pooling.
         average_out: Operations per output element of an average pooling.
+        deconv: Of a transposed convolution: all taps at each ``input`` position, which is what is
+            computed; at each ``output`` position; or ``nothing``.
     """
 
     summary: str
@@ -49,6 +62,7 @@ class Convention:
     conv_bias: int = 0
     pool_in: int = 0
     average_out: int = 0
+    deconv: Literal["input", "output", "nothing"] = "input"
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -60,11 +74,14 @@ CONVENTIONS: dict[str, Convention] = {
         act=1,
         conv_bias=1,
         pool_in=1,
+        deconv="nothing",
     ),
-    "thop": Convention(summary="thop 0.1", mac=1, norm=4, average_out=1),
+    "thop": Convention(summary="thop 0.1", mac=1, norm=4, average_out=1, deconv="output"),
     "fvcore": Convention(summary="fvcore's FlopCountAnalysis, evaluation mode", mac=1, norm=2),
     "torch": Convention(summary="torch.utils.flop_counter: two per MAC", mac=2),
 }
+
+_MOST_COLUMNS = 12  # of groups; more do not fit a page
 
 # Elements in, elements out, and channel pairs times output positions -> a layer's operations
 OPERATIONS: Room[Callable[[Layer, Convention, Any, Any, Any], Any]] = Room(
@@ -76,7 +93,7 @@ ELEMENTWISE: Room[Callable[[Convention], int]] = Room("the accountant", f"{__nam
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """Operations and parameters of one layer, for each group in the groups' order."""
+    """Operations and parameters of one layer, for each of the table's groups."""
 
     name: str
     op: str
@@ -86,7 +103,10 @@ class LayerCost:
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsTable:
-    """The cost of one grouping, layer by group; operations per image in one convention."""
+    """The cost of one grouping, layer by group; operations per image in one convention.
+
+    Where the space has joint units, ``shared`` is the last of the groups.
+    """
 
     space: str
     convention: str
@@ -140,7 +160,8 @@ class FlopsTable:
     def rows(self) -> list[list[str]]:
         """The table as text: a header, a row for each layer, then sums, shares and parameters.
 
-        A single group is all there is: it has no column of sums and no shares.
+        A single group is all there is: it has no column of sums and no shares. More groups than fit
+        a page are told by the least, the median and the most that one has.
         """
         total = max(self.total, 1)
         per_group = self.per_group.values()
@@ -151,17 +172,27 @@ class FlopsTable:
                 ["total", _thousands(self.total)],
                 ["parameters", _thousands(self.total_params)],
             ]
+        parts = [group for group in self.groups if group != SHARED]
+        own, others = len(parts), list(self.groups[len(parts) :])
+        many = own > _MOST_COLUMNS
+
+        def shown(values: Iterable[int]) -> list[int]:
+            values = list(values)
+            few = [min(values[:own]), sorted(values[:own])[own // 2], max(values[:own])]
+            return [*(few if many else values[:own]), *values[own:]]
+
+        heads = [f"least of {own}", "median", "most"] if many else parts
         return [
-            [f"layer ({self.convention})", *self.groups, "all"],
+            [f"layer ({self.convention})", *heads, *others, "all"],
             *(
-                [layer.name, *map(_thousands, layer.flops), _thousands(sum(layer.flops))]
+                [layer.name, *map(_thousands, shown(layer.flops)), _thousands(sum(layer.flops))]
                 for layer in self.layers
             ),
-            ["total", *map(_thousands, per_group), _thousands(self.total)],
-            ["share", *(f"{100 * flops / total:.1f} %" for flops in per_group), "100 %"],
+            ["total", *map(_thousands, shown(per_group)), _thousands(self.total)],
+            ["share", *(f"{100 * flops / total:.1f} %" for flops in shown(per_group)), "100 %"],
             [
                 "parameters",
-                *map(_thousands, self.params_per_group.values()),
+                *map(_thousands, shown(self.params_per_group.values())),
                 _thousands(self.total_params),
             ],
         ]
@@ -190,28 +221,26 @@ def flops(allocation: Allocation, convention: str = "mac") -> FlopsTable:
     instance("allocation", allocation, Allocation)
     space, grouping = allocation.space, allocation.grouping
     rules = _convention(convention)
-    groups = range(len(space.groups))
-    sizes = {
-        unit: [assignment.count(group) for group in groups]
-        for unit, assignment in {**space.fixed, **grouping.assignments}.items()
-    }
+    counts = grouping.counts()
+    sizes = [
+        {**space.ends(group), **{unit: row[group] for unit, row in counts.items()}}
+        for group in space.groups
+    ]
     costs = []
     for layer in space.layers:
-        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
-        pairs = [x * y for x, y in zip(a, b, strict=True)]
+        columns = [_terms(layer, of[layer.in_unit], of[layer.out_unit]) for of in sizes]
+        if space.joint:
+            columns.append(_shared_terms(layer))
         costs.append(
             LayerCost(
                 name=layer.name,
                 op=layer.op,
-                flops=tuple(
-                    _operations(layer, rules, *terms) for terms in zip(a, b, pairs, strict=True)
-                ),
-                params=tuple(_parameters(layer, *terms) for terms in zip(b, pairs, strict=True)),
+                flops=tuple(_operations(layer, rules, *terms) for terms in columns),
+                params=tuple(_parameters(layer, b, pairs) for _, b, pairs in columns),
             )
         )
-    return FlopsTable(
-        space=space.name, convention=convention, groups=space.groups, layers=tuple(costs)
-    )
+    groups = (*space.groups, SHARED) if space.joint else space.groups
+    return FlopsTable(space=space.name, convention=convention, groups=groups, layers=tuple(costs))
 
 
 def expected_flops(
@@ -219,7 +248,7 @@ def expected_flops(
 ) -> Tensor:
     """The expected cost under independent draws of every channel's group; differentiable.
 
-    One-hot probabilities give :func:`flops` exactly.
+    One-hot probabilities give :func:`flops` exactly, but for its column ``shared``.
 
     Args:
         space: The space whose layers are counted.
@@ -245,11 +274,11 @@ def expected_flops(
     }
     membership = {**fixed, **probabilities}
     sizes = {unit: p.sum(dim=0) for unit, p in membership.items()}
+    sizes.update({unit: some.new_full((len(space.groups),), n) for unit, n in space.joint.items()})
     rows = []
     for layer in space.layers:
-        a, b = sizes[layer.in_unit], sizes[layer.out_unit]
-        pairs = a * b
-        if layer.in_unit == layer.out_unit:
+        a, b, pairs = _terms(layer, sizes[layer.in_unit], sizes[layer.out_unit])
+        if layer.in_unit == layer.out_unit and not layer.joint:
             # A unit with itself is not independent: E[a^2] = E[a]^2 + Var[a].
             p = membership[layer.in_unit]
             pairs = pairs + (p * (1 - p)).sum(dim=0)
@@ -294,6 +323,21 @@ class Parameters(Measure):
         return count_parameters(layer, a, b)
 
 
+def _terms(layer: Layer, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Inputs, outputs and pairs of both that a layer costs one group, of what it reads and owns."""
+    if not layer.joint_out:
+        return a, b, a * b
+    return 0 * a, 0 * b, 0 * a if layer.joint_in else a * b
+
+
+def _shared_terms(layer: Layer) -> tuple[int, int, int]:
+    """The same of what belongs to no group; a weight between a group and all is the group's."""
+    if not layer.joint_out:
+        return 0, 0, 0
+    a, b = layer.in_channels if layer.joint_in else 0, layer.out_channels
+    return a, b, a * b
+
+
 def _operations(layer: Layer, rules: Convention, a: Any, b: Any, pairs: Any) -> Any:
     """Operations of one group (or of all, as tensors) with a inputs and b outputs."""
     area_in, area_out = layer.in_size[0] * layer.in_size[1], layer.out_size[0] * layer.out_size[1]
@@ -315,6 +359,27 @@ def _count_linear(layer: Layer, rules: Convention, _in: Any, _out: Any, pairs: A
     return rules.mac * math.prod(layer.taps) * pairs
 
 
+@OPERATIONS.register(Deconvolution)
+def _count_deconvolution(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    if rules.deconv == "nothing":
+        return 0 * pairs
+    cost = rules.mac * math.prod(layer.taps) * pairs
+    if rules.deconv == "input":  # of which there are fewer; whole numbers stay whole
+        fewer = layer.stride**2
+        cost = cost // fewer if isinstance(cost, int) else cost / fewer
+    return cost + rules.conv_bias * layer.bias * out
+
+
+@OPERATIONS.register(Subpixel)
+def _count_subpixel(layer: Layer, rules: Convention, _in: Any, out: Any, pairs: Any) -> Any:
+    return rules.mac * layer.kernel**2 * pairs + rules.conv_bias * layer.bias * out
+
+
+@OPERATIONS.register(ActivationAlone)
+def _count_nothing(_layer: Layer, _rules: Convention, _in: Any, _out: Any, _pairs: Any) -> Any:
+    return 0
+
+
 @OPERATIONS.register(MaxPool)
 def _count_pool(_layer: Layer, rules: Convention, inputs: Any, _out: Any, _pairs: Any) -> Any:
     return rules.pool_in * inputs
@@ -334,6 +399,7 @@ def _parameters(layer: Layer, b: Any, pairs: Any) -> Any:
     """Weights, biases and what is learned behind them, of one group."""
     kernel = layer.operation.weighted * math.prod(layer.taps)
     each = layer.bias + sum(behind.parameters for behind in layer.behind)
+    each = each * layer.operation.numbers(layer)
     return kernel * (pairs if layer.mixes_channels else b) + each * b
 
 

@@ -6,10 +6,18 @@ import os
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from groupnas.errors import InputError, shown
@@ -138,8 +146,17 @@ def validate(model: type[ModelT], data: Any, origin: str) -> ModelT:
         raise InputError(f"{origin}: {'; '.join(map(_one_fault, error.errors()))}") from error
 
 
+# `Annotated[One[int] | Several[list[str]], EITHER]`: the value of a key says which of both is
+# meant, so that a fault is told of that alone.
+EitherT = TypeVar("EitherT")
+ONE, SEVERAL = "|one", "|several"
+One = Annotated[EitherT, Tag(ONE)]
+Several = Annotated[EitherT, Tag(SEVERAL)]
+EITHER = Discriminator(lambda value: SEVERAL if isinstance(value, (list, dict, BaseModel)) else ONE)
+
+
 def _one_fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
+    where = ".".join(str(part) for part in fault["loc"] if part not in (ONE, SEVERAL))
     if fault["type"] == "value_error":  # ours: already names its key
         return ".".join(filter(None, [where, str(fault["ctx"]["error"])]))
     if fault["type"] == "extra_forbidden":

@@ -30,10 +30,14 @@ class Task(Protocol):
 
     Attributes:
         name: What the run folder calls the task, e.g. ``"300w"``.
-        inputs: Input channels of each group, in the order of the network's input.
+        inputs: Input channels of each group, in the order of the network's input; ``{"shared": N}``
+            where all groups read the same N.
         outputs: Network outputs of each group, in the order of the network's output.
         sources: For every sample, the name of the image it was cut from.
         error_unit: What :meth:`errors` is measured in, e.g. ``"NME %"``.
+
+    Where outputs are maps, ``output_size`` is their height and width, and predictions are
+    ``(B, outputs, H, W)``; a task without it has numbers as outputs.
     """
 
     name: str
@@ -90,6 +94,11 @@ class Task(Protocol):
         ...
 
 
+def output_size(task: Task) -> tuple[int, ...]:
+    """Height and width of each of a task's outputs; nothing where they are numbers."""
+    return tuple(getattr(task, "output_size", ()))
+
+
 class TaskSubset:
     """Some samples of a task, as a task.
 
@@ -119,6 +128,7 @@ class TaskSubset:
         self.name = task.name
         self.inputs = task.inputs
         self.outputs = task.outputs
+        self.output_size = output_size(task)
         self.error_unit = task.error_unit
         self.sources: Sequence[str] = [sources[i] for i in self._indices.tolist()]
 
@@ -169,21 +179,21 @@ class TaskParts:
 
         groups = names("groups", groups)
         for group in groups:
-            if group not in task.inputs:
-                raise InputError(f"group {group!r}: {nearest(group, task.inputs)}")
+            if group not in task.outputs:
+                raise InputError(f"group {group!r}: {nearest(group, task.outputs)}")
         if not groups:
             raise InputError("groups: expected at least one")
         self._task = task
-        self.name = f"{task.name}:{'+'.join(g for g in task.inputs if g in groups)}"
-        self.inputs: Mapping[str, int] = {
-            group: size for group, size in task.inputs.items() if group in groups
-        }
-        self.outputs: Mapping[str, int] = {group: task.outputs[group] for group in self.inputs}
+        self.name = f"{task.name}:{'+'.join(g for g in task.outputs if g in groups)}"
+        self.outputs: Mapping[str, int] = {g: n for g, n in task.outputs.items() if g in groups}
+        self.output_size = output_size(task)
+        own = {group: size for group, size in task.inputs.items() if group in groups}
+        self.inputs: Mapping[str, int] = own or dict(task.inputs)  # shared ones stay
         self.error_unit = task.error_unit
         self.sources = task.sources
         self._channels = _positions(task.inputs, self.inputs)
         self._columns = _positions(task.outputs, self.outputs)
-        self._groups = [index for index, group in enumerate(task.inputs) if group in self.inputs]
+        self._groups = [index for index, group in enumerate(task.outputs) if group in groups]
         mean = task.mean_output()
         self._elsewhere = torch.zeros(sum(task.outputs.values())) if mean is None else mean
 
@@ -216,7 +226,9 @@ class TaskParts:
         return hashlib.sha256(f"{self._task.fingerprint()} {self.name}".encode()).hexdigest()
 
     def _whole(self, predicted: Tensor) -> Tensor:
-        whole = self._elsewhere.to(predicted).repeat(len(predicted), 1)
+        size = predicted.shape[2:]
+        elsewhere = self._elsewhere.to(predicted).view(1, -1, *[1] * len(size))
+        whole = elsewhere.repeat(len(predicted), 1, *size)
         whole[:, self._columns] = predicted
         return whole
 

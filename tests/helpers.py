@@ -29,6 +29,8 @@ Module = TypeVar("Module", bound=nn.Module)
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests/spaces/small"  # spaces
 SMALL_SPACES = sorted(SMALL.glob("*.yaml"))
+# What no layout has: joint rows, and operators that it has no rule for
+UNPLANNED_SPACES = sorted((ROOT / "tests/spaces/unplanned").glob("*.yaml"))
 SMALL_CASCADE = ROOT / "tests/landmarks/small"  # recipe, strategy and spaces
 
 # Holds a run folder's lock.

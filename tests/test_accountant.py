@@ -6,8 +6,10 @@ The tools count the derived network. Where their rules differ from plain multipl
   ``aten::avg_pool2d`` (only for adaptive pooling), nor for max pooling and activations: zero.
 - thop adds four per element of a BatchNorm and one per output element of an average pooling.
 - torch counts two per multiply-accumulate, and nothing else.
+- thop counts all taps of a transposed convolution at each of its outputs, stride x stride times too
+  many.
 - torchstat does not run on current PyTorch. Its rules are applied by hooks below; it knows ReLU and
-  ReLU6, and counts 0 for a Hardswish.
+  ReLU6, and counts 0 for a Hardswish and a transposed convolution.
 
 None counts the bias of a linear layer, or a residual addition.
 """
@@ -25,7 +27,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import SMALL_SPACES, space_of
+from helpers import SMALL_SPACES, UNPLANNED_SPACES, space_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,7 +38,7 @@ from groupnas.spaces import SearchSpace, load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.supernet import Supernet
 
-SPACES: dict[str, str | Path] = {path.stem: path for path in SMALL_SPACES}
+SPACES: dict[str, str | Path] = {path.stem: path for path in [*SMALL_SPACES, *UNPLANNED_SPACES]}
 SPACES |= {name: name for name in ("picasso_local", "picasso_global")}
 SEVERAL_GROUPS = [name for name in SPACES if name != "picasso_global"]
 every_space = pytest.mark.parametrize("name", SPACES)
@@ -118,7 +120,10 @@ def test_tools_count_the_same_on_the_derived_network(name: str, tool: str) -> No
     for grouping in {Grouping.even(space), *(Grouping.random(space, seed) for seed in (1, 2))}:
         network = Allocation(space, grouping).build().eval()
         with torch.no_grad():
-            assert flops(Allocation(space, grouping)).total == TOOLS[tool](network, x, True)
+            if CONVENTIONS[tool].deconv == "input" or not any(
+                layer.op == "deconv" for layer in space.layers
+            ):
+                assert flops(Allocation(space, grouping)).total == TOOLS[tool](network, x, True)
             assert flops(Allocation(space, grouping), tool).total == TOOLS[tool](network, x, False)
 
 
@@ -288,7 +293,7 @@ def test_certain_memberships_cost_what_their_grouping_costs(name: str, conventio
     grouping = Grouping.random(space, seed=4)
     exact = [layer.flops for layer in flops(Allocation(space, grouping), convention).layers]
     expected = expected_flops(space, one_hot(grouping), convention)
-    assert expected.tolist() == [list(row) for row in exact]
+    assert expected.tolist() == [list(row[: len(space.groups)]) for row in exact]
 
 
 def test_a_unit_that_meets_itself_by_enumeration() -> None:

@@ -36,9 +36,10 @@ class DensePlanner:
         Raises:
             InputError: a network whose groups share channels, which has no layout to choose.
         """
-        if not network.groups:
+        if not network.isolated:
             raise InputError(
-                "the network's groups share channels: it cannot be laid out; export it as it is"
+                "the network's groups share channels: it cannot be laid out; export it without a "
+                "planner (--plain)"
             )
         first, last = network.plan[0].layers[0].in_unit, network.plan[-1].layers[-1].out_unit
         multiples = {first: INPUT_MULTIPLE, last: 1}

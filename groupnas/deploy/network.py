@@ -14,7 +14,7 @@ from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.operations import Convolution, Linear, Pooling
+from groupnas.spaces.operations import ActivationAlone, Convolution, Linear, Pooling
 from groupnas.spaces.pieces import GroupWeights, read_pieces
 from groupnas.spaces.rooms import Room
 
@@ -87,7 +87,7 @@ def _module(plan: LayerPlan, pieces: list[GroupWeights]) -> nn.Sequential:
     return nn.Sequential(*LAID_OUT[plan.layer.operation](plan, pieces))
 
 
-@LAID_OUT.register(Pooling)
+@LAID_OUT.register(ActivationAlone, Pooling)
 def _as_it_is(plan: LayerPlan, _pieces: list[GroupWeights]) -> list[nn.Module]:
     layer = plan.layer
     return [layer.operation.dense(layer, 0, 0), *activation(layer)]

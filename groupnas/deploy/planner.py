@@ -86,9 +86,10 @@ class LayoutPlanner:
 
     def plan(self, network: GroupedNetwork) -> LayoutPlan:
         """Return the plan that :meth:`__call__` follows; raises as it does."""
-        if not network.groups:
+        if not network.isolated:
             raise InputError(
-                "the network's groups share channels: it cannot be laid out; export it as it is"
+                "the network's groups share channels: it cannot be laid out; export it without a "
+                "planner (--plain)"
             )
         states = self._states(network)
         pairs: dict[tuple[str, str], Floats] = {}

@@ -123,6 +123,11 @@ def search(
             "nothing to divide; choose a space with two or more, or a strategy that searches "
             "widths: saliency"
         )
+    if space.joint and settings.isolated:
+        raise InputError(
+            f"{space.name}: {settings.algorithm} takes each group by itself, but all read "
+            f"{next(iter(space.joint))}, which is joint; choose another strategy, such as saliency"
+        )
     seed = _seed(seed, run)
     place = checked_device(device)
     check_task(space, task)

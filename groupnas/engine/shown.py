@@ -17,7 +17,7 @@ from torch import Tensor
 from groupnas.engine.missing import known_counts, with_mean
 from groupnas.engine.split import Split
 from groupnas.errors import InputError
-from groupnas.task import Task
+from groupnas.task import Task, output_size
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def _count(
         # The training side as training sees it: augmentation may mirror one group to another.
         drawn = torch.Generator().manual_seed(0) if enough else None
         target = task.to(task.batch(batch, drawn)[1], torch.device("cpu"))
-        zeros = torch.zeros(len(batch), sum(task.outputs.values()))
+        zeros = torch.zeros(len(batch), sum(task.outputs.values()), *output_size(task))
         shown = _shown(task, zeros, target)
         if bool(shown.any(dim=0).all()) and not bool(shown.all()):
             _check_loss(task, target, zeros, side)
@@ -114,7 +114,8 @@ def _shown(task: Task, like: Tensor, target: Any) -> Tensor:
     A task may be undefined for one prediction, so two are tried: all 0, and a ramp from -1 to 1.
     """
     zeros = torch.zeros_like(like)
-    ramp = zeros + torch.linspace(-1, 1, like.shape[1], dtype=like.dtype, device=like.device)
+    ramp = torch.linspace(-1, 1, like.shape[1], dtype=like.dtype, device=like.device)
+    ramp = zeros + ramp.view(-1, *[1] * (like.dim() - 2))
     unknown = [task.errors(probe, target).isnan() for probe in (zeros, ramp)]
     return ~(unknown[0] & unknown[1])
 

@@ -72,6 +72,7 @@ class Strategy(Settings):
         job: Place of the :class:`~groupnas.engine.search_job.SearchJob`, ``"package.module:Name"``,
             which is imported when a search starts; see :meth:`start`.
         resizes: It searches how wide units are, so that a single group has something to search.
+        isolated: It takes each group by itself, so that a space may have no joint channels.
         extra: The extra of groupnas that the job needs, if any.
         format: 1.
         algorithm: The entry point's name.
@@ -85,6 +86,7 @@ class Strategy(Settings):
     job: ClassVar[str]
     extra: ClassVar[str] = ""
     resizes: ClassVar[bool] = False
+    isolated: ClassVar[bool] = False
 
     format: Literal[1] = 1
     algorithm: str

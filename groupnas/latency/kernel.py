@@ -11,7 +11,13 @@ from typing import Any, Literal
 
 from groupnas.spaces.behind import NONE, Hardswish, Relu, Relu6
 from groupnas.spaces.layer import Layer
-from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.operations import (
+    ActivationAlone,
+    AveragePool,
+    Convolution,
+    Linear,
+    MaxPool,
+)
 from groupnas.spaces.rooms import Room
 
 Format = Literal["blocked", "plain"]
@@ -165,3 +171,4 @@ KERNELS.register(Convolution)(KernelRule(node="Conv", regime="depthwise", multip
 KERNELS.register(Linear)(KernelRule(node="Gemm", regime="linear", blocked=False))
 KERNELS.register(AveragePool)(KernelRule(node="AveragePool", regime="pooling"))
 KERNELS.register(MaxPool)(KernelRule(node="MaxPool", regime="pooling"))
+KERNELS.register(ActivationAlone)(KernelRule(node="Identity", regime="pooling"))  # a pass, too

@@ -8,11 +8,12 @@ from groupnas.nn.learnable import (
     LearnableGroupConv2d,
     LearnableGroupLinear,
     MaskedConv2d,
+    MaskedConvTranspose2d,
     MaskedLinear,
 )
 from groupnas.nn.relaxation import RELAXATIONS, Relaxation
 from groupnas.nn.temperature import Temperature
-from groupnas.nn.uneven import UnevenGroupConv2d, UnevenGroupLinear
+from groupnas.nn.uneven import UnevenGroupConv2d, UnevenGroupLinear, UnevenGroups
 
 __all__ = [
     "RELAXATIONS",
@@ -23,10 +24,12 @@ __all__ = [
     "LearnableGroupConv2d",
     "LearnableGroupLinear",
     "MaskedConv2d",
+    "MaskedConvTranspose2d",
     "MaskedLinear",
     "Relaxation",
     "Temperature",
     "UnevenGroupConv2d",
     "UnevenGroupLinear",
+    "UnevenGroups",
     "kronecker_factors",
 ]

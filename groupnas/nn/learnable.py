@@ -30,9 +30,71 @@ class MaskedConv2d(nn.Module):
         out_channels: C_out.
         kernel_size: As of ``nn.Conv2d``, and so are stride, padding, dilation and bias.
         groups: G, the columns of the masks.
+        numbers: Outputs of each channel, which lie side by side and share its mask.
 
     Raises:
         InputError: a number that is none, or too small, or padding "same" with a stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        groups: int,
+        *,
+        bias: bool = True,
+        numbers: int = 1,
+        **steps: Unpack[Steps],
+    ) -> None:
+        super().__init__()
+        check_channels(
+            in_channels=in_channels, out_channels=out_channels, groups=groups, numbers=numbers
+        )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.numbers = numbers
+        window = Window.of(kernel_size, **steps)
+        self.kernel_size, self.stride, self.padding, self.dilation = window
+        outputs = out_channels * numbers
+        self.weight = nn.Parameter(torch.empty(outputs, in_channels, *self.kernel_size))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        MaskedConv2d.reset_parameters(self)  # a subclass has yet to make the rest of its own
+
+    def reset_parameters(self) -> None:
+        """Draw new weights; the bias becomes zero."""
+        _msra_(self.weight, self.in_channels / self.groups * math.prod(self.kernel_size))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        """Convolve ``(N, C_in, H, W)`` under masks ``(C_in, G)`` and ``(C_out, G)``.
+
+        Raises:
+            InputError: a mask of other channels.
+        """
+        kept = _shared(in_mask, self.in_channels, out_mask, self.out_channels)
+        kept = kept.repeat_interleave(self.numbers, dim=0) if self.numbers > 1 else kept
+        weight = self.weight * kept[:, :, None, None]
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}, groups={self.groups}, bias={self.bias is not None}"
+        )
+
+
+class MaskedConvTranspose2d(nn.Module):
+    """A transposed convolution whose weight is kept only where input and output share a group.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        kernel_size: As of ``nn.ConvTranspose2d``, and so are stride, padding, dilation and bias.
+        groups: G, the columns of the masks.
+
+    Raises:
+        InputError: a number that is none, or too small.
     """
 
     def __init__(
@@ -49,14 +111,18 @@ class MaskedConv2d(nn.Module):
         check_channels(in_channels=in_channels, out_channels=out_channels, groups=groups)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         window = Window.of(kernel_size, **steps)
-        self.kernel_size, self.stride, self.padding, self.dilation = window
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
+        if isinstance(window.padding, str):
+            raise InputError("padding 'same': no transposed convolution has it; give numbers")
+        self.kernel_size, self.stride, self.dilation = window[0], window[1], window[3]
+        self.padding: tuple[int, int] = window.padding
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        MaskedConv2d.reset_parameters(self)  # a subclass has yet to make the rest of its own
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights; the bias becomes zero."""
-        _msra_(self.weight, self.in_channels / self.groups * math.prod(self.kernel_size))
+        """Draw new weights (MSRA); an output position sees one of stride x stride taps only."""
+        seen = math.prod(self.kernel_size) / math.prod(self.stride)
+        _msra_(self.weight, self.in_channels / self.groups * seen)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -67,13 +133,9 @@ class MaskedConv2d(nn.Module):
             InputError: a mask of other channels.
         """
         kept = _shared(in_mask, self.in_channels, out_mask, self.out_channels)
-        weight = self.weight * kept[:, :, None, None]
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, groups={self.groups}, bias={self.bias is not None}"
+        weight = self.weight * kept.T[:, :, None, None]
+        return F.conv_transpose2d(
+            x, weight, self.bias, self.stride, self.padding, dilation=self.dilation
         )
 
 

@@ -136,6 +136,29 @@ class UnevenGroupLinear(nn.Module):
         )
 
 
+class UnevenGroups(nn.Module):
+    """Operators side by side, each on channels of its own; a layer's groups are its parts.
+
+    Args:
+        in_sizes: Input channels of each part.
+        parts: Map ``(N, in_size, H, W)`` to maps of one size.
+
+    Raises:
+        InputError: not as many sizes as parts, or a size below 1.
+    """
+
+    def __init__(self, in_sizes: Sequence[int], parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        _check_sizes(in_sizes, [1] * len(parts))
+        self.in_sizes = tuple(in_sizes)
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, sum(in_sizes), H, W)`` to the parts' outputs, one after the other."""
+        pieces = zip(self.parts, x.split(self.in_sizes, dim=1), strict=True)
+        return torch.cat([part(piece) for part, piece in pieces], dim=1)
+
+
 def _check_sizes(in_sizes: Sequence[int], out_sizes: Sequence[int]) -> None:
     if len(in_sizes) != len(out_sizes) or not in_sizes:
         raise InputError(

@@ -103,7 +103,10 @@ class Allocation:
         self.grouping.save(path)
 
     def costs(self, by: str | Measure = "mac") -> dict[str, float]:
-        """The cost of every group, per image, in a measure or the one of that name."""
+        """The cost of every group, per image, in a measure or the one of that name.
+
+        What joint units cost, whatever channels groups have, is not among them.
+        """
         by, counts = measure(by), self.grouping.counts()
         return {
             group: group_cost(
@@ -113,12 +116,16 @@ class Allocation:
         }
 
     def members(self) -> dict[str, list[list[int]]]:
-        """Return the channels of every group in every unit: ``{unit: [[channel, ...], ...]}``."""
+        """Return the channels of every group in every unit: ``{unit: [[channel, ...], ...]}``.
+
+        Of a joint unit it is a single list, of all.
+        """
         groups = range(len(self.space.groups))
-        return {
+        owned = {
             unit: [[c for c, owner in enumerate(assignment) if owner == group] for group in groups]
             for unit, assignment in {**self.space.fixed, **self.grouping.assignments}.items()
         }
+        return {**owned, **{unit: [list(range(n))] for unit, n in self.space.joint.items()}}
 
     def build(self, start: Tensor | None = None) -> GroupedNetwork:
         """Return the plain network with fresh weights (MSRA, each group's own fan-in).

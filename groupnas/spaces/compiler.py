@@ -8,7 +8,7 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.spaces.behind import NONE
 from groupnas.spaces.layer import INPUT, Block, Layer
-from groupnas.spaces.rows import OPERATORS, Draft, Place, Row, Step
+from groupnas.spaces.rows import OPERATORS, Draft, Each, Place, Row, Step
 from groupnas.spaces.schema import SpaceFile
 
 
@@ -16,20 +16,27 @@ class Units:
     """Layer ends, united where a layer that keeps each channel to itself or an addition ties them.
 
     A united set is called after its earliest end.
+
+    Attributes:
+        channels: Of every end.
+        joint: Ends whose channels belong to no group.
     """
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
         self._order: dict[str, int] = {}
         self.channels: dict[str, int] = {}
+        self.joint: set[str] = set()
 
-    def new(self, end: str, channels: int) -> str:
+    def new(self, end: str, channels: int, joint: bool = False) -> str:
         """Register an end of that many channels; an :class:`InputError` where its name is taken."""
         if end in self._parent:
             raise InputError(f"name: {end!r} is already the name of another layer end")
         self._parent[end] = end
         self._order[end] = len(self._order)
         self.channels[end] = channels
+        if joint:
+            self.joint.add(end)
         return end
 
     def of(self, end: str) -> str:
@@ -39,7 +46,12 @@ class Units:
         return end
 
     def tie(self, first: str, second: str) -> None:
-        """Two ends share one division."""
+        """Two ends share one division, or both have none."""
+        for end, other in ((first, second), (second, first)):
+            if end in self.joint and other not in self.joint:
+                raise InputError(
+                    f"joint: {end!r} is joint and {other!r}, which it is added to, is not"
+                )
         first, second = sorted((self.of(first), self.of(second)), key=self._order.__getitem__)
         self._parent[second] = first
 
@@ -64,20 +76,24 @@ class Compiler:
 
     Attributes:
         file: The checked file.
+        groups: Their number.
         inputs: Input channels of all groups together.
+        joint_inputs: No group owns them.
         outputs: Outputs of all groups together.
         units: The ends met so far; ``input`` and ``output`` are the network's own.
         blocks: The blocks built so far, whose layers name ends, not yet units.
     """
 
     file: SpaceFile
+    groups: int
     inputs: int
+    joint_inputs: bool
     outputs: int
     units: Units = field(default_factory=Units)
     blocks: list[Block] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        end = self.units.new(INPUT, self.inputs)
+        end = self.units.new(INPUT, self.inputs, self.joint_inputs)
         self._here = _Signal(block=INPUT, end=end, size=self.file.input)
         self._signals = {INPUT: self._here}  # of each row so far
         self._ends = {INPUT: self._here}  # of each block so far
@@ -112,18 +128,22 @@ class Compiler:
         )
 
     def _in_units(self, layer: Layer) -> Layer:
-        of = self.units.of
-        return replace(layer, in_unit=of(layer.in_unit), out_unit=of(layer.out_unit))
+        first, last = self.units.of(layer.in_unit), self.units.of(layer.out_unit)
+        joint = self.units.joint
+        return replace(
+            layer, in_unit=first, out_unit=last, joint_in=first in joint, joint_out=last in joint
+        )
 
     def _row(self, row: Row, last: bool) -> None:
         if row.name == INPUT:
             raise InputError("name: 'input' is already the name of the network's input")
         operator = row.operator
-        if (operator.ends and row.c is None) != last:
-            known = " or ".join(name for name, other in OPERATORS.items() if other.ends)
-            raise InputError(
-                f"the last row, and only it, must be a {known} without c: the network's output"
-            )
+        ends = operator.ends and row.c is None
+        if ends and not last:
+            raise InputError("c: missing; only the last row, the network's output, has none")
+        if last and not ends:
+            known = " or ".join(other.spelled for other in OPERATORS.values() if other.ends)
+            raise InputError(f"the last row must be a {known} without c: the network's output")
         sources = self._sources(row, last)
         if len(sources) > 1:
             self._output(row, sources)
@@ -175,9 +195,11 @@ class Compiler:
             stride=row.s if first else 1,
             source=self._here.block,
             channels=self.units.channels[self._here.end],
+            joint=self._here.end in self.units.joint,
             size=self._here.size,
             act=self.file.act,
             outputs=self.outputs,
+            width=row.c.each * self.groups if isinstance(row.c, Each) else row.c,
         )
 
     def _add(self, draft: Draft) -> None:
@@ -185,7 +207,10 @@ class Compiler:
         self._here = start = self._here if draft.source is None else self._ends[draft.source]
         layers = tuple(map(self._layer, draft.steps))
         if draft.plus is not None:
-            self.units.tie(self._ends[draft.plus].end, self._here.end)
+            added = self._ends[draft.plus]
+            if added.size != self._here.size:
+                raise InputError(f"from: cannot add maps of {added.size} and {self._here.size}")
+            self.units.tie(added.end, self._here.end)
         block = Block(name=draft.name, layers=layers, source=start.block, plus=draft.plus)
         self.blocks.append(block)
         self._here = self._ends[draft.name] = replace(self._here, block=draft.name)
@@ -196,11 +221,9 @@ class Compiler:
         width = self.units.channels[end]
         channels = step.out_channels or width
         if step.out_unit is not None:
-            if channels < len(self.file.groups):
-                raise InputError(
-                    f"c: {channels} channels cannot hold {len(self.file.groups)} groups"
-                )
-            end = self.units.new(step.out_unit, channels)
+            if channels < self.groups and not step.joint_out:
+                raise InputError(f"c: {channels} channels cannot hold {self.groups} groups")
+            end = self.units.new(step.out_unit, channels, step.joint_out)
         here = {"in_unit": start.end, "in_channels": width, "in_size": start.size}
         there = {"out_unit": end, "out_channels": channels, "out_size": start.size}
         layer = Layer(**{**vars(step), **here, **there})

@@ -12,7 +12,7 @@ from groupnas.errors import InputError
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.layer import Layer
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.pieces import GroupWeights, read_norm, write_pieces
+from groupnas.spaces.pieces import GroupWeights, of_channels, read_norm, write_pieces
 from groupnas.spaces.supernet import MaskedLayer, Supernet
 from groupnas.values import instance
 
@@ -77,7 +77,7 @@ def _inherited(net: Supernet) -> GroupedNetwork:
     }
     sources = [module for _, modules in net.layers_by_block() for module in modules]
     for source, (layer, target) in zip(sources, network.layers(), strict=True):
-        _check_operator(layer, source.op, len(net.space.groups))
+        _check_operator(layer, source.op, 1 if layer.joint else len(net.space.groups))
         write_pieces(layer, target, _pieces(layer, source, members))
     return network.train(net.training)
 
@@ -98,8 +98,10 @@ def _check_operator(layer: Layer, found: nn.Module, groups: int) -> None:
 def _pieces(
     layer: Layer, source: MaskedLayer, members: dict[str, list[Tensor]]
 ) -> list[GroupWeights]:
-    """Return what each group owns of a masked layer: its rows of its columns."""
+    """Return each share of a masked layer: its rows of the columns that it reads."""
     inputs, outputs = members[layer.in_unit], members[layer.out_unit]
+    if layer.joint:
+        inputs = [torch.cat(inputs)] * len(outputs)
     state, settings = read_norm(layer, source.tail)
     pieces = []
     for rows, columns in zip(outputs, inputs, strict=True):
@@ -109,7 +111,10 @@ def _pieces(
             if layer.mixes_channels:
                 weight = weight[:, columns]
             if source.op.bias is not None:
-                bias = cast(Tensor, source.op.bias)[rows]
-        norms = {name: value[rows] if value.dim() else value for name, value in state.items()}
+                bias = of_channels(layer, cast(Tensor, source.op.bias))[rows]
+        norms = {
+            name: of_channels(layer, value)[rows] if value.dim() else value
+            for name, value in state.items()
+        }
         pieces.append(GroupWeights(weight, bias, norms, settings))
     return pieces

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from groupnas.errors import InputError
@@ -48,6 +48,8 @@ class Layer:
         norm: BatchNorm follows (``True``), or the normalisation of that name.
         act: Name of the activation that follows; ``none``.
         bias: The layer has a bias.
+        joint_in: The input's channels belong to no group: all groups read them.
+        joint_out: Likewise the output's: they read the channels of all groups.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Layer:
     norm: bool | str = False
     act: str = NONE
     bias: bool = False
+    joint_in: bool = field(default=False, repr=False)
+    joint_out: bool = field(default=False, repr=False)
 
     @property
     def operation(self) -> Operation:
@@ -110,8 +114,13 @@ class Layer:
 
     @property
     def mixes_channels(self) -> bool:
-        """True where outputs depend on more than their own channel: there masks apply."""
+        """True where outputs depend on more than their own channel."""
         return self.operation.mixes
+
+    @property
+    def joint(self) -> bool:
+        """True where an end belongs to no group: weights are dense, and masks do not apply."""
+        return self.joint_in or self.joint_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +162,13 @@ class Operation(Operator):
             channel unit.
         weighted: There is a weight for each tap, of each pair of channels if they are mixed.
         grouped: :meth:`dense` computes several equal groups.
+        passes: What it computes is its input itself, which nothing behind it may change.
     """
 
     mixes: ClassVar[bool] = True
     weighted: ClassVar[bool] = True
     grouped: ClassVar[bool] = True
+    passes: ClassVar[bool] = False
 
     def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return one block of one layer."""
@@ -221,6 +232,14 @@ class Operation(Operator):
 
         The last one holds the weights, of all groups together or of each in its ``parts``.
         """
+
+    def numbers(self, layer: Layer) -> int:
+        """Return how many numbers biases and normalisations have for each output channel: 1."""
+        return 1
+
+    def finish(self, layer: Layer) -> list[nn.Module]:
+        """Return what is behind normalisation and activation: nothing."""
+        return []
 
     def weight(self, layer: Layer, module: Any) -> Tensor:
         """Return a view ``(outputs, inputs, *taps)`` of a plain or masked module's weight.

@@ -118,10 +118,29 @@ def _of_file(name: str, version: tuple[int, ...] | None) -> Measure:
     return found
 
 
+def layer_cost(layer: Layer, a: Any, b: Any, by: Measure) -> Any:
+    """Return what one group costs in a layer, with the channels that it reads and puts out.
+
+    A joint output is all groups': one of them costs what its inputs add to that. Where the input is
+    joint, too, it is nothing.
+
+    Args:
+        layer: Its shape.
+        a: As of :meth:`Measure.of_layer`.
+        b: Likewise.
+        by: The measure.
+    """
+    if not layer.joint_out:
+        return by.of_layer(layer, a, b)
+    return 0 if layer.joint_in else by.of_layer(layer, a, b) - by.of_layer(layer, 0 * a, b)
+
+
 def group_cost(
     space: SearchSpace, group: str, widths: Mapping[str, Any], by: str | Measure = "mac"
 ) -> Any:
     """Return what one group costs, per image, with its share of what is fixed.
+
+    What joint units cost, whatever channels groups have, is no group's.
 
     Args:
         space: Whose layers are counted.
@@ -133,11 +152,9 @@ def group_cost(
         A number or a tensor of the widths' shape, in the measure's unit; differentiable.
     """
     by = measure(by)
-    index = space.groups.index(group)
-    ends = {unit: channels.count(index) for unit, channels in space.fixed.items()}
-    sizes = {**ends, **widths}
-    fixed = sum(by.fixed(layer) for layer in space.layers)
+    sizes = {**space.ends(group), **widths}
+    fixed = sum(by.fixed(layer) for layer in space.layers if not layer.joint_out)
     own = sum(
-        by.of_layer(layer, sizes[layer.in_unit], sizes[layer.out_unit]) for layer in space.layers
+        layer_cost(layer, sizes[layer.in_unit], sizes[layer.out_unit], by) for layer in space.layers
     )
     return own + fixed / len(space.groups) if fixed else own  # whole numbers stay whole

@@ -15,6 +15,10 @@ from groupnas.spaces.layer import INPUT, Block, Layer
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.Sequential())})
 
 
+# What is behind a layer and neither a normalisation nor an activation
+_PASSING = (nn.Identity, nn.PixelShuffle, _DropoutNd)
+
+
 def module_name(name: str) -> str:
     """The name of a block or unit as PyTorch takes it: without dots, none of a container's own.
 
@@ -24,7 +28,10 @@ def module_name(name: str) -> str:
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Tensor, compute: Callable[[Block, Tensor], Tensor]
+    blocks: Sequence[Block],
+    x: Tensor,
+    compute: Callable[[Block, Tensor], Tensor],
+    seen: Callable[[Block, Tensor], None] = lambda block, output: None,
 ) -> Tensor:
     """The last block's output; each is dropped once its last reader has run.
 
@@ -32,6 +39,7 @@ def run_blocks(
         blocks: Of a space, in its order.
         x: The network's input.
         compute: The layers of a block.
+        seen: Told of each block's output.
     """
     outputs = {INPUT: x}
     for block in blocks:
@@ -39,20 +47,27 @@ def run_blocks(
         if block.plus is not None:
             x = x + outputs[block.plus]
         outputs[block.name] = x
+        seen(block, x)
         for name in block.frees:
             del outputs[name]
     return x
 
 
 def tail(layer: Layer) -> list[nn.Module]:
-    """Normalisation and activation behind a layer, where it has them."""
-    return [each.build(layer.out_channels) for each in layer.behind]
+    """What is behind a layer's operator: normalisation and activation, where it has them."""
+    norm, operation = layer.normalisation, layer.operation
+    norms = [] if norm is None else [norm.build(layer.out_channels * operation.numbers(layer))]
+    return [*norms, *activation(layer), *operation.finish(layer)]
 
 
 def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
-    act = layer.activation
-    return [] if act is None else [act.build(layer.out_channels)]
+    if layer.activation is None:
+        return []
+    act = layer.activation.build(layer.out_channels)
+    if layer.operation.passes and hasattr(act, "inplace"):
+        act.inplace = False  # others may read what it reads
+    return [act]
 
 
 def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
@@ -66,7 +81,7 @@ def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
         InputError: they compute something else than the space says, so that what is made of the
             layer would, too.
     """
-    found = [module for module in modules if not isinstance(module, (nn.Identity, _DropoutNd))]
+    found = [module for module in modules if not isinstance(module, _PASSING)]
     norm, wanted = layer.normalisation, layer.behind
     if len(found) != len(wanted) or not all(
         each.accepts(module) for each, module in zip(wanted, found, strict=True)

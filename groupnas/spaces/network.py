@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -24,7 +25,8 @@ class GroupedNetwork(nn.Module):
         plan: The space's blocks: who reads whom.
         modules: The layers of each, in the same order.
         groups: Names of the groups that do not see each other; empty where they share channels.
-        sizes: ``{unit: (channels of each group, ...)}``, all units; likewise.
+        sizes: ``{unit: (channels of each group, ...)}``, all units, of joint ones their one number;
+            likewise.
     """
 
     def __init__(
@@ -51,6 +53,32 @@ class GroupedNetwork(nn.Module):
         """Map ``(N, C_in, H, W)`` to ``(N, outputs)``."""
         return run_blocks(self.plan, x, self._compute)
 
+    def features(self, x: Tensor, rows: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map as :meth:`forward` does, and return what some rows put out on the way, too.
+
+        Args:
+            x: ``(N, C_in, H, W)``.
+            rows: Names in the space file; of a repeated row it is the last repetition.
+
+        Returns:
+            The outputs, and ``(N, C, H', W')`` of each row.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        last = {block.name.split(".")[0]: block.name for block in self.plan}
+        for row in rows:
+            if row not in last:
+                raise InputError(f"row {row!r}: {nearest(row, last)}")
+        wanted, found = {last[row]: row for row in rows}, dict[str, Tensor]()
+
+        def seen(block: Block, output: Tensor) -> None:
+            if block.name in wanted:
+                found[wanted[block.name]] = output
+
+        outputs = run_blocks(self.plan, x, self._compute, seen)
+        return outputs, found
+
     def initialise(self, start: Tensor | None = None) -> None:
         """Draw fresh weights (MSRA), the output's a hundredth of that, with biases ``start``.
 
@@ -67,6 +95,19 @@ class GroupedNetwork(nn.Module):
                 for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
                     bias.data.copy_(values)
 
+    @property
+    def joint(self) -> set[str]:
+        """The units whose channels belong to no group."""
+        layers = [layer for block in self.plan for layer in block.layers]
+        return {layer.in_unit for layer in layers if layer.joint_in} | {
+            layer.out_unit for layer in layers if layer.joint_out
+        }
+
+    @property
+    def isolated(self) -> bool:
+        """True where groups share nothing: neither channels nor weights."""
+        return bool(self.groups) and not self.joint
+
     def layers(self) -> list[tuple[Layer, nn.Sequential]]:
         """Every layer with its module, input to output."""
         modules = (cast(nn.Sequential, block) for block in self.blocks.values())
@@ -79,13 +120,17 @@ class GroupedNetwork(nn.Module):
     def only(self, groups: Sequence[str]) -> GroupedNetwork:
         """Some groups alone, with copies of their weights: inputs and outputs are theirs only.
 
+        What they read of joint channels stays as it is.
+
         Args:
             groups: Names; the result has them in this network's order.
 
         Raises:
-            InputError: no group, one that there is not, or a network whose groups share channels.
+            InputError: no group, one that there is not, or a network whose groups share channels
+                or whose joint channels read theirs.
         """
-        if not self.groups:
+        layers = [layer for layer, _ in self.layers()]
+        if not self.groups or any(layer.joint_out and not layer.joint_in for layer in layers):
             raise InputError("groups: the network's groups share channels; none can be taken alone")
         groups = names("groups", groups)
         for group in groups:
@@ -94,23 +139,28 @@ class GroupedNetwork(nn.Module):
         if not groups:
             raise InputError(f"groups: expected at least one of {', '.join(self.groups)}")
         kept = [index for index, group in enumerate(self.groups) if group in groups]
-        sizes = {unit: [row[index] for index in kept] for unit, row in self.sizes.items()}
+        sizes = {
+            unit: row if unit in self.joint else [row[index] for index in kept]
+            for unit, row in self.sizes.items()
+        }
         weight = next(self.parameters())
         with weight.device:
             network = assemble(self.plan, [self.groups[index] for index in kept], sizes)
         network.to(weight.dtype).train(self.training)
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
-            write_pieces(layer, target, [pieces[index] for index in kept])
+            if not layer.joint_out:
+                pieces = [pieces[index] for index in kept]
+            write_pieces(layer, target, pieces)
         return network
 
     def take(self, groups: Sequence[str], other: GroupedNetwork) -> None:
         """Copy some groups' weights from a network of the same layers and sizes.
 
         Raises:
-            InputError: as :meth:`only`.
+            InputError: as :meth:`only`, or a network with joint channels.
         """
-        if not self.groups:
+        if not self.isolated:
             raise InputError("groups: the network's groups share channels; none can be taken alone")
         for (layer, mine), (_, theirs) in zip(self.layers(), other.layers(), strict=True):
             outputs = self.sizes[layer.out_unit]
@@ -147,11 +197,16 @@ class GroupedNetwork(nn.Module):
         network.to(weight.dtype).train(self.training)
         for (layer, source), (_, target) in zip(self.layers(), network.layers(), strict=True):
             pieces = read_pieces(layer, source, self.sizes[layer.out_unit])
-            ends = zip(pieces, places[layer.in_unit], places[layer.out_unit], strict=True)
+            inputs = places[layer.in_unit]
+            if layer.joint:  # whose inputs are counted group after group
+                starts = accumulate(self.sizes[layer.in_unit], initial=0)
+                read = [start + n for start, row in zip(starts, inputs, strict=False) for n in row]
+                inputs = [read] * len(pieces)
+            ends = zip(pieces, inputs, places[layer.out_unit], strict=True)
             write_pieces(
                 layer,
                 target,
-                [piece.cut(layer, inputs, outputs) for piece, inputs, outputs in ends],
+                [piece.cut(layer, columns, rows) for piece, columns, rows in ends],
             )
         return network
 

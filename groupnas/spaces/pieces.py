@@ -18,11 +18,14 @@ from groupnas.spaces.modules import norm_behind, tail
 class GroupWeights:
     """One group's share of a layer, with a inputs and b outputs of its own.
 
+    A joint layer has one share, of all its channels; a group that reads joint channels reads all.
+
     Attributes:
         weight: ``(b, a, *taps)``, with :attr:`Layer.taps`, ``(b, 1, *taps)`` where each channel is
             kept to itself; ``None`` where there are no weights.
-        bias: ``(b,)``, if there is one.
-        norm: What is known of the normalisation behind it, by its state's names, ``(b,)`` each.
+        bias: ``(b,)``, if there is one; ``(b, n)`` where a channel has n numbers, which
+            :meth:`groupnas.spaces.layer.Operation.numbers` says.
+        norm: What is known of the normalisation behind it, by its state's names; likewise each.
         settings: Likewise, its attributes that are not in its state.
     """
 
@@ -47,10 +50,18 @@ def plain_layer(layer: Layer, inputs: Sequence[int], outputs: Sequence[int]) -> 
 
     Args:
         layer: Its shape; BatchNorm and activation among it.
-        inputs: Input channels of each group.
-        outputs: Output channels of each group; the inputs' where each channel is kept to itself.
+        inputs: Input channels of each group, or of the one share of a joint end.
+        outputs: Output channels, likewise; the inputs' where each channel is kept to itself.
     """
+    if layer.joint:
+        inputs, outputs = [sum(inputs)], [sum(outputs)]
     return nn.Sequential(*layer.operation.derived(layer, inputs, outputs), *tail(layer))
+
+
+def of_channels(layer: Layer, values: Tensor) -> Tensor:
+    """A view of a bias, or of a normalisation's state, with a row for each output channel."""
+    numbers = layer.operation.numbers(layer)
+    return values if numbers == 1 else values.unflatten(0, (-1, numbers))
 
 
 def read_norm(
@@ -68,12 +79,12 @@ def read_norm(
 
 
 def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> list[GroupWeights]:
-    """Return what each group owns of a module that :func:`plain_layer` made; views, no copies.
+    """Return each share of a module that :func:`plain_layer` made; views, no copies.
 
     Args:
         layer: Its shape.
         module: Of the layer.
-        outputs: Output channels of each group.
+        outputs: Output channels of each share.
 
     Raises:
         InputError: somebody replaced something in it.
@@ -92,11 +103,11 @@ def read_pieces(layer: Layer, module: nn.Sequential, outputs: Sequence[int]) -> 
         held = [layer.operation.weight(layer, one) for one in holders]
         weights = held if len(held) == count else held[0].split(list(outputs))
         if holders[0].bias is not None:
-            held = [cast(Tensor, one.bias) for one in holders]
+            held = [of_channels(layer, cast(Tensor, one.bias)) for one in holders]
             biases = held if len(held) == count else held[0].split(list(outputs))
     norms: list[dict[str, Tensor]] = [{} for _ in outputs]
     for name, value in state.items():
-        values = value.split(list(outputs)) if value.dim() else [value] * count
+        values = of_channels(layer, value).split(list(outputs)) if value.dim() else [value] * count
         for norm, own in zip(norms, values, strict=True):
             norm[name] = own
     return [GroupWeights(*piece, settings) for piece in zip(weights, biases, norms, strict=True)]
@@ -112,13 +123,16 @@ def write_pieces(layer: Layer, module: nn.Sequential, pieces: Sequence[GroupWeig
         _fill([layer.operation.weight(layer, one) for one in holders], weights)
     biases = [piece.bias for piece in pieces if piece.bias is not None]
     if biases:
-        _fill([cast(Tensor, one.bias) for one in holders], biases)
+        _fill([of_channels(layer, cast(Tensor, one.bias)) for one in holders], biases)
     if layer.normalisation is not None:
         norm = next(each for each in behind if layer.normalisation.accepts(each))
         state = norm.state_dict()
         for name in pieces[0].norm:
             owned = [piece.norm[name] for piece in pieces]
-            _fill([state[name]], owned if state[name].dim() else owned[:1])
+            if state[name].dim():
+                _fill([of_channels(layer, state[name])], owned)
+            else:
+                state[name].copy_(owned[0])
         vars(norm).update(pieces[0].settings)
 
 

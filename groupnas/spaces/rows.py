@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from groupnas.schema import Settings
+from groupnas.schema import EITHER, One, Settings, Several
 from groupnas.spaces.behind import NONE, ActivationName, NormalisationName
 from groupnas.spaces.rooms import Catalogue, Named, import_offered
 
@@ -21,6 +21,13 @@ from groupnas.spaces.rooms import Catalogue, Named, import_offered
 Extent = Annotated[int, Field(ge=1, le=2**16, strict=True)]
 Few = Annotated[int, Field(ge=1, le=256, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Each(Settings):
+    """A number for every group: ``{each: 4}``."""
+
+    each: Extent
+
 
 # One name is short for a list of one
 Names = Annotated[
@@ -40,9 +47,11 @@ class Place:
         stride: 1 behind the first.
         source: The block that it reads.
         channels: Of what it reads.
+        joint: These belong to no group.
         size: Height and width of what it reads.
         act: The file's activation.
         outputs: Of the network.
+        width: Channels that the row puts out, all groups together; ``None`` where it says none.
     """
 
     name: str
@@ -50,9 +59,11 @@ class Place:
     stride: int
     source: str
     channels: int
+    joint: bool
     size: tuple[int, int]
     act: str
     outputs: int
+    width: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +84,7 @@ class Step:
     norm: bool | str = False
     act: str = NONE
     bias: bool = False
+    joint_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +149,16 @@ class Row(Settings):
         name: Prefix of the row's layers and units; lower case, digits and underscores.
         op: The operator, with its kernel: ``conv3x3``, ``irb``, ``linear`` ...
         t: Expansion ratio of an inverted residual block; 1 means no expansion.
-        c: Output channels. A ``linear`` without it is the network's output.
+        c: Output channels, or ``{each: N}``, so many for every group. A ``linear`` without it is
+            the network's output.
         n: How often the row is repeated; all but the first have stride 1.
         s: Stride of the first.
         d: Dilation of the spatial convolutions.
         act: Activation; the file's where not given (none behind the network's output).
         norm: Whether BatchNorm follows, or the name of another normalisation.
         bias: Whether the convolution has a bias; by default where no normalisation follows.
+        joint: Its channels belong to no group: every group reads them, and they read what all
+            groups put out. Its weights and those of the rows that read it are dense.
         reads: The rows that it reads, ``from`` in the file; by default the row above. ``input`` is
             the network's own. Only the network's output may read several: their features,
             flattened, one after the other.
@@ -152,13 +167,14 @@ class Row(Settings):
     name: Name
     op: str
     t: Few | None = None
-    c: Extent | None = None
+    c: Annotated[One[Extent] | Several[Each], EITHER] | None = None
     n: Few = 1
     s: Extent = 1
     d: Extent = 1
     act: ActivationName | None = None
     norm: NormalisationName = True
     bias: bool | None = None
+    joint: bool = False
     reads: Names | None = Field(default=None, alias="from")
 
     @property

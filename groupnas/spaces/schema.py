@@ -7,13 +7,24 @@ together is decided in :mod:`groupnas.spaces.compiler`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from groupnas.schema import Settings, read_yaml, validate
+from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.schema import EITHER, One, Settings, Several, read_yaml, validate
 from groupnas.spaces.behind import ActivationName
-from groupnas.spaces.rows import Extent, Name, Row
+from groupnas.spaces.rows import Extent, Few, Name, Row
+
+SHARED = "shared"  # in tables of groups: what belongs to none of them
+
+
+Groups = Annotated[One[Few] | Several[Annotated[list[Name], Field(min_length=1)]], EITHER]
+PerGroup = dict[str, Extent]
+Inputs = Annotated[One[Extent] | Several[PerGroup], EITHER]
+EACH = {"each"}
 
 
 class Published(Settings):
@@ -29,11 +40,18 @@ class Published(Settings):
 
 
 class Variant(Settings):
-    """The values that a variant of the space replaces, e.g. another number of points to predict."""
+    """The values that a variant of the space replaces, e.g. another number of points to predict.
 
-    inputs: dict[str, Extent] | None = None
-    outputs: dict[str, Extent] | None = None
+    Attributes:
+        groups: As of the file, and so are inputs, outputs and published figures.
+        layers: Other values of a row's keys, by the row's name; ``null`` leaves the row out.
+    """
+
+    groups: Groups | None = None
+    inputs: Inputs | None = None
+    outputs: PerGroup | None = None
     published: list[Published] = []
+    layers: dict[Name, dict[str, Any] | None] = {}
 
 
 class SpaceFile(Settings):
@@ -45,9 +63,10 @@ class SpaceFile(Settings):
         source: Where the architecture was published.
         input: Height and width of the input.
         groups: Group names, in the order of input channels and outputs; a single one makes a
-            network without groups.
-        inputs: Input channels of each group.
-        outputs: Network outputs of each group.
+            network without groups. A number N stands for N groups, ``g0`` to ``gN-1``.
+        inputs: Input channels of each group, ``{each: N}`` where all have as many; a number alone
+            is of channels that all groups read.
+        outputs: Network outputs of each group, likewise.
         variants: Named replacements of what is above; the first is the default.
         published: Figures of others, to print beside ours.
         act: Activation of every convolution but an IRB's projection.
@@ -58,9 +77,9 @@ class SpaceFile(Settings):
     title: str
     source: str = ""
     input: tuple[Extent, Extent]
-    groups: Annotated[list[Name], Field(min_length=1)]
-    inputs: dict[str, Extent] | None = None
-    outputs: dict[str, Extent] | None = None
+    groups: Groups
+    inputs: Inputs | None = None
+    outputs: PerGroup | None = None
     variants: dict[str, Variant] = {}
     published: list[Published] = []
     act: ActivationName = "relu6"
@@ -82,18 +101,45 @@ class SpaceFile(Settings):
 
     @model_validator(mode="after")
     def _names(self) -> SpaceFile:
-        if len(set(self.groups)) != len(self.groups):
-            raise ValueError("groups: a name stands twice")
-        if "mean" in self.groups:
-            raise ValueError("groups: mean is what the mean of all is called; take another name")
+        for groups in (self.groups, *(variant.groups for variant in self.variants.values())):
+            _check_names(groups)
+        for key in self.variants:
+            self.rows(key)
         names = [row.name for row in self.layers]
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"layers.{index}.name: {name!r} stands twice")
-        for label, table in self._tables():
-            if table is not None and set(table) != set(self.groups):
-                raise ValueError(f"{label}: expected exactly the groups {', '.join(self.groups)}")
+        for label, table, of in self._tables():
+            own = group_names(of or self.groups)
+            if isinstance(table, dict) and set(table) not in (set(own), EACH):
+                raise ValueError(f"{label}: expected exactly the groups {', '.join(own)}")
         return self
+
+    def rows(self, variant: str | None = None) -> list[Row]:
+        """The layer table of a variant, or as it stands.
+
+        Raises:
+            ValueError: the variant has a row that there is not, or a wrong key of one.
+        """
+        changes = self.variants[variant].layers if variant is not None else {}
+        names = [row.name for row in self.layers]
+        for name in changes:
+            if name not in names:
+                raise ValueError(f"variants.{variant}.layers.{name}: {nearest(name, names)}")
+        return [
+            self._changed(row, changes.get(row.name, {}), f"variants.{variant}.layers.{row.name}")
+            for row in self.layers
+            if changes.get(row.name, {}) is not None
+        ]
+
+    def _changed(self, row: Row, changes: Mapping[str, Any] | None, place: str) -> Row:
+        if not changes:
+            return row
+        data = row.model_dump(by_alias=True, exclude_unset=True)
+        try:
+            return validate(Row, {**data, **changes, "name": row.name}, place)
+        except InputError as error:
+            raise ValueError(str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
         """The file's data as it was written.
@@ -103,14 +149,38 @@ class SpaceFile(Settings):
         """
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
-    def _tables(self) -> list[tuple[str, dict[str, int] | None]]:
-        tables = [("inputs", self.inputs), ("outputs", self.outputs)]
+    def _tables(self) -> Iterator[tuple[str, PerGroup | int | None, Groups | None]]:
+        """The tables of groups, and the groups that they are of, where a variant has its own."""
+        yield "inputs", self.inputs, None
+        yield "outputs", self.outputs, None
         for key, variant in self.variants.items():
-            tables += [
-                (f"variants.{key}.inputs", variant.inputs),
-                (f"variants.{key}.outputs", variant.outputs),
-            ]
-        return tables
+            yield f"variants.{key}.inputs", variant.inputs, variant.groups
+            yield f"variants.{key}.outputs", variant.outputs, variant.groups
+
+
+def group_names(groups: Groups) -> tuple[str, ...]:
+    """The names of a file's groups."""
+    if isinstance(groups, int):
+        return tuple(f"g{index}" for index in range(groups))
+    return tuple(groups)
+
+
+def of_each(table: PerGroup | int, groups: Sequence[str]) -> dict[str, int]:
+    """A number of every group, in the order of ``groups``; or that of all, ``shared``."""
+    if isinstance(table, int):
+        return {SHARED: table}
+    if set(table) == EACH:
+        return dict.fromkeys(groups, table["each"])
+    return {group: table[group] for group in groups}
+
+
+def _check_names(groups: Groups | None) -> None:
+    if not isinstance(groups, list):
+        return
+    if len(set(groups)) != len(groups):
+        raise ValueError("groups: a name stands twice")
+    if "mean" in groups:
+        raise ValueError("groups: mean is what the mean of all is called; take another name")
 
 
 def read_space_file(path: str | os.PathLike[str]) -> SpaceFile:

@@ -15,7 +15,14 @@ from groupnas.errors import InputError, shown
 from groupnas.files import find_shipped, nearest, split_choice
 from groupnas.spaces.compiler import Compiler
 from groupnas.spaces.layer import Block, Layer
-from groupnas.spaces.schema import Published, SpaceFile, read_space_file
+from groupnas.spaces.schema import (
+    SHARED,
+    Published,
+    SpaceFile,
+    group_names,
+    of_each,
+    read_space_file,
+)
 from groupnas.values import as_whole, instance, names, text, whole
 from groupnas.values import path as path_of
 from groupnas.writing import write_text
@@ -32,13 +39,15 @@ class SearchSpace:
         name: The file's name, with ``:variant`` where it has variants.
         title: One line for people.
         groups: Group names.
-        inputs: Input channels of each group; the network's input has them in this order.
+        inputs: Input channels of each group; the network's input has them in this order. Those that
+            all groups read are called ``shared``.
         outputs: Outputs of each group, likewise.
         input_size: Height and width of the input.
         blocks: The network, input to output.
         units: Channels of every channel unit, in network order.
         fixed: Units that the task decides (input, output, and what is tied to them), with the
             group index of each channel.
+        joint: Channels of the units that belong to no group, in network order.
         file: What the space was compiled from.
         variant: Which of the file's variants it is.
         published: Figures of others, to print beside ours.
@@ -53,6 +62,7 @@ class SearchSpace:
     blocks: tuple[Block, ...] = field(repr=False)
     units: Mapping[str, int] = field(repr=False)
     fixed: Mapping[str, tuple[int, ...]] = field(repr=False)
+    joint: Mapping[str, int] = field(repr=False)
     file: SpaceFile = field(repr=False, compare=False)  # runs keep their own variant alone
     variant: str | None = None
     published: tuple[Published, ...] = field(default=(), repr=False)
@@ -65,11 +75,24 @@ class SearchSpace:
     @cached_property
     def free_units(self) -> Mapping[str, int]:
         """Channels of every unit that a grouping divides, in network order."""
-        return {unit: size for unit, size in self.units.items() if unit not in self.fixed}
+        others = self.fixed.keys() | self.joint
+        return {unit: size for unit, size in self.units.items() if unit not in others}
+
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Height and width of each output; nothing where outputs are numbers."""
+        last = self.layers[-1]
+        return () if last.operation.flat else last.out_size
+
+    def ends(self, group: str) -> dict[str, int]:
+        """The channels that a group reads or owns in every unit which no grouping divides."""
+        index = self.groups.index(group)
+        return {**{unit: owners.count(index) for unit, owners in self.fixed.items()}, **self.joint}
 
     def fingerprint(self) -> str:
         """A hash of layers and groups: other spaces, and changed ones, have others."""
-        return hashlib.sha256(repr((self.blocks, self.groups)).encode()).hexdigest()
+        said = (self.blocks, self.groups, *([tuple(self.joint)] if self.joint else []))
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def resized(self, widths: Mapping[str, int]) -> SearchSpace:
         """The same layers with other numbers of channels in the named free units.
@@ -92,10 +115,12 @@ class SearchSpace:
                 )
         if all(self.units[unit] == channels for unit, channels in widths.items()):
             return self
-        return self._with(self.inputs, self.outputs, widths)
+        return self._with(self.groups, self.inputs, self.outputs, widths)
 
     def only(self, groups: Sequence[str]) -> SearchSpace:
         """Some groups alone, in the space's order; the units stay as wide as they are.
+
+        What no group owns stays, too.
 
         Raises:
             InputError: no group, or one that is not the space's.
@@ -107,14 +132,15 @@ class SearchSpace:
         if not groups:
             raise InputError("groups: expected at least one")
         kept = [group for group in self.groups if group in groups]
-        return self._with(
-            {group: self.inputs[group] for group in kept},
-            {group: self.outputs[group] for group in kept},
-        )
+        own = {group: size for group, size in self.inputs.items() if group in kept}
+        inputs = self.inputs if self.layers[0].joint_in else own
+        return self._with(kept, inputs, {group: self.outputs[group] for group in kept})
 
     def ungrouped(self) -> SearchSpace:
         """The same layers without groups: a single one, ``all``, that mixes all channels."""
-        return self._with({"all": sum(self.inputs.values())}, {"all": sum(self.outputs.values())})
+        own = {"all": sum(self.inputs.values())}
+        inputs = self.inputs if self.layers[0].joint_in else own
+        return self._with(["all"], inputs, {"all": sum(self.outputs.values())})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file that the space was compiled from, with its own variant alone.
@@ -129,24 +155,24 @@ class SearchSpace:
 
     def _with(
         self,
+        groups: Sequence[str],
         inputs: Mapping[str, int],
         outputs: Mapping[str, int],
         widths: Mapping[str, int] = MappingProxyType({}),
     ) -> SearchSpace:
         """The same layers with other groups, and other numbers of channels in some units."""
-        groups = tuple(inputs)
-        entry, exit_ = self.fixed  # input before output
-        fixed = {entry: _in_order(groups, inputs), exit_: _in_order(groups, outputs)}
-        ends = {unit: len(channels) for unit, channels in fixed.items()}
+        tables = {self.layers[0].in_unit: inputs, self.layers[-1].out_unit: outputs}
+        ends = {unit: sum(table.values()) for unit, table in tables.items()}
         units = {unit: widths.get(unit, ends.get(unit, n)) for unit, n in self.units.items()}
         return replace(
             self,
-            groups=groups,
+            groups=tuple(groups),
             inputs=dict(inputs),
             outputs=dict(outputs),
             blocks=tuple(block.resized(units) for block in self.blocks),
             units=units,
-            fixed=fixed,
+            fixed={unit: _in_order(groups, tables[unit]) for unit in self.fixed},
+            joint={unit: units[unit] for unit in self.joint},
             published=(),
         )
 
@@ -168,33 +194,45 @@ class SearchSpace:
         if inputs is None or outputs is None:
             key = "inputs" if inputs is None else "outputs"
             raise InputError(f"{key}: missing; give every group's number of {key}")
-        groups = tuple(file.groups)
-        compiler = Compiler(file=file, inputs=sum(inputs.values()), outputs=sum(outputs.values()))
+        groups = group_names((chosen.groups if chosen else None) or file.groups)
+        joint_inputs = isinstance(inputs, int)
+        inputs, outputs = of_each(inputs, groups), of_each(outputs, groups)
+        compiler = Compiler(
+            file=file.model_copy(update={"layers": file.rows(variant)}),
+            groups=len(groups),
+            inputs=sum(inputs.values()),
+            joint_inputs=joint_inputs,
+            outputs=sum(outputs.values()),
+        )
         blocks = compiler.run()
         units = compiler.units
+        widths = {unit: units.channels[unit] for unit in units.names()}
+        joint = {unit: channels for unit, channels in widths.items() if unit in units.joint}
+        ends = {units.of("input"): inputs, units.of("output"): outputs}
+        if joint and SHARED in groups:
+            raise InputError(
+                f"groups: {SHARED} is what belongs to no group is called; take another name"
+            )
         if units.of("input") == units.of("output"):
             raise InputError("layers: input and output are one channel unit; nothing to divide")
         space = cls(
             name=f"{name}:{variant}" if variant else name,
             title=file.title,
             groups=groups,
-            inputs={group: inputs[group] for group in groups},
-            outputs={group: outputs[group] for group in groups},
+            inputs=inputs,
+            outputs=outputs,
             input_size=file.input,
             blocks=blocks,
-            units={unit: units.channels[unit] for unit in units.names()},
+            units=widths,
             fixed={
-                units.of("input"): _in_order(groups, inputs),
-                units.of("output"): _in_order(groups, outputs),
+                unit: _in_order(groups, table) for unit, table in ends.items() if unit not in joint
             },
+            joint=joint,
             file=file,
             variant=variant,
             published=tuple((chosen.published if chosen else None) or file.published),
         )
-        if not space.free_units:
-            raise InputError(
-                "layers: every channel unit is the input's or output's; nothing to divide"
-            )
+        _check_divisions(space)
         return space
 
 
@@ -230,5 +268,20 @@ def variant_names(name: str) -> list[str]:
     return list(read_space_file(find_shipped("search_spaces", name)).variants)
 
 
-def _in_order(groups: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+def _check_divisions(space: SearchSpace) -> None:
+    """Raise :class:`InputError` unless there are units to divide, and it makes a difference."""
+    if not space.free_units:
+        raise InputError(
+            "layers: every channel unit is the input's, the output's or joint; nothing to divide"
+        )
+    for unit in space.free_units:
+        ends = [layer for layer in space.layers if unit in (layer.in_unit, layer.out_unit)]
+        if space.joint and all(layer.joint for layer in ends if layer.mixes_channels):
+            raise InputError(
+                f"layers: {unit} has joint channels on both sides, so that it makes no "
+                "difference whose its channels are; make it joint, too"
+            )
+
+
+def _in_order(groups: Sequence[str], sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(index for index, group in enumerate(groups) for _ in range(sizes[group]))

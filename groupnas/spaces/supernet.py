@@ -105,9 +105,14 @@ class Supernet(KeepsIndices):
 
         if not apart:
             return run_blocks(self.space.blocks, x, compute)
-        outputs = run_blocks(self.space.blocks, torch.cat([x] * groups), compute)
-        exit_ = self.space.blocks[-1].layers[-1].out_unit
-        return _gated(outputs, masks[exit_]).unflatten(0, (groups, len(x))).sum(dim=0)
+        layers = self.space.layers
+        if not layers[0].joint_in:
+            x = torch.cat([x] * groups)
+        outputs = run_blocks(self.space.blocks, x, compute)
+        if layers[-1].joint_out:
+            return outputs
+        exit_ = layers[-1].out_unit
+        return _gated(outputs, masks[exit_]).unflatten(0, (groups, -1)).sum(dim=0)
 
     @torch.no_grad()
     def start_near(self, outputs: Tensor | None) -> None:
@@ -177,6 +182,8 @@ class Supernet(KeepsIndices):
         for unit in self.space.fixed:
             owners = self.kept(_fixed(unit), like.device)
             masks[unit] = one_hot(owners, len(self.space.groups), like.dtype)
+        for unit, channels in self.space.joint.items():
+            masks[unit] = like.new_ones(channels, 1)
         return masks
 
 
@@ -186,10 +193,13 @@ class MaskedLayer(nn.Module):
     def __init__(self, layer: Layer, groups: int) -> None:
         super().__init__()
         self.mixes = layer.mixes_channels
-        self.op = layer.operation.masked(layer, groups)
+        self.joint_in, self.joint_out = layer.joint_in, layer.joint_out
+        self.op = layer.operation.masked(layer, 1 if layer.joint else groups)
         self.tail = nn.Sequential(*tail(layer))
 
     def forward(self, x: Tensor, in_mask: Tensor, out_mask: Tensor) -> Tensor:
+        if self.joint_in or self.joint_out:
+            in_mask, out_mask = _every(in_mask), _every(out_mask)
         x = self.op(x, in_mask, out_mask) if self.mixes else self.op(x)
         return self.tail(x)
 
@@ -198,10 +208,15 @@ class MaskedLayer(nn.Module):
 
         A group reads the input through its column of ``in_mask``. Normalisation has the statistics
         of each group; those that it keeps of a channel are its own group's, as ``out_mask`` says.
+        Joint channels are computed once: ``(N, ...)``.
         """
+        if self.joint_in or self.joint_out:
+            if not self.joint_in:
+                x = _gated(x, in_mask).unflatten(0, (in_mask.shape[1], -1)).sum(dim=0)
+            x = self.forward(x, in_mask, out_mask)
+            return x if self.joint_out else torch.cat([x] * out_mask.shape[1])
         if self.mixes:
-            every = in_mask.new_ones(len(in_mask), 1), out_mask.new_ones(len(out_mask), 1)
-            x = self.op(_gated(x, in_mask), *every)
+            x = self.op(_gated(x, in_mask), _every(in_mask), _every(out_mask))
         else:
             x = self.op(x)
         buffers = dict(self.tail.named_buffers())
@@ -214,8 +229,17 @@ class MaskedLayer(nn.Module):
             found.append(functional_call(self.tail, kept[-1], (own,)))
         for name, buffer in buffers.items():
             rows = torch.stack([one[name] for one in kept])
-            buffer.copy_((rows * shares).sum(dim=0) if buffer.dim() else rows[0])
+            if not buffer.dim():
+                buffer.copy_(rows[0])
+                continue
+            numbers = len(buffer) // shares.shape[1]  # of each channel
+            buffer.copy_((rows * shares.repeat_interleave(numbers, dim=1)).sum(dim=0))
         return torch.cat(found)
+
+
+def _every(mask: Tensor) -> Tensor:
+    """The mask of as many channels that are all in one group."""
+    return mask.new_ones(len(mask), 1)
 
 
 def _gated(x: Tensor, mask: Tensor) -> Tensor:

@@ -133,6 +133,8 @@ class Ungrouped(Control):
 class Separate(Control):
     """A network of its own for every group, an even share of the cost each (Table X, RI = x)."""
 
+    isolated: ClassVar[bool] = True
+
     algorithm: Literal["separate"] = "separate"
 
     def design(self, space: SearchSpace, chosen: Allocation, budget: Budget | None) -> Design:

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from helpers import SMALL
+from helpers import SMALL, UNPLANNED_SPACES
 
 import groupnas as gn
 from groupnas.deploy.dense import DensePlanner
@@ -59,6 +59,21 @@ def test_a_fixed_batch_and_a_network_to_train_on(
     with torch.no_grad():
         expected = network.eval()(x)
     assert (torch.from_numpy(session.run(None, {"x": x.numpy()})[0]) - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("path", UNPLANNED_SPACES, ids=lambda path: path.stem)
+def test_what_no_planner_lays_out_is_exported_as_it_is(
+    path: Path, randomised: Callable[..., Any], tmp_path: Path
+) -> None:
+    net = randomised(Supernet(load_space(path), init="normal")).eval()
+    x = torch.randn(3, sum(net.space.inputs.values()), *net.space.input_size)
+    gn.export_onnx(gn.derive(net), tmp_path / "net.onnx")
+    with torch.no_grad():
+        expected = net(x)
+    (found,) = open_session(tmp_path / "net.onnx").run(None, {"x": x.numpy()})
+    assert found.shape == expected.shape
+    limit = 1e-5 * expected.abs().max().clamp(min=1)
+    assert (torch.from_numpy(found) - expected).abs().max() < limit
 
 
 def test_groups_are_kept_and_nothing_is_gathered(tmp_path: Path) -> None:

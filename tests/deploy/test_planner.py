@@ -54,7 +54,7 @@ def test_nothing_but_plain_layers_and_no_norm_is_left(space: SearchSpace) -> Non
     kinds = {type(module).__name__ for module in deployed.modules()}
     assert kinds <= {
         "DeployedNetwork", "ModuleDict", "ModuleList", "Sequential", "Conv2d", "Linear", "Flatten",
-        "SplitLayer", "ReLU", "ReLU6", "Hardswish", "AvgPool2d", "MaxPool2d",
+        "SplitLayer", "ReLU", "ReLU6", "Hardswish", "Identity", "AvgPool2d", "MaxPool2d",
     }  # fmt: skip
     assert not any(parameter.requires_grad for parameter in deployed.parameters())
     assert not deployed.training

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import some_input, space_of
 from torch import Tensor, nn
 
 from groupnas.errors import InputError
@@ -286,3 +287,32 @@ def test_an_activation_behind_several_rows_is_refused(compiled: Make) -> None:
         compiled(layers=[STEM, BODY, output])
     one = compiled(layers=[STEM, {**output, "from": "stem"}])
     assert one.layers[-1].act == "relu"
+
+
+def test_an_activation_alone_leaves_what_others_read() -> None:
+    rows = [
+        {"name": "stem", "op": "conv1x1", "c": 4, "act": "none", "norm": False},
+        {"name": "bent", "op": "act", "act": "relu"},
+        {"name": "straight", "from": "stem", "op": "avgpool"},
+    ]
+    output = {"name": "output", "from": ["bent", "straight"], "op": "linear"}
+    space = space_of(layers=[*rows, output], input=[4, 4])
+    torch.manual_seed(0)
+    network, x = Allocation.even(space).build(), some_input(space, 3)
+    _, found = network.features(x, ["stem", "bent", "straight"])
+    assert found["stem"].lt(0).any()
+    assert torch.equal(found["bent"], found["stem"].relu())
+    assert torch.allclose(found["straight"], found["stem"].mean(dim=(2, 3), keepdim=True))
+
+
+def test_features_are_what_rows_put_out() -> None:
+    space = load_space("gregnet").resized({"stem": 4, "mix": 6})
+    torch.manual_seed(0)
+    network = Allocation.even(space).build().eval()
+    x = torch.randn(1, *network.input_shape)
+    outputs, found = network.features(x, ["stem", "res1"])
+    assert torch.equal(outputs, network(x))
+    assert found["stem"].shape[2:] == (112, 112) and found["res1"].shape[2:] == (56, 56)
+    assert found["res1"].ge(0).all() and torch.equal(found["stem"], network.blocks["stem"](x))
+    with pytest.raises(InputError, match="row 'res9': did you mean 'res"):
+        network.features(x, ["res9"])

@@ -28,7 +28,7 @@ from groupnas.spaces.supernet import MaskedLayer, Supernet
 
 PLAIN = {
     nn.Sequential, nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU,
-    nn.ReLU6, nn.Hardswish, nn.ModuleList, nn.ModuleDict, nn.Flatten,
+    nn.ReLU6, nn.Hardswish, nn.Identity, nn.ModuleList, nn.ModuleDict, nn.Flatten,
 }  # fmt: skip
 
 Groupings = Callable[[SearchSpace], list[Grouping]]

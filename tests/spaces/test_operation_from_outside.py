@@ -69,7 +69,7 @@ class Pair(Operator):
                 name=f"{name}.{part}",
                 op="conv",
                 out_unit=f"{name}.{end}",
-                out_channels=row.c,
+                out_channels=place.width,
                 kernel=kernel,
                 stride=stride,
                 norm=True,
@@ -77,7 +77,7 @@ class Pair(Operator):
             )
 
         steps = step("first", "hidden", kernel, place.stride, act), step("second", "sum", kernel, 1)
-        if place.stride == 1 and place.channels == row.c:
+        if place.stride == 1 and place.channels == place.width:
             return [Draft(name=name, steps=steps, plus=place.source)]
         aside = Draft(name=f"{name}.aside", steps=(step("third", "other", 1, place.stride),))
         return [aside, Draft(name=name, steps=steps, source=place.source, plus=aside.name)]

@@ -52,7 +52,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "line break": ("layers.0.op", "conv3x3\n", "layers.0.op: 'conv3x3\\n' is not an operator"),
     "even kernel": ("layers.0.op", "conv2x2", "layers.0.op: 'conv2x2': convolutions take odd"),
     "missing t": ("layers.1.t", REMOVE, "layers.1.t: missing; op irb needs it"),
-    "missing c": ("layers.0.c", REMOVE, "layers.0.c: missing; op conv3x3 needs it"),
+    "missing c": ("layers.0.c", REMOVE, "layers.0 (stem): c: missing; only the last row"),
     "key of another op": ("layers.0.t", 2, "layers.0.t: op conv3x3 does not take it"),
     "pooling with c": ("layers.0", row(op="avgpool", c=3), "layers.0.c: op avgpool does not take"),
     "c below the groups": ("layers.0.c", 1, "layers.0 (stem): c: 1 channels cannot hold 2 groups"),
@@ -114,10 +114,14 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "last row no linear": (
         "layers.2",
         row(op="conv1x1", c=4),
-        "layers.2 (row): the last row, and only it, must be a linear without c",
+        "layers.2 (row): the last row must be a convKxK or linear without c",
     ),
-    "last row with c": ("layers.2.c", 4, "layers.2 (output): the last row, and only it, must be"),
-    "output in the middle": ("layers.1", row(op="linear"), "layers.1 (row): the last row, and on"),
+    "last row with c": ("layers.2.c", 4, "layers.2 (output): the last row must be a convKxK"),
+    "output in the middle": (
+        "layers.1",
+        row(op="linear"),
+        "layers.1 (row): c: missing; only the l",
+    ),
     "two faults": ("layers.0", {"name": "A", "op": "conv1x1", "c": 0}, "layers.0.name: string sho"),
 }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from groupnas.engine.task_check.batches import PLAIN, Samples
 from groupnas.engine.task_check.findings import Findings, Stopped, is_finite, kind
 from groupnas.engine.task_check.randomness import close, copied, same
-from groupnas.task import Task
+from groupnas.task import Task, output_size
 
 _SPREADS = (0.1, 0.3, 1.0)  # of predictions around where training starts
 _FAR = (10.0, -10.0, 100.0, -100.0, 1e4, -1e4)  # too far off for a loss to tolerate
@@ -25,9 +25,11 @@ def check_answers(found: Findings, task: Task, samples: Samples) -> None:
         Stopped: a method raised something.
     """
     start = _check_start(found, task)
+    size = output_size(task)
+    start = start.view(-1, *[1] * len(size)).expand(-1, *size)
     target = _moved(found, task, samples.target)
     draw = torch.Generator().manual_seed(0)
-    noise = torch.randn(len(samples.indices), len(start), generator=draw)
+    noise = torch.randn(len(samples.indices), *start.shape, generator=draw)
     missing = _check_errors(found, task, samples, target, start, noise)
     _check_loss(found, task, target, start.expand_as(noise), missing)
     if not found.mistakes:
@@ -144,7 +146,7 @@ def _check_loss(
         if not is_finite(gradient):
             found.add(f"{_LOSS}: its gradient is not finite for finite predictions")
             return
-        reached |= (gradient != 0).any(dim=0)
+        reached |= (gradient != 0).transpose(0, 1).flatten(1).any(dim=1)
     sizes = list(task.outputs.values())
     columns = torch.arange(len(reached)).split(sizes)
     groups = zip(task.outputs, columns, missing, strict=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from groupnas.engine.task_check.findings import Findings, Stopped, kind, told
+from groupnas.spaces.schema import SHARED
 from groupnas.spaces.space import SearchSpace
-from groupnas.task import Task
+from groupnas.task import Task, output_size
 from groupnas.values import as_whole
 
 TEXTS = ("name", "error_unit")
@@ -69,7 +70,13 @@ def check_sizes(found: Findings, space: SearchSpace | None, task: Task) -> None:
         if space is not None and list(offered.items()) != list((needed or {}).items()):
             order = "in this order: " if dict(offered) == needed else ""
             found.add(f"{what}: space {space.name} has {order}{needed}, the task {dict(offered)}")
-    if not found.mistakes and list(task.inputs) != list(task.outputs):
+    size = output_size(task)
+    if space is not None and size != space.output_size:
+        found.add(
+            f"output_size: space {space.name} has {space.output_size or 'numbers, no maps'}, the "
+            f"task {size or 'none'}"
+        )
+    if not found.mistakes and list(task.inputs) not in ([SHARED], list(task.outputs)):
         found.add(
             f"outputs: expected the parts of inputs, {', '.join(task.inputs)}; "
             f"got {', '.join(task.outputs)}"

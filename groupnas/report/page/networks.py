@@ -98,12 +98,10 @@ def _layers(space: SearchSpace) -> tuple[LayerRate, ...]:
             mixes=layer.mixes_channels,
         )
         for layer in space.layers
+        if not (layer.joint_in and layer.joint_out)  # no group's
     )
 
 
 def _fixed(space: SearchSpace) -> UnitSizes:
-    groups = range(len(space.groups))
-    return {
-        unit: tuple(channels.count(group) for group in groups)
-        for unit, channels in space.fixed.items()
-    }
+    ends = [space.ends(group) for group in space.groups]
+    return {unit: tuple(channels[unit] for channels in ends) for unit in ends[0]}

@@ -5,18 +5,31 @@ Another package adds one in the same way, in a module that it offers as an entry
 (:class:`groupnas.spaces.rooms.Room`).
 """
 
-from groupnas.spaces.operations.convolution import Conv, Convolution, Depthwise
+from groupnas.spaces.operations.convolution import (
+    Conv,
+    Convolution,
+    Depthwise,
+    GlobalDepthwise,
+)
 from groupnas.spaces.operations.inverted_residual import InvertedResidual
 from groupnas.spaces.operations.linear import Linear
 from groupnas.spaces.operations.pooling import AveragePool, MaxPool, Pooling
+from groupnas.spaces.operations.residual import ActivationAlone, Residual
+from groupnas.spaces.operations.upsampling import Deconvolution, Subpixel, Upsampling
 
 __all__ = [
+    "ActivationAlone",
     "AveragePool",
     "Conv",
     "Convolution",
+    "Deconvolution",
     "Depthwise",
+    "GlobalDepthwise",
     "InvertedResidual",
     "Linear",
     "MaxPool",
     "Pooling",
+    "Residual",
+    "Subpixel",
+    "Upsampling",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from groupnas.errors import InputError
+from groupnas.spaces.behind import NONE
 from groupnas.spaces.layer import Channelwise, Layer, Operation
 from groupnas.spaces.rows import OPERATORS, Place, Row, Step
 
@@ -19,18 +22,24 @@ class Convolution(Operation):
     odd = True
 
     def step(self, row: Row, place: Place) -> Step:
-        """Return the layer; without ``bias``, it has one where nothing normalises."""
+        """Return the layer; without ``bias``, it has one where nothing normalises.
+
+        The network's output has no normalisation and no activation of its own accord.
+        """
+        ends = self.ends and row.c is None
+        norm = False if ends and "norm" not in row.model_fields_set else row.norm
         return Step(
             name=place.name,
             op=self.name,
-            out_unit=place.name if self.mixes else None,
-            out_channels=row.c if self.mixes else None,
+            out_unit=("output" if ends else place.name) if self.mixes else None,
+            out_channels=(place.width or place.outputs) if self.mixes else None,
             kernel=row.kernel or 1,
             stride=place.stride,
             dilation=row.d,
-            norm=row.norm,
-            act=row.act or place.act,
-            bias=not row.norm if row.bias is None else row.bias,
+            norm=norm,
+            act=row.act or (NONE if ends else place.act),
+            bias=not norm if row.bias is None else row.bias,
+            joint_out=row.joint,
         )
 
     def padding(self, layer: Layer) -> tuple[int, int]:
@@ -47,10 +56,14 @@ class Convolution(Operation):
 
 @OPERATORS.register
 class Conv(Convolution):
-    """A convolution; in a grouped network, of every group by itself."""
+    """A convolution; in a grouped network, of every group by itself.
+
+    Without ``c``, it is the network's output, a map for each.
+    """
 
     name, spelled, pattern = "conv", "convKxK", r"conv([1-9])x\1"
-    required = frozenset({"c"})
+    allowed = Convolution.allowed | {"c", "joint"}
+    ends = True
 
     def masked(self, layer: Layer, groups: int) -> nn.Module:
         """Return a :class:`groupnas.nn.MaskedConv2d`."""
@@ -79,3 +92,23 @@ class Depthwise(Channelwise, Convolution):
     def dense(self, layer: Layer, inputs: int, outputs: int, **options: Any) -> nn.Module:
         """Return an ``nn.Conv2d`` whose channels are its groups."""
         return super().dense(layer, inputs, outputs, **{**options, "groups": inputs})
+
+
+@OPERATORS.register
+class GlobalDepthwise(Depthwise):
+    """A convolution of each channel by itself whose window is its whole input: 1 x 1 remains."""
+
+    name, spelled, pattern = "global_depthwise", "dwconv (whole map)", "dwconv"
+    allowed = frozenset({"act", "norm", "bias"})
+    odd = False
+
+    def step(self, row: Row, place: Place) -> Step:
+        """Return the layer; raises :class:`InputError` where the input is not square."""
+        height, width = place.size
+        if height != width:
+            raise InputError("op: dwconv without a kernel needs a square input; give its kernel")
+        return replace(super().step(row, place), kernel=height)
+
+    def padding(self, layer: Layer) -> tuple[int, int]:
+        """Return no padding."""
+        return (0, 0)

@@ -8,16 +8,19 @@ from groupnas.spaces.rows import OPERATORS, Draft, Operator, Place, Row, Step
 
 @OPERATORS.register
 class InvertedResidual(Operator):
-    """Expand by t, convolve each channel, project; added to the input where that fits."""
+    """Expand by t, convolve each channel, project; added to the input where that fits.
+
+    It does where channels are as many and belong to groups, or to none, on both sides.
+    """
 
     name, spelled, pattern = "irb", "irb, irbKxK", r"irb(?:([1-9])x\1)?"
-    required, allowed = frozenset({"t", "c"}), frozenset({"n", "s", "d", "act"})
+    required, allowed = frozenset({"t", "c"}), frozenset({"n", "s", "d", "act", "joint"})
     kernel = 3
     odd = numbered = True
 
     def drafts(self, row: Row, place: Place) -> list[Draft]:
         """Return one block."""
-        assert row.t is not None and row.c is not None and row.kernel is not None
+        assert row.t is not None and place.width is not None and row.kernel is not None
         name, act = place.name, row.act or place.act
         expand = Step(
             name=f"{name}.expand",
@@ -27,6 +30,7 @@ class InvertedResidual(Operator):
             kernel=1,
             norm=True,
             act=act,
+            joint_out=row.joint,
         )
         depthwise = Step(
             name=f"{name}.depthwise",
@@ -41,10 +45,11 @@ class InvertedResidual(Operator):
             name=f"{name}.project",
             op=Conv.name,
             out_unit=f"{row.name if place.first else name}.trunk",
-            out_channels=row.c,
+            out_channels=place.width,
             kernel=1,
             norm=True,
+            joint_out=row.joint,
         )
-        fits = place.stride == 1 and place.channels == row.c
+        fits = place.stride == 1 and (place.channels, place.joint) == (place.width, row.joint)
         steps = (expand, depthwise, project) if row.t > 1 else (depthwise, project)
         return [Draft(name=name, steps=steps, plus=place.source if fits else None)]

@@ -18,7 +18,7 @@ class Linear(Operation):
     """A matrix product; without ``c``, the network's output."""
 
     name = spelled = pattern = "linear"
-    allowed = frozenset({"c", "act", "bias"})
+    allowed = frozenset({"c", "act", "bias", "joint"})
     flat = ends = True
     grouped = False
 
@@ -28,9 +28,10 @@ class Linear(Operation):
             name=place.name,
             op=self.name,
             out_unit="output" if row.c is None else place.name,
-            out_channels=row.c or place.outputs,
+            out_channels=place.width or place.outputs,
             act=row.act or (NONE if row.c is None else place.act),
             bias=row.bias is not False,
+            joint_out=row.joint,
         )
 
     def taps(self, layer: Layer) -> tuple[int, ...]:

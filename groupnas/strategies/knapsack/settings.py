@@ -42,6 +42,7 @@ class Knapsack(Strategy):
         calibration: Batches that BatchNorm's statistics of each profile are collected from.
     """
 
+    isolated: ClassVar[bool] = True
     job: ClassVar[str] = "groupnas.strategies.knapsack.scratch:ScratchJob"
     slimmable_job: ClassVar[str] = "groupnas.strategies.knapsack.job:SlimmableJob"
     fields: ClassVar[tuple[RecordField, ...]] = (

@@ -22,7 +22,13 @@ from groupnas.spaces.behind import BatchNorm
 from groupnas.spaces.layer import Block, Layer
 from groupnas.spaces.modules import activation, module_name, run_blocks
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.operations import AveragePool, Convolution, Linear, MaxPool
+from groupnas.spaces.operations import (
+    ActivationAlone,
+    AveragePool,
+    Convolution,
+    Linear,
+    MaxPool,
+)
 from groupnas.spaces.pieces import GroupWeights, write_pieces
 from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
@@ -57,6 +63,11 @@ def _convolution(layer: Layer, x: Tensor, weight: Tensor, bias: Tensor | None) -
 @SLICED.register(Linear)
 def _linear(_layer: Layer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x.flatten(1), weight.flatten(1), bias)
+
+
+@SLICED.register(ActivationAlone)
+def _nothing(_layer: Layer, x: Tensor, _weight: None, _bias: Tensor | None) -> Tensor:
+    return x
 
 
 @SLICED.register(AveragePool)

@@ -18,7 +18,7 @@ from groupnas.spaces.layer import Layer
 from groupnas.spaces.measure import Measure, measure
 from groupnas.spaces.modules import tail
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.operations import Conv, Depthwise, Linear, Pooling
+from groupnas.spaces.operations import ActivationAlone, Conv, Depthwise, Linear, Pooling
 from groupnas.spaces.rooms import Room
 from groupnas.spaces.space import SearchSpace
 
@@ -27,7 +27,7 @@ Gates = Mapping[str, tuple[int, ...]]
 # Whether an operation's number of groups is open
 OPEN: Room[bool] = Room("the Kronecker design", f"{__name__}.OPEN")
 OPEN.register(Conv)(True)
-OPEN.register(Depthwise, Linear, Pooling)(False)
+OPEN.register(ActivationAlone, Depthwise, Linear, Pooling)(False)
 
 
 @dataclass(frozen=True)

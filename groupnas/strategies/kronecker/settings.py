@@ -28,6 +28,7 @@ class Kronecker(Strategy):
         penalty: Weight of max(cost / budget - 1, 0), which is added to the training loss.
     """
 
+    isolated: ClassVar[bool] = True
     job: ClassVar[str] = "groupnas.strategies.kronecker.job:KroneckerSearch"
 
     fields: ClassVar[tuple[RecordField, ...]] = (

@@ -39,7 +39,7 @@ def final_errors(
     outputs = [network(load_batch(task, indices, device)[0]) for indices in batches]
     mean = torch.cat(outputs).mean(dim=0)
     return {
-        "constant": mean_errors(lambda x: mean.expand(len(x), -1), *validation),
+        "constant": mean_errors(lambda x: mean.expand(len(x), *mean.shape), *validation),
         "supernet": supernet,
         "derived": mean_errors(network, *validation),
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 import groupnas.strategies.nni.space  # noqa: F401  # before any module of NNI
+from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
@@ -31,10 +32,15 @@ class PartModelSpace(ModelSpace):  # type: ignore[misc]
     Args:
         space: Its groups are sized.
         scales: Sizes of a group, relative to even ones; choice ``i`` is ``scales[i]``.
+
+    Raises:
+        InputError: a space with joint channels, which no group has by itself.
     """
 
     def __init__(self, space: SearchSpace, scales: Sequence[float] = (0.5, 0.7, 1.0, 1.4)) -> None:
         super().__init__()
+        if space.joint:
+            raise InputError(f"{space.name}: {next(iter(space.joint))} is joint; no part has it")
         self.space, self.scales = space, tuple(scales)
         choices = []
         for group in space.groups:

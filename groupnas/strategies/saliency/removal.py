@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from groupnas.arrays import Floats, Integers
 from groupnas.engine.state import StateError
-from groupnas.spaces.measure import Measure
+from groupnas.spaces.measure import Measure, layer_cost
 from groupnas.spaces.space import SearchSpace
 from groupnas.strategies.saliency.settings import Ties
 
@@ -218,18 +218,18 @@ class Price:
 
     def __init__(self, space: SearchSpace, by: Measure) -> None:
         self._by, self._known = by, {}  # type: ignore[var-annotated]
-        groups = range(len(space.groups))
         free = {unit: index for index, unit in enumerate(space.free_units)}
-        self._fixed = sum(by.fixed(layer) for layer in space.layers) / len(space.groups)
+        self._fixed = sum(by.fixed(layer) for layer in space.layers if not layer.joint_out)
+        self._fixed /= len(space.groups)
         self._layers = space.layers
         # Of each layer and group, its ends: the place of a free unit, or channels that stay.
         self._ends = [
             [
                 tuple(
-                    (free[unit], 0) if unit in free else (None, space.fixed[unit].count(group))
+                    (free[unit], 0) if unit in free else (None, ends[unit])
                     for unit in (layer.in_unit, layer.out_unit)
                 )
-                for group in groups
+                for ends in map(space.ends, space.groups)
             ]
             for layer in space.layers
         ]
@@ -259,7 +259,7 @@ class Price:
             (first, a), (last, b) = self._ends[layer][group]
             a, b = a if first is None else sizes[first], b if last is None else sizes[last]
             if (layer, a, b) not in self._known:
-                cost = float(self._by.of_layer(self._layers[layer], a, b))
+                cost = float(layer_cost(self._layers[layer], a, b, self._by))
                 self._known[layer, a, b] = cost
             total += self._known[layer, a, b]
         return total

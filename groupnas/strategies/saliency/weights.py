@@ -34,7 +34,8 @@ def save_network(network: GroupedNetwork, path: str | os.PathLike[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{target.parent}: cannot be made: {error.strerror}") from error
-    sizes = {u: dict(zip(network.groups, row, strict=True)) for u, row in network.sizes.items()}
+    owned = {unit: row for unit, row in network.sizes.items() if unit not in network.joint}
+    sizes = {unit: dict(zip(network.groups, row, strict=True)) for unit, row in owned.items()}
     state = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     with atomic_path(target) as temporary:
         temporary.write_bytes(save(state, {_SIZES: json.dumps({_SIZES: sizes})}))

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL_SPACES, some_input
+from helpers import SMALL_SPACES, UNPLANNED_SPACES, some_input
 from torch import Tensor, nn
 
 from groupnas.spaces import SearchSpace, load_space
@@ -16,6 +16,10 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.strategies.saliency.importance import Gates
 from groupnas.strategies.saliency.trajectory import kept_places, table
+
+every_space = pytest.mark.parametrize(
+    "path", [*SMALL_SPACES, *UNPLANNED_SPACES], ids=lambda path: path.stem
+)
 
 
 def built(space: SearchSpace) -> GroupedNetwork:
@@ -30,7 +34,7 @@ def built(space: SearchSpace) -> GroupedNetwork:
     return network
 
 
-@pytest.mark.parametrize("path", SMALL_SPACES, ids=lambda path: path.stem)
+@every_space
 def test_importance_is_the_square_of_a_batchs_derivative(path: Path) -> None:
     space = load_space(path)
     network, x = built(space).double(), some_input(space, 3).double()
@@ -55,7 +59,7 @@ def test_importance_is_the_square_of_a_batchs_derivative(path: Path) -> None:
     assert place == len(found)
 
 
-@pytest.mark.parametrize("path", SMALL_SPACES, ids=lambda path: path.stem)
+@every_space
 def test_closed_gates_are_channels_that_are_not_there(path: Path) -> None:
     space = load_space(path)
     network, x = built(space).double().eval(), some_input(space).double()
