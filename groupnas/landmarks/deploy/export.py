@@ -14,6 +14,7 @@ import numpy as np
 from groupnas._version import __version__
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
+from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown
@@ -25,10 +26,11 @@ from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
     Card,
     StageNetwork,
-    check_network,
+    check_stages,
     load_cascade,
     load_networks,
 )
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.writing import atomic_path, temporary_folder
@@ -68,9 +70,14 @@ def export_cascade(
     check_suffix(path, MODEL, "an ONNX file")
     import_onnx()
     card, networks = load_networks(model)
-    for network in networks.values():
-        look = network.role.look
-        check_network(network.allocation.space, look, look.regions(MARKUPS[card.points]))
+    spaces = {name: network.allocation.space for name, network in networks.items()}
+    check_stages(spaces, card.stages, MARKUPS[card.points])
+    for name, stage in card.stages.items():
+        if isinstance(stage.look, Cells):
+            raise InputError(
+                f"{model}: stage {name} looks at features, which goes into no ONNX file yet; run "
+                "it with torch"
+            )
     seen: Mapping[str, Crops] = {}
     if calibration is not None:
         seen = crops_shown(load_cascade(model), calibration)
@@ -99,6 +106,7 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
     points = limits = None
     for name, stage in card.stages.items():
         regions = stage.look.regions(markup)
+        assert isinstance(stage.look, Gaze)
         look = _Look(image, last, regions, stage.look, models[name], name)
         if stage.look.whole or points is None or limits is None:
             corners = low, high
