@@ -19,17 +19,19 @@ from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
 from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
+from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
-from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.load import load_faces, load_stage
 from groupnas.landmarks.model import (
-    check_network,
+    check_stages,
     load_first,
     load_networks,
     make_cascade,
     markup_space,
 )
+from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
 from groupnas.landmarks.roles import Cells, Gaze
@@ -84,14 +86,13 @@ class FaceData:
         return self.recipe.final_step(self.recipe.last)
 
     def __call__(self) -> LandmarkTask:
-        look, step = self.look, self.step
-        return load_landmarks(
+        return load_stage(
             self.faces,
             self.root,
-            look.crops,
-            whole=look.whole,
-            augmentation=step.augmentation,
-            loss=step.loss.of(look.regions(self.faces.markup)),
+            self.stage,
+            self.space(),
+            augmentation=self.step.augmentation,
+            loss=self.step.loss.of,
             allow_partial=self.allow_partial,
             limit=self.limit,
         )
@@ -102,9 +103,9 @@ class FaceData:
         Raises:
             InputError: no such space, or not one of these regions and crops.
         """
-        regions = self.look.regions(self.faces.markup)
-        space = markup_space(name or self.stage.space, regions)
-        check_network(space, self.look.channels, self.look.size, regions)
+        markup, last = self.faces.markup, self.recipe.last
+        space = markup_space(name or self.stage.space, self.look.regions(markup))
+        check_stages({last: space}, {last: self.stage}, markup)
         return space
 
     def sampling(self, split: Split) -> Tensor | None:
@@ -169,16 +170,18 @@ class InCascade:
         networks = dict([*load_networks(self.model)[1].items()][:-1])
         before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
         faces = data.held_out() if self.split == "validation" else data.test_faces()
+        groups, regions = data.look.groups(markup, data.space().groups), data.look.regions(markup)
+        told = markup.parts if groups == whole_face(markup) else groups.parts
 
         def score(local: nn.Module) -> SampleErrors:
-            stages = {**before, name: Stage(local, markup, role)}
+            stages = {**before, name: Stage(pointing(local, role, groups, regions), markup, role)}
             cascade = Cascade(markup, stages, data.faces.box, {})
             found = evaluate_faces(cascade, data.faces, faces, self.split)
             errors = found.errors[CASCADE].parts
             return SampleErrors(
-                errors=100 * np.stack([errors[part] for part in markup.parts], axis=1),
-                groups=tuple(markup.parts),
-                weights=np.array([len(points) for points in markup.parts.values()], float),
+                errors=100 * np.stack([errors[part] for part in told], axis=1),
+                groups=tuple(told),
+                weights=np.array([len(points) for points in told.values()], float),
                 sources=np.array([face.source for face in faces], dtype=np.str_),
                 unit=f"NME %, {found.normaliser}",
                 subsets={

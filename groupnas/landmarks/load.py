@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.landmarks.answers import HeatmapsAnswer
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.boxes import face_box, normalisers
 from groupnas.landmarks.cache import cached_patches
@@ -23,9 +26,14 @@ from groupnas.landmarks.crops import (
     whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.frames import Frame
+from groupnas.landmarks.heatmap_task import HeatmapTask
 from groupnas.landmarks.losses import PointLoss
+from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.parallel import ItemT, in_threads
+from groupnas.landmarks.roles import Gaze, Role
 from groupnas.landmarks.task import LandmarkTask
+from groupnas.spaces.space import SearchSpace
 
 
 def load_landmarks(
@@ -61,29 +69,107 @@ def load_landmarks(
     Raises:
         InputError: faces are missing (and that is not allowed), or a file is damaged.
     """
+    patches = load_patches(
+        faces,
+        root,
+        settings,
+        whole=whole,
+        split=split,
+        allow_partial=allow_partial,
+        limit=limit,
+        cache=cache,
+    )
+    return LandmarkTask(_called(faces, split), patches, augmentation, loss)
+
+
+def load_stage(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    role: Role,
+    space: SearchSpace,
+    *,
+    augmentation: Augmentation | None = None,
+    loss: Callable[[Markup], PointLoss] | None = None,
+    **options: Any,
+) -> LandmarkTask:
+    """The faces as a stage's networks of a space are shown them, and asked for them.
+
+    Args:
+        faces: The data set.
+        root: As of :func:`load_landmarks`, and so is ``augmentation``.
+        role: The stage's, which looks at photos.
+        space: Of its networks: its groups are the task's.
+        augmentation: Of the task.
+        loss: Of the points of a markup's parts; heatmaps have their own.
+        options: ``split``, ``allow_partial``, ``limit`` and ``cache`` of :func:`load_landmarks`.
+
+    Raises:
+        InputError: as :func:`load_landmarks`.
+    """
+    look = role.look
+    assert isinstance(look, Gaze)
+    groups, regions = look.groups(faces.markup, space.groups), look.regions(faces.markup)
+    split = options.get("split", "train")
+    patches = load_patches(faces, root, look.crops, whole=look.whole, **options)
+    shared = None if groups == regions else groups
+    if isinstance(role.answer, HeatmapsAnswer):
+        height, width = space.output_size
+        return HeatmapTask(
+            _called(faces, split), patches, role.answer, (height, width), augmentation, shared
+        )
+    points = None if loss is None else loss(groups)
+    return LandmarkTask(_called(faces, split), patches, augmentation, points, shared)
+
+
+def load_patches(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    settings: CropSettings,
+    *,
+    whole: bool = False,
+    split: str = "train",
+    allow_partial: bool = False,
+    limit: int | None = None,
+    cache: bool = True,
+) -> Patches:
+    """The regions of the faces of one split; arguments and errors as of :func:`load_landmarks`."""
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
     markup = whole_face(faces.markup) if whole else faces.markup
     distances = normalisers(chosen, faces)  # an instant: before images are read
 
     def cut(face: Face) -> FacePatches:
-        box = face_box(face, faces) if whole else None
-        return cut_patches(
-            faces.read(face), face.points, markup, settings, box=box, name=face.place
-        )
+        return cut_face(faces.read(face), face, faces, settings, whole)
 
     def build() -> Patches:
         cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
         sources = [face.source for face in chosen]
         return stack_patches(cuts, distances, sources, markup, settings)
 
-    name = faces.name if split == "train" else f"{faces.name}/{split}"
+    name = _called(faces, split)
     if cache:
         files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
         label = f"{name}/{len(chosen)}"
-        patches = cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
-    else:
-        patches = build()
-    return LandmarkTask(name, patches, augmentation, loss)
+        return cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
+    return build()
+
+
+def cut_face(
+    image: NDArray[np.uint8], face: Face, of: FaceSet, settings: CropSettings, whole: bool
+) -> FacePatches:
+    """The regions of one face, where its own points say; as :func:`cut_patches`."""
+    box = face_box(face, of) if whole else None
+    turned = None
+    if box is not None and isinstance(settings, Gaze) and settings.turned:
+        frame = settings.frames(box[None], face.points[None], of.markup)
+        turned = Frame(frame.linear[0], frame.origin[0])
+    markup = whole_face(of.markup) if whole else of.markup
+    return cut_patches(
+        image, face.points, markup, settings, box=box, turned=turned, name=face.place
+    )
+
+
+def _called(faces: FaceSet, split: str) -> str:
+    return faces.name if split == "train" else f"{faces.name}/{split}"
 
 
 def load_faces(

@@ -58,7 +58,7 @@ def test_every_head_is_compared() -> None:
 
 
 def test_dividing_the_head_leaves_less_than_a_third_of_it() -> None:
-    """Of the final model's 434 M, 214 M are its head (with the neck); five even groups leave 61 M."""
+    """Of the final model's 434 M, 214 M are its head with the neck; five even groups leave 61 M."""
     whole, _ = cost("subpixel_heads:sdd")
     table = flops(Allocation.even(load_space("subpixel:106")))
     neck, points = 6 * 6 * 1280 * 256, (19, 19, 15, 20, 33)
