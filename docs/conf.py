@@ -69,7 +69,7 @@ nitpick_ignore_regex = [
     # Types that have a name within their module.
     (
         r"py:class",
-        r"Channels|Form|MaskInit|MaskPlace|Patches|Precision|Propose|Side|Size|SplitBy|StrPath",
+        r"Channels|Form|MaskInit|MaskPlace|Patches|PointLoss|Precision|Propose|Side|Size|SplitBy|StrPath",
     ),
     (r"py:.*", rf"([a-z_]+\.)*({'|'.join(_WITHIN.split())})"),
 ]

@@ -118,8 +118,15 @@ class DataSet(ABC):
         """
         raise InputError(f"{self.name}:{choice}: this data set has no variants; take {self.name}")
 
-    def preview(self, *, root: Path | None, allow_partial: bool = False) -> Figure:
+    def preview(
+        self, *, root: Path | None, allow_partial: bool = False, recipe: str | None = None
+    ) -> Figure:
         """Draw some samples; arguments as of :meth:`load`.
+
+        Args:
+            root: The folder that holds the data set's folder.
+            allow_partial: Draw what is there.
+            recipe: The training recipe whose networks' inputs are drawn.
 
         Raises:
             InputError: the data set has no preview; missing or damaged files.

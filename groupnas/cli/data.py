@@ -83,6 +83,7 @@ def preview(
     *,
     data: Data,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    recipe: str | None = None,
     data_root: DataRoot = None,
     allow_partial: AllowPartial = False,
 ) -> None:
@@ -90,12 +91,15 @@ def preview(
 
     Args:
         output: A .png, .pdf or .svg file.
+        recipe: Crops and augmentation are those of its networks (300w, name:preset), or of a file.
     """
     from groupnas.report.figure import check_suffix, save
 
     check_suffix(output)
     entry = find_dataset(data)
-    figure = entry.preview(root=require_root(entry, data_root), allow_partial=allow_partial)
+    figure = entry.preview(
+        root=require_root(entry, data_root), allow_partial=allow_partial, recipe=recipe
+    )
     save(figure, output)
     with courtesy("the picture's name was not printed", output):
         print(output)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groupnas.cli.options import AllowPartial, AsJson, DataRoot
+from groupnas.cli.options import AllowPartial, AsJson, DataRoot, Flag
 from groupnas.cli.output import courtesy, progress_bar
 from groupnas.formats import check_folder
 
@@ -28,6 +28,7 @@ def evaluate(
     allow_partial: AllowPartial = False,
     normaliser: str | None = None,
     threshold: float | None = None,
+    mirrored: Flag = False,
     device: str = "cpu",
     out: Path | None = None,
     as_json: AsJson = False,
@@ -43,6 +44,7 @@ def evaluate(
         split: Of the data set.
         normaliser: Divide errors by interocular, interpupil, box, box_longest or box_width; the
             data set's own by default.
+        mirrored: Look at every crop and its mirror image, and take the points in between.
         threshold: What is a failure, a fraction: 0.1, of 106 points 0.08.
         device: A torch device.
         out: A folder for scores.json, faces.csv, the CED and the worst faces.
@@ -59,12 +61,14 @@ def evaluate(
     root = require_root(faces, data_root)
 
     from groupnas.landmarks.evaluation import evaluate
+    from groupnas.landmarks.mirrored import looking_twice
     from groupnas.landmarks.model import load_cascade
     from groupnas.runs.begin import origin
     from groupnas.writing import write_text
 
+    cascade = load_cascade(model, device)
     found = evaluate(
-        load_cascade(model, device),
+        looking_twice(cascade) if mirrored else cascade,
         faces,
         root,
         split,
@@ -73,8 +77,8 @@ def evaluate(
         threshold=threshold,
         watch=_watched,
     )
-    told = {"model": str(model), "allow_partial": allow_partial, **found.to_dict()}
-    scores = {**told, **origin()}
+    told = {"model": str(model), "allow_partial": allow_partial, "mirrored": mirrored}
+    scores = {**told, **found.to_dict(), **origin()}
     if out is None:
         _print(found, scores, as_json)
         return

@@ -38,6 +38,7 @@ def predict(
     webcam: Annotated[int | None, whole_number(0)] = None,
     every: Annotated[int, whole_number(1)] = 10,
     smooth: Flag = False,
+    mirrored: Flag = False,
 ) -> int:
     """Locate the facial landmarks of every face.
 
@@ -59,6 +60,7 @@ def predict(
         webcam: A camera's number, instead of sources; Ctrl-C ends it.
         every: Frames of a video from one detection to the next; between, follow faces.
         smooth: Filter the jitter between the frames of a video.
+        mirrored: Look at every crop and its mirror image, and take the points in between.
     """
     if (webcam is None) == (not sources):
         raise InputError("give photos, folders or videos, or else --webcam")
@@ -82,7 +84,7 @@ def predict(
 
     with _lines(json_file) as lines:
         prediction = Prediction(
-            cascade=_load(model, chosen),
+            cascade=_load(model, chosen, mirrored),
             name=str(model),
             detector=finder,
             boxes=np.array(given, dtype=np.float64).reshape(-1, 4),
@@ -118,14 +120,18 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
     return "onnx" if exported else "torch"
 
 
-def _load(model: Path, runtime: Runtime) -> Locator:
+def _load(model: Path, runtime: Runtime, mirrored: bool) -> Locator:
     if runtime == "onnx":
+        if mirrored:
+            raise InputError(f"--mirrored: {model} looks once; give the model card")
         from groupnas.landmarks.deploy.runtime import OnnxCascade
 
         return OnnxCascade.load(model, threads=min(cores(), 4))  # no use for more
-    from groupnas.landmarks.model import load_cascade  # torch: only when all else is well
+    from groupnas.landmarks.mirrored import looking_twice  # torch: only when all else is well
+    from groupnas.landmarks.model import load_cascade
 
-    return load_cascade(model)
+    cascade = load_cascade(model)
+    return looking_twice(cascade) if mirrored else cascade
 
 
 def _box(text: str) -> list[float]:

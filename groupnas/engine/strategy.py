@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from groupnas.budget import Budget
 from groupnas.errors import InputError
@@ -46,9 +46,20 @@ class Optimizer(Settings):
         weight_decay: L2 penalty.
         betas: Adam's decay rates.
         momentum: SGD's momentum.
-        schedule: ``constant``, or ``cosine`` down to ``end_lr`` at the end of the run.
-        end_lr: Final learning rate of the cosine.
+        schedule: What the learning rate does: ``constant``; ``cosine``, down to ``end_lr`` at the
+            end of the run; ``poly``, likewise, as the ``power`` of what is left of the run (a
+            straight line at 1; 0.9 is that of Chen et al., "DeepLab", TPAMI 2018); ``plateau``,
+            times ``factor`` whenever the mean validation error has had no new least value for more
+            than ``patience`` epochs, in trainings alone: a search has no such errors.
+        end_lr: Final learning rate of ``cosine`` and ``poly``; the lowest of ``plateau``.
         warmup: Share of the run in which the learning rate rises from 0 to what it would be.
+        power: Of ``poly``.
+        factor: Of ``plateau``.
+        patience: Of ``plateau``, in epochs.
+        slow: Rows that learn more slowly, in trainings alone: the share of the learning rate that
+            each has, 0 to 1. A name means the row, or all rows and layers whose dotted names go on
+            from it (``trunk``: ``trunk.block1`` as well); the longest that fits counts. A row at 0
+            keeps its weights; its BatchNorm statistics still follow the data.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -56,9 +67,24 @@ class Optimizer(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     betas: tuple[Share, Share] = (0.9, 0.999)
     momentum: Share = 0.9
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "poly", "plateau"] = "constant"
     end_lr: Annotated[float, Field(ge=0)] = 0.0
     warmup: Share = 0.0
+    power: Rate = 0.9
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.75
+    patience: Natural = 10
+    slow: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is of other schedules: runs that began without these keys go on."""
+        unused = {"power": "poly", "factor": "plateau", "patience": "plateau"}
+        found: dict[str, Any] = handler(self)
+        return {
+            key: value
+            for key, value in found.items()
+            if (key != "slow" or value) and unused.get(key, self.schedule) == self.schedule
+        }
 
 
 class Strategy(Settings):

@@ -33,7 +33,7 @@ from groupnas.engine.state import (
 )
 from groupnas.engine.task_check import check_task
 from groupnas.engine.training_settings import Training, TrainingEpoch
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.runs.begin import Beginning, describe_task
 from groupnas.runs.fields import RECORDS, Recorded
 from groupnas.runs.folder import SPLIT, RunFolder
@@ -77,8 +77,9 @@ class Trainer:
         self.averaged = AveragedModel(
             network, multi_avg_fn=_moving_average(settings.average), use_buffers=True
         )
-        self._optimizer = make_optimizer(settings.weights, network.parameters())
-        if settings.keep == "groups" and not getattr(network, "groups", ()):
+        with naming("training.weights"):
+            self._optimizer = make_optimizer(settings.weights, network)
+        if settings.keep == "groups" and not getattr(network, "isolated", False):
             raise InputError(
                 "training.keep: groups: takes a network whose groups share no weights; this one is "
                 "kept whole: keep: whole"
@@ -141,10 +142,11 @@ class Trainer:
             InputError: the loss is no longer finite.
         """
         epoch, means = len(self.history), Means()
+        errors = [record["validation"]["mean"] for record in self.history]
         self.network.train()
         for step in range(self.steps):
             progress = (epoch + step / self.steps) / self.total_epochs
-            set_learning_rate(self._optimizer, self.settings.weights, progress)
+            set_learning_rate(self._optimizer, self.settings.weights, progress, errors)
             self._step(means)
             on_step(step + 1, self.steps)
         self.averaged.eval()

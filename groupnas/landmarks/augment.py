@@ -6,7 +6,7 @@ Shapes: B faces, P regions (parts), K points, D channels, S pixels of a patch, C
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 import torch
@@ -14,11 +14,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-# The range is checked where settings are read from a file.
+# Ranges are checked where settings are read from a file.
 Scale = Annotated[float, Field(gt=0, le=10)]
+Chance = Annotated[float, Field(ge=0, le=1)]
+ErasedShare = Annotated[float, Field(gt=0, lt=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Augmentation:
     """Random changes of a training crop, drawn uniformly; the defaults are of the part crops.
 
@@ -30,17 +32,55 @@ class Augmentation:
     that it was trained in, so here the same ranges stand around 1, and the box's margin says what
     1 means.
 
+    What is 0 is not done, and draws nothing. Pixels change in the order of the world: an object in
+    front of the face, the light, the lens, the sensor. The network sees each crop at mean 0 and
+    standard deviation 1: it notices ``saturation``, of ``brightness`` and ``contrast`` only what
+    became black or white, and of ``pca`` only what is not along grey, less than a tenth.
+
     Attributes:
         scale: Range of the factor by which the *face* grows in its crop.
         rotation: Largest angle in degrees, both ways.
         translation: Largest shift, both ways, x and y on their own, as a share of the crop's side.
         flip: Probability that a face is mirrored.
+        shear: Largest shear, both ways: how far a point moves along x for each unit of its y,
+            before the rotation.
+        erase: Probability that a crop loses a rectangle to an even colour. Source: Zhong et al.,
+            "Random Erasing Data Augmentation", AAAI 2020.
+        erased: Range of the rectangle's share of the crop's area.
+        blur: Largest standard deviation of a Gaussian blur, in pixels of the crop.
+        noise: Largest standard deviation of the noise of single pixels, in grey levels of 255.
+        brightness: Largest change, both ways, of the factor 1 of all pixels.
+        contrast: Likewise of their distance from the crop's mean grey.
+        saturation: Likewise of their distance from their own grey; of colour crops.
+        pca: Standard deviation of changes along the colours' principal axes; of colour crops.
+            Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural
+            Networks", NIPS 2012, section 4.1.
     """
 
     scale: tuple[Scale, Scale] = (0.95, 1.05)
     rotation: Annotated[float, Field(ge=0, le=180)] = 6.0
-    translation: Annotated[float, Field(ge=0, le=1)] = 3 / 64
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    translation: Chance = 3 / 64
+    flip: Chance = 0.5
+    shear: Chance = 0.0
+    erase: Chance = 0.0
+    erased: tuple[ErasedShare, ErasedShare] = (0.02, 0.33)
+    blur: Annotated[float, Field(ge=0, le=100)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=255)] = 0.0
+    brightness: Chance = 0.0
+    contrast: Chance = 0.0
+    saturation: Chance = 0.0
+    pca: Chance = 0.0
+
+    def __repr__(self) -> str:
+        """Leave out what came later and is not done: so that older fingerprints stay."""
+        older = ("scale", "rotation", "translation", "flip")
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        told = ", ".join(
+            f"{name}={value!r}"
+            for name, (value, default) in values.items()
+            if name in older or value != default
+        )
+        return f"{type(self).__name__}({told})"
 
 
 @dataclass(frozen=True)
@@ -50,9 +90,9 @@ class Placement:
     Both sides are in units where -1 and 1 are the outer edges, of the box and of the crop.
 
     Attributes:
-        linear: ``(B, P, 2, 2)``, a rotation times a scale, of a mirrored box where flipped.
+        linear: ``(B, P, 2, 2)``, a scaled rotation, of a sheared box, of a mirrored one if flipped.
         shift: ``(B, P, 2)``.
-        scale: ``(B, P)``.
+        scale: ``(B, P)``; a shear leaves areas as they are.
         flipped: ``(B,)`` bool.
     """
 
@@ -72,7 +112,10 @@ def draw_placement(
     scale = smallest + (largest - smallest) * draws[..., 0]
     angle = math.radians(settings.rotation) * (2 * draws[..., 1] - 1)
     shift = 2 * settings.translation * (2 * draws[..., 2:] - 1)
-    return place(scale, angle, shift, flipped)
+    if not settings.shear:
+        return place(scale, angle, shift, flipped)
+    shear = settings.shear * (2 * torch.rand(faces, parts, generator=generator) - 1)
+    return place(scale, angle, shift, flipped, shear)
 
 
 def no_placement(faces: int, parts: int) -> Placement:
@@ -81,14 +124,19 @@ def no_placement(faces: int, parts: int) -> Placement:
     return place(zeros + 1, zeros, torch.zeros(faces, parts, 2), torch.zeros(faces) > 0)
 
 
-def place(scale: Tensor, angle: Tensor, shift: Tensor, flipped: Tensor) -> Placement:
+def place(
+    scale: Tensor, angle: Tensor, shift: Tensor, flipped: Tensor, shear: Tensor | None = None
+) -> Placement:
     """A placement from scales ``(B, P)``, angles in radians ``(B, P)``, shifts, flips ``(B,)``.
 
-    Mirroring comes first, then rotation and scale about the box's centre, then the shift.
+    Mirroring comes first, then the shear ``(B, P)``, rotation and scale about the box's centre,
+    then the shift.
     """
     cosine, sine = scale * angle.cos(), scale * angle.sin()
     mirror = torch.where(flipped, -1.0, 1.0)[:, None]
     rows = (cosine * mirror, -sine, sine * mirror, cosine)
+    if shear is not None:
+        rows = (rows[0], rows[1] + cosine * shear, rows[2], rows[3] + sine * shear)
     linear = torch.stack(rows, dim=-1).unflatten(-1, (2, 2))
     return Placement(linear, shift, scale, flipped)
 
@@ -115,8 +163,11 @@ def resample(patches: Tensor, placement: Placement, cover: float, pixels: int) -
         pixels: C.
     """
     faces, parts = patches.shape[:2]
-    # linear is a similarity, so its inverse is its transpose over the squared scale
-    inverse = placement.linear.transpose(-1, -2) / placement.scale[..., None, None] ** 2
+    # Cramer's rule; the determinant is the squared scale, negative where the box is mirrored
+    (a, b), (c, d) = (row.unbind(-1) for row in placement.linear.unbind(-2))
+    mirror = torch.where(placement.flipped, -1.0, 1.0)[:, None, None, None]
+    adjoint = torch.stack((d, -b, -c, a), dim=-1).unflatten(-1, (2, 2))
+    inverse = mirror * adjoint / placement.scale[..., None, None] ** 2
     origin = -(inverse @ placement.shift[..., None])
     theta = torch.cat([inverse, origin], dim=-1) / cover
     # Pixel centres in a system whose -1 and 1 are the outer edges, as in box units; grid_sample

@@ -55,11 +55,13 @@ class FaceDataSet(FaceSet, DataSet):
             cache=cache,
         )
 
-    def preview(self, *, root: Path | None, allow_partial: bool = False) -> Figure:
+    def preview(
+        self, *, root: Path | None, allow_partial: bool = False, recipe: str | None = None
+    ) -> Figure:
         """Draw faces, the boxes of their parts, and the crops as they are and augmented."""
         from groupnas.landmarks.preview import preview
 
-        return preview(self, root, allow_partial)
+        return preview(self, root, allow_partial, recipe)
 
 
 def face_set(name: str) -> FaceDataSet:

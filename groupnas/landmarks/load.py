@@ -23,7 +23,7 @@ from groupnas.landmarks.crops import (
     whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
-from groupnas.landmarks.losses import LandmarkLoss
+from groupnas.landmarks.losses import PointLoss
 from groupnas.landmarks.parallel import ItemT, in_threads
 from groupnas.landmarks.task import LandmarkTask
 
@@ -36,7 +36,7 @@ def load_landmarks(
     whole: bool = False,
     split: str = "train",
     augmentation: Augmentation | None = None,
-    loss: LandmarkLoss | None = None,
+    loss: PointLoss | None = None,
     allow_partial: bool = False,
     limit: int | None = None,
     cache: bool = True,

@@ -1,4 +1,4 @@
-"""Head pose from landmarks alone: rough angles for tables, coefficients to balance training by."""
+"""Head pose from landmarks alone: angles for tables, coefficients to balance by, five points."""
 
 from __future__ import annotations
 
@@ -72,6 +72,32 @@ def pose_angles(points: Floats, markup: Markup) -> Floats:
     yaw = np.arcsin(np.clip(-turned[:, 2, 0], -1, 1))
     roll = np.arctan2(turned[:, 1, 0], turned[:, 0, 0])
     return np.degrees(np.stack([pitch, yaw, roll], axis=1))
+
+
+def five_points(points: Floats, markup: Markup) -> Floats:
+    """Return the points that detectors give and faces are aligned by, ``(N, 5, 2)``.
+
+    The middles between the corners of the left and the right eye, the tip of the nose, the left and
+    the right corner of the mouth; left is left in the image.
+
+    Args:
+        points: ``(N, K, 2)`` in any unit.
+        markup: Of the points.
+
+    Raises:
+        InputError: a markup without a table of such points.
+    """
+    if markup.points not in _PLACES:
+        raise InputError(f"five points: not known for the {markup.name} markup")
+    place = dict(zip(_FACE, _PLACES[markup.points], strict=True))
+
+    def middle(*names: str) -> Floats:
+        places = np.array([place[name] for name in names], dtype=np.intp)
+        return np.asarray(points[:, places].mean(axis=1))
+
+    left, right = (middle(f"{side}_eye_outer", f"{side}_eye_inner") for side in ("left", "right"))
+    others = (middle(name) for name in ("nose_tip", "mouth_left", "mouth_right"))
+    return np.stack([left, right, *others], axis=1)
 
 
 def _rotations(points: Floats, face: Floats) -> Floats:

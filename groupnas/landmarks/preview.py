@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.crops import (
     FACE_CROPS,
     PART_CROPS,
+    CropSettings,
     cut_patches,
     extents,
     stack_patches,
+    whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.task import LandmarkTask
+from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.task import LandmarkTarget, LandmarkTask
 from groupnas.palette import COLOURS
 
 if TYPE_CHECKING:
@@ -34,58 +40,115 @@ FACES = 6
 _RIMMED: dict[str, Any] = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
 
 
-def preview(faces: FaceSet, root: Path | None, allow_partial: bool) -> Figure:
-    """The contact sheet of faces spread over the first split; raises as ``load_landmarks``."""
+@dataclass(frozen=True)
+class CropView:
+    """What a network is shown of a face.
+
+    Attributes:
+        crops: How regions are cut.
+        augmentation: Random changes of that.
+        whole: One region that is the whole face; else its parts.
+    """
+
+    crops: CropSettings = PART_CROPS
+    augmentation: Augmentation = Augmentation()
+    whole: bool = False
+
+
+def preview(
+    faces: FaceSet, root: Path | None, allow_partial: bool, recipe: str | None = None
+) -> Figure:
+    """The contact sheet of faces spread over the first split, as a recipe's networks see them.
+
+    Raises as ``load_landmarks`` and ``load_recipe``.
+    """
+    views = [CropView()] if recipe is None else recipe_views(recipe)
     split = next(iter(faces.subsets))
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=FACES)
-    return contact_sheet(chosen, faces)
+    return contact_sheet(chosen, faces, views=views)
 
 
-def contact_sheet(faces: Sequence[Face], of: FaceSet, seed: int = 0) -> Figure:
-    """Each face with its boxes, and below it every part's crop as it is and augmented.
+def recipe_views(recipe: str) -> list[CropView]:
+    """What the networks of a recipe are shown, by its name; raises as ``load_recipe``."""
+    loaded = load_recipe(recipe)
+    return [
+        CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole)
+        for name, stage in loaded.stages.items()
+    ]
 
-    A face is a column; ``seed`` is the augmentation's.
+
+def contact_sheet(
+    faces: Sequence[Face], of: FaceSet, seed: int = 0, views: Sequence[CropView] = (CropView(),)
+) -> Figure:
+    """Each face with its boxes, and below it every region's crop as it is and augmented.
+
+    A face is a column, a region of a view a row; ``seed`` is the augmentation's.
     """
     from groupnas.matplotlib_tools import style
 
     with style({}):
-        return _sheet(faces, of, seed)
+        return _sheet(faces, of, seed, views)
 
 
-def _sheet(faces: Sequence[Face], of: FaceSet, seed: int) -> Figure:
+def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropView]) -> Figure:
     from matplotlib.figure import Figure
 
-    markup = of.markup
     images = [of.read(face) for face in faces]
+    rows = [len(_regions(view, of).parts) for view in views]
+    figure = Figure(figsize=(2.2 * len(faces), 2.5 + 1.15 * sum(rows)), layout="constrained")
+    grid = figure.add_gridspec(1 + sum(rows), 2 * len(faces), height_ratios=[2, *[1] * sum(rows)])
+    batches = [_batches(faces, images, of, view, seed) for view in views]
+    for column, (face, image) in enumerate(zip(faces, images, strict=True)):
+        axes = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
+        _draw_face(axes, image, face.points, face_box(face, of), of.markup)
+        axes.set_title(face.name[-32:], fontsize=7, parse_math=False)
+        for number, (view, pair) in enumerate(zip(views, batches, strict=True)):
+            markup, first = _regions(view, of), 1 + sum(rows[:number])
+            for which, (crops, target) in enumerate(pair):
+                marks = target.points[column].unflatten(0, (-1, 2)).numpy()
+                regions = crops[column].unflatten(0, (len(markup.parts), -1)).numpy()
+                for part, name in enumerate(markup.parts):
+                    axes = figure.add_subplot(grid[first + part, 2 * column + which])
+                    mine = [place for place, owner in enumerate(markup.owners) if owner == part]
+                    _draw_crop(axes, regions[part], marks[mine], COLOURS[part])
+                    if first + part == 1:
+                        axes.set_title(("as it is", "augmented")[which], fontsize=7)
+                    if column == which == 0:
+                        axes.set_ylabel(name.replace("_", " "), fontsize=7)
+    return figure
+
+
+def _regions(view: CropView, of: FaceSet) -> Markup:
+    return whole_face(of.markup) if view.whole else of.markup
+
+
+def _batches(
+    faces: Sequence[Face],
+    images: Sequence[NDArray[np.uint8]],
+    of: FaceSet,
+    view: CropView,
+    seed: int,
+) -> list[tuple[Tensor, LandmarkTarget]]:
+    """All faces as they are, and augmented."""
+    markup = _regions(view, of)
     cut = [
-        cut_patches(image, face.points, markup, PART_CROPS, name=face.place)
+        cut_patches(
+            image,
+            face.points,
+            markup,
+            view.crops,
+            box=face_box(face, of) if view.whole else None,
+            name=face.place,
+        )
         for image, face in zip(images, faces, strict=True)
     ]
     names = [face.name for face in faces]
-    patches = stack_patches(cut, np.ones(len(faces)), names, markup, PART_CROPS)
-    task = LandmarkTask("preview", patches)
+    patches = stack_patches(cut, np.ones(len(faces)), names, markup, view.crops)
+    task = LandmarkTask("preview", patches, view.augmentation)
     everyone = torch.arange(len(faces))
-    batches = [
+    return [
         task.batch(everyone, generator) for generator in (None, torch.Generator().manual_seed(seed))
     ]
-    columns, parts = len(faces), len(markup.parts)
-    figure = Figure(figsize=(2.2 * columns, 2.5 + 1.15 * parts), layout="constrained")
-    grid = figure.add_gridspec(1 + parts, 2 * columns, height_ratios=[2, *[1] * parts])
-    for column, (face, image) in enumerate(zip(faces, images, strict=True)):
-        axes = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
-        _draw_face(axes, image, face.points, face_box(face, of), markup)
-        axes.set_title(face.name[-32:], fontsize=7, parse_math=False)
-        for which, (crops, target) in enumerate(batches):
-            marks = target.points[column].unflatten(0, (-1, 2)).numpy()
-            for part in range(parts):
-                axes = figure.add_subplot(grid[1 + part, 2 * column + which])
-                mine = [place for place, owner in enumerate(markup.owners) if owner == part]
-                _draw_crop(axes, crops[column, part].numpy(), marks[mine], COLOURS[part])
-                if part == 0:
-                    axes.set_title(("as it is", "augmented")[which], fontsize=7)
-                if column == which == 0:
-                    axes.set_ylabel(list(markup.parts)[part].replace("_", " "), fontsize=7)
-    return figure
 
 
 def _draw_face(
@@ -121,8 +184,9 @@ def _draw_square(axes: Axes, centre: NDArray[np.float64], side: float, colour: s
 def _draw_crop(
     axes: Axes, crop: NDArray[np.float32], points: NDArray[np.float32], colour: str
 ) -> None:
-    _show(axes, crop, cmap="gray", vmin=-2.5, vmax=2.5)
-    size = PART_CROPS.size
+    """Draw a crop ``(D, C, C)`` of mean 0 and standard deviation 1, and points in box units."""
+    _show(axes, (crop.transpose(1, 2, 0) / 5 + 0.5).clip(0, 1), cmap="gray", vmin=0, vmax=1)
+    size = crop.shape[-1]
     pixels = (points + 1) * size / 2 - 0.5  # box units to pixel centres
     axes.plot(*pixels.T, ".", color=colour, **_RIMMED)
     axes.set_xlim(-0.5, size - 0.5)

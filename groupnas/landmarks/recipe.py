@@ -10,7 +10,12 @@ from pydantic import Field, field_validator, model_validator
 from groupnas.engine.training_settings import Training
 from groupnas.files import nearest
 from groupnas.landmarks.augment import Augmentation
-from groupnas.landmarks.losses import LandmarkLoss, neighbours_among
+from groupnas.landmarks.losses import (
+    AdaptiveLoss,
+    LandmarkLoss,
+    PointLoss,
+    neighbours_among,
+)
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.roles import Cells, Name, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_recipe
@@ -20,15 +25,27 @@ KIND = "strategies/recipes"  # the folder of recipe files
 
 
 class Loss(Settings):
-    """The training loss; see :class:`groupnas.landmarks.losses.LandmarkLoss`."""
+    """The training loss; see :class:`groupnas.landmarks.losses.LandmarkLoss`.
 
-    name: Literal["wing", "smooth_l1", "l1", "l2"] = "wing"
+    Or ``adaptive``, :class:`groupnas.landmarks.losses.AdaptiveLoss`, of which ``unit`` is.
+    """
+
+    name: Literal["wing", "smooth_l1", "l1", "l2", "adaptive"] = "wing"
     alpha: Annotated[float, Field(ge=0, le=2)] = 1.0
     width: Annotated[float, Field(gt=0)] = 10.0
     epsilon: Annotated[float, Field(gt=0)] = 2.0
+    unit: Literal["relative"] | Annotated[float, Field(gt=0)] = "relative"
 
-    def of(self, markup: Markup) -> LandmarkLoss:
+    @model_validator(mode="after")
+    def _plain(self) -> Loss:
+        if self.name == "adaptive" and self.alpha != 1:
+            raise ValueError("alpha: adaptive looks along no boundary; set it to 1")
+        return self
+
+    def of(self, markup: Markup) -> PointLoss:
         """The loss on the points of a markup's parts."""
+        if self.name == "adaptive":
+            return AdaptiveLoss(self.unit)
         neighbours = neighbours_among(markup.neighbours, markup.part_points)
         return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
 

@@ -22,7 +22,8 @@ from groupnas.landmarks.augment import (
     resample,
 )
 from groupnas.landmarks.crops import Patches
-from groupnas.landmarks.losses import LandmarkLoss
+from groupnas.landmarks.losses import LandmarkLoss, PointLoss
+from groupnas.landmarks.pixels import check_colours, disturb
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ class LandmarkTask:
         name: What the run folder calls the task.
         patches: The regions of every face, in memory.
         augmentation: What :meth:`batch` draws when it is given a generator.
-        loss: Of points in pixels of the crop; by default Wing along x and y.
+        loss: Of points in pixels of the crop; by default Wing along x and y. Its ``repr`` says all.
 
     Raises:
-        InputError: a point, a box or a normaliser of the patches is not a number.
+        InputError: a point, a box or a normaliser of the patches is not a number; an augmentation
+            of colours that grey crops have not.
     """
 
     error_unit = "NME %"
@@ -63,7 +65,7 @@ class LandmarkTask:
         name: str,
         patches: Patches,
         augmentation: Augmentation | None = None,
-        loss: LandmarkLoss | None = None,
+        loss: PointLoss | None = None,
     ) -> None:
         markup, settings = patches.markup, patches.settings
         for sample in np.flatnonzero(~_known(patches)):
@@ -74,6 +76,7 @@ class LandmarkTask:
         self.name = name
         self.patches = patches
         self.augmentation = augmentation or Augmentation()
+        check_colours(self.augmentation, settings.channels)
         self.sources: Sequence[str] = patches.sources
         self.inputs: Mapping[str, int] = {part: settings.channels for part in markup.parts}
         self.outputs: Mapping[str, int] = {
@@ -108,6 +111,8 @@ class LandmarkTask:
         # The same memory, looked at anew: as an attribute it would be pickled beside the patches.
         pixels = torch.from_numpy(self.patches.pixels)[rows, part_order]
         crops = resample(pixels, placement, settings.cover, settings.size)
+        if generator is not None:
+            crops = disturb(crops, self.augmentation, generator)
         points = place_points(
             self._points[rows, self._point_order[flipped]], placement, self._owners
         )

@@ -113,6 +113,11 @@ def test_preview(root: Path, tmp_path: Path) -> None:
         assert len(image.convert("RGB").getcolors(1 << 24) or []) > 100
     with pytest.raises(InputError, match="--allow-partial"):
         run("preview", "--data", "300w", "-o", picture)
+    run("preview", "--data", "300w", "--allow-partial", "--recipe", "300w:quick", "-o", picture)
+    with Image.open(picture) as image:
+        assert min(image.size) > 500
+    with pytest.raises(InputError, match="300v"):
+        run("preview", "--data", "synthetic", "--recipe", "300v", "-o", picture)
     with pytest.raises(InputError, match="must end in .png"):
         run("preview", "--data", "300w", "-o", tmp_path / "sheet.txt")
 

@@ -13,7 +13,7 @@ from helpers import caller
 
 from groupnas.cli.eval import evaluate
 from groupnas.errors import InputError
-from groupnas.landmarks import dataset, model
+from groupnas.landmarks import dataset, mirrored, model
 from groupnas.landmarks.data.synthetic import FACES
 from groupnas.landmarks.located import Located
 from groupnas.landmarks.markup import MARKUPS
@@ -75,6 +75,22 @@ def test_files_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         "scores.json", "faces.csv", "ced.png", "ced.svg", "worst.png", "best.png",
     }  # fmt: skip
     assert len((out / "faces.csv").read_text().splitlines()) == COUNT + 1
+
+
+def test_mirrored(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Better(Fake):
+        def locate_many(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> Located:
+            worse = super().locate_many(faces)
+            return Located(dict.fromkeys(worse.stages, worse.points))
+
+    monkeypatch.setattr(mirrored, "looking_twice", lambda cascade: Better())
+    scores = []
+    for options in ((), ("--mirrored",)):
+        run("--model", "m.json", "--data", "synthetic", "--json", *options)
+        scores.append(json.loads(capsys.readouterr().out))
+    assert [found["mirrored"] for found in scores] == [False, True]
+    once, twice = (found["scores"]["full"] for found in scores)
+    assert twice["global"] == twice["cascade"] == once["cascade"] != once["global"]
 
 
 def test_normaliser_option(capsys: pytest.CaptureFixture[str]) -> None:

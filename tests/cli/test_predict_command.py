@@ -19,7 +19,7 @@ from PIL import Image
 
 from groupnas.cli.predict import predict
 from groupnas.errors import InputError
-from groupnas.landmarks import model
+from groupnas.landmarks import mirrored, model
 from groupnas.landmarks.deploy.graph import Graph
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND, OnnxCascade
 from groupnas.landmarks.located import check_faces
@@ -352,6 +352,27 @@ def test_a_runtime_for_another_kind_of_model(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         run(photo, "--runtime", runtime, model=file)
+
+
+def test_mirrored(
+    cascade: Cascade,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given: list[Cascade] = []
+
+    def twice(cascade: Cascade) -> Cascade:
+        given.append(cascade)
+        return cascade
+
+    monkeypatch.setattr(mirrored, "looking_twice", twice)
+    assert run(photo, "--box", "1,2,30,40") == 0 and given == []
+    assert run(photo, "--box", "1,2,30,40", "--mirrored") == 0 and given == [cascade]
+    once, again = records(capsys)
+    assert once == again
+    with pytest.raises(InputError, match="--mirrored: a.onnx looks once; give the model card"):
+        run(photo, "--box", "1,2,30,40", "--mirrored", model="a.onnx")
 
 
 ALONE = """

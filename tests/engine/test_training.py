@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import groupnas
 from groupnas.engine import training
 from groupnas.engine.observer import Observer
+from groupnas.engine.optimizer import plateaus
 from groupnas.engine.split import Split, Stream, split_by_source
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.training import Trained, Trainer, train
@@ -577,3 +578,49 @@ def test_runs_from_before_the_setting_go_on(go: Any, tmp_path: Path) -> None:
     del config["training"]["keep"]
     file.write_text(yaml.safe_dump(config))
     assert len(go(resume=True).history) == 3
+
+
+# -- rates that depend on the history, or on the row --------------------------------------------
+
+
+def test_plateau_and_slow_rows_resumed(go: Any, tmp_path: Path) -> None:
+    """Stopped in the middle of a plateau, it counts on from what is recorded."""
+    wild = Optimizer(lr=0.3, schedule="plateau", factor=0.3, patience=0, slow={"0": 0.1})
+    settings = Training(epochs=6, batch_size=20, weights=wild)
+    whole = go(settings=settings, out=tmp_path / "whole")
+    errors = [record["validation"]["mean"] for record in whole.history]
+    assert any(later >= min(errors[:n]) for n, later in enumerate(errors[1:-1], 1))  # it fell
+    for epochs in (1, 4):
+        out = tmp_path / f"stopped-{epochs}"
+        with pytest.raises(KeyboardInterrupt):
+            go(settings=settings, out=out, observers=[Stop(epochs=epochs)])
+        go(settings=settings, out=out, resume=True)
+        assert_same_runs(out, tmp_path / "whole")
+    rate = RunFolder(tmp_path / "whole").load_checkpoint()["optimizer"]["param_groups"]
+    falls = plateaus(errors[:-1], 0)
+    assert [group["lr"] for group in rate] == pytest.approx(
+        [0.3 * 0.3**falls * 0.1, 0.3 * 0.3**falls]
+    )
+
+
+def test_a_row_that_the_network_has_not(go: Any, tmp_path: Path) -> None:
+    slow = Optimizer(lr=0.05, slow={"trunk": 0.1})
+    with pytest.raises(InputError, match="training.weights: slow: no row 'trunk' has weights; ch"):
+        go(settings=SETTINGS.model_copy(update={"weights": slow}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_from_before_the_schedules_go_on(go: Any, tmp_path: Path) -> None:
+    """What a plain schedule records is what it always did, to the letter."""
+    go()
+    recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["training"]["weights"]
+    assert recorded == {
+        "name": "adam",
+        "lr": 0.01,
+        "weight_decay": 0.0,
+        "betas": [0.9, 0.999],
+        "momentum": 0.9,
+        "schedule": "cosine",
+        "end_lr": 0.0,
+        "warmup": 0.0,
+    }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor, nn
 
+from groupnas.deploy.export import OPSET
 from groupnas.landmarks.data import aflw, cofw, cofw68, w300, wflw
 from groupnas.landmarks.data.synthetic import draw_face
+from groupnas.onnx_tools import open_session
 
 FILES = {
     "afw": ["11_1.jpg", "11_2.jpg", "12_1.JPG"],
@@ -211,3 +216,32 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copy(source / name, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def in_onnx() -> Callable[..., tuple[Tensor, list[str]]]:
+    """Calls a function of tensors as ONNX Runtime does: exported with opset 18, on the CPU."""
+    pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
+    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+
+    def call(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, list[str]]:
+        class Module(nn.Module):
+            def forward(self, *given: Tensor) -> Tensor:
+                return function(*given)
+
+        module = function if isinstance(function, nn.Module) else Module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's, on its own deprecations
+            program = torch.onnx.export(
+                module.eval(), inputs, dynamo=True, opset_version=OPSET, verbose=False
+            )
+        assert program is not None
+        model = program.model_proto
+        session = open_session(model.SerializeToString())
+        names = [port.name for port in session.get_inputs()]
+        (found,) = session.run(
+            None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+        )
+        return torch.from_numpy(found), [node.op_type for node in model.graph.node]
+
+    return call

@@ -57,8 +57,17 @@ def dots() -> LandmarkTask:
     return task_of(images, [points] * len(images))
 
 
+@pytest.fixture(scope="module")
+def sheared(dots: LandmarkTask) -> LandmarkTask:
+    return LandmarkTask("sheared", dots.patches, Augmentation(shear=0.2))
+
+
 @pytest.mark.parametrize("seed", [None, *range(12)])
-def test_a_dot_on_a_landmark_stays_on_it(dots: LandmarkTask, seed: int | None) -> None:
+@pytest.mark.parametrize("kind", ["dots", "sheared"])
+def test_a_dot_on_a_landmark_stays_on_it(
+    kind: str, seed: int | None, request: pytest.FixtureRequest
+) -> None:
+    dots: LandmarkTask = request.getfixturevalue(kind)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     faces = len(dots.sources)
     flipped = torch.zeros(faces, dtype=torch.bool)
@@ -114,6 +123,26 @@ def test_placement_by_hand() -> None:
     moved = place_points(torch.tensor([[[1.0, 0.0]]]), turned, torch.tensor([0]))
     # mirrored to (-1, 0), a quarter turn takes x to y: (0, -1), halved, shifted
     torch.testing.assert_close(moved, torch.tensor([[[0.1, -0.3]]]))
+
+
+def test_shear_by_hand() -> None:
+    angle, shear = torch.tensor([[math.pi / 2]]), torch.tensor([[0.1]])
+    nowhere, mirrored = torch.zeros(1, 1, 2), torch.tensor([True])
+    turned = place(torch.tensor([[2.0]]), angle, nowhere, mirrored, shear)
+    moved = place_points(torch.tensor([[[1.0, 0.5]]]), turned, torch.tensor([0]))
+    # mirrored to (-1, 0.5), sheared to (-0.95, 0.5), turned to (-0.5, -0.95), doubled
+    torch.testing.assert_close(moved, torch.tensor([[[-1.0, -1.9]]]))
+    assert turned.linear.det().item() == pytest.approx(-4)
+
+
+def test_shear_draws_last_and_only_if_asked() -> None:
+    plain, sheared = Augmentation(), Augmentation(shear=0.1)
+    one, two = (torch.Generator().manual_seed(0) for _ in range(2))
+    without, drawn = draw_placement(500, 4, plain, one), draw_placement(500, 4, sheared, two)
+    assert not torch.equal(one.get_state(), two.get_state())
+    assert torch.equal(without.shift, drawn.shift)
+    sheared_by = (without.linear.inverse() @ drawn.linear)[..., 0, 1]
+    assert -0.1 <= sheared_by.min() < -0.098 and 0.098 < sheared_by.max() <= 0.1001
 
 
 def test_draws_fill_their_ranges() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from groupnas.errors import InputError
-from groupnas.landmarks.losses import LOSSES, LandmarkLoss, neighbours_among
+from groupnas.landmarks.losses import LOSSES, AdaptiveLoss, LandmarkLoss, neighbours_among
 from groupnas.landmarks.markup import MARKUPS
 
 EVERY = pytest.mark.parametrize("name", LOSSES)
@@ -218,3 +218,61 @@ def test_width_and_epsilon_of_the_wing() -> None:
 def test_wrong_settings(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LandmarkLoss(**{"neighbours": NEIGHBOURS, **settings})  # type: ignore[arg-type]
+
+
+# -- adaptive -----------------------------------------------------------------------------------
+
+Z = torch.tensor([-1.0, 1.0, 2.0, 6.0], dtype=torch.double)[:, None, None]
+
+
+def test_adaptive_by_hand() -> None:
+    """Mean 2, standard deviation 2.54951; three of these weights come from absolute errors."""
+    loss, z = AdaptiveLoss(1.0), Z.clone().requires_grad_()
+    expected = [0.000476745, 0.0781200, 1, 0.0000372433]
+    assert loss.weights(Z).flatten().tolist() == pytest.approx(expected, rel=1e-5)
+    found = loss(z, torch.zeros_like(z))
+    assert found.item() == pytest.approx(0.519705, abs=1e-6)
+    (gradient,) = torch.autograd.grad(found, z)
+    torch.testing.assert_close(gradient, loss.weights(Z) * Z.sign() / 4)
+
+
+def test_relative_weights_depend_on_no_unit() -> None:
+    loss = AdaptiveLoss()
+    found = loss(Z, torch.zeros_like(Z))
+    assert found.item() == pytest.approx(1.05836, abs=1e-5)
+    torch.testing.assert_close(loss.weights(10 * Z), loss.weights(Z))
+    torch.testing.assert_close(loss(10 * Z, torch.zeros_like(Z)), 10 * found)
+
+
+def test_a_unit_is_so_many_pixels() -> None:
+    torch.testing.assert_close(AdaptiveLoss(32.0).weights(Z), AdaptiveLoss(1.0).weights(Z / 32))
+    assert AdaptiveLoss(110.0).weights(Z).min() > 0.999  # as of box units: plain L1
+    assert AdaptiveLoss(1).weights(4 * Z).median() < 1e-4
+
+
+def test_coordinates_have_weights_of_their_own() -> None:
+    """One unit for all, the root mean square of both deviations; the calm one weighs more."""
+    both = torch.cat([Z, 0.1 * Z], dim=2)
+    unit = (6.5 * (1 + 0.01) / 2) ** 0.5
+    expected = [
+        math.exp(-(scale**2) * 6.5**0.5 * abs(z - 2) / unit**2)
+        for z in (-1, 1, 2, 6)
+        for scale in (1, 0.1)
+    ]
+    found = AdaptiveLoss().weights(both)
+    assert found.flatten().tolist() == pytest.approx(expected)
+    assert (found[..., 1] >= found[..., 0]).all()
+
+
+@pytest.mark.parametrize("unit", ["relative", 1.0])
+def test_without_a_deviation_it_is_l1(unit: float) -> None:
+    loss = AdaptiveLoss(unit)
+    for error in (torch.full((3, 2, 2), 4.0), torch.randn(1, 5, 2), torch.zeros(2, 2, 2)):
+        assert torch.equal(loss.weights(error), torch.ones_like(error))
+        assert loss(error, torch.zeros_like(error)) == error.abs().mean()
+
+
+@pytest.mark.parametrize("unit", ["box", 0, -1.0, math.nan, math.inf, None])
+def test_a_unit_that_is_none(unit: object) -> None:
+    with pytest.raises(InputError, match="unit: expected relative, or pixels above 0"):
+        AdaptiveLoss(unit)  # type: ignore[arg-type]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groupnas.errors import InputError
+from groupnas.landmarks.alignment import fit_similarity
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.pose import (
     _FACE,
     _PLACES,
     balanced_weights,
+    five_points,
     pose_angles,
     pose_coefficients,
 )
@@ -153,3 +157,34 @@ def test_wrong_settings() -> None:
         balanced_weights(np.ones(3), bins=0)
     with pytest.raises(InputError, match=r"cap: expected at least 1, got 0\.5"):
         balanced_weights(np.ones(3), cap=0.5)
+
+
+# -- five points --------------------------------------------------------------------------------
+
+
+def test_five_points_by_hand() -> None:
+    """300W's: corners of the eyes, tip of the nose, corners of the mouth."""
+    points = np.random.default_rng(0).uniform(0, 100, (3, 68, 2))
+    found = five_points(points, MARKUPS[68])
+    assert found.shape == (3, 5, 2)
+    for place, of in enumerate([(36, 39), (42, 45), (30,), (48,), (54,)]):
+        np.testing.assert_allclose(found[:, place], sum(points[:, i] for i in of) / len(of))
+
+
+@EVERY
+def test_five_points_of_a_mirrored_face(markup: Markup) -> None:
+    """Left is where left is in the image; a generic face is laid onto itself."""
+    points = projected(markup, np.zeros(3))
+    found = five_points(points, markup)
+    assert found[0, 0, 0] < found[0, 2, 0] < found[0, 1, 0] and found[0, 3, 0] < found[0, 4, 0]
+    assert (found[0, :2, 1] < found[0, 2, 1]).all() and (found[0, 3:, 1] > found[0, 2, 1]).all()
+    mirrored = five_points(points[:, list(markup.flip)] * (-1, 1), markup)
+    np.testing.assert_allclose(mirrored[:, [1, 0, 2, 4, 3]] * (-1, 1), found)
+    linear, origin = fit_similarity(found, found[0])
+    np.testing.assert_allclose(linear[0], np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(origin[0], 0, atol=1e-9)
+
+
+def test_five_points_of_another_markup() -> None:
+    with pytest.raises(InputError, match="five points: not known for the .* markup"):
+        five_points(np.zeros((1, 7, 2)), replace(MARKUPS[68], points=7))

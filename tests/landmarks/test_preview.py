@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from groupnas.errors import InputError
+from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, extents, whole_face
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import load_faces
-from groupnas.landmarks.preview import FACES, contact_sheet, preview
+from groupnas.landmarks.preview import FACES, contact_sheet, preview, recipe_views
 from groupnas.report.figure import save
 
 SYNTHETIC = face_set("synthetic")
@@ -77,3 +79,22 @@ def test_real_faces(tmp_path: Path) -> None:
     figure = preview(face_set("300w"), Path(root), True)
     assert len(figure.axes) == 9 * FACES
     assert save(figure, tmp_path / "sheet.png").stat().st_size > 100_000
+
+
+def test_a_recipe_says_what_is_drawn() -> None:
+    """Its stages one below the other, in their sizes and colours, under their augmentation."""
+    views = recipe_views("synthetic")
+    assert [view.whole for view in views] == [True, False]
+    busy = [replace(view, augmentation=Augmentation(blur=3.0, erase=1.0)) for view in views]
+    chosen = load_faces(SYNTHETIC, None, limit=2)
+    plain, changed = (contact_sheet(chosen, SYNTHETIC, views=each) for each in (views, busy))
+    assert len(plain.axes) == len(changed.axes) == 2 * (1 + 2 * (1 + 4))
+    names = [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()]
+    assert names == ["face", "left eye", "right eye", "nose", "mouth"]
+    pictures = [[np.asarray(a.images[0].get_array()) for a in f.axes] for f in (plain, changed)]
+    sizes = [picture.shape for picture in pictures[0][1:11]]
+    assert sizes == [(96, 96, 3)] * 2 + [(64, 64)] * 8
+    assert len(plain.axes[1].lines[0].get_xdata()) == 68
+    same = [np.array_equal(*pair) for pair in zip(*pictures, strict=True)]
+    augmented = [False, False, True, *[False] * 4, *[True] * 4] * 2
+    assert same == [not each for each in augmented]

@@ -10,6 +10,7 @@ from groupnas.engine.strategy import load_strategy
 from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.landmarks.dataset import face_set
+from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.landmarks.roles import Gaze
@@ -46,7 +47,7 @@ def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
             regions,
         )
         loss = step.loss.of(regions)
-        assert loss.neighbours is not None
+        assert isinstance(loss, LandmarkLoss) and loss.neighbours is not None
         assert len(loss.neighbours) == len(regions.part_points)
         # the widest ranges that the paper states, and a little more
         low, high = step.augmentation.scale

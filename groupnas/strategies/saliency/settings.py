@@ -92,6 +92,8 @@ class Saliency(Strategy):
             raise ValueError("budgets: expected each once, to six digits")
         if not self.epochs and self.pretrained is None:
             raise ValueError("epochs: expected 1 or more, as there is nothing pretrained")
+        if self.weights.schedule == "plateau":
+            raise ValueError("weights.schedule: plateau: expected one that says where it ends")
         if not self.rate:
             raise ValueError("weights.end_lr: expected more than 0: pruning goes on at that rate")
         return self
@@ -99,7 +101,7 @@ class Saliency(Strategy):
     @property
     def rate(self) -> float:
         """The learning rate at which the first training ends, and pruning goes on."""
-        return self.weights.end_lr if self.weights.schedule == "cosine" else self.weights.lr
+        return self.weights.lr if self.weights.schedule == "constant" else self.weights.end_lr
 
     @property
     def tuned(self) -> tuple[float, ...]:
