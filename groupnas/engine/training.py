@@ -79,7 +79,7 @@ class Trainer:
         )
         with naming("training.weights"):
             self._optimizer = make_optimizer(settings.weights, network)
-        if settings.keep == "groups" and not getattr(network, "groups", ()):
+        if settings.keep == "groups" and not getattr(network, "isolated", False):
             raise InputError(
                 "training.keep: groups: takes a network whose groups share no weights; this one is "
                 "kept whole: keep: whole"

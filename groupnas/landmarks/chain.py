@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,16 +40,21 @@ class Chain(nn.Module):
         trained: Collection[str],
     ) -> None:
         super().__init__()
-        self.networks = nn.ModuleDict(dict(networks))
-        self.roles = dict(roles)
+        self.networks = nn.ModuleList(networks.values())  # `global` is no name in exported code
+        self.roles = {name: roles[name] for name in networks}
         self.trained = tuple(name for name in networks if name in trained)
-        for name, network in self.networks.items():
+        for name, network in networks.items():
             network.requires_grad_(name in self.trained)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        return cast(GroupedNetwork, self.networks[0]).input_shape
 
     def train(self, mode: bool = True) -> Chain:
         """As of every module, but for stages that are not trained."""
         super().train(mode)
-        for name, network in self.networks.items():
+        for name, network in zip(self.roles, self.networks, strict=True):
             network.train(mode and name in self.trained)
         return self
 
@@ -56,12 +62,13 @@ class Chain(nn.Module):
         """Points after each trained stage; see the class."""
         unit = Frame(torch.eye(2).to(x), torch.zeros(2).to(x))
         points, found, kept = None, list[Tensor](), dict[str, Tensor]()
-        for name, network in self.networks.items():
-            role, before = self.roles[name], None if points is None else points.detach()
+        for (name, role), network in zip(self.roles.items(), self.networks, strict=True):
+            before = None if points is None else points.detach()
             seen = x
             if isinstance(role.look, Cells) and before is not None:
                 seen = features_around(kept[role.look.at], before, role.look.size)
-            outputs, maps = network.features(seen, rows_of(name, self.roles))  # type: ignore[operator]
+            rows = rows_of(name, self.roles)
+            outputs, maps = cast(GroupedNetwork, network).features(seen, rows)
             points = role.answer.shape(outputs.unflatten(1, (-1, 2)), unit, before)
             if before is not None:
                 points = before + role.blend * (points - before)

@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import exit_code
 
+from groupnas.deploy.export import export_onnx
+from groupnas.deploy.planner import LayoutPlanner
 from groupnas.engine.task_check import check_task
+from groupnas.engine.training import train as train_networks
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
 from groupnas.landmarks import train as module
 from groupnas.landmarks.answers import IncrementsAnswer
 from groupnas.landmarks.chain import Chain, ChainTask
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.features import features_around
 from groupnas.landmarks.frames import Frame, upright
-from groupnas.landmarks.load import load_landmarks
+from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.landmarks.recipe import Recipe, load_recipe, recipe_from
-from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.sources import Features, Photos
 from groupnas.landmarks.train import train_cascade
-from groupnas.spaces.space import load_space
+from groupnas.onnx_tools import open_session
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.network import GroupedNetwork
+from groupnas.spaces.space import SearchSpace, load_space
 
 FACES = 24
 MARKUP = MARKUPS[68]
@@ -83,14 +89,16 @@ def chain_of(recipe: Recipe, trained: list[str]) -> Chain:
     for number, (name, stage) in enumerate(recipe.stages.items()):
         space = load_space(stage.space)
         torch.manual_seed(number)
-        networks[name] = Grouping.even(space) and _drawn(space)
+        networks[name] = _drawn(space)
     roles = {name: stage.role for name, stage in recipe.stages.items()}
     return Chain(networks, roles, trained)
 
 
-def _drawn(space: Any) -> Any:
-    from groupnas.spaces.allocation import Allocation
+def networks_of(chain: Chain) -> list[GroupedNetwork]:
+    return [cast(GroupedNetwork, network) for network in chain.networks]
 
+
+def _drawn(space: SearchSpace) -> GroupedNetwork:
     network = Allocation.even(space).build()
     for parameter in network.parameters():  # outputs start at 0 otherwise
         parameter.data.uniform_(-0.3, 0.3)
@@ -100,7 +108,7 @@ def _drawn(space: Any) -> Any:
 def test_a_chain_is_its_stages_one_after_the_other(recipe: Recipe) -> None:
     chain = chain_of(recipe, ["coarse", "fine"]).eval()
     x = torch.rand(3, 3, 24, 24)
-    whole, coarse, fine = chain.networks.values()
+    whole, coarse, fine = networks_of(chain)
     with torch.no_grad():
         outputs, maps = whole.features(x, ["stem"])
         first = outputs.unflatten(1, (-1, 2))
@@ -116,9 +124,9 @@ def test_a_chain_is_its_stages_one_after_the_other(recipe: Recipe) -> None:
 def test_gradients_reach_trained_weights_alone_and_not_through_points(recipe: Recipe) -> None:
     chain, x = chain_of(recipe, ["global", "fine"]), torch.rand(2, 3, 24, 24)
     chain.train()
-    assert [network.training for network in chain.networks.values()] == [True, False, True]
+    assert [network.training for network in chain.networks] == [True, False, True]
     chain(x).split(136, dim=1)[1].sum().backward()  # the loss of the last stage alone
-    whole, coarse, fine = chain.networks.values()
+    whole, coarse, fine = chain.networks
     assert all(parameter.grad is None for parameter in coarse.parameters())
     assert all(parameter.grad is not None for parameter in fine.parameters())
     # the first row through its features; the rows behind only move where the last starts from
@@ -173,18 +181,19 @@ def test_a_cascade_finds_what_its_chain_finds(recipe: Recipe) -> None:
 
 
 def test_steps_train_what_they_say(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, seen = module.train, []
+    original, seen = train_networks, []
 
     def train(network: Any, *arguments: Any, **options: Any) -> Any:
         before = {name: value.clone() for name, value in network.state_dict().items()}
         trained = original(network, *arguments, **options)
         after = trained.network.state_dict()
-        seen.append({n.split(".")[1] for n in before if not torch.equal(before[n], after[n])})
+        changed = {int(n.split(".")[1]) for n in before if not torch.equal(before[n], after[n])}
+        seen.append([list(recipe.stages)[number] for number in sorted(changed)])
         return trained
 
     monkeypatch.setattr(module, "train", train)
     card = train_cascade(recipe, "run", root=None, limit=FACES)
-    assert seen == [{"global", "coarse", "fine"}, {"coarse", "fine"}]
+    assert seen == [["global", "coarse", "fine"], ["coarse", "fine"]]
     history = json.loads(Path("run/together/history.jsonl").read_text().splitlines()[0])
     assert list(history["validation"]) == ["global", "coarse", "fine", "mean"]
     content = json.loads(card.read_text())
@@ -208,9 +217,9 @@ def test_a_taken_network_is_not_trained(recipe: Recipe) -> None:
 
 
 def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
-    faces = load_landmarks(
-        face_set("synthetic"), None, recipe.stages["global"].look.crops, whole=True, limit=FACES
-    )
+    look = recipe.stages["global"].look
+    assert isinstance(look, Gaze)
+    faces = load_landmarks(face_set("synthetic"), None, look.crops, whole=True, limit=FACES)
     task = ChainTask(faces, ["coarse", "fine"])
     check_task(None, task)
     x, target = task.batch(torch.arange(5))
@@ -260,11 +269,57 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(recipe: Recipe) ->
     assert not Path("run").exists()
 
 
-def test_no_file_is_written_that_would_leave_features_out(recipe: Recipe) -> None:
+def test_one_file_holds_all_of_it(recipe: Recipe) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
     from groupnas.landmarks.deploy.export import export_cascade
+    from groupnas.landmarks.deploy.runtime import OnnxCascade
 
     card = train_cascade(recipe, "run", root=None, limit=FACES)
-    with pytest.raises(InputError, match="stage coarse looks at features"):
-        export_cascade(card, "it.onnx")
-    assert not Path("it.onnx").exists()
+    export_cascade(card, "it.onnx", planner=LayoutPlanner())
+    data = face_set("synthetic")
+    for face in load_faces(data, None, "test", limit=4):
+        box = np.array([[*face.points.min(axis=0), *face.points.max(axis=0)]])
+        expected = load_cascade(card).locate(data.read(face), box)
+        found = OnnxCascade.load("it.onnx").locate(data.read(face), box)
+        assert list(found.stages) == ["global", "coarse", "fine"]
+        for name, points in found.stages.items():
+            # crops are within a grey level or so of each other; more than that moves these points
+            assert np.abs(points - expected.stages[name]).max() < 0.005 * np.ptp(box)
+        steps = [expected.stages[name] - expected.initial for name in ("coarse", "fine")]
+        ours = [found.stages[name] - found.initial for name in ("coarse", "fine")]
+        apart = np.abs(np.array(ours) - steps).mean()
+        assert apart < 0.03 * np.abs(steps).mean()
+    # and on the same crop to the last digits
+    chain = chain_of(recipe, ["fine"]).eval()
+    export_onnx(chain, "chain.onnx", batch=1)
+    x = torch.randn(1, 3, 24, 24)
+    (answer,) = open_session("chain.onnx").run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(answer, chain(x).numpy(), atol=1e-4)
+    with pytest.raises(InputError, match="look at features is not written in int8"):
+        export_cascade(card, "it.onnx", calibration=[])
+
+
+def test_features_of_a_stage_before_another_go_into_no_file(recipe: Recipe) -> None:
+    from groupnas.landmarks.deploy.export import passes
+
+    card, _ = load_networks(train_cascade(recipe, "run", root=None, limit=FACES))
+    assert passes(card) == {"global": ["global", "coarse", "fine"]}
+    whole, coarse, fine = card.stages.values()
+    assert passes(card.model_copy(update={"stages": {"global": whole, "again": whole}})) == {
+        "global": ["global"],
+        "again": ["again"],
+    }
+    between = {"global": whole, "coarse": coarse, "again": whole, "fine": fine}
+    with pytest.raises(InputError, match="stages.fine.look.at: global: .* at the photo, again"):
+        passes(card.model_copy(update={"stages": between}))
+
+
+def test_the_command_exports_it(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+    train_cascade(recipe, "run", root=None, limit=FACES)
+    assert exit_code("export", "run", "-o", "it.onnx") == 0
+    assert capsys.readouterr().out.splitlines() == ["it.onnx"]  # nothing is laid out
+    assert exit_code("export", "run", "-o", "it.onnx", "--stage", "course") == 2
+    assert "--stage course: did you mean 'coarse'?" in capsys.readouterr().err
+    assert exit_code("export", "run", "-o", "f.onnx", "--stage", "fine", "--plain") == 0

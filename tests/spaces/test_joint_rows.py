@@ -175,8 +175,10 @@ def test_what_mixes_groups_cannot_be_taken_apart() -> None:
         network.only(["a"])
     with pytest.raises(InputError, match="groups share channels"):
         network.take(["a"], network)
-    with pytest.raises(InputError, match="cannot be laid out; export it as it is"):
+    with pytest.raises(InputError, match="cannot be laid out; export it without"):
         LayoutPlanner()(network)
+    with pytest.raises(InputError, match="keep: groups: takes a network whose groups share no"):
+        gn.train(network, _Drawn(space), gn.Training(epochs=1, keep="groups"), "never")
     with pytest.raises(InputError, match="knapsack takes each group by itself"):
         gn.search(space, _Drawn(space), "knapsack", "never")
 
