@@ -210,12 +210,12 @@ def cut_turned(
         start = fine / 2 - maps.sum(axis=1) * pixels / 2
         places = (*maps[0], start[0], *maps[1], start[1])
         planes = [
-            Image.fromarray(plane).transform(
+            Image.fromarray(plane.astype(np.float32)).transform(
                 (pixels, pixels), Image.Transform.AFFINE, places, Image.Resampling.BILINEAR
             )
             for plane in square
         ]
-        cuts.append(np.stack([np.asarray(plane) for plane in planes]))
+        cuts.append(np.rint(np.stack([np.asarray(plane) for plane in planes])).astype(np.uint8))
     return np.stack(cuts)
 
 

@@ -305,16 +305,16 @@ def check_network(
         InputError: its inputs, its outputs or the size of its input are others.
     """
     outputs = {part: per_point * len(points) for part, points in groups.parts.items()}
-    for what, given, needed in (
+    for what, has, needs in (
         ("inputs", dict(space.inputs), inputs),
         ("outputs", dict(space.outputs), outputs),
         ("input size", space.input_size, (size, size)),
     ):
-        if given != needed:
-            raise InputError(f"{space.name} has {what} {given}, {groups.name} needs {needed}")
+        if has != needs:
+            raise InputError(f"{space.name} has {what} {has}, {groups.name} needs {needs}")
     if bool(space.output_size) != (per_point == 1):
-        put_out = ("numbers", "maps") if per_point == 1 else ("maps", "numbers")
-        raise InputError("{}: puts out {}, the stage's answer needs {}".format(space.name, *put_out))
+        given, needed = ("numbers", "maps") if per_point == 1 else ("maps", "numbers")
+        raise InputError(f"{space.name} puts out {given}, the stage's answer needs {needed}")
 
 
 def _stage_card(network: StageNetwork) -> StageCard:

@@ -207,9 +207,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     source = Path(__file__).parent / "small"
     for folder, names in {
-        "search_spaces": ("small_global.yaml", "small_local.yaml"),
+        "search_spaces": ("small_global.yaml", "small_local.yaml", "small_maps.yaml"),
         "strategies": ("quick.yaml",),
-        "strategies/recipes": ("small.yaml",),
+        "strategies/recipes": ("small.yaml", "maps.yaml"),
     }.items():
         (tmp_path / folder).mkdir()
         for name in names:
