@@ -69,12 +69,12 @@ def preview(
 
 
 def recipe_views(recipe: str) -> list[CropView]:
-    """What the networks of a recipe are shown of photos, by its name; raises as ``load_recipe``."""
+    """What the networks of a recipe are shown, by its name; raises as ``load_recipe``."""
     loaded = load_recipe(recipe)
     return [
         CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole)
         for name, stage in loaded.stages.items()
-        if isinstance(stage.look, Gaze)
+        if isinstance(stage.look, Gaze)  # others see features, which are no pictures
     ]
 
 

@@ -374,12 +374,8 @@ def test_what_the_paper_states_stands_in_the_recipe() -> None:
     recipe = load_recipe("subpixel")
     step, stage = recipe.steps["global"], recipe.stages["global"]
     training, weights = step.training, step.training.weights
-    assert (weights.name, weights.lr, training.epochs, training.batch_size) == (
-        "adam",
-        1e-3,
-        40,
-        16,
-    )
+    assert (weights.name, weights.lr) == ("adam", 0.001)
+    assert (training.epochs, training.batch_size) == (40, 16)
     assert [share * training.epochs for share in weights.milestones] == [20, 30]
     assert (weights.schedule, weights.factor) == ("steps", 0.1)
     drawn = step.augmentation

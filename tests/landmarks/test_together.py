@@ -27,6 +27,7 @@ from groupnas.landmarks.frames import Frame, upright
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
+from groupnas.landmarks.preview import recipe_views
 from groupnas.landmarks.recipe import Recipe, load_recipe, recipe_from
 from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.sources import Features, Photos
@@ -323,3 +324,10 @@ def test_the_command_exports_it(recipe: Recipe, capsys: pytest.CaptureFixture[st
     assert exit_code("export", "run", "-o", "it.onnx", "--stage", "course") == 2
     assert "--stage course: did you mean 'coarse'?" in capsys.readouterr().err
     assert exit_code("export", "run", "-o", "f.onnx", "--stage", "fine", "--plain") == 0
+
+
+def test_previews_show_what_is_a_picture(recipe: Recipe, small: Path) -> None:
+    content = recipe.model_dump(mode="json")
+    (small / "strategies/recipes/refined.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (view,) = recipe_views("refined")
+    assert view.whole and view.crops.size == 24
