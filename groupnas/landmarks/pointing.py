@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from groupnas.landmarks.answers import Answer
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.mirrored import Mirrored
 from groupnas.landmarks.roles import Gaze, Role
+from groupnas.spaces.network import GroupedNetwork
 
 
 class Pointing(nn.Module):
@@ -26,9 +29,14 @@ class Pointing(nn.Module):
         place = {point: number for number, point in enumerate(groups.part_points)}
         self.order = [place[point] for point in regions.part_points]
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Return the points ``(B, 2 K)`` in units of their regions."""
-        return self.answer.pairs(self.network(crops))[:, self.order].flatten(1)
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        return cast(GroupedNetwork, self.network).input_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the points ``(B, 2 K)`` of crops, in units of their regions."""
+        return self.answer.pairs(self.network(x))[:, self.order].flatten(1)
 
 
 def pointing(network: nn.Module, role: Role, groups: Markup, regions: Markup) -> nn.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +34,6 @@ from groupnas.landmarks.recipe import load_recipe, recipe_from
 from groupnas.landmarks.roles import Gaze, Role
 from groupnas.landmarks.sources import Photos
 from groupnas.landmarks.task import LandmarkTask
-from groupnas.landmarks.train import train_cascade
 from groupnas.schema import merged
 from groupnas.spaces import load_space
 from groupnas.spaces.allocation import Allocation
@@ -311,35 +309,19 @@ def test_training_looks_where_locating_looks(small: Path) -> None:
 # -- cascades ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training of both small networks."""
-    folder = tmp_path_factory.mktemp("trained")
-    source = Path(__file__).parent / "small"
-    spaces = folder / "search_spaces"
-    spaces.mkdir()
-    for name in ("small_global.yaml", "small_maps.yaml"):
-        shutil.copy(source / name, spaces)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return train_cascade(
-            load_recipe(source / "maps.yaml"), folder / "run", root=None, limit=FACES, quiet=True
-        ).parent
-
-
-def test_it_is_trained_saved_and_read_back(trained: Path) -> None:
-    card = json.loads((trained / "model.json").read_text())
+def test_it_is_trained_saved_and_read_back(trained_maps: Path) -> None:
+    card = json.loads((trained_maps / "model.json").read_text())
     stage = card["stages"]["global"]
     assert stage["answer"]["name"] == "heatmaps" and stage["answer"]["sigma"] == 1.5
     assert stage["look"]["mirrored"] == "averaged" and stage["look"]["frame"] == "five_points"
     parts = card["scores"]["validation"]["scores"]["full"]["cascade"]["parts"]
     assert set(parts) == {*PARTS.parts}
-    history = (trained / "global/history.jsonl").read_text()
+    history = (trained_maps / "global/history.jsonl").read_text()
     records = [json.loads(line) for line in history.splitlines()]
     assert set(records[-1]["validation"]) == {*PARTS.parts, "mean"}
     assert records[-1]["train_loss"] < records[0]["train_loss"]
 
-    cascade = load_cascade(trained)
+    cascade = load_cascade(trained_maps)
     grey, points = draw_face(5)
     image = np.stack([grey] * 3, axis=-1)
     box = np.array([[*points.min(axis=0), *points.max(axis=0)]])
