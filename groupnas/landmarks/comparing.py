@@ -23,18 +23,16 @@ from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
-from groupnas.landmarks.load import load_faces, load_stage
+from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import (
-    check_stages,
     load_first,
     load_networks,
     make_cascade,
-    markup_space,
 )
 from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
-from groupnas.landmarks.roles import Cells, Gaze
+from groupnas.landmarks.stage_task import last_space, load_last
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
 
@@ -67,46 +65,18 @@ class FaceData:
         return self.recipe.stages[self.recipe.last]
 
     @property
-    def look(self) -> Gaze:
-        """Where it looks.
-
-        Raises:
-            InputError: at features, which are another network's.
-        """
-        if isinstance(self.stage.look, Cells):
-            raise InputError(
-                f"stages.{self.recipe.last}.look: networks are compared on photos, not on features "
-                "of other networks; take a recipe whose last stage looks at photos"
-            )
-        return self.stage.look
-
-    @property
     def step(self) -> StepRecipe:
         """The step that trains them."""
         return self.recipe.final_step(self.recipe.last)
 
     def __call__(self) -> LandmarkTask:
-        return load_stage(
-            self.faces,
-            self.root,
-            self.stage,
-            self.space(),
-            augmentation=self.step.augmentation,
-            loss=self.step.loss.of,
-            allow_partial=self.allow_partial,
-            limit=self.limit,
+        return load_last(
+            self.recipe, self.faces, self.root, allow_partial=self.allow_partial, limit=self.limit
         )
 
     def space(self, name: str | None = None) -> SearchSpace:
-        """The search space of a name, by default the recipe's; the markup picks its variant.
-
-        Raises:
-            InputError: no such space, or not one of these regions and crops.
-        """
-        markup, last = self.faces.markup, self.recipe.last
-        space = markup_space(name or self.stage.space, self.look.regions(markup))
-        check_stages({last: space}, {last: self.stage}, markup)
-        return space
+        """The search space of a name, by default the recipe's; raises as :func:`last_space`."""
+        return last_space(self.recipe, self.faces.markup, name)
 
     def sampling(self, split: Split) -> Tensor | None:
         """Return weights by which training faces are drawn; ``None`` where all are drawn alike."""
@@ -170,7 +140,8 @@ class InCascade:
         networks = dict([*load_networks(self.model)[1].items()][:-1])
         before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
         faces = data.held_out() if self.split == "validation" else data.test_faces()
-        groups, regions = data.look.groups(markup, data.space().groups), data.look.regions(markup)
+        groups = role.look.groups(markup, data.space().groups)
+        regions = role.look.regions(markup)
         told = markup.parts if groups == whole_face(markup) else groups.parts
 
         def score(local: nn.Module) -> SampleErrors:

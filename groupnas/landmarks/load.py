@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
-from groupnas.landmarks.answers import HeatmapsAnswer
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.boxes import face_box, normalisers
 from groupnas.landmarks.cache import cached_patches
@@ -27,13 +25,10 @@ from groupnas.landmarks.crops import (
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import Frame
-from groupnas.landmarks.heatmap_task import HeatmapTask
 from groupnas.landmarks.losses import PointLoss
-from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.parallel import ItemT, in_threads
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import Gaze
 from groupnas.landmarks.task import LandmarkTask
-from groupnas.spaces.space import SearchSpace
 
 
 def load_landmarks(
@@ -79,46 +74,7 @@ def load_landmarks(
         limit=limit,
         cache=cache,
     )
-    return LandmarkTask(_called(faces, split), patches, augmentation, loss)
-
-
-def load_stage(
-    faces: FaceSet,
-    root: str | os.PathLike[str] | None,
-    role: Role,
-    space: SearchSpace,
-    *,
-    augmentation: Augmentation | None = None,
-    loss: Callable[[Markup], PointLoss] | None = None,
-    **options: Any,
-) -> LandmarkTask:
-    """The faces as a stage's networks of a space are shown them, and asked for them.
-
-    Args:
-        faces: The data set.
-        root: As of :func:`load_landmarks`, and so is ``augmentation``.
-        role: The stage's, which looks at photos.
-        space: Of its networks: its groups are the task's.
-        augmentation: Of the task.
-        loss: Of the points of a markup's parts; heatmaps have their own.
-        options: ``split``, ``allow_partial``, ``limit`` and ``cache`` of :func:`load_landmarks`.
-
-    Raises:
-        InputError: as :func:`load_landmarks`.
-    """
-    look = role.look
-    assert isinstance(look, Gaze)
-    groups, regions = look.groups(faces.markup, space.groups), look.regions(faces.markup)
-    split = options.get("split", "train")
-    patches = load_patches(faces, root, look.crops, whole=look.whole, **options)
-    shared = None if groups == regions else groups
-    if isinstance(role.answer, HeatmapsAnswer):
-        height, width = space.output_size
-        return HeatmapTask(
-            _called(faces, split), patches, role.answer, (height, width), augmentation, shared
-        )
-    points = None if loss is None else loss(groups)
-    return LandmarkTask(_called(faces, split), patches, augmentation, points, shared)
+    return LandmarkTask(task_name(faces, split), patches, augmentation, loss)
 
 
 def load_patches(
@@ -145,7 +101,7 @@ def load_patches(
         sources = [face.source for face in chosen]
         return stack_patches(cuts, distances, sources, markup, settings)
 
-    name = _called(faces, split)
+    name = task_name(faces, split)
     if cache:
         files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
         label = f"{name}/{len(chosen)}"
@@ -168,7 +124,8 @@ def cut_face(
     )
 
 
-def _called(faces: FaceSet, split: str) -> str:
+def task_name(faces: FaceSet, split: str) -> str:
+    """What the run folder calls the task of a split."""
     return faces.name if split == "train" else f"{faces.name}/{split}"
 
 

@@ -27,11 +27,12 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
-from groupnas.landmarks.load import load_faces, load_stage
+from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
 from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder

@@ -25,7 +25,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.heatmap_task import HeatmapTask
 from groupnas.landmarks.heatmaps import cross_entropy, gaussians, squared, to_cells
-from groupnas.landmarks.load import load_faces, load_stage
+from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.mirrored import mirror_points
 from groupnas.landmarks.model import check_stages, load_cascade
@@ -33,11 +33,13 @@ from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.recipe import load_recipe, recipe_from
 from groupnas.landmarks.roles import Gaze, Role
 from groupnas.landmarks.sources import Photos
+from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.schema import merged
 from groupnas.spaces import load_space
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import variant_names
+from groupnas.tasks import find_dataset
 
 MARKUP = MARKUPS[68]
 PARTS = all_parts(MARKUP)
@@ -340,12 +342,16 @@ def test_it_is_trained_saved_and_read_back(trained_maps: Path) -> None:
 def test_the_command_trains_what_ships(
     copy_300w: Callable[[], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """``groupnas train --recipe subpixel:quick``, on drawn faces in 300W's place; then ``eval``."""
+    """``groupnas train --recipe subpixel:quick``, on drawn faces in 300W's place, and so on."""
     root, out = str(copy_300w()), str(tmp_path / "run")
     where = ["--data-root", root]
     train = ["train", "--recipe", "subpixel:quick", *where, "--epochs", "1", "--out", out]
     assert exit_code(*train) == 0
     assert exit_code("eval", "--model", out, *where, "--data", "300w") == 0
+    photo = f"{root}/300w/helen/testset/31_1.jpg"
+    predict = ["--model", out, "--box", "40,40,120,120", "--json", f"{tmp_path}/points.json"]
+    assert exit_code("predict", photo, *predict) == 0
+    assert len(json.loads((tmp_path / "points.json").read_text())) > 0
     printed = capsys.readouterr().out
     assert "contour" in printed and "cascade" in printed and "five" in printed
     assert load_cascade(out).stages["global"].role.look.size == 128
@@ -399,3 +405,17 @@ def test_other_refusals(small: Path) -> None:
         check_stages({"a": numbers}, {"a": role}, MARKUP)
     with pytest.raises(InputError, match=r"small_maps has outputs .*'left_eye': 11.* needs .*22"):
         check_stages({"a": maps}, {"a": Role(look=look)}, MARKUP)
+
+
+def test_a_search_learns_from_what_a_recipe_shows(small: Path) -> None:
+    """``groupnas search --space small_maps --data synthetic:maps``: the head is divided anew."""
+    given = ["--space", "small_maps", "--data", "synthetic:maps", "--limit", "16"]
+    done = exit_code("search", *given, "--strategy", "quick", "--out", "found")
+    assert done == 0
+    result = json.loads(Path("found/result.json").read_text())
+    assert set(result["validation_errors"]["derived"]) >= set(PARTS.parts)
+    task = find_dataset("synthetic:maps").load(root=None, limit=2)
+    assert isinstance(task, HeatmapTask) and task.augmentation.rotation == 10
+    assert task.patches.settings == TURNED
+    with pytest.raises(InputError, match="^synthetic:nothing: .*nothing"):
+        find_dataset("synthetic:nothing")
