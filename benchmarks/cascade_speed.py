@@ -42,10 +42,10 @@ def measure(cascade: Cascade, pairs: list[tuple[np.ndarray, np.ndarray]]) -> lis
     photos, boxes = Photos([image for image, _ in pairs]), np.stack([box for _, box in pairs])
     points, steps = None, []
     for stage in cascade.stages.values():
-        frame = stage.frames(boxes, points)
+        frame = stage.frames(photos, boxes, points)
         seen, crops = timed(partial(stage.see, photos, frame))
         _, network = timed(partial(stage.network, seen))
-        points = stage.locate(photos, frame, points)
+        points, _ = stage.locate(photos, frame, points)
         steps += [crops, network]
     _, total = timed(lambda: cascade.locate_many(pairs, batch=len(pairs)))
     return [*steps, total - sum(steps), total]

@@ -26,6 +26,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.roles import Gaze
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
 from groupnas.spaces.allocation import Allocation
@@ -46,6 +47,7 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = load_recipe(options.recipe).with_epochs(options.epochs)
     stage, step = recipe.stages[recipe.first], recipe.final_step(recipe.first)
+    assert isinstance(stage.look, Gaze)  # the first looks at the photo
     faces = face_set(recipe.data)
     whole = whole_face(faces.markup)
     space = load_space(stage.space, str(whole.points))

@@ -33,6 +33,7 @@ from groupnas.landmarks.deploy.runtime import OnnxCascade
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.metrics import normaliser
 from groupnas.landmarks.model import load_cascade, load_networks
+from groupnas.landmarks.roles import Gaze
 from groupnas.latency.timing import time_side_by_side
 from groupnas.onnx_tools import import_onnx, open_session
 
@@ -135,7 +136,9 @@ def main() -> None:
     pairs = [(np.ascontiguousarray(data.read(face)), face_box(face, data)) for face in faces]
     truth = np.stack([face.points for face in faces])
     _, networks = load_networks(options.model)
-    shape = face_of(pairs, truth, next(iter(networks.values())).role.look.margin)
+    look = next(iter(networks.values())).role.look
+    assert isinstance(look, Gaze)  # the first looks at the photo
+    shape = face_of(pairs, truth, look.margin)
     planner = None if options.as_trained else LayoutPlanner()
     with tempfile.TemporaryDirectory() as folder:
         models = files(options.model, Path(folder), planner, shape)

@@ -23,6 +23,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_landmarks
 from groupnas.landmarks.model import markup_space
 from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.roles import Gaze
 from groupnas.strategies.saliency.settings import Saliency
 
 
@@ -43,6 +44,7 @@ def main() -> None:
     recipe = load_recipe(options.recipe)
     faces = face_set(recipe.data)
     stage, step = recipe.stages[options.stage], recipe.final_step(options.stage)
+    assert isinstance(stage.look, Gaze)
     markup = stage.look.regions(faces.markup)
     task, test = (
         load_landmarks(

@@ -194,7 +194,7 @@ def _export_int8(
 
 
 def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> dict[str, LayoutPlan]:
-    from groupnas.landmarks.deploy.export import export_cascade
+    from groupnas.landmarks.deploy.export import export_cascade, passes
     from groupnas.landmarks.model import load_networks
 
     plans: list[LayoutPlan] = []
@@ -207,7 +207,10 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> di
 
     with working("Exporting" if planner is None else "Laying out and exporting"):
         export_cascade(model, out, planner=None if planner is None else laid_out)
-    return dict(zip(load_networks(model)[0].stages, plans, strict=True)) if plans else {}
+    if not plans:
+        return {}
+    alone = [name for name, passed in passes(load_networks(model)[0]).items() if len(passed) == 1]
+    return dict(zip(alone, plans, strict=True))
 
 
 def _only(network: GroupedNetwork, parts: list[str]) -> GroupedNetwork:

@@ -8,15 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import cast
 
 import torch
 from torch import nn
 
-from groupnas.deploy.network import DeployedNetwork
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.onnx_tools import import_exporter, import_onnx
-from groupnas.spaces.network import GroupedNetwork
 from groupnas.values import path as path_of
 from groupnas.values import whole
 from groupnas.writing import atomic_path
@@ -25,7 +24,7 @@ OPSET = 18  # the oldest that has all operators; runtimes on phones lag behind
 
 
 def export_onnx(
-    model: GroupedNetwork | DeployedNetwork,
+    model: nn.Module,
     path: str | os.PathLike[str],
     *,
     batch: int | None = None,
@@ -37,7 +36,8 @@ def export_onnx(
 
     Args:
         model: What :func:`groupnas.derive` returns. For speed, with a
-            :class:`groupnas.deploy.planner.LayoutPlanner`.
+            :class:`groupnas.deploy.planner.LayoutPlanner`. Any module does that says its
+            ``input_shape`` ``(C, H, W)`` as they do.
         path: Of the file, whole or not at all.
         batch: N, fixed, which runtimes can plan for; any N where it is ``None``.
 
@@ -55,7 +55,8 @@ def export_onnx(
         raise InputError(f"model: expected what derive() returns, got a {type(model).__name__}")
     _check_weights(model)
     weight = next(model.parameters())
-    x = torch.zeros(batch or 2, *model.input_shape, dtype=weight.dtype, device=weight.device)
+    shape = cast(tuple[int, int, int], model.input_shape)
+    x = torch.zeros(batch or 2, *shape, dtype=weight.dtype, device=weight.device)
     shapes = {"x": {0: torch.export.Dim("batch")} if batch is None else {}}
     training = model.training
     try:

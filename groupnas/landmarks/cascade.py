@@ -6,11 +6,11 @@ each facial part again at close sight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.frames import Frame, around
 from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.roles import Role
-from groupnas.landmarks.sources import Photos, Source
+from groupnas.landmarks.roles import Cells, Gaze, Role, rows_of
+from groupnas.landmarks.sources import Features, Photos, Source
+from groupnas.spaces.network import GroupedNetwork
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Stage:
         """The markup whose parts are the P regions; its ``part_points`` are the K answered."""
         return self.role.look.regions(self.markup)
 
-    def frames(self, boxes: Points, before: Points | None) -> Frame[Points]:
-        """Where it looks; as :meth:`groupnas.landmarks.roles.Gaze.frames`."""
-        return self.role.look.frames(boxes, before, self.markup)
+    def frames(self, source: Source, boxes: Points, before: Points | None) -> Frame[Points]:
+        """Where it looks; as :meth:`groupnas.landmarks.sources.Source.frames`."""
+        return source.frames(self.role.look, boxes, before, self.markup)
 
     def see(self, source: Source, frame: Frame[Points]) -> Tensor:
         """The network's input ``(B, P D, C, C)``: the regions ``(B, P)`` of a source."""
@@ -55,16 +56,29 @@ class Stage:
         return crops.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def locate(self, source: Source, frame: Frame[Points], before: Points | None) -> Points:
+    def locate(
+        self,
+        source: Source,
+        frame: Frame[Points],
+        before: Points | None,
+        rows: Sequence[str] = (),
+    ) -> tuple[Points, dict[str, Tensor]]:
         """All landmarks ``(B, points, 2)``, those that it does not answer as they were before.
+
+        The second is what rows of the network put out on the way, ``(B, C, H, W)`` of each.
 
         Args:
             source: What it looks at.
             frame: ``(B, P)``, where.
             before: ``(B, points, 2)``, as the stages before have them; ``None`` for the first,
                 which answers all.
+            rows: Of the network, a :class:`groupnas.spaces.network.GroupedNetwork`.
         """
-        outputs = self.network(self.see(source, frame))
+        seen, maps = self.see(source, frame), dict[str, Tensor]()
+        if rows:
+            outputs, maps = cast(GroupedNetwork, self.network).features(seen, rows)
+        else:
+            outputs = self.network(seen)
         answers = outputs.double().cpu().numpy().reshape(len(outputs), -1, 2)
         regions, members = self.regions, list(self.regions.part_points)
         known = None if before is None else before[:, members]
@@ -72,10 +86,10 @@ class Stage:
         if before is None or known is None:
             points = np.empty((len(closer), self.markup.points, 2))
             points[:, members] = closer
-            return points
+            return points, maps
         points = before.copy()
         points[:, members] += self.role.blend * (closer - known)
-        return points
+        return points, maps
 
 
 @dataclass(frozen=True)
@@ -128,13 +142,24 @@ class Cascade:
     def _locate(self, faces: list[FacePair]) -> Located:
         if not faces:
             return Located(dict.fromkeys(self.stages, np.zeros((0, self.markup.points, 2))))
-        source, boxes = Photos([image for image, _ in faces]), np.stack([box for _, box in faces])
+        photos, boxes = Photos([image for image, _ in faces]), np.stack([box for _, box in faces])
         points: Points | None = None
+        kept: dict[str, Features] = {}
         found: dict[str, Points] = {}
         for name, stage in self.stages.items():
             sane = None if points is None else self._sane(points, boxes)
-            points = found[name] = stage.locate(source, stage.frames(boxes, sane), points)
+            look = stage.role.look
+            source = kept[look.at] if isinstance(look, Cells) else photos
+            frame = stage.frames(source, boxes, sane)
+            points, maps = stage.locate(source, frame, points, rows_of(name, self.roles))
+            found[name] = points
+            kept.update({f"{name}.{row}": Features(one, frame) for row, one in maps.items()})
         return Located(found)
+
+    @cached_property
+    def roles(self) -> dict[str, Role]:
+        """The stages' roles."""
+        return {name: stage.role for name, stage in self.stages.items()}
 
     def _sane(self, points: Points, boxes: Points) -> Points:
         """Points that the next stage can look at.
@@ -143,6 +168,7 @@ class Cascade:
         for none at all: whoever asked sees it, and can say of which face.
         """
         first = next(iter(self.stages.values()))
+        assert isinstance(first.role.look, Gaze)  # at the face's box
         limits = around(boxes[:, None], 2 * first.role.look.margin)
         centre, reach = limits.origin, limits.side[..., None] / 2
         known = np.where(np.isfinite(points), points, centre)

@@ -27,11 +27,12 @@ from groupnas.landmarks.model import (
     check_network,
     load_first,
     load_networks,
-    make_stage,
+    make_cascade,
     markup_space,
 )
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
 
@@ -64,12 +65,26 @@ class FaceData:
         return self.recipe.stages[self.recipe.last]
 
     @property
+    def look(self) -> Gaze:
+        """Where it looks.
+
+        Raises:
+            InputError: at features, which are another network's.
+        """
+        if isinstance(self.stage.look, Cells):
+            raise InputError(
+                f"stages.{self.recipe.last}.look: networks are compared on photos, not on features "
+                "of other networks; take a recipe whose last stage looks at photos"
+            )
+        return self.stage.look
+
+    @property
     def step(self) -> StepRecipe:
         """The step that trains them."""
         return self.recipe.final_step(self.recipe.last)
 
     def __call__(self) -> LandmarkTask:
-        look, step = self.stage.look, self.step
+        look, step = self.look, self.step
         return load_landmarks(
             self.faces,
             self.root,
@@ -87,10 +102,9 @@ class FaceData:
         Raises:
             InputError: no such space, or not one of these regions and crops.
         """
-        look = self.stage.look
-        regions = look.regions(self.faces.markup)
+        regions = self.look.regions(self.faces.markup)
         space = markup_space(name or self.stage.space, regions)
-        check_network(space, look, regions)
+        check_network(space, self.look.channels, self.look.size, regions)
         return space
 
     def sampling(self, split: Split) -> Tensor | None:
@@ -152,8 +166,8 @@ class InCascade:
         data, markup = self.data, self.data.faces.markup
         name, role = data.recipe.last, data.stage.role
         load_first(self.model, markup)  # it may be of other points
-        networks = [*load_networks(self.model)[1].items()][:-1]
-        before = {name: make_stage(network, markup, self.device) for name, network in networks}
+        networks = dict([*load_networks(self.model)[1].items()][:-1])
+        before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
         faces = data.held_out() if self.split == "validation" else data.test_faces()
 
         def score(local: nn.Module) -> SampleErrors:

@@ -43,7 +43,11 @@ class Frame(Generic[ArrayT]):
 
     def out(self, points: ArrayT) -> ArrayT:
         """Points ``(..., P, 2)`` in units, one of each region, in pixels."""
-        return _times(self.linear, points) + self.origin
+        return self.vectors(points) + self.origin
+
+    def vectors(self, steps: ArrayT) -> ArrayT:
+        """Steps ``(..., P, 2)`` in units, one in each region, in pixels."""
+        return _times(self.linear, steps)
 
     def into(self, points: ArrayT) -> ArrayT:
         """Points ``(..., P, 2)`` in pixels, one of each region, in units."""

@@ -19,11 +19,12 @@ from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import (
     StageNetwork,
     card_file,
-    check_network,
+    check_stages,
     load_first,
     markup_space,
 )
-from groupnas.landmarks.recipe import Recipe, StageRecipe
+from groupnas.landmarks.recipe import Recipe
+from groupnas.landmarks.roles import Cells
 from groupnas.landmarks.upgrade import upgraded_given
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -61,17 +62,10 @@ class Given:
             "search": self.strategy and self.strategy.model_dump(mode="json"),
         }
 
-    def checked(self, stage: StageRecipe, markup: Markup) -> Given:
-        """Itself; an :class:`InputError` for what would stop a later step."""
-        if self.taken is None:
-            check_network(self.space, stage.look, stage.look.regions(markup))
-        if self.grouping is not None:
-            try:
-                Allocation(self.space, self.grouping)
-            except InputError as error:
-                file, text = stage.grouping, str(error)
-                raise InputError(text if file in text else f"{file}: {text}") from error
-        return self
+    @property
+    def used(self) -> SearchSpace:
+        """The space of the network that is trained or taken."""
+        return self.space if self.taken is None else self.taken.allocation.space
 
 
 def gather(
@@ -98,7 +92,8 @@ def gather(
             grouping=Grouping.load(named) if file else None,
             strategy=None if file or named == "even" else load_strategy(named),
             taken=None if lent is None else load_first(lent, markup),
-        ).checked(stage, markup)
+        )
+    _check(found, recipe, markup)
     for one in found.values():  # else other networks would be trained before it is told
         if isinstance(one.strategy, Control):
             one.strategy.choose(one.space, seed)
@@ -126,7 +121,7 @@ def recorded(
     check_recorded(config, ["given"], origin)
     found = {}
     try:
-        for name, stage in recipe.stages.items():
+        for name in recipe.stages:
             told, where = config["given"][name], f"{origin}: given.{name}"
             grouping, search = told["grouping"], told["search"]
             takes = name == recipe.first and config["global_from"] is not None
@@ -135,10 +130,29 @@ def recorded(
                 grouping=None if grouping is None else Grouping.from_dict(grouping),
                 strategy=None if search is None else strategy_from(search, f"{where}.search"),
                 taken=load_first(folder / f"{KEPT}.json", markup) if takes else None,
-            ).checked(stage, markup)
+            )
     except (LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{origin}: is damaged, or not of a cascade: {error}") from error
+    _check(found, recipe, markup)
     return found
+
+
+def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
+    """Raise :class:`InputError` for what would stop a later step."""
+    check_stages({name: one.used for name, one in found.items()}, recipe.stages, markup)
+    for name, one in found.items():
+        file, look = recipe.stages[name].grouping, recipe.stages[name].look
+        if one.strategy is not None and isinstance(look, Cells):
+            raise InputError(
+                f"stages.{name}.grouping: {file}: a stage that looks at features is not searched "
+                "for; give even, or a grouping's file"
+            )
+        if one.grouping is not None:
+            try:
+                Allocation(one.space, one.grouping)
+            except InputError as error:
+                text = str(error)
+                raise InputError(text if file in text else f"{file}: {text}") from error
 
 
 def _space_dict(space: SearchSpace) -> dict[str, Any]:

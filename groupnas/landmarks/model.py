@@ -23,13 +23,12 @@ from torch import Tensor
 from groupnas._version import __version__
 from groupnas.engine.state import StateError, check_like
 from groupnas.errors import InputError, naming
-from groupnas.files import read_bytes, read_text, split_choice
+from groupnas.files import nearest, read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cascade import Cascade, Stage
-from groupnas.landmarks.crops import CropSettings, whole_face
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
-from groupnas.landmarks.roles import Name, Role, check_roles
+from groupnas.landmarks.roles import Cells, Name, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_card, upgraded_tensors
 from groupnas.runs.kinds import CASCADE, refusal
 from groupnas.saved import parse_saved
@@ -205,7 +204,7 @@ def load_first(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
     """
     network = next(iter(load_networks(path)[1].values()))
     with naming(path):
-        check_network(network.allocation.space, network.role.look, whole_face(markup))
+        check_stages({"": network.allocation.space}, {"": network.role}, markup)
     return network
 
 
@@ -234,16 +233,13 @@ def make_cascade(
     Raises:
         InputError: a network's inputs or outputs are not those of the markup's regions.
     """
-    made = {name: make_stage(network, markup, device) for name, network in stages.items()}
+    spaces = {name: network.allocation.space for name, network in stages.items()}
+    check_stages(spaces, {name: network.role for name, network in stages.items()}, markup)
+    made = {}
+    for name, network in stages.items():
+        module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        made[name] = Stage(module.eval(), markup, network.role)
     return Cascade(markup, made, box, card)
-
-
-def make_stage(network: StageNetwork, markup: Markup, device: str | torch.device = "cpu") -> Stage:
-    """A network in its role, as :func:`make_cascade` has it; raises likewise."""
-    look = network.role.look
-    check_network(network.allocation.space, look, look.regions(markup))
-    module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Stage(module.eval(), markup, network.role)
 
 
 def markup_space(name: str, markup: Markup) -> SearchSpace:
@@ -257,17 +253,42 @@ def markup_space(name: str, markup: Markup) -> SearchSpace:
     return load_space(name, str(markup.points) if picks else None)
 
 
-def check_network(space: SearchSpace, crops: CropSettings, markup: Markup) -> None:
-    """Check that a space's networks take the crops of a markup's regions and give their points.
+def check_stages(
+    spaces: Mapping[str, SearchSpace], roles: Mapping[str, Role], markup: Markup
+) -> None:
+    """Check that the networks of stages take what they look at; raises as :func:`check_network`."""
+    for name, role in roles.items():
+        look, regions = role.look, role.look.regions(markup)
+        if isinstance(look, Cells):
+            at = spaces[look.stage]
+            rows = {layer.name.split(".")[0]: layer.out_channels for layer in at.layers}
+            if look.row not in rows:
+                raise InputError(
+                    f"stages.{name}.look.at: {at.name} has no row {look.row!r}; "
+                    f"{nearest(look.row, rows)}"
+                )
+            check_network(spaces[name], rows[look.row], look.size, regions)
+        else:
+            check_network(spaces[name], look.channels, look.size, regions)
+
+
+def check_network(space: SearchSpace, channels: int, size: int, markup: Markup) -> None:
+    """Check that a space's networks take a markup's regions and give their points.
+
+    Args:
+        space: The space.
+        channels: Of each region, as it is seen.
+        size: Its side there.
+        markup: Its parts are the regions.
 
     Raises:
         InputError: its inputs, its outputs or the size of its input are others.
     """
     outputs = {part: 2 * len(points) for part, points in markup.parts.items()}
     for what, given, needed in (
-        ("inputs", dict(space.inputs), dict.fromkeys(markup.parts, crops.channels)),
+        ("inputs", dict(space.inputs), dict.fromkeys(markup.parts, channels)),
         ("outputs", dict(space.outputs), outputs),
-        ("input size", space.input_size, (crops.size, crops.size)),
+        ("input size", space.input_size, (size, size)),
     ):
         if given != needed:
             raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")

@@ -28,6 +28,7 @@ from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.roles import Gaze
 from groupnas.landmarks.task import LandmarkTarget, LandmarkTask
 from groupnas.palette import COLOURS
 
@@ -74,6 +75,7 @@ def recipe_views(recipe: str) -> list[CropView]:
     return [
         CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole)
         for name, stage in loaded.stages.items()
+        if isinstance(stage.look, Gaze)  # others see features, which are no pictures
     ]
 
 

@@ -17,7 +17,7 @@ from groupnas.landmarks.losses import (
     neighbours_among,
 )
 from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.roles import Name, Role, check_roles
+from groupnas.landmarks.roles import Cells, Name, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_recipe
 from groupnas.schema import Settings, read_preset, validate
 
@@ -68,14 +68,15 @@ class StepRecipe(Settings):
     """A step of the training, which goes on with what the steps before it trained.
 
     Attributes:
-        train: The stage whose network is trained; left out, the step has its name.
+        train: The stage whose network is trained, or several, of which the first looks at the
+            whole face and the others at features, in one pass; left out, the step has its name.
         augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
         training: Epochs, optimiser, averaging.
     """
 
-    train: str
+    train: Annotated[tuple[Name, ...], Field(min_length=1)]
     augmentation: Augmentation
     loss: Loss = Loss()
     balance_poses: bool = False
@@ -113,20 +114,50 @@ class Recipe(Settings):
     def _named(cls, steps: Any) -> Any:
         if not isinstance(steps, dict):
             return steps
-        return {k: {"train": k, **v} if isinstance(v, dict) else v for k, v in steps.items()}
+        found = {k: {"train": k, **v} if isinstance(v, dict) else v for k, v in steps.items()}
+        for step in found.values():
+            if isinstance(step, dict) and isinstance(step["train"], str):
+                step["train"] = [step["train"]]
+        return found
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
         check_roles(self.stages)
         if "search" in self.steps:
             raise ValueError("steps.search: means something else; give the step another name")
+        trained: set[str] = set()
         for name, step in self.steps.items():
-            if step.train not in self.stages:
-                raise ValueError(f"steps.{name}.train: {nearest(step.train, self.stages)}")
+            for stage in step.train:
+                if stage not in self.stages:
+                    raise ValueError(f"steps.{name}.train: {nearest(stage, self.stages)}")
+            trained.update(step.train)
+            if len(self.together(step)) > 1:
+                self._check_together(name, step, trained)
         for name in self.stages:
-            if all(step.train != name for step in self.steps.values()):
+            if name not in trained:
                 raise ValueError(f"stages.{name}: no step trains it; add one")
         return self
+
+    def _check_together(self, name: str, step: StepRecipe, trained: set[str]) -> None:
+        first, *others = self.together(step)
+        for stage in others:
+            if not isinstance(self.stages[stage].look, Cells):
+                raise ValueError(
+                    f"steps.{name}.train: {stage} looks at the photo anew; it can only be trained "
+                    "alone, in a step of its own"
+                )
+        for stage in (first, *others):
+            if stage not in trained:
+                raise ValueError(
+                    f"steps.{name}.train: needs {stage}, which no step before trains; add it"
+                )
+
+    def together(self, step: StepRecipe) -> tuple[str, ...]:
+        """The stages that one pass of a step goes through, trained or not."""
+        (only, *others), names = step.train, [*self.stages]
+        if not others and not isinstance(self.stages[only].look, Cells):
+            return (only,)
+        return tuple(names[: 1 + max(names.index(stage) for stage in step.train)])
 
     @property
     def first(self) -> str:
@@ -140,7 +171,7 @@ class Recipe(Settings):
 
     def final_step(self, stage: str) -> StepRecipe:
         """The last step that trains a stage."""
-        return [step for step in self.steps.values() if step.train == stage][-1]
+        return [step for step in self.steps.values() if stage in step.train][-1]
 
     def with_epochs(self, epochs: int | None) -> Recipe:
         """The same recipe with another number of epochs in all steps."""

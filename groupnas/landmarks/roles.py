@@ -6,14 +6,22 @@ Without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AliasChoices, Field, StringConstraints, field_validator
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+)
 
-from groupnas.landmarks.answers import PointsAnswer
+from groupnas.files import nearest
+from groupnas.landmarks.answers import Answer, PointsAnswer, answer_from
 from groupnas.landmarks.crops import CropSettings, extents, whole_face
 from groupnas.landmarks.frames import Frame, around, upright
 from groupnas.landmarks.markup import Markup
@@ -23,6 +31,8 @@ from groupnas.schema import Settings
 Blend = Annotated[float, Field(gt=0, le=1, validation_alias=AliasChoices("blend", "trust"))]
 # It names folders, tensors and columns of tables.
 Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # as of all settings
 
 TAKEN = ("cascade", "initial", "points", "search")  # names that mean something else beside stages'
 
@@ -35,6 +45,8 @@ class Gaze(CropSettings):
         frame: ``box``, the face's box, which is one region with all points; or ``extents``, a
             region for each part of the markup, around its points as the stages before have them.
     """
+
+    __pydantic_config__ = _STRICT
 
     frame: Literal["box", "extents"]
 
@@ -74,24 +86,75 @@ class Gaze(CropSettings):
         return upright(found.origin, np.maximum(found.side, 1.0))  # a box may have collapsed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The cells of a feature map around each point, as the stages before have it.
+
+    Every point is a region, which is seen in all channels of the map. Outputs are in units of the
+    region that the map is of.
+
+    Source: Su et al., GRegNet + LRefNets (paper 001), section 3.3.
+
+    Attributes:
+        at: The map: a row of an earlier stage's network, ``STAGE.ROW``.
+        frame: ``points``.
+        size: Cells along each side.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    at: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[^.]+$")]
+    frame: Literal["points"] = "points"
+    size: Annotated[int, Field(ge=1, le=64, strict=True)] = 5
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole face in one region."""
+        return False
+
+    @property
+    def stage(self) -> str:
+        """The stage whose map it is."""
+        return self.at.split(".")[0]
+
+    @property
+    def row(self) -> str:
+        """The row whose map it is."""
+        return self.at.split(".")[1]
+
+    def regions(self, markup: Markup) -> Markup:
+        """The markup whose parts are the points, each by itself."""
+        parts = {f"g{point}": (point,) for point in range(markup.points)}  # as spaces name them
+        return replace(markup, parts=parts, contour=())
+
+
 class Role(Settings):
     """A stage's role in a cascade.
 
     Attributes:
         look: Where it looks.
-        answer: What its network's outputs mean; a name stands for an answer of that name.
+        answer: What its network's outputs mean: ``points``, or ``increments`` on those of the
+            stages before.
         blend: Share of its answer in its points, above 0 and up to 1; the rest is that of the
             stages before. 1 is the paper's cascade.
     """
 
-    look: Gaze
-    answer: PointsAnswer = PointsAnswer()
+    look: Gaze | Cells
+    answer: Answer = PointsAnswer()
     blend: Blend = 1.0
 
     @field_validator("answer", mode="before")
     @classmethod
     def _named(cls, answer: Any) -> Any:
-        return {"name": answer} if isinstance(answer, str) else answer
+        return answer_from(answer)
+
+    @field_validator("look", mode="before")
+    @classmethod
+    def _of_its_kind(cls, look: Any) -> Any:
+        """What looks at features says at which; so the faults of the other kind are not told."""
+        if not isinstance(look, dict):
+            return look
+        return TypeAdapter(Cells if "at" in look else Gaze).validate_python(look)
 
     @property
     def role(self) -> Role:
@@ -105,6 +168,17 @@ def check_roles(stages: Mapping[str, Role]) -> None:
         if name in TAKEN:
             raise ValueError(f"stages.{name}: means something else; give the stage another name")
     name, first = next(iter(stages.items()))
+    if first.answer.name == "increments":
+        raise ValueError(f"stages.{name}.answer: the first stage has nothing to start from")
+    seen: list[str] = []
+    for later, role in stages.items():
+        if isinstance(role.look, Cells) and role.look.stage not in seen:
+            raise ValueError(
+                f"stages.{later}.look.at: {role.look.stage}: is no earlier stage that looks at the "
+                f"whole face; {nearest(role.look.stage, seen)}"
+            )
+        if role.look.whole:
+            seen.append(later)
     if not first.look.whole:
         raise ValueError(
             f"stages.{name}.look.frame: there are no points yet that the first stage could look "
@@ -115,3 +189,10 @@ def check_roles(stages: Mapping[str, Role]) -> None:
             f"stages.{name}.blend: there is nothing yet to blend the first stage's answer with; "
             "leave it out"
         )
+
+
+def rows_of(stage: str, roles: Mapping[str, Role]) -> list[str]:
+    """The rows of a stage's network that other stages look at."""
+    looks = [role.look for role in roles.values()]
+    at = [look for look in looks if isinstance(look, Cells) and look.stage == stage]
+    return list(dict.fromkeys(look.row for look in at))

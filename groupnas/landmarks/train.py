@@ -21,6 +21,7 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.landmarks.chain import Chain, ChainTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
@@ -30,13 +31,14 @@ from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
 from groupnas.runs.kinds import CASCADE
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.task import TaskSubset
+from groupnas.task import Task, TaskSubset
 
 MODEL = "model.json"
 SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
@@ -163,8 +165,9 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     networks = {name: one.taken for name, one in setup.given.items() if one.taken is not None}
     fixed = set(networks)
     for name, step in recipe.steps.items():
-        if step.train not in fixed:
-            networks[step.train] = _train_step(setup, name, step, networks.get(step.train))
+        if left := tuple(stage for stage in step.train if stage not in fixed):
+            own = step.model_copy(update={"train": left})
+            networks.update(_train_step(setup, name, own, networks))
     stages = {name: networks[name] for name in recipe.stages}
     cascade = make_cascade(markup, box, stages, {}, setup.device)
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
@@ -187,24 +190,33 @@ def _run(setup: Setup, global_from: str | None) -> Path:
 
 
 def _train_step(
-    setup: Setup, name: str, step: StepRecipe, before: StageNetwork | None
-) -> StageNetwork:
-    """Train one network, or go on with it; the best by validation.
+    setup: Setup, name: str, step: StepRecipe, before: Mapping[str, StageNetwork]
+) -> dict[str, StageNetwork]:
+    """Train the networks of a step, or go on with them; the best by validation.
 
-    It starts as a step before left it, where one did.
+    Each starts as a step before left it, where one did.
     """
-    folder, stage = setup.folder / name, setup.recipe.stages[step.train]
-    regions = stage.look.regions(setup.faces.markup)
-    task = setup.task(
-        stage.look.crops,
-        whole=stage.look.whole,
+    folder, stages = setup.folder / name, setup.recipe.stages
+    passed = setup.recipe.together(step)
+    look = stages[passed[0]].look
+    assert isinstance(look, Gaze)  # whatever looks at features stands behind one
+    faces = setup.task(
+        look.crops,
+        whole=look.whole,
         augmentation=step.augmentation,
-        loss=step.loss.of(regions),
+        loss=step.loss.of(look.regions(setup.faces.markup)),
     )
     torch.manual_seed(setup.seed)
-    allocation, module = (
-        _fresh(setup, step.train, task) if before is None else (before.allocation, before.module)
-    )
+    networks = {
+        stage: before[stage] if stage in before else _fresh(setup, stage, faces) for stage in passed
+    }
+    task: Task = faces
+    module: nn.Module = networks[passed[0]].module
+    if len(passed) > 1:
+        modules = {stage: network.module for stage, network in networks.items()}
+        roles = {stage: network.role for stage, network in networks.items()}
+        module = Chain(modules, roles, step.train)
+        task = ChainTask(faces, module.trained)
     trained = train(
         module,
         task,
@@ -217,14 +229,24 @@ def _train_step(
         resume=RunFolder(folder).exists,
         observers=setup.observers(name),
         quiet=True,
-        arguments={"space": allocation.space.name, "grouping": allocation.grouping.to_dict()},
+        arguments=_told([networks[stage].allocation for stage in step.train]),
     )
-    network = cast(GroupedNetwork, trained.network)  # the module that was given
-    return StageNetwork(allocation, stage.role, network)
+    assert trained.network is module  # so that the networks in it are the best, too
+    module.requires_grad_(True)  # whatever a later step trains
+    return {stage: networks[stage] for stage in step.train}
 
 
-def _fresh(setup: Setup, name: str, task: LandmarkTask) -> tuple[Allocation, nn.Module]:
-    """A stage's allocation, searched for where the recipe says so, and its network's first weights.
+def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:
+    """What a training records of its networks; of several, a list of each."""
+    spaces = [allocation.space.name for allocation in allocations]
+    groupings = [allocation.grouping.to_dict() for allocation in allocations]
+    if len(allocations) == 1:
+        return {"space": spaces[0], "grouping": groupings[0]}
+    return {"space": spaces, "grouping": groupings}
+
+
+def _fresh(setup: Setup, name: str, task: LandmarkTask) -> StageNetwork:
+    """A stage's network with its first weights, its grouping searched for if the recipe says so.
 
     The search sees the training side alone, and splits that once more.
     """
@@ -255,8 +277,9 @@ def _fresh(setup: Setup, name: str, task: LandmarkTask) -> tuple[Allocation, nn.
                     f"stages.{name}.inherit: {stage.grouping} trains no network to inherit from; "
                     "set it to false"
                 )
-            return allocation, network
-    return allocation, allocation.build(task.mean_output())
+            return StageNetwork(allocation, stage.role, cast(GroupedNetwork, network))
+    start = None if isinstance(stage.look, Cells) else task.mean_output()
+    return StageNetwork(allocation, stage.role, allocation.build(start))
 
 
 def _pose_balance(setup: Setup) -> Tensor:

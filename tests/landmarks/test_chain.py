@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from groupnas.engine.training import train as train_networks
 from groupnas.errors import InputError
 from groupnas.landmarks import train as module
 from groupnas.landmarks.cascade import Cascade, Stage
@@ -19,7 +20,7 @@ from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.landmarks.recipe import Recipe, load_recipe, recipe_from
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import Cells, Gaze, Role
 from groupnas.landmarks.train import train_cascade
 from groupnas.schema import merged
 
@@ -67,6 +68,7 @@ def cascade_of(count: int) -> Cascade:
 
 def mapped(points: np.ndarray, answers: np.ndarray, role: Role) -> np.ndarray:
     """The points after a stage that answers, worked out region by region."""
+    assert isinstance(role.look, Gaze)
     found, answer = points.copy(), iter(answers)
     for indices in role.look.regions(MARKUP).parts.values():
         members = points[list(indices)]
@@ -114,7 +116,7 @@ def longer(small: Path) -> Recipe:
 def test_three_stages_are_trained_in_four_steps(
     longer: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, starts, ends = module.train, {}, {}
+    original, starts, ends = train_networks, {}, {}
 
     def train(network: Any, task: Any, settings: Any, folder: Path, **options: Any) -> Any:
         starts[folder.name] = {k: v.clone() for k, v in network.state_dict().items()}
@@ -190,7 +192,8 @@ def test_all_stages_are_deployed(longer: Recipe, count: int) -> None:
     from groupnas.landmarks.deploy.graph import FLOAT, Graph
     from groupnas.landmarks.deploy.runtime import OnnxCascade
 
-    def says(shape: np.ndarray, look: Gaze) -> Any:
+    def says(shape: np.ndarray, look: Gaze | Cells) -> Any:
+        assert isinstance(look, Gaze)
         graph = Graph()
         channels = look.channels * len(look.regions(MARKUP).parts)
         x = graph.input("x", FLOAT, (1, channels, look.size, look.size))

@@ -17,6 +17,7 @@ from groupnas.landmarks.comparing import FaceData, InCascade
 from groupnas.landmarks.model import load_networks
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
+from groupnas.landmarks.roles import Gaze
 from groupnas.landmarks.train import train_cascade
 
 FACES = 40
@@ -79,6 +80,7 @@ def test_the_task_is_the_last_stages(small: Path) -> None:
     task = once()
     assert len(task.sources) == FACES and task.outputs["mouth"] == 40
     step, stage = once.recipe.steps["local"], once.recipe.stages["local"]
+    assert isinstance(stage.look, Gaze)
     assert task.augmentation == step.augmentation and task.patches.settings == stage.look.crops
     # the markup picks the variant
     assert once.space().name == "small_local:68" and once.space("small_local").variant == "68"

@@ -160,7 +160,8 @@ def test_training_and_inference_see_a_point_in_the_same_place(
     training = resample(patch, no_placement(1, 1), settings.cover, settings.size)
     sees = Sees()
     stage = Stage(sees, MARKUP, Role(look=Gaze.at("box", settings)))
-    stage.locate(Photos([image]), stage.frames(box[None], None), None)
+    photo = Photos([image])
+    stage.locate(photo, stage.frames(photo, box[None], None), None)
     crops = standardise(training)[0, 0].numpy(), sees.input[0, 0].numpy()
     for crop in crops:
         mass = (crop - crop.min()) ** 2

@@ -302,7 +302,7 @@ class Bomb:
         ),
         (
             edit(lambda c: c["stages"]["local"].update(answer="maps")),
-            "model.json: stages.local.answer.name: ",
+            "model.json: stages.local.answer.name: 'maps' is no answer; choose from: increments",
         ),
     ],
 )

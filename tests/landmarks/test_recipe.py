@@ -13,6 +13,7 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.losses import LandmarkLoss
 from groupnas.landmarks.model import check_network
 from groupnas.landmarks.recipe import KIND, load_recipe
+from groupnas.landmarks.roles import Gaze
 from groupnas.schema import preset_names
 from groupnas.spaces.space import load_space
 from groupnas.tasks import DATASETS
@@ -35,9 +36,16 @@ def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
     recipe = load_recipe(name)
     markup = face_set(recipe.data).markup
     for step in recipe.steps.values():
-        stage = recipe.stages[step.train]
+        (name,) = step.train
+        stage = recipe.stages[name]
+        assert isinstance(stage.look, Gaze)
         regions = stage.look.regions(markup)
-        check_network(load_space(stage.space, str(markup.points)), stage.look, regions)
+        check_network(
+            load_space(stage.space, str(markup.points)),
+            stage.look.channels,
+            stage.look.size,
+            regions,
+        )
         loss = step.loss.of(regions)
         assert isinstance(loss, LandmarkLoss) and loss.neighbours is not None
         assert len(loss.neighbours) == len(regions.part_points)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from groupnas._version import __version__
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.quantise import quantise_onnx
+from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
+from groupnas.landmarks.chain import Chain
 from groupnas.landmarks.crops import CropSettings
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown
 from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, GraphTensor
@@ -24,11 +27,11 @@ from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.markup import MARKUPS, Markup
 from groupnas.landmarks.model import (
     Card,
-    StageNetwork,
-    check_network,
+    check_stages,
     load_cascade,
     load_networks,
 )
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.onnx_tools import import_onnx
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.writing import atomic_path, temporary_folder
@@ -68,18 +71,50 @@ def export_cascade(
     check_suffix(path, MODEL, "an ONNX file")
     import_onnx()
     card, networks = load_networks(model)
-    for network in networks.values():
-        look = network.role.look
-        check_network(network.allocation.space, look, look.regions(MARKUPS[card.points]))
+    spaces = {name: network.allocation.space for name, network in networks.items()}
+    check_stages(spaces, card.stages, MARKUPS[card.points])
     seen: Mapping[str, Crops] = {}
     if calibration is not None:
+        if any(isinstance(stage.look, Cells) for stage in card.stages.values()):
+            raise InputError(
+                f"{model}: a cascade whose stages look at features is not written in int8; leave "
+                "it in float32"
+            )
         seen = crops_shown(load_cascade(model), calibration)
-    joined = join(
-        card,
-        {name: _exported(one, planner, seen.get(name)) for name, one in networks.items()},
-    )
+    models = {}
+    for name, passed in passes(card).items():
+        if len(passed) == 1:
+            module = networks[name].module
+            laid_out = module if planner is None else planner(module)
+            models[name] = _exported(laid_out, seen.get(name))
+        else:  # as they were trained: a layout has no features
+            own = {stage: networks[stage] for stage in passed}
+            modules = {stage: network.module for stage, network in own.items()}
+            chain = Chain(modules, {stage: network.role for stage, network in own.items()}, own)
+            models[name] = _exported(chain, None)
+    joined = join(card, models)
     with atomic_path(path) as temporary:
         temporary.write_bytes(joined.SerializeToString())
+
+
+def passes(card: Card) -> dict[str, list[str]]:
+    """The stages that look at photos, each with itself and those that look at its features.
+
+    Raises:
+        InputError: a stage looks at features of another than the last that looked at a photo.
+    """
+    found: dict[str, list[str]] = {}
+    for name, stage in card.stages.items():
+        if not isinstance(stage.look, Cells):
+            found[name] = [name]
+        elif stage.look.stage == [*found][-1]:
+            found[stage.look.stage].append(name)
+        else:
+            raise InputError(
+                f"stages.{name}.look.at: {stage.look.stage}: in an ONNX file a stage can only look "
+                f"at features of the last one that looked at the photo, {[*found][-1]}"
+            )
+    return found
 
 
 def join(card: Card, models: Mapping[str, Any]) -> Any:
@@ -87,7 +122,9 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
 
     Args:
         card: What the networks are shown, and what their answers are.
-        models: ``onnx.ModelProto`` of each stage's network, batch 1, by :func:`export_onnx`.
+        models: ``onnx.ModelProto`` by :func:`export_onnx`, batch 1, of the network of each stage
+            that looks at photos; with those that look at its features, of their
+            :class:`groupnas.landmarks.chain.Chain`.
     """
     graph, markup = Graph(), MARKUPS[card.points]
     image = graph.input("image", BYTE, ("height", "width", 3))
@@ -97,7 +134,9 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
     low, high = graph.split(box.reshape(2, 2, 1, 1, 1), 2, axis=0)
     found: dict[str, GraphTensor] = {}
     points = limits = None
-    for name, stage in card.stages.items():
+    for name, passed in passes(card).items():
+        stage = card.stages[name]
+        assert isinstance(stage.look, Gaze)
         regions = stage.look.regions(markup)
         look = _Look(image, last, regions, stage.look, models[name], name)
         if stage.look.whole or points is None or limits is None:
@@ -110,8 +149,11 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
         if len(regions.parts) > 1:
             owners = list(regions.owners)
             centre, half = centre.take(owners), half.take(owners)
-        points = _placed(centre + answer * half, points, regions, stage.blend)
+        answers = [answer] if len(passed) == 1 else graph.split(answer, len(passed), axis=0)
+        points = _placed(centre + answers[0] * half, points, regions, stage.blend)
         found[name] = points
+        for later, placed in zip(passed[1:], answers[1:], strict=True):
+            found[later] = points = centre + placed * half
     for name, port in reversed(outputs_of(found).items()):  # the cascade's answer first
         graph.output(port, found[name].reshape(markup.points, 2), (markup.points, 2))
     return graph.model("cascade", _metadata(card, markup))
@@ -188,11 +230,10 @@ def _extents(points: GraphTensor, markup: Markup) -> tuple[GraphTensor, GraphTen
     return own.reduce("Min", 1), own.reduce("Max", 1)
 
 
-def _exported(network: StageNetwork, planner: Planner | None, crops: Crops | None) -> Any:
-    module = network.module
+def _exported(module: nn.Module, crops: Crops | None) -> Any:
     with temporary_folder() as folder:
         file = folder / "network.onnx"
-        export_onnx(module if planner is None else planner(module), file, batch=1)
+        export_onnx(module, file, batch=1)
         if crops is not None:
             quantise_onnx(file, file, crops)
         return import_onnx().load(file)

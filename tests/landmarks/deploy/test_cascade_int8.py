@@ -39,10 +39,10 @@ def test_networks_are_calibrated_on_what_they_see(card: Path) -> None:
     whole, parts = crops_shown(cascade, faces(2)).values()
     assert [crop.shape for crop in (*whole, *parts)] == 2 * [(1, 3, 24, 24)] + 2 * [(1, 4, 16, 16)]
     photo, stages = Photos([image]), cascade.stages
-    expected = stages["global"].see(photo, stages["global"].frames(box[None], None))
+    expected = stages["global"].see(photo, stages["global"].frames(photo, box[None], None))
     np.testing.assert_allclose(whole[0], expected.numpy(), atol=1e-6)
     initial = cascade.locate(image, box[None]).initial
-    expected = stages["local"].see(photo, stages["local"].frames(box[None], initial))
+    expected = stages["local"].see(photo, stages["local"].frames(photo, box[None], initial))
     np.testing.assert_allclose(parts[0], expected.numpy(), atol=1e-6)
     assert len(whole) == 2  # not those that this test showed it
 
