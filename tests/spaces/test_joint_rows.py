@@ -13,6 +13,8 @@ from torch import Tensor
 import groupnas as gn
 from groupnas.accountant import flops
 from groupnas.deploy.planner import LayoutPlanner
+from groupnas.engine.split import split_by_source
+from groupnas.engine.training import Trainer
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.spaces import SearchSpace, load_space
@@ -178,7 +180,8 @@ def test_what_mixes_groups_cannot_be_taken_apart() -> None:
     with pytest.raises(InputError, match="cannot be laid out; export it without"):
         LayoutPlanner()(network)
     with pytest.raises(InputError, match="keep: groups: takes a network whose groups share no"):
-        gn.train(network, _Drawn(space), gn.Training(epochs=1, keep="groups"), "never")
+        kept = gn.Training(epochs=1, batch_size=4, weights={"lr": 0.01}, keep="groups")
+        Trainer(network, _Drawn(space), kept, split_by_source(_Drawn(space).sources, 0.3, 0))
     with pytest.raises(InputError, match="knapsack takes each group by itself"):
         gn.search(space, _Drawn(space), "knapsack", "never")
 
