@@ -62,6 +62,8 @@ def looking_twice(cascade: Cascade) -> Cascade:
     """Return the same cascade with stages that look twice; it takes twice the time."""
 
     def twice(stage: Stage) -> Stage:
+        if isinstance(stage.network, Mirrored):  # its own role says so
+            return stage
         network = Mirrored(stage.network, stage.regions)
         return replace(stage, network=network.train(stage.network.training))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,13 @@ def test_markups_pick_the_maps(name: str) -> None:
         assert space.output_size == (side // 4, side // 4)
         look = Gaze(frame="five_points", margin=1.3, size=side, colour=True)
         check_stages({"a": space}, {"a": Role(look=look, answer=HeatmapsAnswer())}, markup)
+
+
+def test_the_papers_own_network_is_a_stage_of_one_group() -> None:
+    space, markup = load_space("subpixel_heads:sdd"), MARKUPS[106]
+    look = Gaze(frame="box", margin=1.3, size=192, colour=True)
+    check_stages({"a": space}, {"a": Role(look=look, answer=HeatmapsAnswer())}, markup)
+    assert look.groups(markup, space.groups) == whole_face(markup)
 
 
 def task_of(look: Gaze = LOOK, **answer: Any) -> HeatmapTask:
@@ -337,6 +345,30 @@ def test_it_is_trained_saved_and_read_back(trained_maps: Path) -> None:
     answers = stage_.network(stage_.see(Photos([image]), frame)).detach().view(68, 2).numpy()
     placed = answers @ frame.linear[0, 0].T + frame.origin[0, 0]
     np.testing.assert_allclose(one.points[0], placed, atol=1e-3)
+
+
+def test_decodings_are_compared_on_one_model(trained_maps: Path, tmp_path: Path) -> None:
+    """What reads the maps stands in the card, and may be changed there."""
+    grey, points = draw_face(7)
+    image, box = np.stack([grey] * 3, axis=-1), [*points.min(axis=0), *points.max(axis=0)]
+    shutil.copy(trained_maps / "model.safetensors", tmp_path)
+    found = {}
+    for decode in ("taylor", "quarter", "argmax"):
+        card = json.loads((trained_maps / "model.json").read_text())
+        card["stages"]["global"]["answer"]["decode"] = decode
+        card["stages"]["global"]["look"]["mirrored"] = None
+        (tmp_path / "model.json").write_text(json.dumps(card))
+        cascade = load_cascade(tmp_path)
+        located = cascade.locate(image, np.array([box]))
+        frame = TURNED.frames(np.array([box]), located.initial, MARKUP)
+        units = frame.of([0] * 68).into(located.points)[0]
+        found[decode] = (units + 1) * 6 - 0.5  # in cells
+    np.testing.assert_allclose(found["argmax"], found["argmax"].round(), atol=1e-3)
+    steps = np.abs(found["quarter"] - found["argmax"])
+    assert np.isclose(steps, 0.25, atol=1e-3).any()
+    np.testing.assert_allclose(steps * (steps - 0.25), 0, atol=1e-3)
+    off = np.abs(found["taylor"] - found["argmax"])
+    assert 0.05 < off.max() <= 1.001
 
 
 def test_the_command_trains_what_ships(
