@@ -96,7 +96,8 @@ def test_a_task_of_maps_does_what_tasks_do(small: Path) -> None:
     assert task.inputs == {"shared": 3} and task.output_size == (12, 12)
     assert task.outputs == {part: len(points) for part, points in PARTS.parts.items()}
     assert task.mean_output() is None
-    prints = {task_of(**answer).fingerprint() for answer in ({}, {"sigma": 1}, {"blur": 1})}
+    answers: list[dict[str, Any]] = [{}, {"sigma": 1}, {"blur": 1}]
+    prints = {task_of(**answer).fingerprint() for answer in answers}
     assert len(prints) == 3 and task.fingerprint() in prints
 
 
