@@ -47,12 +47,14 @@ class FaceData:
         root: The folder that holds the data set's folder; ``None`` where it needs no files.
         allow_partial: Go on with the faces that are there, if not all are.
         limit: Take this many training faces only.
+        networks: The space of the networks that are compared; by default the recipe's.
     """
 
     recipe: Recipe
     root: Path | None
     allow_partial: bool = False
     limit: int | None = None
+    networks: SearchSpace | None = None
 
     @property
     def faces(self) -> FaceSet:
@@ -71,7 +73,12 @@ class FaceData:
 
     def __call__(self) -> LandmarkTask:
         return load_last(
-            self.recipe, self.faces, self.root, allow_partial=self.allow_partial, limit=self.limit
+            self.recipe,
+            self.faces,
+            self.root,
+            self.networks or self.space(),
+            allow_partial=self.allow_partial,
+            limit=self.limit,
         )
 
     def space(self, name: str | None = None) -> SearchSpace:
@@ -140,7 +147,7 @@ class InCascade:
         networks = dict([*load_networks(self.model)[1].items()][:-1])
         before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
         faces = data.held_out() if self.split == "validation" else data.test_faces()
-        groups = role.look.groups(markup, data.space().groups)
+        groups = role.look.groups(markup, (data.networks or data.space()).groups)
         regions = role.look.regions(markup)
         told = markup.parts if groups == whole_face(markup) else groups.parts
 

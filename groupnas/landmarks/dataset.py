@@ -66,14 +66,16 @@ class FaceDataSet(FaceSet, DataSet):
 
         if self.recipe is not None:
             from groupnas.landmarks.recipe import load_recipe
-            from groupnas.landmarks.stage_task import load_last
+            from groupnas.landmarks.stage_task import last_space, load_last
 
             if crops or loss:
                 raise InputError(f"{self.name}:{self.recipe}: its recipe says crops and loss")
+            recipe = load_recipe(self.recipe)
             return load_last(
-                load_recipe(self.recipe),
+                recipe,
                 self,
                 root,
+                last_space(recipe, self.markup),
                 allow_partial=allow_partial,
                 limit=limit,
                 cache=cache,

@@ -59,22 +59,21 @@ def load_stage(
 
 
 def load_last(
-    recipe: Recipe, faces: FaceSet, root: str | os.PathLike[str] | None, **options: Any
+    recipe: Recipe,
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    space: SearchSpace,
+    **options: Any,
 ) -> LandmarkTask:
     """The faces as the task of a recipe's last stage, and of the last step that trains it.
 
-    ``options`` are those of :func:`load_stage`.
-
-    Raises:
-        InputError: as :func:`load_stage`; a stage that looks at features, which are another
-            network's; a space that is not of these faces.
+    ``space`` is as of :func:`last_space`; all else, and what is raised, as of :func:`load_stage`.
     """
-    name, space = recipe.last, last_space(recipe, faces.markup)
-    step = recipe.final_step(name)
+    step = recipe.final_step(recipe.last)
     return load_stage(
         faces,
         root,
-        recipe.stages[name],
+        recipe.stages[recipe.last],
         space,
         augmentation=step.augmentation,
         loss=step.loss.of,

@@ -20,6 +20,7 @@ from groupnas.errors import InputError
 from groupnas.landmarks.answers import HeatmapsAnswer
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.cascade import Cascade, Stage
+from groupnas.landmarks.comparing import FaceData, InCascade
 from groupnas.landmarks.crops import all_parts, cut_frames, cut_turned, whole_face
 from groupnas.landmarks.data.synthetic import draw_face
 from groupnas.landmarks.dataset import face_set
@@ -29,7 +30,7 @@ from groupnas.landmarks.heatmaps import cross_entropy, gaussians, squared, to_ce
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.mirrored import mirror_points
-from groupnas.landmarks.model import check_stages, load_cascade
+from groupnas.landmarks.model import check_stages, load_cascade, load_networks
 from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.recipe import load_recipe, recipe_from
 from groupnas.landmarks.roles import Gaze, Role
@@ -438,6 +439,19 @@ def test_other_refusals(small: Path) -> None:
         check_stages({"a": numbers}, {"a": role}, MARKUP)
     with pytest.raises(InputError, match=r"small_maps has outputs .*'left_eye': 11.* needs .*22"):
         check_stages({"a": maps}, {"a": Role(look=look)}, MARKUP)
+
+
+def test_networks_of_maps_are_compared_in_their_cascade(small: Path, trained_maps: Path) -> None:
+    """The network that was trained scores there what its card says, part by part."""
+    data = FaceData(recipe=load_recipe("maps"), root=None, limit=FACES)
+    assert isinstance(data(), HeatmapTask)
+    card, networks = load_networks(trained_maps)
+    score = InCascade(model=trained_maps, data=data, split="validation")()
+    found = score(networks["global"].module.eval())
+    assert found.groups == tuple(PARTS.parts)
+    told = card.scores["validation"]["scores"]["full"]["cascade"]["parts"]
+    for number, part in enumerate(found.groups):
+        assert found.errors[:, number].mean() == pytest.approx(told[part], rel=1e-3)
 
 
 def test_a_search_learns_from_what_a_recipe_shows(small: Path) -> None:
