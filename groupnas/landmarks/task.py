@@ -98,10 +98,12 @@ class LandmarkTask:
         self._loss = loss or LandmarkLoss()
         self._counts = [len(indices) for indices in markup.parts.values()]
         place = {point: number for number, point in enumerate(regions.part_points)}
-        self._points = torch.from_numpy(patches.points[:, [place[i] for i in markup.part_points]])
+        # In the patches' own layout, which the last bits of the points' mean depend on
+        order = [place[point] for point in markup.part_points]
+        self._points = torch.from_numpy(np.ascontiguousarray(patches.points[:, order]))
         # Half a box is one box unit.
         self._percent = torch.from_numpy(100 * patches.box_size / 2 / patches.normaliser[:, None])
-        self._owners = torch.tensor([regions.owners[place[i]] for i in markup.part_points])
+        self._owners = torch.tensor([regions.owners[number] for number in order])
         # Row 0 leaves parts and points where they are, row 1 swaps those of a mirrored face.
         self._part_order = torch.tensor([range(len(regions.parts)), regions.flipped_parts])
         self._point_order = torch.tensor([range(len(markup.part_points)), markup.part_flip])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,6 +85,22 @@ def test_target_moves_to_a_device(task: LandmarkTask) -> None:
     _, target = task.batch(EVERYONE)
     moved = task.to(target, torch.device("meta"))
     assert moved.points.is_meta and moved.percent.is_meta
+
+
+def test_networks_start_from_the_same_bits_as_ever(task: LandmarkTask) -> None:
+    """A mean's last bits follow from how its numbers lie in memory; trainings go on from them."""
+    draw, patches = np.random.default_rng(0), task.patches
+    points = draw.uniform(-1, 1, (30, *patches.points.shape[1:])).astype(np.float32)
+    many = dataclasses.replace(
+        patches,
+        points=points,
+        pixels=patches.pixels[[0] * 30],
+        box_size=patches.box_size[[0] * 30],
+        normaliser=patches.normaliser[[0] * 30],
+        sources=tuple(map(str, range(30))),
+    )
+    found = LandmarkTask("many", many).mean_output()
+    assert found is not None and found.equal(torch.from_numpy(points).mean(dim=0).flatten())
 
 
 def test_fingerprint_tells_data_apart(task: LandmarkTask) -> None:
