@@ -255,8 +255,13 @@ def test_hidden_channels_are_divided_among_points(
     assert sum(sizes) == pytest.approx(total * 68 * 4, rel=0.01)
 
 
-def test_a_searched_refinement_is_trained(tiny: dict[str, Any]) -> None:
-    recipe = apart(tiny, fine={"grouping": "random"})
+def test_a_searched_refinement_is_trained(small: Path, tiny: dict[str, Any]) -> None:
+    content = (
+        load_strategy("saliency").with_settings(**SEARCHES["saliency"]).model_dump(mode="json")
+    )
+    content |= {"widen": 1.5, "budget": {"total": 1.0}}
+    (small / "strategies/brief.yaml").write_text(yaml.safe_dump(content))
+    recipe = apart(tiny, fine={"grouping": "brief"})
     card = train_cascade(recipe, "run", root=None, limit=FACES)
     networks = load_networks(card)[1]
     (even,), (row,) = (
@@ -269,8 +274,10 @@ def test_a_searched_refinement_is_trained(tiny: dict[str, Any]) -> None:
     files[0].unlink()
     train_cascade(recipe, "run", root=None, limit=FACES, resume=True)
     assert whole == [file.read_bytes() for file in files]
+    assert exit_code("report", "run", "-o", "page") == 0
     # behind the global network of another run, too; and `together` it cannot be
-    train_cascade(recipe, "again", root=None, limit=FACES, global_from="run")
+    other = recipe.with_grouping("random")
+    train_cascade(other, "again", root=None, limit=FACES, global_from="run")
     assert not Path("again/together").exists()
     plain = recipe_from(tiny, "it")
     with pytest.raises(InputError, match=r"fine.grouping: random: .*steps.together .* global, too"):
