@@ -46,9 +46,9 @@ class Behind(Named):
 class Activation(Behind):
     """An activation, computed in place: nobody else reads what a layer has just written."""
 
-    def build(self, channels: int) -> nn.Module:
+    def build(self, channels: int, inplace: bool = True) -> nn.Module:
         """Return a new module for tensors of any shape."""
-        module: nn.Module = resolve_name(self.made or self.kind)(inplace=True)
+        module: nn.Module = resolve_name(self.made or self.kind)(inplace=inplace)
         return module
 
 

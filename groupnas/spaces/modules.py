@@ -64,10 +64,9 @@ def activation(layer: Layer) -> list[nn.Module]:
     """The activation behind a layer, if it has one."""
     if layer.activation is None:
         return []
-    act = layer.activation.build(layer.out_channels)
-    if layer.operation.passes and hasattr(act, "inplace"):
-        act.inplace = False  # others may read what it reads
-    return [act]
+    if layer.operation.passes:  # others may read what it reads
+        return [layer.activation.build(layer.out_channels, inplace=False)]
+    return [layer.activation.build(layer.out_channels)]
 
 
 def norm_behind(layer: Layer, modules: Iterable[nn.Module]) -> nn.Module | None:
