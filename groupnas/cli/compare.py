@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -230,6 +231,8 @@ def _compare(
         allow_partial=bool(arguments["allow_partial"]),
         limit=arguments["limit"],
     )
+    space = recorded_space(folder) if resume else data.space(arguments["space"])
+    data = replace(data, networks=space)
     told, more = _scorers(folder, recorded, data, cascade, test, arguments["device"] or "cpu")
     split: SplitBy = "seed" if arguments["vary_split"] else "fixed"
     if split == "seed" and "cascade" in more:
@@ -241,7 +244,7 @@ def _compare(
             )
     try:
         run(
-            recorded_space(folder) if resume else data.space(arguments["space"]),
+            space,
             data,
             strategies,
             folder,

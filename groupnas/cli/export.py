@@ -209,7 +209,12 @@ def _export_cascade(model: Path, out: Path, planner: LayoutPlanner | None) -> di
         export_cascade(model, out, planner=None if planner is None else laid_out)
     if not plans:
         return {}
-    alone = [name for name, passed in passes(load_networks(model)[0]).items() if len(passed) == 1]
+    card, networks = load_networks(model)
+    alone = [
+        name
+        for name, passed in passes(card).items()
+        if len(passed) == 1 and not networks[name].module.joint
+    ]
     return dict(zip(alone, plans, strict=True))
 
 

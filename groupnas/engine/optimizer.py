@@ -115,6 +115,8 @@ def set_learning_rate(
         lr = settings.end_lr + (lr - settings.end_lr) * (1 + math.cos(math.pi * progress)) / 2
     elif settings.schedule == "poly":
         lr = settings.end_lr + (lr - settings.end_lr) * (1 - progress) ** settings.power
+    elif settings.schedule == "steps":
+        lr *= settings.factor ** sum(progress >= share for share in settings.milestones)
     elif settings.schedule == "plateau":
         falls = plateaus(errors, settings.patience)
         lr = max(lr * settings.factor**falls, min(lr, settings.end_lr))

@@ -48,13 +48,15 @@ class Optimizer(Settings):
         momentum: SGD's momentum.
         schedule: What the learning rate does: ``constant``; ``cosine``, down to ``end_lr`` at the
             end of the run; ``poly``, likewise, as the ``power`` of what is left of the run (a
-            straight line at 1; 0.9 is that of Chen et al., "DeepLab", TPAMI 2018); ``plateau``,
-            times ``factor`` whenever the mean validation error has had no new least value for more
-            than ``patience`` epochs, in trainings alone: a search has no such errors.
+            straight line at 1; 0.9 is that of Chen et al., "DeepLab", TPAMI 2018); ``steps``,
+            times ``factor`` at each of the ``milestones``; ``plateau``, times ``factor`` whenever
+            the mean validation error has had no new least value for more than ``patience`` epochs,
+            in trainings alone: a search has no such errors.
         end_lr: Final learning rate of ``cosine`` and ``poly``; the lowest of ``plateau``.
         warmup: Share of the run in which the learning rate rises from 0 to what it would be.
         power: Of ``poly``.
-        factor: Of ``plateau``.
+        factor: Of ``plateau`` and ``steps``.
+        milestones: Of ``steps``: shares of the run.
         patience: Of ``plateau``, in epochs.
         slow: Rows that learn more slowly, in trainings alone: the share of the learning rate that
             each has, 0 to 1. A name means the row, or all rows and layers whose dotted names go on
@@ -67,23 +69,29 @@ class Optimizer(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     betas: tuple[Share, Share] = (0.9, 0.999)
     momentum: Share = 0.9
-    schedule: Literal["constant", "cosine", "poly", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "poly", "plateau", "steps"] = "constant"
     end_lr: Annotated[float, Field(ge=0)] = 0.0
     warmup: Share = 0.0
     power: Rate = 0.9
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.75
     patience: Natural = 10
+    milestones: tuple[Share, ...] = (0.5, 0.75)
     slow: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
 
     @model_serializer(mode="wrap")
     def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is of other schedules: runs that began without these keys go on."""
-        unused = {"power": "poly", "factor": "plateau", "patience": "plateau"}
+        used = {
+            "power": ("poly",),
+            "factor": ("plateau", "steps"),
+            "patience": ("plateau",),
+            "milestones": ("steps",),
+        }
         found: dict[str, Any] = handler(self)
         return {
             key: value
             for key, value in found.items()
-            if (key != "slow" or value) and unused.get(key, self.schedule) == self.schedule
+            if (key != "slow" or value) and self.schedule in used.get(key, (self.schedule,))
         }
 
 

@@ -19,20 +19,20 @@ from groupnas.comparison.samples import SampleErrors, Scorer
 from groupnas.engine.split import Split, split_by_source
 from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
+from groupnas.landmarks.crops import whole_face
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
-from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import (
-    check_network,
     load_first,
     load_networks,
     make_cascade,
-    markup_space,
 )
+from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
-from groupnas.landmarks.roles import Cells, Gaze
+from groupnas.landmarks.stage_task import last_space, load_last
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
 
@@ -47,12 +47,14 @@ class FaceData:
         root: The folder that holds the data set's folder; ``None`` where it needs no files.
         allow_partial: Go on with the faces that are there, if not all are.
         limit: Take this many training faces only.
+        networks: The space of the networks that are compared; by default the recipe's.
     """
 
     recipe: Recipe
     root: Path | None
     allow_partial: bool = False
     limit: int | None = None
+    networks: SearchSpace | None = None
 
     @property
     def faces(self) -> FaceSet:
@@ -65,47 +67,23 @@ class FaceData:
         return self.recipe.stages[self.recipe.last]
 
     @property
-    def look(self) -> Gaze:
-        """Where it looks.
-
-        Raises:
-            InputError: at features, which are another network's.
-        """
-        if isinstance(self.stage.look, Cells):
-            raise InputError(
-                f"stages.{self.recipe.last}.look: networks are compared on photos, not on features "
-                "of other networks; take a recipe whose last stage looks at photos"
-            )
-        return self.stage.look
-
-    @property
     def step(self) -> StepRecipe:
         """The step that trains them."""
         return self.recipe.final_step(self.recipe.last)
 
     def __call__(self) -> LandmarkTask:
-        look, step = self.look, self.step
-        return load_landmarks(
+        return load_last(
+            self.recipe,
             self.faces,
             self.root,
-            look.crops,
-            whole=look.whole,
-            augmentation=step.augmentation,
-            loss=step.loss.of(look.regions(self.faces.markup)),
+            self.networks or self.space(),
             allow_partial=self.allow_partial,
             limit=self.limit,
         )
 
     def space(self, name: str | None = None) -> SearchSpace:
-        """The search space of a name, by default the recipe's; the markup picks its variant.
-
-        Raises:
-            InputError: no such space, or not one of these regions and crops.
-        """
-        regions = self.look.regions(self.faces.markup)
-        space = markup_space(name or self.stage.space, regions)
-        check_network(space, self.look.channels, self.look.size, regions)
-        return space
+        """The search space of a name, by default the recipe's; raises as :func:`last_space`."""
+        return last_space(self.recipe, self.faces.markup, name)
 
     def sampling(self, split: Split) -> Tensor | None:
         """Return weights by which training faces are drawn; ``None`` where all are drawn alike."""
@@ -169,16 +147,19 @@ class InCascade:
         networks = dict([*load_networks(self.model)[1].items()][:-1])
         before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
         faces = data.held_out() if self.split == "validation" else data.test_faces()
+        groups = role.look.groups(markup, (data.networks or data.space()).groups)
+        regions = role.look.regions(markup)
+        told = markup.parts if groups == whole_face(markup) else groups.parts
 
         def score(local: nn.Module) -> SampleErrors:
-            stages = {**before, name: Stage(local, markup, role)}
+            stages = {**before, name: Stage(pointing(local, role, groups, regions), markup, role)}
             cascade = Cascade(markup, stages, data.faces.box, {})
             found = evaluate_faces(cascade, data.faces, faces, self.split)
             errors = found.errors[CASCADE].parts
             return SampleErrors(
-                errors=100 * np.stack([errors[part] for part in markup.parts], axis=1),
-                groups=tuple(markup.parts),
-                weights=np.array([len(points) for points in markup.parts.values()], float),
+                errors=100 * np.stack([errors[part] for part in told], axis=1),
+                groups=tuple(told),
+                weights=np.array([len(points) for points in told.values()], float),
                 sources=np.array([face.source for face in faces], dtype=np.str_),
                 unit=f"NME %, {found.normaliser}",
                 subsets={

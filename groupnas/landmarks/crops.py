@@ -103,6 +103,11 @@ def whole_face(markup: Markup) -> Markup:
     return replace(markup, parts={"face": tuple(range(markup.points))}, contour=())
 
 
+def all_parts(markup: Markup) -> Markup:
+    """The markup with its contour as one more part, so that every point is of a part."""
+    return replace(markup, parts={**markup.parts, "contour": markup.contour}, contour=())
+
+
 def extents(points: NDArray[np.float64], markup: Markup) -> NDArray[np.float64]:
     """The boxes ``(..., P, 4)`` that just hold each part's points, from points ``(..., K, 2)``."""
     members = [points[..., list(indices), :] for indices in markup.parts.values()]
@@ -157,16 +162,21 @@ def cut_patches(
     settings: CropSettings,
     *,
     box: NDArray[np.float64] | None = None,
+    turned: Frame[NDArray[np.float64]] | None = None,
     name: str = "face",
 ) -> FacePatches:
     """Cut the regions of one face.
 
     ``image`` is ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` grey where ``settings`` ask for no colour;
-    the other arguments, and what is raised, are those of :func:`regions`.
+    ``turned`` ``(P,)`` are frames to be cut instead of upright squares. The other arguments, and
+    what is raised, are those of :func:`regions`.
     """
     size = image.shape[1], image.shape[0]
     frame = regions(points, size, markup, settings, box=box, name=name)
-    pixels = cut_frames(image, frame.grown(settings.cover), settings.pixels, settings.colour)
+    cut = cut_frames
+    if turned is not None:
+        frame, cut = turned, cut_turned
+    pixels = cut(image, frame.grown(settings.cover), settings.pixels, settings.colour)
     in_box = frame.of(markup.owners).into(points[list(markup.part_points)])
     return FacePatches(pixels, in_box.astype(np.float32), frame.side.astype(np.float32))
 
@@ -180,6 +190,41 @@ def cut_frames(
     """
     squares = zip(frame.origin, frame.side, strict=True)
     return np.stack([cut_square(image, *square, pixels, colour) for square in squares])
+
+
+def cut_turned(
+    image: NDArray[np.uint8], frame: Frame[NDArray[np.float64]], pixels: int, colour: bool = False
+) -> NDArray[np.uint8]:
+    """The regions of a frame of P regions, turned or sheared, ``(P, C, pixels, pixels)`` uint8.
+
+    The upright square around each is cut as :func:`cut_square` does, a little finer than the
+    result, which is read off there, bilinear. Arguments are as of :func:`cut_frames`.
+    """
+    fine = fine_pixels(pixels)
+    cuts = []
+    for linear, centre in zip(frame.linear, frame.origin, strict=True):
+        half = float(np.abs(linear).sum(axis=1).max()) * fine / (fine - 2)  # a rim of a pixel
+        square = cut_square(image, centre, 2 * half, fine, colour)
+        # From outer edges of the result's pixels to those of the square's, as Pillow has it
+        maps = linear * (fine / half / pixels)
+        start = fine / 2 - maps.sum(axis=1) * pixels / 2
+        places = (*maps[0], start[0], *maps[1], start[1])
+        planes = [
+            Image.fromarray(plane.astype(np.float32)).transform(
+                (pixels, pixels), Image.Transform.AFFINE, places, Image.Resampling.BILINEAR
+            )
+            for plane in square
+        ]
+        cuts.append(np.rint(np.stack([np.asarray(plane) for plane in planes])).astype(np.uint8))
+    return np.stack(cuts)
+
+
+def fine_pixels(pixels: int) -> int:
+    """Side of the upright square that a turned region is read off, whose side has ``pixels``.
+
+    A quarter finer than the region where that is a square turned by 45 degrees, and a rim.
+    """
+    return math.ceil(1.25 * math.sqrt(2) * pixels) + 2
 
 
 def cut_square(

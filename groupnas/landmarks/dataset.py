@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.landmarks.data.face import FaceSet
 from groupnas.tasks import DataSet, find_dataset
 
@@ -22,7 +22,24 @@ class FaceDataSet(FaceSet, DataSet):
     """A data set of faces, registered: what a :class:`FaceSet` and a :class:`DataSet` say of it.
 
     Its module needs no torch: whoever lists the data sets loads it.
+
+    Attributes:
+        recipe: A training recipe; then the task is that of its last stage, else of part crops.
     """
+
+    recipe: str | None = None
+
+    def variant(self, choice: str) -> FaceDataSet:
+        """Return the faces as the last stage of a recipe is shown them: ``300w:subpixel:quick``.
+
+        Raises:
+            InputError: no such recipe or preset.
+        """
+        from groupnas.landmarks.recipe import load_recipe
+
+        with naming(f"{self.name}:{choice}"):
+            load_recipe(choice)
+        return replace(self, recipe=choice)
 
     def load(
         self,
@@ -36,6 +53,8 @@ class FaceDataSet(FaceSet, DataSet):
     ) -> Task:
         """Return the training faces' parts as a task; further arguments as of :meth:`DataSet.load`.
 
+        With a :attr:`recipe` it is the task of its last stage, whose last step says the rest.
+
         Args:
             crops: Fields of :class:`groupnas.landmarks.crops.CropSettings` that differ from the
                 local network's.
@@ -45,6 +64,22 @@ class FaceDataSet(FaceSet, DataSet):
         from groupnas.landmarks.load import load_landmarks
         from groupnas.landmarks.losses import LandmarkLoss
 
+        if self.recipe is not None:
+            from groupnas.landmarks.recipe import load_recipe
+            from groupnas.landmarks.stage_task import last_space, load_last
+
+            if crops or loss:
+                raise InputError(f"{self.name}:{self.recipe}: its recipe says crops and loss")
+            recipe = load_recipe(self.recipe)
+            return load_last(
+                recipe,
+                self,
+                root,
+                last_space(recipe, self.markup),
+                allow_partial=allow_partial,
+                limit=limit,
+                cache=cache,
+            )
         return load_landmarks(
             self,
             root,

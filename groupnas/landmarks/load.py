@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groupnas.errors import InputError
 from groupnas.files import nearest
@@ -23,8 +24,10 @@ from groupnas.landmarks.crops import (
     whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.losses import PointLoss
 from groupnas.landmarks.parallel import ItemT, in_threads
+from groupnas.landmarks.roles import Gaze
 from groupnas.landmarks.task import LandmarkTask
 
 
@@ -61,29 +64,69 @@ def load_landmarks(
     Raises:
         InputError: faces are missing (and that is not allowed), or a file is damaged.
     """
+    patches = load_patches(
+        faces,
+        root,
+        settings,
+        whole=whole,
+        split=split,
+        allow_partial=allow_partial,
+        limit=limit,
+        cache=cache,
+    )
+    return LandmarkTask(task_name(faces, split), patches, augmentation, loss)
+
+
+def load_patches(
+    faces: FaceSet,
+    root: str | os.PathLike[str] | None,
+    settings: CropSettings,
+    *,
+    whole: bool = False,
+    split: str = "train",
+    allow_partial: bool = False,
+    limit: int | None = None,
+    cache: bool = True,
+) -> Patches:
+    """The regions of the faces of one split; arguments and errors as of :func:`load_landmarks`."""
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
     markup = whole_face(faces.markup) if whole else faces.markup
     distances = normalisers(chosen, faces)  # an instant: before images are read
 
     def cut(face: Face) -> FacePatches:
-        box = face_box(face, faces) if whole else None
-        return cut_patches(
-            faces.read(face), face.points, markup, settings, box=box, name=face.place
-        )
+        return cut_face(faces.read(face), face, faces, settings, whole)
 
     def build() -> Patches:
         cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
         sources = [face.source for face in chosen]
         return stack_patches(cuts, distances, sources, markup, settings)
 
-    name = faces.name if split == "train" else f"{faces.name}/{split}"
+    name = task_name(faces, split)
     if cache:
         files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
         label = f"{name}/{len(chosen)}"
-        patches = cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
-    else:
-        patches = build()
-    return LandmarkTask(name, patches, augmentation, loss)
+        return cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
+    return build()
+
+
+def cut_face(
+    image: NDArray[np.uint8], face: Face, of: FaceSet, settings: CropSettings, whole: bool
+) -> FacePatches:
+    """The regions of one face, where its own points say; as :func:`cut_patches`."""
+    box = face_box(face, of) if whole else None
+    turned = None
+    if box is not None and isinstance(settings, Gaze) and settings.turned:
+        frame = settings.frames(box[None], face.points[None], of.markup)
+        turned = Frame(frame.linear[0], frame.origin[0])
+    markup = whole_face(of.markup) if whole else of.markup
+    return cut_patches(
+        image, face.points, markup, settings, box=box, turned=turned, name=face.place
+    )
+
+
+def task_name(faces: FaceSet, split: str) -> str:
+    """What the run folder calls the task of a split."""
+    return faces.name if split == "train" else f"{faces.name}/{split}"
 
 
 def load_faces(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.markup import Markup
+from groupnas.spaces.network import GroupedNetwork
 
 
 def mirror_crops(crops: Tensor, markup: Markup) -> Tensor:
@@ -45,9 +46,14 @@ class Mirrored(nn.Module):
         super().__init__()
         self.network, self.markup = network, markup
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Return the points between both answers, ``(B, 2 K)``."""
-        both = self.network(torch.cat([crops, mirror_crops(crops, self.markup)]))
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        return cast(GroupedNetwork, self.network).input_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the points between both answers to crops, ``(B, 2 K)``."""
+        both = self.network(torch.cat([x, mirror_crops(x, self.markup)]))
         plain, mirrored = cast(Tensor, both).chunk(2)
         return (plain + mirror_points(mirrored, self.markup)) / 2
 
@@ -56,6 +62,8 @@ def looking_twice(cascade: Cascade) -> Cascade:
     """Return the same cascade with stages that look twice; it takes twice the time."""
 
     def twice(stage: Stage) -> Stage:
+        if isinstance(stage.network, Mirrored):  # its own role says so
+            return stage
         network = Mirrored(stage.network, stage.regions)
         return replace(stage, network=network.train(stage.network.training))
 

@@ -18,7 +18,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from groupnas._version import __version__
 from groupnas.engine.state import StateError, check_like
@@ -28,6 +28,7 @@ from groupnas.grouping import Grouping
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.roles import Cells, Name, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_card, upgraded_tensors
 from groupnas.runs.kinds import CASCADE, refusal
@@ -35,7 +36,7 @@ from groupnas.saved import parse_saved
 from groupnas.schema import Settings, validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.spaces.schema import SpaceFile
+from groupnas.spaces.schema import SHARED, SpaceFile
 from groupnas.spaces.space import SearchSpace, load_space, variant_names
 from groupnas.writing import atomic_path, write_text
 
@@ -117,6 +118,12 @@ class StageNetwork:
     allocation: Allocation
     role: Role
     module: GroupedNetwork
+
+    def pointing(self, module: nn.Module, markup: Markup) -> nn.Module:
+        """The module, or the same one laid out for speed, with the stage's points as outputs."""
+        look = self.role.look
+        groups = look.groups(markup, self.allocation.space.groups)
+        return pointing(module, self.role, groups, look.regions(markup))
 
 
 def save_cascade(
@@ -238,7 +245,7 @@ def make_cascade(
     made = {}
     for name, network in stages.items():
         module = network.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        made[name] = Stage(module.eval(), markup, network.role)
+        made[name] = Stage(network.pointing(module.eval(), markup), markup, network.role)
     return Cascade(markup, made, box, card)
 
 
@@ -258,7 +265,8 @@ def check_stages(
 ) -> None:
     """Check that the networks of stages take what they look at; raises as :func:`check_network`."""
     for name, role in roles.items():
-        look, regions = role.look, role.look.regions(markup)
+        look, space = role.look, spaces[name]
+        regions, groups = look.regions(markup), look.groups(markup, space.groups)
         if isinstance(look, Cells):
             at = spaces[look.stage]
             rows = {layer.name.split(".")[0]: layer.out_channels for layer in at.layers}
@@ -267,31 +275,46 @@ def check_stages(
                     f"stages.{name}.look.at: {at.name} has no row {look.row!r}; "
                     f"{nearest(look.row, rows)}"
                 )
-            check_network(spaces[name], rows[look.row], look.size, regions)
+            if len(at.groups) > 1:
+                raise InputError(
+                    f"stages.{name}.look.at: {at.name} has several groups; features are looked at "
+                    "of networks of the whole face alone"
+                )
+            channels = rows[look.row]
         else:
-            check_network(spaces[name], look.channels, look.size, regions)
+            channels = look.channels
+        inputs = dict.fromkeys(regions.parts, channels)
+        if groups != regions:
+            inputs = {SHARED: channels}
+        check_network(space, inputs, look.size, groups, role.answer.outputs)
 
 
-def check_network(space: SearchSpace, channels: int, size: int, markup: Markup) -> None:
-    """Check that a space's networks take a markup's regions and give their points.
+def check_network(
+    space: SearchSpace, inputs: Mapping[str, int], size: int, groups: Markup, per_point: int = 2
+) -> None:
+    """Check that a space's networks take what they are shown and give a markup's points.
 
     Args:
         space: The space.
-        channels: Of each region, as it is seen.
-        size: Its side there.
-        markup: Its parts are the regions.
+        inputs: Channels that each group is shown.
+        size: Side of what they are shown.
+        groups: Its parts are the groups.
+        per_point: Outputs for each point; where it is 1, they are maps.
 
     Raises:
         InputError: its inputs, its outputs or the size of its input are others.
     """
-    outputs = {part: 2 * len(points) for part, points in markup.parts.items()}
-    for what, given, needed in (
-        ("inputs", dict(space.inputs), dict.fromkeys(markup.parts, channels)),
+    outputs = {part: per_point * len(points) for part, points in groups.parts.items()}
+    for what, has, needs in (
+        ("inputs", dict(space.inputs), inputs),
         ("outputs", dict(space.outputs), outputs),
         ("input size", space.input_size, (size, size)),
     ):
-        if given != needed:
-            raise InputError(f"{space.name} has {what} {given}, {markup.name} needs {needed}")
+        if has != needs:
+            raise InputError(f"{space.name} has {what} {has}, {groups.name} needs {needs}")
+    if bool(space.output_size) != (per_point == 1):
+        given, needed = ("numbers", "maps") if per_point == 1 else ("maps", "numbers")
+        raise InputError(f"{space.name} puts out {given}, the stage's answer needs {needed}")
 
 
 def _stage_card(network: StageNetwork) -> StageCard:

@@ -18,14 +18,13 @@ from groupnas.landmarks.crops import (
     FACE_CROPS,
     PART_CROPS,
     CropSettings,
-    cut_patches,
     extents,
     stack_patches,
     whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import around
-from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.load import cut_face, load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.roles import Gaze
@@ -134,14 +133,7 @@ def _batches(
     """All faces as they are, and augmented."""
     markup = _regions(view, of)
     cut = [
-        cut_patches(
-            image,
-            face.points,
-            markup,
-            view.crops,
-            box=face_box(face, of) if view.whole else None,
-            name=face.place,
-        )
+        cut_face(image, face, of, view.crops, view.whole)
         for image, face in zip(images, faces, strict=True)
     ]
     names = [face.name for face in faces]

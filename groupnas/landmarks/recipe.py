@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from groupnas.engine.strategy import Share
 from groupnas.engine.training_settings import Training
 from groupnas.files import nearest
+from groupnas.landmarks.answers import HeatmapsAnswer
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.losses import (
     AdaptiveLoss,
@@ -148,6 +149,12 @@ class Recipe(Settings):
                     )
                 if stage not in passed:
                     raise ValueError(f"steps.{name}.dropout: {nearest(stage, passed)}")
+            if step.loss != Loss() and any(
+                isinstance(self.stages[stage].answer, HeatmapsAnswer) for stage in step.train
+            ):
+                raise ValueError(
+                    f"steps.{name}.loss: is of points; that of heatmaps is answer.loss of the stage"
+                )
         for name in self.stages:
             if name not in trained:
                 raise ValueError(f"stages.{name}: no step trains it; add one")

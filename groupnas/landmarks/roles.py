@@ -5,8 +5,9 @@ Without torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -21,10 +22,12 @@ from pydantic import (
 )
 
 from groupnas.files import nearest
-from groupnas.landmarks.answers import Answer, PointsAnswer, answer_from
-from groupnas.landmarks.crops import CropSettings, extents, whole_face
+from groupnas.landmarks.alignment import frame_weights
+from groupnas.landmarks.answers import Answer, HeatmapsAnswer, PointsAnswer, answer_from
+from groupnas.landmarks.crops import CropSettings, all_parts, extents, whole_face
 from groupnas.landmarks.frames import Frame, around, upright
 from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.pose import five_points
 from groupnas.schema import Settings
 
 # It was called trust once: recipes and cards that say so are read.
@@ -34,6 +37,11 @@ Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # as of all settings
 
+# Where eyes, nose and mouth of an average face lie in a region that just encloses it: of 300W's
+# training faces, aligned to each other by shift, scale and rotation, and made symmetric.
+REFERENCE = ((-0.45, -0.64), (0.45, -0.64), (0.0, -0.15), (-0.4, 0.31), (0.4, 0.31))
+LEAST_AREA = 0.05
+
 TAKEN = ("cascade", "initial", "points", "search")  # names that mean something else beside stages'
 
 
@@ -42,13 +50,26 @@ class Gaze(CropSettings):
     """Where a stage looks, and how what is there is cut.
 
     Attributes:
-        frame: ``box``, the face's box, which is one region with all points; or ``extents``, a
-            region for each part of the markup, around its points as the stages before have them.
+        frame: ``box``, the face's box, which is one region with all points; ``extents``, a region
+            for each part of the markup, around its points as the stages before have them; or
+            ``five_points``, one region with all points, turned and stretched so that eyes, nose and
+            mouth, as the stages before have them, lie nearest to :data:`REFERENCE`. A margin of 1
+            then just encloses an average face.
+        fit: Of five points: ``affine``, by default, or ``similarity``, which keeps angles.
+        mirrored: ``averaged``: look at mirrored crops, too, and answer with the points in between,
+            in twice the time; see :mod:`groupnas.landmarks.mirrored`. Networks are trained as
+            without.
     """
 
     __pydantic_config__ = _STRICT
 
-    frame: Literal["box", "extents"]
+    frame: Literal["box", "extents", "five_points"]
+    fit: Literal["affine", "similarity"] | None = None
+    mirrored: Literal["averaged"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.fit is not None and not self.turned:
+            raise ValueError(f"fit: is of five_points, and frame is {self.frame}; leave it out")
 
     @classmethod
     def at(cls, frame: Literal["box", "extents"], crops: CropSettings) -> Self:
@@ -58,21 +79,44 @@ class Gaze(CropSettings):
     @property
     def whole(self) -> bool:
         """Whether it is the whole face in one region."""
-        return self.frame == "box"
+        return self.frame != "extents"
+
+    @property
+    def turned(self) -> bool:
+        """Whether regions may be other than upright squares."""
+        return self.frame == "five_points"
 
     @property
     def crops(self) -> CropSettings:
-        """How regions are cut, wherever they lie."""
+        """How regions are cut, wherever they lie; of turned ones also how they are laid."""
+        if self.turned:
+            return replace(self, mirrored=None)
         return CropSettings(**{one.name: getattr(self, one.name) for one in fields(CropSettings)})
 
     def regions(self, markup: Markup) -> Markup:
         """The markup whose parts are the P regions."""
         return whole_face(markup) if self.whole else markup
 
+    def groups(self, markup: Markup, names: Collection[str]) -> Markup:
+        """The markup whose parts are the groups of a network that looks here, by their names.
+
+        Parts and contour may share the whole face; else every region is a group.
+        """
+        return all_parts(markup) if self.whole and "face" not in names else self.regions(markup)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """``(6, 10)``: how frames follow from five points, by :func:`frame_weights`."""
+        margins = np.array([self.margin] * 4 + [1, 1])[:, None]
+        return margins * frame_weights(np.array(REFERENCE), self.fit or "affine")
+
     def frames(
         self, boxes: NDArray[np.float64], before: NDArray[np.float64] | None, markup: Markup
     ) -> Frame[NDArray[np.float64]]:
         """The frames ``(B, P)`` of B faces, upright squares of at least one pixel.
+
+        Those of five points may be turned; but are the box's where they would have less than
+        :data:`LEAST_AREA` of its area, as of a mirrored face.
 
         Args:
             boxes: ``(B, 4)``, of the faces.
@@ -83,7 +127,16 @@ class Gaze(CropSettings):
             found = around(boxes[:, None], self.margin)
         else:
             found = around(extents(before, markup), self.margin)
-        return upright(found.origin, np.maximum(found.side, 1.0))  # a box may have collapsed
+        plain = upright(found.origin, np.maximum(found.side, 1.0))  # a box may have collapsed
+        if not self.turned or before is None:
+            return plain
+        fitted = five_points(before, markup).reshape(len(before), 10) @ self.weights.T
+        linear, origin = fitted[:, :4].reshape(-1, 1, 2, 2), fitted[:, None, 4:]
+        fits = np.linalg.det(linear) > LEAST_AREA * plain.scale**2
+        return Frame(
+            np.where(fits[..., None, None], linear, plain.linear),
+            np.where(fits[..., None], origin, plain.origin),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +180,18 @@ class Cells:
         parts = {f"g{point}": (point,) for point in range(markup.points)}  # as spaces name them
         return replace(markup, parts=parts, contour=())
 
+    def groups(self, markup: Markup, names: Collection[str]) -> Markup:
+        """As :meth:`Gaze.groups`: the points."""
+        return self.regions(markup)
+
 
 class Role(Settings):
     """A stage's role in a cascade.
 
     Attributes:
         look: Where it looks.
-        answer: What its network's outputs mean: ``points``, or ``increments`` on those of the
-            stages before.
+        answer: What its network's outputs mean: ``points``, ``increments`` on those of the stages
+            before, or ``heatmaps`` of the whole face.
         blend: Share of its answer in its points, above 0 and up to 1; the rest is that of the
             stages before. 1 is the paper's cascade.
     """
@@ -157,6 +214,12 @@ class Role(Settings):
         return TypeAdapter(Cells if "at" in look else Gaze).validate_python(look)
 
     @property
+    def pointed(self) -> bool:
+        """Whether points are not simply what the network puts out."""
+        mirrored = isinstance(self.look, Gaze) and self.look.mirrored is not None
+        return mirrored or isinstance(self.answer, HeatmapsAnswer)
+
+    @property
     def role(self) -> Role:
         """The role alone, without what a recipe or a card says of the stage besides."""
         return Role(**{name: getattr(self, name) for name in Role.model_fields})
@@ -175,11 +238,15 @@ def check_roles(stages: Mapping[str, Role]) -> None:
         if isinstance(role.look, Cells) and role.look.stage not in seen:
             raise ValueError(
                 f"stages.{later}.look.at: {role.look.stage}: is no earlier stage that looks at the "
-                f"whole face; {nearest(role.look.stage, seen)}"
+                f"whole face, once, and answers points; {nearest(role.look.stage, seen)}"
             )
-        if role.look.whole:
+        if isinstance(role.answer, HeatmapsAnswer) and not role.look.whole:
+            raise ValueError(
+                f"stages.{later}.answer: heatmaps are of the whole face; look at box or five_points"
+            )
+        if role.look.whole and not role.pointed:
             seen.append(later)
-    if not first.look.whole:
+    if first.look.frame != "box":
         raise ValueError(
             f"stages.{name}.look.frame: there are no points yet that the first stage could look "
             f"at; expected box, got {first.look.frame}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groupnas.landmarks.crops import cut_frames
+from groupnas.landmarks.crops import cut_frames, cut_turned
 from groupnas.landmarks.features import features_around
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.located import Image, Points
@@ -44,15 +44,16 @@ class Photos:
     def frames(
         self, look: Gaze | Cells, boxes: Points, before: Points | None, markup: Markup
     ) -> Frame[Points]:
-        """Upright squares."""
+        """As :meth:`groupnas.landmarks.roles.Gaze.frames`."""
         assert isinstance(look, Gaze)  # others have another source
         return look.frames(boxes, before, markup)
 
     def cut(self, frame: Frame[Points], look: Gaze | Cells, device: torch.device) -> Tensor:
         """Crops as :class:`Source` says, each with mean 0 and standard deviation 1."""
         assert isinstance(look, Gaze)
+        cut = cut_turned if look.turned else cut_frames
         pixels = [
-            cut_frames(image, Frame(*arrays), look.size, look.colour)
+            cut(image, Frame(*arrays), look.size, look.colour)
             for image, *arrays in zip(self.images, frame.linear, frame.origin, strict=True)
         ]
         return standardise(torch.from_numpy(np.stack(pixels)).to(device).float())

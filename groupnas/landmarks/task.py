@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,9 @@ from groupnas.landmarks.augment import (
 )
 from groupnas.landmarks.crops import Patches
 from groupnas.landmarks.losses import LandmarkLoss, PointLoss
+from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.pixels import check_colours, disturb
+from groupnas.spaces.schema import SHARED
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class LandmarkTarget:
     Attributes:
         points: ``(B, 2 K)`` float32, x0 y0 x1 y1 ... region by region, in box units of the crop:
             -1 and 1 are its outer edges.
-        percent: ``(B, P)`` float32, what a distance of 1 box unit is in % of the normaliser.
+        percent: ``(B, P)`` float32, what a distance of 1 box unit is in % of the normaliser. Of an
+            affine region it is the geometric mean of both axes'.
     """
 
     points: Tensor
@@ -52,6 +56,8 @@ class LandmarkTask:
         patches: The regions of every face, in memory.
         augmentation: What :meth:`batch` draws when it is given a generator.
         loss: Of points in pixels of the crop; by default Wing along x and y. Its ``repr`` says all.
+        groups: A markup whose parts are the groups, where several look at one region: each reads
+            all of its channels, and K are in the order of these parts. By default the regions.
 
     Raises:
         InputError: a point, a box or a normaliser of the patches is not a number; an augmentation
@@ -66,8 +72,10 @@ class LandmarkTask:
         patches: Patches,
         augmentation: Augmentation | None = None,
         loss: PointLoss | None = None,
+        groups: Markup | None = None,
     ) -> None:
-        markup, settings = patches.markup, patches.settings
+        regions, settings = patches.markup, patches.settings
+        markup = groups or regions
         for sample in np.flatnonzero(~_known(patches)):
             raise InputError(
                 f"{name}: sample {sample}, from {patches.sources[sample]}: expected finite points, "
@@ -78,20 +86,27 @@ class LandmarkTask:
         self.augmentation = augmentation or Augmentation()
         check_colours(self.augmentation, settings.channels)
         self.sources: Sequence[str] = patches.sources
-        self.inputs: Mapping[str, int] = {part: settings.channels for part in markup.parts}
+        self.groups = groups
+        self.inputs: Mapping[str, int] = (
+            dict.fromkeys(markup.parts, settings.channels)
+            if groups is None
+            else {SHARED: settings.channels}
+        )
         self.outputs: Mapping[str, int] = {
             part: 2 * len(indices) for part, indices in markup.parts.items()
         }
         self._loss = loss or LandmarkLoss()
-        self._points = torch.from_numpy(patches.points)
+        self._counts = [len(indices) for indices in markup.parts.values()]
+        place = {point: number for number, point in enumerate(regions.part_points)}
+        self._points = torch.from_numpy(patches.points[:, [place[i] for i in markup.part_points]])
         # Half a box is one box unit.
         self._percent = torch.from_numpy(100 * patches.box_size / 2 / patches.normaliser[:, None])
-        self._owners = torch.tensor(markup.owners)
+        self._owners = torch.tensor([regions.owners[place[i]] for i in markup.part_points])
         # Row 0 leaves parts and points where they are, row 1 swaps those of a mirrored face.
-        self._part_order = torch.tensor([range(len(markup.parts)), markup.flipped_parts])
+        self._part_order = torch.tensor([range(len(regions.parts)), regions.flipped_parts])
         self._point_order = torch.tensor([range(len(markup.part_points)), markup.part_flip])
 
-    def mean_output(self) -> Tensor:
+    def mean_output(self) -> Tensor | None:
         """The mean of all samples' points, ``(2 K,)``, in box units of an unchanged crop."""
         return self._points.mean(dim=0).flatten()
 
@@ -99,7 +114,7 @@ class LandmarkTask:
         self, indices: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, LandmarkTarget]:
         """Crops and their target, as :meth:`groupnas.task.Task.batch` says."""
-        faces, parts = len(indices), len(self.inputs)
+        faces, parts = len(indices), len(self.patches.markup.parts)
         placement = (
             no_placement(faces, parts)
             if generator is None
@@ -126,10 +141,9 @@ class LandmarkTask:
         return self._loss(*pairs)
 
     def errors(self, predicted: Tensor, target: LandmarkTarget) -> Tensor:
-        """Mean distance of each region's points ``(B, P)``, in % of the normaliser."""
+        """Mean distance of each group's points ``(B, G)``, in % of the normaliser."""
         distance = (predicted - target.points).unflatten(1, (-1, 2)).norm(dim=-1)
-        counts = [outputs // 2 for outputs in self.outputs.values()]
-        means = [part.mean(dim=1) for part in distance.split(counts, dim=1)]
+        means = [part.mean(dim=1) for part in distance.split(self._counts, dim=1)]
         return torch.stack(means, dim=1) * target.percent
 
     def to(self, target: LandmarkTarget, device: torch.device) -> LandmarkTarget:
@@ -150,9 +164,13 @@ class LandmarkTask:
             self.patches.normaliser,
         ):
             digest.update(array.tobytes() if not array.flags.c_contiguous else array.data)
-        settings = (self.sources, self.patches.settings, self.augmentation, self._loss)
-        digest.update(repr(settings).encode())
+        digest.update(repr(self._told()).encode())
         return digest.hexdigest()
+
+    def _told(self) -> tuple[Any, ...]:
+        """All that the fingerprint is of beside the arrays; its ``repr`` says everything."""
+        told = (self.sources, self.patches.settings, self.augmentation, self._loss)
+        return told if self.groups is None else (*told, self.groups.parts)
 
 
 def _known(patches: Patches) -> NDArray[np.bool_]:

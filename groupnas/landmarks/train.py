@@ -27,11 +27,12 @@ from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.given import Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
-from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
-from groupnas.landmarks.roles import Cells, Gaze
+from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -53,7 +54,7 @@ class Setup:
         folder: The run folder; each step has one inside.
         given: What the recipe names, by stage.
         faces: Where the samples are from.
-        task: Loads them for a step; :func:`load_landmarks`, but for what step and stage say.
+        task: Loads them for a step; :func:`load_stage`, but for what step and stage say.
         samples: The training faces.
         split: Those that train and those that validate.
         seed: Of everything random but the split.
@@ -131,7 +132,7 @@ def train_cascade(
         given=given,
         faces=faces,
         task=partial(
-            load_landmarks, faces, root, allow_partial=allow_partial, limit=limit, cache=cache
+            load_stage, faces, root, allow_partial=allow_partial, limit=limit, cache=cache
         ),
         samples=samples,
         split=split,
@@ -197,14 +198,12 @@ def _train_step(
     Each starts as a step before left it, where one did.
     """
     folder, stages = setup.folder / name, setup.recipe.stages
-    passed = setup.recipe.together(step)
-    look = stages[passed[0]].look
-    assert isinstance(look, Gaze)  # whatever looks at features stands behind one
+    passed = setup.recipe.together(step)  # whatever looks at features stands behind one
     faces = setup.task(
-        look.crops,
-        whole=look.whole,
+        stages[passed[0]].role,
+        setup.given[passed[0]].used,
         augmentation=step.augmentation,
-        loss=step.loss.of(look.regions(setup.faces.markup)),
+        loss=step.loss.of,
     )
     torch.manual_seed(setup.seed)
     networks = {

@@ -55,6 +55,16 @@ def test_poly() -> None:
     assert rate(Optimizer(lr=1, schedule="poly"), 0.5) == pytest.approx(0.5**0.9)
 
 
+def test_steps() -> None:
+    """Earp et al.: a tenth from epoch 20 of 40 on, and again from 30."""
+    falls = Optimizer(lr=0.001, schedule="steps", factor=0.1)
+    shares = [0, 19 / 40, 20 / 40, 29 / 40, 30 / 40, 1]
+    expected = [1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]
+    assert [rate(falls, share) for share in shares] == pytest.approx(expected)
+    once = Optimizer(lr=1, schedule="steps", milestones=(0.2,), factor=0.5, warmup=0.1)
+    assert [rate(once, share) for share in (0.05, 0.1, 0.2)] == pytest.approx([0.5, 1, 0.5])
+
+
 @pytest.mark.parametrize(
     ("errors", "patience", "expected"),
     [
@@ -188,6 +198,7 @@ def test_settings_of_other_schedules_are_not_recorded() -> None:
     more = {
         "poly": {"power"},
         "plateau": {"factor", "patience"},
+        "steps": {"factor", "milestones"},
         "cosine": set(),
         "constant": set(),
     }

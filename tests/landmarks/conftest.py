@@ -207,15 +207,37 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     source = Path(__file__).parent / "small"
     for folder, names in {
-        "search_spaces": ("small_global.yaml", "small_local.yaml"),
+        "search_spaces": ("small_global.yaml", "small_local.yaml", "small_maps.yaml"),
         "strategies": ("quick.yaml",),
-        "strategies/recipes": ("small.yaml",),
+        "strategies/recipes": ("small.yaml", "maps.yaml"),
     }.items():
         (tmp_path / folder).mkdir()
         for name in names:
             shutil.copy(source / name, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained_maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of five points and heatmaps, by the recipe ``small/maps.yaml``."""
+    import shutil
+
+    from groupnas.landmarks.recipe import load_recipe
+    from groupnas.landmarks.train import train_cascade
+
+    folder = tmp_path_factory.mktemp("trained")
+    source = Path(__file__).parent / "small"
+    spaces = folder / "search_spaces"
+    spaces.mkdir()
+    for name in ("small_global.yaml", "small_maps.yaml"):
+        shutil.copy(source / name, spaces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("GROUPNAS_CACHE", str(folder / "cache"))
+        return train_cascade(
+            load_recipe(source / "maps.yaml"), folder / "run", root=None, limit=24, quiet=True
+        ).parent
 
 
 @pytest.fixture

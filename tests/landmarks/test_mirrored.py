@@ -58,7 +58,7 @@ def test_a_mirrored_face_gets_mirrored_points(points: int, whole: bool) -> None:
     found = []
     for stage in (once, twice):
         here, there = (
-            stage.locate(Photos([seen]), around(where[None], 1.0), np.zeros((1, points, 2)))[0]
+            stage.locate(Photos([seen]), around(where[None], 1.0), np.zeros((1, points, 2)))[0][0]
             for seen, where in ((image, boxes), (mirrored_image(image), other))
         )
         there = there[list(markup.flip)] * (-1, 1) + (119, 0)

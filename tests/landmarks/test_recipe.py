@@ -11,7 +11,7 @@ from groupnas.errors import InputError
 from groupnas.files import shipped_names
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.losses import LandmarkLoss
-from groupnas.landmarks.model import check_network
+from groupnas.landmarks.model import check_stages
 from groupnas.landmarks.recipe import KIND, load_recipe
 from groupnas.landmarks.roles import Gaze
 from groupnas.schema import preset_names
@@ -35,17 +35,15 @@ def test_there_is_one_for_each_set_that_can_be_trained_on() -> None:
 def test_shipped_recipes_fit_their_data_and_spaces(name: str) -> None:
     recipe = load_recipe(name)
     markup = face_set(recipe.data).markup
+    spaces = {
+        name: load_space(stage.space, str(markup.points)) for name, stage in recipe.stages.items()
+    }
+    check_stages(spaces, recipe.stages, markup)
     for step in recipe.steps.values():
         name, *_ = recipe.together(step)
         stage = recipe.stages[name]
         assert isinstance(stage.look, Gaze)
         regions = stage.look.regions(markup)
-        check_network(
-            load_space(stage.space, str(markup.points)),
-            stage.look.channels,
-            stage.look.size,
-            regions,
-        )
         loss = step.loss.of(regions)
         assert isinstance(loss, LandmarkLoss) and loss.neighbours is not None
         assert len(loss.neighbours) == len(regions.part_points)

@@ -66,3 +66,19 @@ def test_heads_of_sub_pixel_landmarks(head: str) -> None:
 
 def test_every_head_is_compared() -> None:
     assert set(variant_names("subpixel_heads")) == set(PRINTED)
+
+
+def test_dividing_the_head_leaves_less_than_a_third_of_it() -> None:
+    """Of the final model's 434 M, 214 M are its head with the neck; five even groups leave 61 M."""
+    whole, _ = cost("subpixel_heads:sdd")
+    table = flops(Allocation.even(load_space("subpixel:106")))
+    neck, points = 6 * 6 * 1280 * 256, (19, 19, 15, 20, 33)
+    first, others = (7, 7, 6, 6, 6), (26, 26, 26, 25, 25)
+    up1 = 6 * 6 * 9 * 256 * 4 * sum(first)
+    up2 = 12**2 * 16 * sum(a * b for a, b in zip(first, others, strict=True))
+    up3 = 24**2 * 16 * sum(b * b for b in others)
+    maps = 48**2 * sum(b * p for b, p in zip(others, points, strict=True))
+    assert table.total - table.per_group["shared"] == up1 + up2 + up3 + maps == 48_943_872
+    dense = neck + up1 + 12**2 * 16 * 32 * 128 + 24**2 * 16 * 128 * 128 + 48**2 * 128 * 106
+    assert whole - dense == table.total - (neck + 48_943_872)  # the trunk, the same in both
+    assert (whole, table.total, dense) == (434_142_720, 280_776_960, 214_106_112)

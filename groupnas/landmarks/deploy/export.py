@@ -18,9 +18,10 @@ from groupnas.deploy.quantise import quantise_onnx
 from groupnas.errors import InputError
 from groupnas.formats import MODEL, check_suffix
 from groupnas.landmarks.chain import Chain
-from groupnas.landmarks.crops import CropSettings
+from groupnas.landmarks.crops import fine_pixels
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown
 from groupnas.landmarks.deploy.graph import BYTE, FLOAT, INT, Graph, GraphTensor
+from groupnas.landmarks.deploy.region import Region, fitted, read_off
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND, outputs_of
 from groupnas.landmarks.located import FacePair
@@ -57,7 +58,8 @@ def export_cascade(
         model: A model card, or the folder that holds ``model.json``.
         path: Of the ONNX file.
         planner: Lays each network out for speed, e.g.
-            :class:`groupnas.deploy.planner.LayoutPlanner`; as it was trained where ``None``.
+            :class:`groupnas.deploy.planner.LayoutPlanner`; as it was trained where ``None``. Those
+            with joint channels stay as they were trained.
         calibration: Faces, each an image and a box as above, of the training photos: then all
             networks become int8 (:func:`groupnas.deploy.quantise.quantise_onnx`), with ranges that
             hold what they see of these faces. The planner for that is
@@ -85,8 +87,9 @@ def export_cascade(
     for name, passed in passes(card).items():
         if len(passed) == 1:
             module = networks[name].module
-            laid_out = module if planner is None else planner(module)
-            models[name] = _exported(laid_out, seen.get(name))
+            laid_out = module if planner is None or module.joint else planner(module)
+            points = networks[name].pointing(laid_out, MARKUPS[card.points])
+            models[name] = _exported(points, seen.get(name))
         else:  # as they were trained: a layout has no features
             own = {stage: networks[stage] for stage in passed}
             modules = {stage: network.module for stage, network in own.items()}
@@ -138,22 +141,22 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
         stage = card.stages[name]
         assert isinstance(stage.look, Gaze)
         regions = stage.look.regions(markup)
-        look = _Look(image, last, regions, stage.look, models[name], name)
+        look = _Look(image, last, regions, markup, stage.look, models[name], name)
         if stage.look.whole or points is None or limits is None:
             corners = low, high
         else:  # an estimate gone wild must not ask for a crop of a million pixels
             corners = _extents(points.clip(*limits), regions)
-        answer, centre, half = look.at(*corners)
+        region = look.region(*corners)
+        if stage.look.turned and points is not None and limits is not None:
+            region = look.turned(points.clip(*limits), region)
         if limits is None:
-            limits = centre - half * 2, centre + half * 2
-        if len(regions.parts) > 1:
-            owners = list(regions.owners)
-            centre, half = centre.take(owners), half.take(owners)
+            limits = region.centre - region.half * 2, region.centre + region.half * 2
+        answer = look.at(region)
         answers = [answer] if len(passed) == 1 else graph.split(answer, len(passed), axis=0)
-        points = _placed(centre + answers[0] * half, points, regions, stage.blend)
-        found[name] = points
-        for later, placed in zip(passed[1:], answers[1:], strict=True):
-            found[later] = points = centre + placed * half
+        placed = region.of(regions).out(answers[0])
+        points = found[name] = _placed(placed, points, regions, stage.blend)
+        for later, more in zip(passed[1:], answers[1:], strict=True):
+            found[later] = points = region.out(more)
     for name, port in reversed(outputs_of(found).items()):  # the cascade's answer first
         graph.output(port, found[name].reshape(markup.points, 2), (markup.points, 2))
     return graph.model("cascade", _metadata(card, markup))
@@ -182,7 +185,8 @@ class _Look:
         image: ``(H, W, 3)`` uint8.
         last: ``(2, 1, 1, 1)`` float32, the image's last column and row.
         markup: Whose parts are the regions.
-        crops: How they are cut.
+        whole: Of all points.
+        look: Where it looks, and how that is cut.
         model: The network.
         name: Of the stage.
     """
@@ -190,32 +194,37 @@ class _Look:
     image: GraphTensor
     last: GraphTensor
     markup: Markup
-    crops: CropSettings
+    whole: Markup
+    look: Gaze
     model: Any
     name: str
 
-    def at(
-        self, low: GraphTensor, high: GraphTensor
-    ) -> tuple[GraphTensor, GraphTensor, GraphTensor]:
-        """Return the network's points ``(K, 2, 1, 1, 1)`` in box units, and their squares.
-
-        Args:
-            low: ``(P, 2, 1, 1, 1)`` float32, the corners of their boxes.
-            high: Likewise.
-        """
-        graph, size, regions = low.graph, self.crops.size, len(self.markup.parts)
+    def region(self, low: GraphTensor, high: GraphTensor) -> Region:
+        """Return the squares around boxes whose corners are given, ``(P, 2, 1, 1, 1)`` float32."""
         longer = (high - low).reduce("Max", 1, keep=True)
         # A box may have collapsed.
-        half = graph.op("Max", longer * (self.crops.margin / 2), 0.5)
-        centre = (low + high) * 0.5
-        plan = plan_sampling(centre, half, regions, size, self.last)
-        crops = cut_squares(self.image, plan, size, self.crops.colour)
+        half = low.graph.op("Max", longer * (self.look.margin / 2), 0.5)
+        return Region((low + high) * 0.5, half)
+
+    def turned(self, points: GraphTensor, plain: Region) -> Region:
+        """Return the region of five points, given all ``(K, 2, 1, 1, 1)``, or the plain one."""
+        return fitted(points, plain, self.look.weights, self.whole)
+
+    def at(self, region: Region) -> GraphTensor:
+        """Return the network's points ``(K, 2, 1, 1, 1)`` in units of the regions."""
+        graph, size, regions = region.centre.graph, self.look.size, len(self.markup.parts)
+        pixels = size if region.linear is None else fine_pixels(size)
+        around = region.upright(pixels)
+        plan = plan_sampling(around.centre, around.half, regions, pixels, self.last)
+        crops = cut_squares(self.image, plan, pixels, self.look.colour)
+        if region.linear is not None:
+            crops = read_off(crops, region.linear, around.half, size)
         answer = graph.network(self.model, self._standardise(crops), self.name)
-        return answer.reshape(-1, 2, 1, 1, 1), centre, half
+        return answer.reshape(-1, 2, 1, 1, 1)
 
     def _standardise(self, crops: GraphTensor) -> GraphTensor:
         """``(1, P D, C, C)`` as :func:`groupnas.landmarks.task.standardise` makes it."""
-        size, depth, regions = self.crops.size, self.crops.channels, len(self.markup.parts)
+        size, depth, regions = self.look.size, self.look.channels, len(self.markup.parts)
         ones, zeros = (crops.graph.constant(np.full(regions, value), FLOAT) for value in (1, 0))
         flat = crops.reshape(1, regions, depth * size, size)
         seen = crops.graph.op("InstanceNormalization", flat, ones, zeros, epsilon=1.0)
