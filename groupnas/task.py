@@ -37,7 +37,8 @@ class Task(Protocol):
         error_unit: What :meth:`errors` is measured in, e.g. ``"NME %"``.
 
     Where outputs are maps, ``output_size`` is their height and width, and predictions are
-    ``(B, outputs, H, W)``; a task without it has numbers as outputs.
+    ``(B, outputs, H, W)``; a task without it has numbers as outputs. ``chosen_by`` is the group
+    whose error chooses between the epochs of a training; without it the mean of all does.
     """
 
     name: str
@@ -99,6 +100,18 @@ def output_size(task: Task) -> tuple[int, ...]:
     return tuple(getattr(task, "output_size", ()))
 
 
+def chosen_by(task: Task) -> str:
+    """The group whose validation error chooses between epochs, or ``mean``.
+
+    Raises:
+        InputError: a group that the task does not have.
+    """
+    name = getattr(task, "chosen_by", "mean")
+    if name not in task.outputs and name != "mean":
+        raise InputError(f"task {task.name}: chosen_by: {nearest(str(name), task.outputs)}")
+    return str(name)
+
+
 class TaskSubset:
     """Some samples of a task, as a task.
 
@@ -129,6 +142,7 @@ class TaskSubset:
         self.inputs = task.inputs
         self.outputs = task.outputs
         self.output_size = output_size(task)
+        self.chosen_by = chosen_by(task)
         self.error_unit = task.error_unit
         self.sources: Sequence[str] = [sources[i] for i in self._indices.tolist()]
 

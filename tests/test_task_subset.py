@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from groupnas.task import Task, TaskSubset
+from groupnas.errors import InputError
+from groupnas.task import Task, TaskSubset, chosen_by
 
 
 class Numbers:
@@ -87,3 +89,14 @@ def test_fingerprints_tell_subsets_and_wholes_apart() -> None:
     prints = [*(task.fingerprint() for task in made), Numbers().fingerprint()]
     assert len(set(prints)) == len(prints)
     assert subset(0, 1).fingerprint() == prints[0]
+
+
+def test_a_task_says_which_error_chooses_between_epochs() -> None:
+    class Chosen(Numbers):
+        chosen_by = "a"
+
+    assert chosen_by(Numbers()) == "mean" and chosen_by(Chosen()) == "a"
+    assert chosen_by(TaskSubset(Chosen(), torch.arange(2))) == "a"
+    Chosen.chosen_by = "b"
+    with pytest.raises(InputError, match="^task numbers: chosen_by: choose from: a"):
+        chosen_by(Chosen())

@@ -41,7 +41,7 @@ from groupnas.runs.kinds import TRAINING
 from groupnas.runs.records import Epoch, Sides
 from groupnas.saved import read_saved
 from groupnas.spaces.network import GroupedNetwork
-from groupnas.task import Task
+from groupnas.task import Task, chosen_by
 
 
 class Trainer:
@@ -71,6 +71,7 @@ class Trainer:
         sampling: Tensor | None = None,
     ) -> None:
         self.task, self.settings, self.split = task, settings, split
+        self._chosen_by = chosen_by(task)
         self.device = torch.device(device)
         # Measured on two CPU cores: a step takes two thirds of its time in this layout.
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -108,13 +109,13 @@ class Trainer:
     @property
     def best_epoch(self) -> int:
         """The epoch, from 1, whose validation error is the least so far."""
-        return self._best_epoch("mean")
+        return self._best_epoch(self._chosen_by)
 
     @property
     def best_epochs(self) -> dict[str, int]:
         """The epoch that each group's weights are of."""
         whole = self.settings.keep == "whole"
-        return {name: self._best_epoch("mean" if whole else name) for name in self.task.outputs}
+        return {n: self._best_epoch(self._chosen_by if whole else n) for n in self.task.outputs}
 
     def _best_epoch(self, name: str) -> int:
         errors = [record["validation"][name] for record in self.history]
@@ -142,7 +143,7 @@ class Trainer:
             InputError: the loss is no longer finite.
         """
         epoch, means = len(self.history), Means()
-        errors = [record["validation"]["mean"] for record in self.history]
+        errors = [record["validation"][self._chosen_by] for record in self.history]
         self.network.train()
         for step in range(self.steps):
             progress = (epoch + step / self.steps) / self.total_epochs

@@ -33,8 +33,9 @@ class Training(Settings):
         precision: What the network computes in while it is trained; see
             :func:`groupnas.engine.precision.forward`.
         keep: What ends up in the network: ``"whole"``, all weights of the epoch with the least mean
-            validation error; ``"groups"``, each group's of the epoch with its own least one, since
-            groups share none. The least of more errors is a little further below the truth.
+            validation error, or with the least of the group that the task says; ``"groups"``, each
+            group's of the epoch with its own least one, since groups share none. The least of more
+            errors is a little further below the truth.
     """
 
     fields: ClassVar[tuple[RecordField, ...]] = (

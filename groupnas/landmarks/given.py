@@ -143,16 +143,29 @@ def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
     for name, one in found.items():
         file, look = recipe.stages[name].grouping, recipe.stages[name].look
         if one.strategy is not None and isinstance(look, Cells):
-            raise InputError(
-                f"stages.{name}.grouping: {file}: a stage that looks at features is not searched "
-                "for; give even, or a grouping's file"
-            )
+            known = {stage for stage, other in found.items() if other.taken is not None}
+            _check_search(recipe, name, known)
         if one.grouping is not None:
             try:
                 Allocation(one.space, one.grouping)
             except InputError as error:
                 text = str(error)
                 raise InputError(text if file in text else f"{file}: {text}") from error
+
+
+def _check_search(recipe: Recipe, name: str, known: set[str]) -> None:
+    """Check that a stage that looks at features is searched for behind trained ones alone."""
+    for called, step in recipe.steps.items():
+        if name in step.train:
+            before = list(recipe.stages)[: list(recipe.stages).index(name)]
+            if lacking := [one for one in before if one not in known]:
+                raise InputError(
+                    f"stages.{name}.grouping: {recipe.stages[name].grouping}: is searched for once "
+                    f"the stages before it are trained, but steps.{called} is the first to train "
+                    f"{lacking[0]}, too; give {name} a step of its own, or even groups"
+                )
+            return
+        known.update(step.train)
 
 
 def _space_dict(space: SearchSpace) -> dict[str, Any]:

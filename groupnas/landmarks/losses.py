@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Literal
 
@@ -57,7 +57,7 @@ LOSSES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LandmarkLoss:
     """A criterion ``F`` along and across the face's boundaries: D-Loss.
 
@@ -85,6 +85,8 @@ class LandmarkLoss:
             left out, no point has a tangent, which only ``alpha = 1`` allows.
         width: The wing's ``w``, in pixels.
         epsilon: The wing's curvature, in pixels.
+        unit: How many pixels of the crop an error of 1 is: half the crop's side makes it box units,
+            in which l2 and a learning rate that were published with them fit each other.
 
     Raises:
         InputError: an unknown name, or a number out of its range.
@@ -95,6 +97,7 @@ class LandmarkLoss:
     neighbours: tuple[tuple[int, int], ...] | None = None
     width: float = WIDTH
     epsilon: float = EPSILON
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         if self.name not in LOSSES:
@@ -106,6 +109,15 @@ class LandmarkLoss:
         for key, value in (("width", self.width), ("epsilon", self.epsilon)):
             if not 0 < value < math.inf:
                 raise InputError(f"{key} of the wing loss: expected pixels above 0, got {value}")
+        if not 0 < self.unit < math.inf:
+            raise InputError(f"unit: expected pixels above 0, got {self.unit}")
+
+    def __repr__(self) -> str:
+        """Leave out a unit of a pixel, as all were once: so that older fingerprints stay."""
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.unit == 1:
+            del told["unit"]
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in told.items())})"
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
         """The loss, the mean over faces, points and the two directions.
@@ -128,8 +140,8 @@ class LandmarkLoss:
 
     def _criterion(self, error: Tensor) -> Tensor:
         if self.name == "wing":
-            return wing(error, self.width, self.epsilon)
-        return LOSSES[self.name](error)
+            return wing(error / self.unit, self.width / self.unit, self.epsilon / self.unit)
+        return LOSSES[self.name](error / self.unit)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from groupnas.engine.strategy import Share
 from groupnas.engine.training_settings import Training
 from groupnas.files import nearest
 from groupnas.landmarks.answers import HeatmapsAnswer
@@ -28,7 +29,8 @@ KIND = "strategies/recipes"  # the folder of recipe files
 class Loss(Settings):
     """The training loss; see :class:`groupnas.landmarks.losses.LandmarkLoss`.
 
-    Or ``adaptive``, :class:`groupnas.landmarks.losses.AdaptiveLoss`, of which ``unit`` is.
+    Or ``adaptive``, :class:`groupnas.landmarks.losses.AdaptiveLoss`. ``unit: relative`` means
+    pixels of the crop for all but that one.
     """
 
     name: Literal["wing", "smooth_l1", "l1", "l2", "adaptive"] = "wing"
@@ -48,7 +50,8 @@ class Loss(Settings):
         if self.name == "adaptive":
             return AdaptiveLoss(self.unit)
         neighbours = neighbours_among(markup.neighbours, markup.part_points)
-        return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon)
+        unit = 1.0 if self.unit == "relative" else self.unit
+        return LandmarkLoss(self.name, self.alpha, neighbours, self.width, self.epsilon, unit)
 
 
 class StageRecipe(Role):
@@ -74,6 +77,8 @@ class StepRecipe(Settings):
         augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
+        dropout: By stage, the share of what its network's last row reads that is dropped while the
+            step trains, 0 to below 1; of steps that go through several stages.
         training: Epochs, optimiser, averaging.
     """
 
@@ -81,6 +86,7 @@ class StepRecipe(Settings):
     augmentation: Augmentation
     loss: Loss = Loss()
     balance_poses: bool = False
+    dropout: dict[Name, Share] = {}
     training: Training
 
 
@@ -134,6 +140,15 @@ class Recipe(Settings):
             trained.update(step.train)
             if len(self.together(step)) > 1:
                 self._check_together(name, step, trained)
+            for stage in step.dropout:
+                passed = self.together(step)
+                if len(passed) == 1:
+                    raise ValueError(
+                        f"steps.{name}.dropout: is for steps that go through several stages; "
+                        "leave it out"
+                    )
+                if stage not in passed:
+                    raise ValueError(f"steps.{name}.dropout: {nearest(stage, passed)}")
             if step.loss != Loss() and any(
                 isinstance(self.stages[stage].answer, HeatmapsAnswer) for stage in step.train
             ):

@@ -21,7 +21,7 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
-from groupnas.landmarks.chain import Chain, ChainTask
+from groupnas.landmarks.chain import Chain, ChainTask, FeaturesTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
@@ -207,14 +207,15 @@ def _train_step(
     )
     torch.manual_seed(setup.seed)
     networks = {
-        stage: before[stage] if stage in before else _fresh(setup, stage, faces) for stage in passed
+        stage: before[stage] if stage in before else _fresh(setup, stage, faces, before)
+        for stage in passed
     }
     task: Task = faces
     module: nn.Module = networks[passed[0]].module
     if len(passed) > 1:
         modules = {stage: network.module for stage, network in networks.items()}
         roles = {stage: network.role for stage, network in networks.items()}
-        module = Chain(modules, roles, step.train)
+        module = Chain(modules, roles, step.train, step.dropout, setup.seed)
         task = ChainTask(faces, module.trained)
     trained = train(
         module,
@@ -244,7 +245,9 @@ def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:
     return {"space": spaces, "grouping": groupings}
 
 
-def _fresh(setup: Setup, name: str, task: LandmarkTask) -> StageNetwork:
+def _fresh(
+    setup: Setup, name: str, task: LandmarkTask, before: Mapping[str, StageNetwork]
+) -> StageNetwork:
     """A stage's network with its first weights, its grouping searched for if the recipe says so.
 
     The search sees the training side alone, and splits that once more.
@@ -259,7 +262,7 @@ def _fresh(setup: Setup, name: str, task: LandmarkTask) -> StageNetwork:
         begun = RunFolder(folder).exists
         run = search(
             space,
-            TaskSubset(task, setup.split.train),
+            TaskSubset(_seen(setup, name, task, before), setup.split.train),
             None if begun else strategy,  # a resumed search knows its own
             folder,
             seed=setup.seed,
@@ -279,6 +282,17 @@ def _fresh(setup: Setup, name: str, task: LandmarkTask) -> StageNetwork:
             return StageNetwork(allocation, stage.role, cast(GroupedNetwork, network))
     start = None if isinstance(stage.look, Cells) else task.mean_output()
     return StageNetwork(allocation, stage.role, allocation.build(start))
+
+
+def _seen(setup: Setup, name: str, task: LandmarkTask, before: Mapping[str, StageNetwork]) -> Task:
+    """What a stage is shown by itself: of one that looks at features, the features."""
+    stages = setup.recipe.stages
+    if not isinstance(stages[name].look, Cells):
+        return task
+    earlier = list(stages)[: list(stages).index(name)]
+    networks = {stage: before[stage].module for stage in earlier}
+    roles = {stage: stages[stage].role for stage in (*earlier, name)}
+    return FeaturesTask(task, Chain(networks, roles), name, setup.given[name].space)
 
 
 def _pose_balance(setup: Setup) -> Tensor:

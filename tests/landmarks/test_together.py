@@ -265,7 +265,7 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(recipe: Recipe) ->
     look = Cells(at="global.stem", size=5)
     with pytest.raises(InputError, match=r"refines has input size \(3, 3\), .* needs \(5, 5\)"):
         train_cascade(recipe.with_stage("fine", look=look), "run", root=None, limit=FACES)
-    with pytest.raises(InputError, match="fine.grouping: quick: a stage that looks at features"):
+    with pytest.raises(InputError, match="fine.grouping: quick: is searched for once"):
         train_cascade(recipe.with_grouping("quick"), "run", root=None, limit=FACES)
     assert not Path("run").exists()
 

@@ -44,6 +44,17 @@ def test_gregnet_and_its_refinements() -> None:
     assert f"{(first + 2 * step) / 1e9:.4f}" == "1.7444"
 
 
+def test_gregnet_at_a_quarter_of_its_width() -> None:
+    """A sixteenth of the cost between features; a quarter where one end is no feature."""
+    names = ("gregnet", "gregnet_quick")
+    whole, quick = (flops(Allocation.even(load_space(name, "68"))).layers for name in names)
+    for layer, narrow in zip(whole, quick, strict=True):
+        share = 4 if layer.name in {"stem", "whole", "output"} else 16
+        assert layer.name == narrow.name and sum(layer.flops) == share * sum(narrow.flops)
+    hidden, output = flops(Allocation.even(load_space("lrefnet_quick", "68"))).layers
+    assert (sum(hidden.flops), sum(output.flops)) == (68 * 25 * 16 * 4, 68 * 4 * 68 * 2)
+
+
 @pytest.mark.parametrize("head", PRINTED)
 def test_heads_of_sub_pixel_landmarks(head: str) -> None:
     operations, weights = cost(f"subpixel_heads:{head}")

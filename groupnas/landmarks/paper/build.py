@@ -46,7 +46,7 @@ def build_table(
         InputError: the definition names a source or published table that does not exist, or
             ``searched`` is no strategy of the comparison.
     """
-    published = load_published()
+    published = load_published(definition.paper)
     if definition.published not in published.tables:
         raise InputError(f"{name}: published: {nearest(definition.published, published.tables)}")
     answer, others = _answer(name, definition, published, runs, searched)

@@ -51,13 +51,10 @@ def layers(_: Runs, question: Question) -> Answer:
 def operations(_: Runs, question: Question) -> Answer:
     """Operations (G), parameters (M) and size (MB) of even groups: of all spaces, and the first."""
     tables = [
-        flops(Allocation.even(space), CONVENTION)
+        flops(Allocation.even(space), question.measured.convention)
         for space in map(load_space, question.measured.spaces)
     ]
-    note = (
-        "counted on our reading of Tables I and II, even groups, operations as torchstat counts "
-        "them; the paper's total holds to 1 %, not each of its parts",
-    )
+    note = tuple(filter(None, [question.measured.note]))
     answer = {}
     for key, counted in (("global", tables[:1]), ("cascade", tables)):
         parameters = sum(table.total_params for table in counted)

@@ -110,6 +110,8 @@ class Measured(Settings):
         columns: What the columns are, likewise.
         stage: Of a cascade, where the rows do not say it.
         spaces: Search spaces to count.
+        convention: What is counted, as of :func:`groupnas.flops`.
+        note: What is said of each figure of ``operations``.
         models: Row to the name of a timed model.
         names: Rows of a space that are called otherwise.
         others: Whether what the paper has no row for gets a row of its own.
@@ -120,6 +122,8 @@ class Measured(Settings):
     columns: str = ""
     stage: Literal["global", "cascade"] = "cascade"
     spaces: tuple[str, ...] = ()
+    convention: str = "torchstat"
+    note: str = ""
     models: dict[str, str] = {}
     names: dict[str, str] = {}
     others: bool = False
@@ -129,10 +133,11 @@ class TableDefinition(Settings):
     """A table: the published rows, and where our own come from.
 
     Attributes:
+        paper: Whose: the name of a data file of published figures.
         table: Its number in the paper.
         title: One line.
         caption: What the columns mean, and their unit.
-        published: Its name in the data file of published figures.
+        published: Its name in that file.
         data: The data set of its protocol, where it has one.
         labels: Headers of the rows' labels.
         columns: Column to header.
@@ -142,6 +147,7 @@ class TableDefinition(Settings):
         limits: What cannot be measured, and why.
     """
 
+    paper: str = "picassonet"
     table: str
     title: str
     caption: str

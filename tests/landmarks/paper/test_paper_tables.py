@@ -34,6 +34,13 @@ def test_layers_differ_where_the_paper_contradicts_itself() -> None:
     assert (row["input"], row["c"], row["output"]) == ("1 × 3968", "102", "1 × 102")
 
 
+def test_costs_of_gregnet_are_those_printed() -> None:
+    rows = list(csv.DictReader(io.StringIO(render("gregnet_table6", (), "csv"))))
+    assert [row["figures"] for row in rows] == ["paper", "paper", "paper", "both", "both"]
+    assert [row["# MACC (G)"] for row in rows[3:]] == ["1.7430", "1.7444"]
+    assert [row["# Parameter (M)"] for row in rows[3:]] == ["11.56", "12.97"]
+
+
 def test_whole_test_set_needs_no_mark(runs: ModuleType, tmp_path: Path) -> None:
     model = runs.write_model(tmp_path / "m")
     given = [runs.write_evaluation(tmp_path / "e", model=model)]
