@@ -11,9 +11,9 @@ def frame_weights(reference: Floats, fit: str = "affine") -> Floats:
     """Return how frames follow from points: weights ``(6, 2 K)`` of ``x0 y0 x1 y1 ...``.
 
     Their products with a face's points are a, b, c, d, e, f of the map ``x' = a x + b y + e``,
-    ``y' = c x + d y + f`` that lays the reference nearest to the points, by least squares. The paper
-    lays points onto the reference (section 3.1); this is the inverse of that where points fit
-    exactly. So it is linear in the points, and no points make it grow without bounds.
+    ``y' = c x + d y + f`` that lays the reference nearest to the points, by least squares. The
+    paper lays points onto the reference (section 3.1); this is the inverse of that where points
+    fit exactly. So it is linear in the points, and no points make it grow without bounds.
 
     Source: Earp et al., "Sub-pixel face landmarks using heatmaps and a bag of tricks", 2021.
 
