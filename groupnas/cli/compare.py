@@ -289,6 +289,7 @@ def _scorers(
             raise InputError("--test needs --cascade, the model whose networks look first")
         return {"cascade": None, "cascade_weights": None, "test": None}, {}
     scorer = InCascade(model=model.resolve(), data=data, split="validation", device=device)
+    scorer.before()  # what does not fit is told before anything is trained
     weights = scorer.fingerprint()
     if recorded.get("cascade_weights") not in (None, weights):
         raise InputError(

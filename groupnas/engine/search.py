@@ -117,17 +117,7 @@ def search(
     told_of = [*progress("searching", quiet), *observers_from(observers)]
     run = Beginning(SEARCH, out, resume)
     settings = _settings(strategy, run).with_epochs(epochs)
-    if len(space.groups) == 1 and not settings.resizes:
-        raise InputError(
-            f"{space.name}: has one group ({space.groups[0]}), so that {settings.algorithm} has "
-            "nothing to divide; choose a space with two or more, or a strategy that searches "
-            "widths: saliency"
-        )
-    if space.joint and settings.isolated:
-        raise InputError(
-            f"{space.name}: {settings.algorithm} takes each group by itself, but all read "
-            f"{next(iter(space.joint))}, which is joint; choose another strategy, such as saliency"
-        )
+    check_searched(space, settings)
     seed = _seed(seed, run)
     place = checked_device(device)
     check_task(space, task)
@@ -149,6 +139,26 @@ def search(
         run.check(config, ("space", "task", "seed", "strategy"))
         with run.locked(config, lambda begins: _prepare(run.folder, job, begins)):
             return _run(run.folder, job, told_of, counts)
+
+
+def check_searched(space: SearchSpace, strategy: Strategy) -> None:
+    """Check that a strategy has something to search in a space.
+
+    Raises:
+        InputError: there is one group, and it divides channels; a joint row, and it takes each
+            group by itself.
+    """
+    if len(space.groups) == 1 and not strategy.resizes:
+        raise InputError(
+            f"{space.name}: has one group ({space.groups[0]}), so that {strategy.algorithm} has "
+            "nothing to divide; choose a space with two or more, or a strategy that searches "
+            "widths: saliency"
+        )
+    if space.joint and strategy.isolated:
+        raise InputError(
+            f"{space.name}: {strategy.algorithm} takes each group by itself, but all read "
+            f"{next(iter(space.joint))}, which is joint; choose another strategy, such as saliency"
+        )
 
 
 def _settings(strategy: str | Strategy | None, run: Beginning) -> Strategy:

@@ -109,8 +109,10 @@ ANSWERS: Mapping[str, type[Answer]] = {
 def answer_from(data: Any) -> Any:
     """The answer that settings mean; a name stands for the answer of that name."""
     told = {"name": data} if isinstance(data, str) else data
+    if isinstance(told, Answer):
+        return told
     if not isinstance(told, dict):
-        return data
+        return PointsAnswer.model_validate(told)  # the fault of one of them, not of each
     name = str(told.get("name"))
     if name not in ANSWERS:
         raise ValueError(f"name: {name!r} is no answer; {nearest(name, ANSWERS)}")

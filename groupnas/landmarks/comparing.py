@@ -5,7 +5,7 @@ Everything here can be sent to another process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ from groupnas.landmarks.model import (
 from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StageRecipe, StepRecipe
+from groupnas.landmarks.roles import check_roles
 from groupnas.landmarks.stage_task import last_space, load_last
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.spaces.space import SearchSpace
@@ -142,10 +143,8 @@ class InCascade:
             InputError: no such model, or one of other points; faces that are missing.
         """
         data, markup = self.data, self.data.faces.markup
-        name, role = data.recipe.last, data.stage.role
-        load_first(self.model, markup)  # it may be of other points
-        networks = dict([*load_networks(self.model)[1].items()][:-1])
-        before = make_cascade(markup, data.faces.box, networks, {}, self.device).stages
+        role = data.stage.role
+        name, before = self.before()
         faces = data.held_out() if self.split == "validation" else data.test_faces()
         groups = role.look.groups(markup, (data.networks or data.space()).groups)
         regions = role.look.regions(markup)
@@ -169,6 +168,28 @@ class InCascade:
             )
 
         return score
+
+    def before(self) -> tuple[str, Mapping[str, Stage]]:
+        """The name of the stage that is compared, and the model's stages before it.
+
+        The name is another than in the recipe where the model calls an earlier stage so.
+
+        Raises:
+            InputError: as when called, but for the faces; stages that the recipe's cannot follow.
+        """
+        data, markup, name = self.data, self.data.faces.markup, self.data.recipe.last
+        load_first(self.model, markup)  # it may be of other points
+        networks = dict([*load_networks(self.model)[1].items()][:-1])
+        while name in networks:
+            name += "_compared"
+        roles = {stage: network.role for stage, network in networks.items()}
+        try:
+            check_roles({**roles, name: data.stage.role})
+        except ValueError as error:
+            raise InputError(f"{self.model}: {error}") from error
+        if not networks:
+            return name, {}
+        return name, make_cascade(markup, data.faces.box, networks, {}, self.device).stages
 
     def fingerprint(self) -> str:
         """SHA-256 of the model's weights: which model it is."""

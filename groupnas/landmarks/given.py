@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from groupnas.engine.search import check_searched
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError
 from groupnas.files import read_bytes, split_text
@@ -24,7 +25,7 @@ from groupnas.landmarks.model import (
     markup_space,
 )
 from groupnas.landmarks.recipe import Recipe
-from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.roles import Cells, check_roles
 from groupnas.landmarks.upgrade import upgraded_given
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -140,7 +141,14 @@ def recorded(
 def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
     """Raise :class:`InputError` for what would stop a later step."""
     check_stages({name: one.used for name, one in found.items()}, recipe.stages, markup)
+    taken = {name: one.taken.role for name, one in found.items() if one.taken is not None}
+    try:
+        check_roles({name: taken.get(name, stage) for name, stage in recipe.stages.items()})
+    except ValueError as error:
+        raise InputError(f"--global-from: {error}") from error
     for name, one in found.items():
+        if one.strategy is not None:
+            check_searched(one.space, one.strategy)
         file, look = recipe.stages[name].grouping, recipe.stages[name].look
         if one.strategy is not None and isinstance(look, Cells):
             known = {stage for stage, other in found.items() if other.taken is not None}

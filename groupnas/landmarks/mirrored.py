@@ -12,8 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.roles import Cells
 from groupnas.spaces.network import GroupedNetwork
 
 
@@ -59,7 +61,17 @@ class Mirrored(nn.Module):
 
 
 def looking_twice(cascade: Cascade) -> Cascade:
-    """Return the same cascade with stages that look twice; it takes twice the time."""
+    """Return the same cascade with stages that look twice; it takes twice the time.
+
+    Raises:
+        InputError: a stage looks at features, which nothing mirrors.
+    """
+    for name, role in cascade.roles.items():
+        if isinstance(role.look, Cells):
+            raise InputError(
+                f"--mirrored: the model's stage {name} looks at features of {role.look.stage}, not "
+                "at crops that could be mirrored; leave it out"
+            )
 
     def twice(stage: Stage) -> Stage:
         if isinstance(stage.network, Mirrored):  # its own role says so

@@ -311,10 +311,19 @@ def check_network(
         ("input size", space.input_size, (size, size)),
     ):
         if has != needs:
-            raise InputError(f"{space.name} has {what} {has}, {groups.name} needs {needs}")
+            told = f"has {what} {_brief(has)}, {groups.name} needs {_brief(needs)}"
+            raise InputError(f"{space.name} {told}")
     if bool(space.output_size) != (per_point == 1):
         given, needed = ("numbers", "maps") if per_point == 1 else ("maps", "numbers")
         raise InputError(f"{space.name} puts out {given}, the stage's answer needs {needed}")
+
+
+def _brief(sizes: object) -> str:
+    """Sizes as a message names them: of a group a point, not all of them."""
+    if not isinstance(sizes, dict) or len(sizes) < 9 or len(set(sizes.values())) > 1:
+        return str(sizes)
+    names = [*sizes]
+    return f"{sizes[names[0]]} for each of {names[0]} to {names[-1]}"
 
 
 def _stage_card(network: StageNetwork) -> StageCard:

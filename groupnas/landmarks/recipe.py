@@ -137,6 +137,8 @@ class Recipe(Settings):
             for stage in step.train:
                 if stage not in self.stages:
                     raise ValueError(f"steps.{name}.train: {nearest(stage, self.stages)}")
+            if len(set(step.train)) < len(step.train):
+                raise ValueError(f"steps.{name}.train: names a stage twice; name each once")
             trained.update(step.train)
             if len(self.together(step)) > 1:
                 self._check_together(name, step, trained)

@@ -209,9 +209,10 @@ class Role(Settings):
     @classmethod
     def _of_its_kind(cls, look: Any) -> Any:
         """What looks at features says at which; so the faults of the other kind are not told."""
-        if not isinstance(look, dict):
+        if isinstance(look, Gaze | Cells):
             return look
-        return TypeAdapter(Cells if "at" in look else Gaze).validate_python(look)
+        kind = Cells if isinstance(look, dict) and "at" in look else Gaze
+        return TypeAdapter(kind).validate_python(look)
 
     @property
     def pointed(self) -> bool:
@@ -239,6 +240,11 @@ def check_roles(stages: Mapping[str, Role]) -> None:
             raise ValueError(
                 f"stages.{later}.look.at: {role.look.stage}: is no earlier stage that looks at the "
                 f"whole face, once, and answers points; {nearest(role.look.stage, seen)}"
+            )
+        if isinstance(role.look, Cells) and role.answer.name == "points":
+            raise ValueError(
+                f"stages.{later}.answer: what looks at features of a row answers steps from where "
+                "the points are; expected increments, got points"
             )
         if isinstance(role.answer, HeatmapsAnswer) and not role.look.whole:
             raise ValueError(

@@ -71,7 +71,7 @@ class StageSettings(Saved):
 class StepSettings(Saved):
     """A step of a recipe."""
 
-    train: str | None = None
+    train: str | list[str] | None = None
     training: EpochsSettings | None = None
     loss: LossSettings | None = None
     balance_poses: bool = False

@@ -199,9 +199,10 @@ def _train_step(
     """
     folder, stages = setup.folder / name, setup.recipe.stages
     passed = setup.recipe.together(step)  # whatever looks at features stands behind one
+    first = setup.given[passed[0]]
     faces = setup.task(
-        stages[passed[0]].role,
-        setup.given[passed[0]].used,
+        stages[passed[0]].role if first.taken is None else first.taken.role,
+        first.used,
         augmentation=step.augmentation,
         loss=step.loss.of,
     )
@@ -291,7 +292,8 @@ def _seen(setup: Setup, name: str, task: LandmarkTask, before: Mapping[str, Stag
         return task
     earlier = list(stages)[: list(stages).index(name)]
     networks = {stage: before[stage].module for stage in earlier}
-    roles = {stage: stages[stage].role for stage in (*earlier, name)}
+    roles = {stage: before[stage].role for stage in earlier}
+    roles[name] = stages[name].role
     return FeaturesTask(task, Chain(networks, roles), name, setup.given[name].space)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from groupnas.engine.split import split_by_source
 from groupnas.errors import InputError
@@ -73,6 +75,35 @@ def test_subsets_are_those_of_the_test_faces(small: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "load_faces", lambda *_, **__: [])
     with pytest.raises(InputError, match="synthetic: the split 'test' has no faces here"):
         InCascade(model=card, data=data(), split="test")()
+
+
+def test_a_stage_before_may_have_the_name_of_the_one_compared(small: Path) -> None:
+    """As where maps called ``global`` are compared behind the global network of a pair."""
+    recipe = load_recipe("small:once")
+    card = train_cascade(recipe, "run", root=None, limit=FACES)
+    network = load_networks(card)[1]["local"].module.eval()
+    stages = {"first": recipe.stages["global"], "global": recipe.stages["local"]}
+    steps = {"first": recipe.steps["global"], "global": recipe.steps["local"]}
+    named = {name: step.model_copy(update={"train": (name,)}) for name, step in steps.items()}
+    renamed = recipe.model_copy(update={"stages": stages, "steps": named})
+    other = FaceData(recipe=renamed, root=None, limit=FACES)
+    found, expected = (
+        InCascade(model=card, data=one, split="validation")()(network) for one in (other, data())
+    )
+    np.testing.assert_array_equal(found.errors, expected.errors)
+
+
+def test_there_must_be_points_to_look_at(small: Path) -> None:
+    card = train_cascade(load_recipe("small:once"), "run", root=None, limit=FACES)
+    content = json.loads(card.read_text())
+    tensors = load_file(card.with_suffix(".safetensors"))
+    alone = {name: value for name, value in tensors.items() if name.startswith("global.")}
+    save_file(alone, "one.safetensors")
+    digest = hashlib.sha256(Path("one.safetensors").read_bytes()).hexdigest()
+    del content["stages"]["local"]
+    Path("one.json").write_text(json.dumps({**content, "weights": digest}))
+    with pytest.raises(InputError, match=r"one.json: stages.local.look.frame: there are no points"):
+        InCascade(model=Path("one.json"), data=data(), split="validation").before()
 
 
 def test_the_task_is_the_last_stages(small: Path) -> None:

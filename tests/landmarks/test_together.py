@@ -27,10 +27,13 @@ from groupnas.landmarks.frames import Frame, upright
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
+from groupnas.landmarks.paper.evaluated import _settings
+from groupnas.landmarks.paper.runs import read_runs
 from groupnas.landmarks.preview import recipe_views
 from groupnas.landmarks.recipe import Recipe, load_recipe, recipe_from
 from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.sources import Features, Photos
+from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.train import train_cascade
 from groupnas.onnx_tools import open_session
 from groupnas.spaces.allocation import Allocation
@@ -217,6 +220,29 @@ def test_a_taken_network_is_not_trained(recipe: Recipe) -> None:
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
+def test_features_are_learnt_from_where_a_taken_network_looks(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not from where the recipe's own would."""
+    card = train_cascade(load_recipe("small:once"), "pair", root=None, limit=FACES)
+    content = json.loads(card.read_text())
+    content["stages"]["global"]["look"]["margin"] = 1.5
+    card.write_text(json.dumps(content))
+    seen = []
+
+    def load(faces: Any, root: Any, role: Any, *arguments: Any, **options: Any) -> Any:
+        seen.append(role.look.margin)
+        return load_stage(faces, root, role, *arguments, **options)
+
+    monkeypatch.setattr(module, "load_stage", load)
+    train_cascade(recipe, "run", root=None, limit=FACES, global_from="pair")
+    assert seen == [1.5, 1.5]
+    content["stages"]["global"]["look"]["mirrored"] = "averaged"
+    card.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="--global-from: .*coarse.look.at: global: is no earlier"):
+        train_cascade(recipe, "again", root=None, limit=FACES, global_from="pair")
+
+
 def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
     look = recipe.stages["global"].look
     assert isinstance(look, Gaze)
@@ -242,6 +268,10 @@ def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
         (lambda s: s["stages"]["coarse"]["look"].update(margin=1), "coarse.look.margin: "),
         (lambda s: s["stages"]["coarse"]["look"].update(size=0), "coarse.look.size: .*got 0"),
         (lambda s: s["stages"]["global"].update(answer="increments"), "global.answer: the first"),
+        (lambda s: s["stages"]["fine"].update(answer="points"), "fine.answer: .* increments, got"),
+        (lambda s: s["stages"]["fine"].update(look="box"), "fine.look: [^;]*, got 'box'$"),
+        (lambda s: s["stages"]["fine"].update(answer=None), "fine.answer: [^;]*, got None$"),
+        (lambda s: s["steps"]["refine"].update(train=["fine"] * 2), "refine.train: .* once"),
         (lambda s: s["steps"].pop("together"), "steps.refine.train: needs global"),
         (lambda s: s["steps"]["refine"].update(train=[]), "steps.refine.train: "),
         (lambda s: s["steps"]["refine"].update(train=["cuarse"]), "did you mean 'coarse'"),
@@ -265,6 +295,13 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(recipe: Recipe) ->
     look = Cells(at="global.stem", size=5)
     with pytest.raises(InputError, match=r"refines has input size \(3, 3\), .* needs \(5, 5\)"):
         train_cascade(recipe.with_stage("fine", look=look), "run", root=None, limit=FACES)
+    look = Cells(at="global.output", size=3)
+    with pytest.raises(
+        InputError, match=r"inputs \d+ for each of g0 to g67, .* needs 136 for each"
+    ):
+        train_cascade(recipe.with_stage("fine", look=look), "run", root=None, limit=FACES)
+    with pytest.raises(InputError, match="knapsack takes each group by itself"):
+        train_cascade(recipe.with_grouping("knapsack:quick"), "run", root=None, limit=FACES)
     with pytest.raises(InputError, match="fine.grouping: quick: is searched for once"):
         train_cascade(recipe.with_grouping("quick"), "run", root=None, limit=FACES)
     assert not Path("run").exists()
@@ -314,6 +351,22 @@ def test_features_of_a_stage_before_another_go_into_no_file(recipe: Recipe) -> N
     between = {"global": whole, "coarse": coarse, "again": whole, "fine": fine}
     with pytest.raises(InputError, match="stages.fine.look.at: global: .* at the photo, again"):
         passes(card.model_copy(update={"stages": between}))
+
+
+def test_no_crop_of_features_is_mirrored(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_cascade(recipe, "run", root=None, limit=FACES)
+    assert exit_code("eval", "--model", "run", "--data", "synthetic", "--mirrored") == 2
+    assert "--mirrored: the model's stage coarse looks at features" in capsys.readouterr().err
+
+
+def test_a_step_of_several_stages_is_reported(recipe: Recipe) -> None:
+    card = train_cascade(recipe, "run", root=None, limit=FACES)
+    (found,) = read_runs([card.parent]).evaluations
+    settings = _settings(found)
+    assert [one["look"]["frame"] for one in settings] == ["box", "points", "points"]
+    assert all(one["training"]["epochs"] for one in settings)
 
 
 def test_the_command_exports_it(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,7 +211,9 @@ def _settings(one: Evaluated) -> list[Mapping[str, Any]]:
     stages: Mapping[str, Any] = recipe.get("stages") or {}
     found = {name: {**(stage or {})} for name, stage in stages.items()}
     for name, step in (recipe.get("steps") or {}).items():
-        found.setdefault(step.get("train", name), {}).update(step)
+        train = step.get("train") or name
+        for stage in [train] if isinstance(train, str) else train:
+            found.setdefault(stage, {}).update(step)
     return [*found.values()]
 
 
