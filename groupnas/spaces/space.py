@@ -207,6 +207,11 @@ class SearchSpace:
         blocks = compiler.run()
         units = compiler.units
         widths = {unit: units.channels[unit] for unit in units.names()}
+        for unit, channels in widths.items():
+            if channels > _MOST_CHANNELS:
+                raise InputError(
+                    f"{unit}: {channels:,} channels; expected {_MOST_CHANNELS:,} at most"
+                )
         joint = {unit: channels for unit, channels in widths.items() if unit in units.joint}
         ends = {units.of("input"): inputs, units.of("output"): outputs}
         if joint and SHARED in groups:
