@@ -195,6 +195,9 @@ class SearchSpace:
             key = "inputs" if inputs is None else "outputs"
             raise InputError(f"{key}: missing; give every group's number of {key}")
         groups = group_names((chosen.groups if chosen else None) or file.groups)
+        published = file.published
+        if chosen and (chosen.published or chosen.groups):  # the file's are of its own groups
+            published = chosen.published
         joint_inputs = isinstance(inputs, int)
         inputs, outputs = of_each(inputs, groups), of_each(outputs, groups)
         compiler = Compiler(
@@ -235,7 +238,7 @@ class SearchSpace:
             joint=joint,
             file=file,
             variant=variant,
-            published=tuple((chosen.published if chosen else None) or file.published),
+            published=tuple(published),
         )
         _check_divisions(space)
         return space

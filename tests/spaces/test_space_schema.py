@@ -231,3 +231,12 @@ def test_a_unit_of_too_many_channels(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({**RIGHT, **ends, "layers": [head, RIGHT["layers"][-1]]}))
     with pytest.raises(InputError, match="head: 16,777,216 channels; expected 1,048,576 at most"):
         load_space(path)
+
+
+def test_figures_of_other_groups_are_not_a_variants(tmp_path: Path) -> None:
+    path = tmp_path / "four.yaml"
+    figures = {"published": [{"label": "P", "per_group": {"a": 1.0}}], "inputs": {"each": 1}}
+    variants = {"variants": {"two": {}, "four": {"groups": 4}}, "outputs": {"each": 1}}
+    path.write_text(yaml.safe_dump({**RIGHT, **figures, **variants}))
+    assert len(load_space(path, "two").published) == 1
+    assert load_space(path, "four").published == ()
