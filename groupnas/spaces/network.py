@@ -92,6 +92,8 @@ class GroupedNetwork(nn.Module):
                 parameter.data.mul_(0.01)
             biases = [value for name, value in module.named_parameters() if name.endswith("bias")]
             if start is not None and biases:
+                if len(biases[-1]) == len(start):  # a normalisation's, which comes last
+                    biases = biases[-1:]
                 for bias, values in zip(biases, start.split(list(map(len, biases))), strict=True):
                     bias.data.copy_(values)
 

@@ -112,7 +112,7 @@ class SpaceFile(Settings):
         for label, table, of in self._tables():
             own = group_names(of or self.groups)
             if isinstance(table, dict) and set(table) not in (set(own), EACH):
-                raise ValueError(f"{label}: expected exactly the groups {', '.join(own)}")
+                raise ValueError(f"{label}: expected exactly the groups {_some(own)}")
         return self
 
     def rows(self, variant: str | None = None) -> list[Row]:
@@ -126,6 +126,8 @@ class SpaceFile(Settings):
         for name in changes:
             if name not in names:
                 raise ValueError(f"variants.{variant}.layers.{name}: {nearest(name, names)}")
+        if all(changes.get(name, {}) is None for name in names):
+            raise ValueError(f"variants.{variant}.layers: leaves no row")
         return [
             self._changed(row, changes.get(row.name, {}), f"variants.{variant}.layers.{row.name}")
             for row in self.layers
@@ -135,9 +137,11 @@ class SpaceFile(Settings):
     def _changed(self, row: Row, changes: Mapping[str, Any] | None, place: str) -> Row:
         if not changes:
             return row
+        if "name" in changes:
+            raise ValueError(f"{place}.name: rows of all variants are called alike")
         data = row.model_dump(by_alias=True, exclude_unset=True)
         try:
-            return validate(Row, {**data, **changes, "name": row.name}, place)
+            return validate(Row, {**data, **changes}, place)
         except InputError as error:
             raise ValueError(str(error)) from error
 
@@ -154,8 +158,11 @@ class SpaceFile(Settings):
         yield "inputs", self.inputs, None
         yield "outputs", self.outputs, None
         for key, variant in self.variants.items():
-            yield f"variants.{key}.inputs", variant.inputs, variant.groups
-            yield f"variants.{key}.outputs", variant.outputs, variant.groups
+            for name in ("inputs", "outputs"):
+                table = getattr(variant, name)
+                if table is None and variant.groups is not None:  # the file's must do
+                    table = getattr(self, name)
+                yield f"variants.{key}.{name}", table, variant.groups
 
 
 def group_names(groups: Groups) -> tuple[str, ...]:
@@ -172,6 +179,10 @@ def of_each(table: PerGroup | int, groups: Sequence[str]) -> dict[str, int]:
     if set(table) == EACH:
         return dict.fromkeys(groups, table["each"])
     return {group: table[group] for group in groups}
+
+
+def _some(groups: Sequence[str]) -> str:
+    return ", ".join(groups if len(groups) < 10 else [*groups[:2], "...", groups[-1]])
 
 
 def _check_names(groups: Groups | None) -> None:

@@ -195,6 +195,9 @@ class SearchSpace:
             key = "inputs" if inputs is None else "outputs"
             raise InputError(f"{key}: missing; give every group's number of {key}")
         groups = group_names((chosen.groups if chosen else None) or file.groups)
+        published = file.published
+        if chosen and (chosen.published or chosen.groups):  # the file's are of its own groups
+            published = chosen.published
         joint_inputs = isinstance(inputs, int)
         inputs, outputs = of_each(inputs, groups), of_each(outputs, groups)
         compiler = Compiler(
@@ -207,6 +210,11 @@ class SearchSpace:
         blocks = compiler.run()
         units = compiler.units
         widths = {unit: units.channels[unit] for unit in units.names()}
+        for unit, channels in widths.items():
+            if channels > _MOST_CHANNELS:
+                raise InputError(
+                    f"{unit}: {channels:,} channels; expected {_MOST_CHANNELS:,} at most"
+                )
         joint = {unit: channels for unit, channels in widths.items() if unit in units.joint}
         ends = {units.of("input"): inputs, units.of("output"): outputs}
         if joint and SHARED in groups:
@@ -230,7 +238,7 @@ class SearchSpace:
             joint=joint,
             file=file,
             variant=variant,
-            published=tuple((chosen.published if chosen else None) or file.published),
+            published=tuple(published),
         )
         _check_divisions(space)
         return space

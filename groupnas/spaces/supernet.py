@@ -121,10 +121,13 @@ class Supernet(KeepsIndices):
         So do plain networks start; see :meth:`groupnas.spaces.network.GroupedNetwork.initialise`.
         """
         _, layers = list(self.layers_by_block())[-1]
-        for name, parameter in layers[-1].op.named_parameters():
+        biases = []
+        for name, parameter in layers[-1].named_parameters():
             parameter.mul_(0.01)
-            if name == "bias" and outputs is not None:
-                parameter.copy_(outputs)
+            if name.endswith("bias"):
+                biases.append(parameter)
+        if outputs is not None and biases:  # a normalisation's comes last
+            biases[-1].copy_(outputs)
 
     def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
         """Every block of the space with the modules of its layers."""

@@ -186,6 +186,18 @@ def test_what_mixes_groups_cannot_be_taken_apart() -> None:
         gn.search(space, _Drawn(space), "knapsack", "never")
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_maps_start_near_what_is_asked_for_behind_a_normalisation(bias: bool) -> None:
+    last = {"name": "output", "op": "conv1x1", "norm": True, "bias": bias}
+    space = space_of(layers=[STEM, HEAD, last], input=[4, 4], inputs=3, outputs={"a": 1, "b": 2})
+    start = torch.tensor([1.0, -2.0, 3.0])
+    net = Supernet(space)
+    net.start_near(start)
+    for network in (net, Allocation.even(space).build(start)):
+        means = network(some_input(space, 8)).mean(dim=(0, 2, 3))
+        assert torch.allclose(means, start, atol=0.1)
+
+
 # -- costs -----------------------------------------------------------------------------------------
 
 
@@ -294,3 +306,5 @@ def test_strategies_divide_what_groups_own(tmp_path: Any, name: str, settings: A
     assert sum(run.allocation.costs().values()) / even == pytest.approx(0.7, abs=0.15)
     x = some_input(space, 2)
     assert run.allocation.build()(x).shape[:2] == (2, sum(space.outputs.values()))
+    again = gn.search(space, _Drawn(space), strategy, tmp_path / "run", resume=True, quiet=True)
+    assert again.allocation == run.allocation

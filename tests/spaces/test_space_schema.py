@@ -206,3 +206,37 @@ def test_an_operator_is_its_name_and_kernel(op: str, name: str, kernel: int | No
     keys = {"conv": {"c": 4}, "irb": {"t": 1, "c": 4}}.get(name, {})
     made = Row.model_validate(row(op=op, **keys))
     assert (made.operator.name, made.kernel) == (name, kernel)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"groups": ["c", "d"]}, "variants.x.inputs: expected exactly the groups c, d"),
+        ({"groups": 64, "inputs": {"each": 1}}, "x.outputs: expected .* g0, g1, ..., g63"),
+        ({"layers": dict.fromkeys(["stem", "body", "output"])}, "variants.x.layers: leaves no row"),
+        ({"layers": {"stem": {"name": "root"}}}, "variants.x.layers.stem.name: rows of all"),
+    ],
+)
+def test_variants_that_cannot_be(tmp_path: Path, variant: dict[str, Any], message: str) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump({**RIGHT, "variants": {"x": variant}}))
+    with pytest.raises(InputError, match=message):
+        load_space(path)
+
+
+def test_a_unit_of_too_many_channels(tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    head = {"name": "head", "op": "conv3x3", "c": {"each": 2**16}}
+    ends = {"groups": 256, "inputs": {"each": 1}, "outputs": {"each": 1}}
+    path.write_text(yaml.safe_dump({**RIGHT, **ends, "layers": [head, RIGHT["layers"][-1]]}))
+    with pytest.raises(InputError, match="head: 16,777,216 channels; expected 1,048,576 at most"):
+        load_space(path)
+
+
+def test_figures_of_other_groups_are_not_a_variants(tmp_path: Path) -> None:
+    path = tmp_path / "four.yaml"
+    figures = {"published": [{"label": "P", "per_group": {"a": 1.0}}], "inputs": {"each": 1}}
+    variants = {"variants": {"two": {}, "four": {"groups": 4}}, "outputs": {"each": 1}}
+    path.write_text(yaml.safe_dump({**RIGHT, **figures, **variants}))
+    assert len(load_space(path, "two").published) == 1
+    assert load_space(path, "four").published == ()

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from groupnas.accountant import flops
 from groupnas.engine.job import Means, Record
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.precision import forward
@@ -170,7 +169,7 @@ class BilevelSearch(SearchJob):
                 group: sum(sizes[group] for sizes in counts.values()) for group in self.space.groups
             },
             "sizes": after.sizes(),
-            "macs": flops(Allocation(self.space, after)).per_group,
+            "macs": Allocation(self.space, after).costs(),
         }
         record["health"] = diagnose([*self.history, record], self.strategy)
         self.history.append(record)
