@@ -56,10 +56,11 @@ napoleon_numpy_docstring = False
 
 # What docstrings name and users do not meet.
 _WITHIN = """
-BatchLocator Behind Ended EntryPoint Evaluate Grouped Kernel KindT KroneckerFactors LandmarkTarget
-Locator MaskedLayer NetworkT PageRun Piece RuleT RunFolder SampleErrors Scorer SearchTold Stage
-StrategySettings SubsetReport Table ThingT Timing Trainer Trials TrialsJob __call__ assignment
-cache choose curves drawing history kernel_format neighbours_among training with_mean
+__call__ ArrayT BatchLocator Behind Ended EntryPoint Evaluate Grouped Kernel KindT
+KroneckerFactors LandmarkTarget Locator MaskedLayer NetworkT PageRun Piece RuleT RunFolder
+SampleErrors Scorer SearchTold Source Stage StrategySettings SubsetReport Table ThingT Timing
+Trainer Trials TrialsJob assignment cache choose curves drawing history kernel_format
+neighbours_among training with_mean
 """
 nitpicky = True
 nitpick_ignore_regex = [
@@ -69,7 +70,7 @@ nitpick_ignore_regex = [
     # Types that have a name within their module.
     (
         r"py:class",
-        r"Channels|Form|MaskInit|MaskPlace|Patches|PointLoss|Precision|Propose|Side|Size|SplitBy|StrPath",
+        r"Answer|Channels|Form|MaskInit|MaskPlace|Patches|PointLoss|Precision|Propose|Side|Size|SplitBy|StrPath",
     ),
     (r"py:.*", rf"([a-z_]+\.)*({'|'.join(_WITHIN.split())})"),
 ]

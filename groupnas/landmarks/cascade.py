@@ -46,7 +46,7 @@ class Stage:
         return self.role.look.regions(self.markup)
 
     def frames(self, source: Source, boxes: Points, before: Points | None) -> Frame[Points]:
-        """Where it looks; as :meth:`groupnas.landmarks.sources.Source.frames`."""
+        """Return where it looks, at boxes and at points that are known before, if any."""
         return source.frames(self.role.look, boxes, before, self.markup)
 
     def see(self, source: Source, frame: Frame[Points]) -> Tensor:

@@ -116,7 +116,7 @@ class Gaze(CropSettings):
         """The frames ``(B, P)`` of B faces, upright squares of at least one pixel.
 
         Those of five points may be turned; but are the box's where they would have less than
-        :data:`LEAST_AREA` of its area, as of a mirrored face.
+        ``LEAST_AREA`` of its area, as of a mirrored face.
 
         Args:
             boxes: ``(B, 4)``, of the faces.
