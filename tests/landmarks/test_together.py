@@ -369,16 +369,6 @@ def test_a_step_of_several_stages_is_reported(recipe: Recipe) -> None:
     assert all(one["training"]["epochs"] for one in settings)
 
 
-def test_the_command_exports_it(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
-    train_cascade(recipe, "run", root=None, limit=FACES)
-    assert exit_code("export", "run", "-o", "it.onnx") == 0
-    assert capsys.readouterr().out.splitlines() == ["it.onnx"]  # nothing is laid out
-    assert exit_code("export", "run", "-o", "it.onnx", "--stage", "course") == 2
-    assert "--stage course: did you mean 'coarse'?" in capsys.readouterr().err
-    assert exit_code("export", "run", "-o", "f.onnx", "--stage", "fine", "--plain") == 0
-
-
 def test_previews_show_what_is_a_picture(recipe: Recipe, small: Path) -> None:
     content = recipe.model_dump(mode="json")
     (small / "strategies/recipes/refined.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
