@@ -144,6 +144,8 @@ class Compiler:
         if last and not ends:
             known = " or ".join(other.spelled for other in OPERATORS.values() if other.ends)
             raise InputError(f"the last row must be a {known} without c: the network's output")
+        if ends and row.n > 1:
+            raise InputError("n: the network's output is not repeated; leave it out")
         sources = self._sources(row, last)
         if len(sources) > 1:
             self._output(row, sources)

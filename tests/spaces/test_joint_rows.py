@@ -74,6 +74,12 @@ def test_the_fingerprint_says_what_is_joint() -> None:
         ([STEM, {**HEAD, "c": {"all": 4}}], "layers.1.c.each: missing"),
         ([STEM, {**HEAD, "c": {"each": 0}}], "layers.1.c.each: input should be greater"),
         ([STEM, {**HEAD, "c": "wide"}], "layers.1.c: input should be a valid integer"),
+        (
+            [STEM, {**HEAD, "op": "subpixel3x3", "s": 17}],
+            "s: expected 2 to 16, by which subpixel3x",
+        ),
+        ([STEM, {**HEAD, "op": "deconv4x4", "s": 1}], "s: expected 2 to 16"),
+        ([STEM, {**HEAD, "op": "deconv4x4", "s": 3}], "its kernel must be 3, or larger by an even"),
     ],
 )
 def test_rows_that_cannot_be(rows: list[dict[str, Any]], message: str) -> None:

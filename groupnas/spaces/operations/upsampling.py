@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+_MOST = 16  # times; a slip must not take all memory
+
+
 class Upsampling(Operation):
     """The base of layers whose output is ``s`` times as high and wide as their input."""
 
@@ -26,8 +29,8 @@ class Upsampling(Operation):
 
     def step(self, row: Row, place: Place) -> Step:
         """Return the layer; without ``bias``, it has one where nothing normalises."""
-        if row.s < 2:
-            raise InputError(f"s: expected 2 or more, by which {row.op} enlarges; got {row.s}")
+        if not 2 <= row.s <= _MOST:
+            raise InputError(f"s: expected 2 to {_MOST}, by which {row.op} enlarges; got {row.s}")
         return Step(
             name=place.name,
             op=self.name,
@@ -55,13 +58,13 @@ class Deconvolution(Upsampling):
 
     def step(self, row: Row, place: Place) -> Step:
         """Return the layer; raises :class:`InputError` where no padding gives that size."""
-        kernel = row.kernel or 1
+        step, kernel = super().step(row, place), row.kernel or 1
         if kernel < row.s or (kernel - row.s) % 2:
             raise InputError(
                 f"op: {row.op} cannot enlarge {row.s} times; its kernel must be {row.s}, or larger "
                 "by an even number"
             )
-        return super().step(row, place)
+        return step
 
     def padding(self, layer: Layer) -> tuple[int, int]:
         """Return what is cut off each side, so that the size is the stride's multiple."""
