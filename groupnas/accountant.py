@@ -172,8 +172,8 @@ class FlopsTable:
                 ["total", _thousands(self.total)],
                 ["parameters", _thousands(self.total_params)],
             ]
-        parts = [group for group in self.groups if group != SHARED]
-        own, others = len(parts), list(self.groups[len(parts) :])
+        own = len(self.groups) - (self.groups[-1] == SHARED)
+        parts, others = self.groups[:own], self.groups[own:]
         many = own > _MOST_COLUMNS
 
         def shown(values: Iterable[int]) -> list[int]:

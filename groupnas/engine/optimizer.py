@@ -59,7 +59,7 @@ def _check_of_search(settings: Optimizer) -> None:
     if settings.schedule == "plateau":
         raise InputError(
             "schedule: plateau follows a training's validation errors, which a search has not; "
-            "expected constant, cosine or poly"
+            "expected constant, cosine, poly or steps"
         )
     if settings.slow:
         raise InputError("slow: is for trainings; in a search all rows have one rate: leave it out")

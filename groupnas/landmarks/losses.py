@@ -176,15 +176,7 @@ class AdaptiveLoss:
             raise InputError(f"unit: expected relative, or pixels above 0, got {self.unit!r}")
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """The loss, the mean over faces, points and the two directions.
-
-        Args:
-            predicted: ``(B, K, 2)`` float, x and y in pixels of the crop.
-            target: ``(B, K, 2)``, the same unit.
-
-        Returns:
-            A scalar, 0 where every point is exact; differentiable in ``predicted``.
-        """
+        """The loss, a scalar; as of :class:`LandmarkLoss`."""
         error = predicted - target
         return (self.weights(error.detach()) * error.abs()).mean()
 

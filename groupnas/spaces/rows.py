@@ -65,6 +65,11 @@ class Place:
     outputs: int
     width: int | None
 
+    def keeps(self, joint: bool) -> bool:
+        """Return whether what it reads can be added to its output, which is joint or not."""
+        ends = (self.channels, self.joint) == (self.width, joint)
+        return self.stride == 1 and ends
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:

@@ -130,6 +130,15 @@ def test_places_of_hard_masks_differ_in_their_gradient_alone(space: SearchSpace)
     assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for (_, a), b in statistics)
 
 
+def test_a_plain_module_takes_options_that_its_layer_has_otherwise() -> None:
+    space = load_space("tests/spaces/unplanned/enlarged.yaml")
+    layers = [layer for layer in space.layers if layer.op in ("deconv", "subpixel")]
+    for layer in layers:
+        module = layer.operation.dense(layer, 2, 3, bias=not layer.bias)
+        assert (module.bias is None) == layer.bias
+    assert {layer.bias for layer in layers} == {False, True}
+
+
 @pytest.mark.parametrize("name", [HEADS, MIXED])
 def test_masks_learn_beside_joint_rows(name: str) -> None:
     torch.manual_seed(0)
@@ -243,6 +252,16 @@ def test_many_groups_are_told_in_few_columns() -> None:
     assert header == ["layer (mac)", "least of 98", "median", "most", "shared", "all"]
     assert hidden[1:4] == [f"{25 * 64 * n:,}" for n in (1, 4, 9)]
     assert total[3] == f"{25 * 64 * 9 + 9 * 98 * 2:,}"
+
+
+def test_a_part_may_be_called_shared_where_nothing_is() -> None:
+    space = space_of(
+        HEAD, input=[4, 4], groups=["shared", "b"], inputs={"each": 1}, outputs={"each": 2}
+    )
+    table = flops(Allocation.from_counts(space, {"head": {"shared": 2, "b": 5}}))
+    header, head, *_ = table.rows()
+    assert header[1:] == ["shared", "b", "all"]
+    assert head[1:] == [f"{16 * 9 * n:,}" for n in (2, 5, 7)]
 
 
 # -- searches --------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class InvertedResidual(Operator):
             norm=True,
             joint_out=row.joint,
         )
-        fits = place.stride == 1 and (place.channels, place.joint) == (place.width, row.joint)
         steps = (expand, depthwise, project) if row.t > 1 else (depthwise, project)
-        return [Draft(name=name, steps=steps, plus=place.source if fits else None)]
+        return [
+            Draft(name=name, steps=steps, plus=place.source if place.keeps(row.joint) else None)
+        ]

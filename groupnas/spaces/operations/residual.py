@@ -70,7 +70,7 @@ class Residual(Operator):
             name=f"{name}.second", out_unit=f"{name}.trunk", kernel=row.kernel or 1, **alike
         )
         added, before = place.source, []
-        if place.stride > 1 or (place.channels, place.joint) != (place.width, row.joint):
+        if not place.keeps(row.joint):
             added = f"{name}.shortcut"
             shortcut = Step(name=added, out_unit=added, kernel=1, stride=place.stride, **alike)
             before = [Draft(name=added, steps=(shortcut,))]

@@ -16,7 +16,6 @@ from groupnas.spaces.rows import OPERATORS, Place, Row, Step
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
 _MOST = 16  # times; a slip must not take all memory
 
 
@@ -131,7 +130,7 @@ class Subpixel(Upsampling):
         from torch import nn
 
         wide = outputs * self.numbers(layer)
-        return nn.Conv2d(inputs, wide, layer.kernel, **self._window(layer), **options)
+        return nn.Conv2d(inputs, wide, layer.kernel, **{**self._window(layer), **options})
 
     def masked(self, layer: Layer, groups: int) -> nn.Module:
         """Return a :class:`groupnas.nn.MaskedConv2d` with several outputs for each channel."""
