@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from groupnas.engine.strategy import Optimizer
 from groupnas.errors import InputError
 from groupnas.files import nearest
+from groupnas.spaces.modules import plain_name
 
 _SHARE = "share"  # of the learning rate: a parameter group's own key
 
@@ -67,25 +68,18 @@ def _check_of_search(settings: Optimizer) -> None:
 
 def _by_share(slow: dict[str, float], network: nn.Module) -> list[dict[str, Any]]:
     """Return torch's groups of parameters, one for each share of the learning rate."""
+    weights = [(plain_name(name), weight) for name, weight in network.named_parameters()]
     groups: dict[float, list[nn.Parameter]] = {}
     fits: set[str] = set()
-    for path, weight in _paths(network):
+    for path, weight in weights:
         names = [name for name in slow if f"{path}.".startswith(f"{name}.")]
         fits.update(names)
         groups.setdefault(slow[max(names, key=len)] if names else 1.0, []).append(weight)
     for name in slow:
         if name not in fits:
-            rows = {path.partition(".")[0] for path, _ in _paths(network)}
+            rows = {path.partition(".")[0] for path, _ in weights}
             raise InputError(f"slow: no row {name!r} has weights; {nearest(name, rows)}")
-    return [{"params": weights, _SHARE: share} for share, weights in groups.items()]
-
-
-def _paths(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield every weight with its row's dotted name and its own: ``stage1.block2.0.0.weight``."""
-    for name, weight in network.named_parameters():
-        # Networks of a space hold their blocks so; see groupnas.spaces.modules.module_name.
-        parts = [part.removesuffix("-").replace("-", ".") for part in name.split(".")]
-        yield ".".join(part for part in parts if part != "blocks"), weight
+    return [{"params": members, _SHARE: share} for share, members in groups.items()]
 
 
 def _match_layouts(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -15,6 +15,7 @@ from groupnas.landmarks.features import features_around
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.roles import Cells, Role, rows_of
 from groupnas.landmarks.task import LandmarkTarget, LandmarkTask
+from groupnas.spaces.modules import module_name
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.schema import SHARED
 from groupnas.spaces.space import SearchSpace
@@ -48,9 +49,15 @@ class Chain(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks.values())  # `global` is no name in exported code
+        self.networks = nn.ModuleDict(
+            {module_name(name): network for name, network in networks.items()}
+        )
         self.dropouts = nn.ModuleDict(
-            {f"of_{name}": CountedDropout(share, seed) for name, share in dropout.items() if share}
+            {
+                module_name(name): CountedDropout(share, seed)
+                for name, share in dropout.items()
+                if share
+            }
         )
         self.names, self.roles = tuple(networks), dict(roles)
         self.trained = tuple(name for name in networks if name in trained)
@@ -58,14 +65,18 @@ class Chain(nn.Module):
             network.requires_grad_(name in self.trained)
 
     @property
+    def _networks(self) -> list[GroupedNetwork]:
+        return [cast(GroupedNetwork, network) for network in self.networks.values()]
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an input."""
-        return cast(GroupedNetwork, self.networks[0]).input_shape
+        return self._networks[0].input_shape
 
     def train(self, mode: bool = True) -> Chain:
         """As of every module, but for stages that are not trained."""
         super().train(mode)
-        for name, network in zip(self.names, self.networks, strict=True):
+        for name, network in zip(self.names, self._networks, strict=True):
             network.train(mode and name in self.trained)
         return self
 
@@ -81,14 +92,14 @@ class Chain(nn.Module):
             x: ``(B, D, C, C)``, as of :meth:`forward`.
         """
         points, found, kept = None, dict[str, Tensor](), dict[str, Tensor]()
-        for name, network in zip(self.names, self.networks, strict=True):
+        for name, network in zip(self.names, self._networks, strict=True):
             role = self.roles[name]
             before = None if points is None else points.detach()
             seen = x
             if isinstance(role.look, Cells) and before is not None:
                 seen = features_around(kept[role.look.at], before, role.look.size)
             rows = rows_of(name, self.roles)
-            with self._dropping(name, cast(GroupedNetwork, network)) as dropping:
+            with self._dropping(name, network) as dropping:
                 outputs, maps = dropping.features(seen, rows)
             points = found[name] = _answered(role, outputs, before)
             kept.update({f"{name}.{row}": one for row, one in maps.items()})
@@ -97,7 +108,7 @@ class Chain(nn.Module):
     @contextmanager
     def _dropping(self, name: str, network: GroupedNetwork) -> Iterator[GroupedNetwork]:
         """The network of a stage, whose last row meanwhile reads what its dropout leaves."""
-        key = f"of_{name}"
+        key = module_name(name)
         if not self.training or key not in self.dropouts:
             yield network
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
@@ -20,11 +21,20 @@ _PASSING = (nn.Identity, nn.PixelShuffle, _DropoutNd)
 
 
 def module_name(name: str) -> str:
-    """The name of a block or unit as PyTorch takes it: without dots, none of a container's own.
+    """The name of a block, unit or stage as PyTorch takes it.
 
+    It has no dots, is none of a container's own, and no keyword, since exported code holds it.
     Different names stay different: none of ours has a dash.
     """
-    return f"{name}-" if name in _TAKEN else name.replace(".", "-")
+    return f"{name}-" if name in _TAKEN or keyword.iskeyword(name) else name.replace(".", "-")
+
+
+def plain_name(path: str) -> str:
+    """The dotted name that users know of a parameter: ``blocks.stage1-block2.0.0.weight``, say,
+    is ``stage1.block2.0.0.weight``, and of stages in a chain ``coarse.hidden.0.0.weight``.
+    """
+    parts = [part.removesuffix("-").replace("-", ".") for part in path.split(".")]
+    return ".".join(part for part in parts if part not in ("blocks", "networks"))
 
 
 def run_blocks(

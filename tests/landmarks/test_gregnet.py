@@ -159,7 +159,7 @@ def test_stages_learn_from_the_worse_starts_of_one_that_is_not_trained(
     def twice(**dropout: float) -> tuple[Tensor, Tensor]:
         networks = networks_of(recipe, *recipe.stages)
         chain = Chain(networks, roles, ["coarse", "fine"], dropout).train()
-        assert not chain.networks[0].training
+        assert not chain.networks["global-"].training
         starts = [chain.stages(x)[0]["global"] for _ in range(2)]
         located = chain.eval().stages(x)[0]["global"]  # nothing is dropped then
         torch.testing.assert_close(located, networks["global"](x).view(3, 68, 2))
@@ -190,7 +190,7 @@ def test_a_step_with_dropout_resumes_and_keeps_the_last_stages_best_epoch(
     assert resumed.run_epoch() == whole.run_epoch()
     ours, theirs = whole.state_dict()["network"], resumed.state_dict()["network"]
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
-    assert int(ours["dropouts.of_global.count"]) == 4  # two batches in each of two epochs
+    assert int(ours["dropouts.global-.count"]) == 4  # two batches in each of two epochs
 
     errors = [(5.0, 4.0), (1.0, 3.0), (2.0, 2.5)]  # the second epoch has the least mean
     whole.history = [

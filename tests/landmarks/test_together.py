@@ -15,6 +15,8 @@ from helpers import exit_code
 
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.planner import LayoutPlanner
+from groupnas.engine.optimizer import make_optimizer, set_learning_rate
+from groupnas.engine.strategy import Optimizer
 from groupnas.engine.task_check import check_task
 from groupnas.engine.training import train as train_networks
 from groupnas.errors import InputError
@@ -37,6 +39,7 @@ from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.train import train_cascade
 from groupnas.onnx_tools import open_session
 from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.modules import plain_name
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.spaces.space import SearchSpace, load_space
 
@@ -99,7 +102,7 @@ def chain_of(recipe: Recipe, trained: list[str]) -> Chain:
 
 
 def networks_of(chain: Chain) -> list[GroupedNetwork]:
-    return [cast(GroupedNetwork, network) for network in chain.networks]
+    return [cast(GroupedNetwork, network) for network in chain.networks.values()]
 
 
 def _drawn(space: SearchSpace) -> GroupedNetwork:
@@ -125,12 +128,26 @@ def test_a_chain_is_its_stages_one_after_the_other(recipe: Recipe) -> None:
     assert (second - first).abs().max() > 0.01 and (third - second).abs().max() > 0.01
 
 
+def test_rows_of_a_stage_learn_at_a_rate_of_their_own(recipe: Recipe) -> None:
+    chain = chain_of(recipe, ["global", "coarse", "fine"])
+    slow = {"global": 0.5, "global.stem": 0, "fine.hidden": 0.1}
+    optimizer = make_optimizer(Optimizer(lr=1, slow=slow), chain)
+    set_learning_rate(optimizer, Optimizer(lr=1), 0)
+    rates = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
+    for stage, network in zip(recipe.stages, networks_of(chain), strict=True):
+        for layer, modules in network.layers():
+            rate = slow.get(f"{stage}.{layer.name}", slow.get(stage, 1))
+            assert {rates[id(weight)] for weight in modules.parameters()} == {rate}
+    with pytest.raises(InputError, match="no row 'corse' has weights; did you mean 'coarse'"):
+        make_optimizer(Optimizer(lr=1, slow={"corse": 0.1}), chain)
+
+
 def test_gradients_reach_trained_weights_alone_and_not_through_points(recipe: Recipe) -> None:
     chain, x = chain_of(recipe, ["global", "fine"]), torch.rand(2, 3, 24, 24)
     chain.train()
-    assert [network.training for network in chain.networks] == [True, False, True]
+    assert [network.training for network in chain.networks.values()] == [True, False, True]
     chain(x).split(136, dim=1)[1].sum().backward()  # the loss of the last stage alone
-    whole, coarse, fine = chain.networks
+    whole, coarse, fine = networks_of(chain)
     assert all(parameter.grad is None for parameter in coarse.parameters())
     assert all(parameter.grad is not None for parameter in fine.parameters())
     # the first row through its features; the rows behind only move where the last starts from
@@ -191,8 +208,9 @@ def test_steps_train_what_they_say(recipe: Recipe, monkeypatch: pytest.MonkeyPat
         before = {name: value.clone() for name, value in network.state_dict().items()}
         trained = original(network, *arguments, **options)
         after = trained.network.state_dict()
-        changed = {int(n.split(".")[1]) for n in before if not torch.equal(before[n], after[n])}
-        seen.append([list(recipe.stages)[number] for number in sorted(changed)])
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        stages = {plain_name(name).partition(".")[0] for name in changed}
+        seen.append([stage for stage in recipe.stages if stage in stages])
         return trained
 
     monkeypatch.setattr(module, "train", train)
