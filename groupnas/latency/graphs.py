@@ -94,11 +94,11 @@ class _Graph:
             weight = self.random((b, a * math.prod(layer.taps)))
             return self._activated(self.node(op, [x, weight, self.zeros(b)], transB=1), behind)
         window: dict[str, Any] = {"kernel_shape": layer.taps, "strides": [layer.stride] * 2}
+        window |= {"pads": layer.padding * 2}
         if not layer.operation.weighted:
             return self._activated(self.node(op, [x], domain=domain, **window), behind)
         weight = self.random((kernel.groups * b, a, *layer.taps))
-        window |= {"pads": layer.padding * 2, "dilations": [layer.dilation] * 2}
-        window |= {"group": kernel.groups}
+        window |= {"dilations": [layer.dilation] * 2, "group": kernel.groups}
         inputs = [x, weight, self.zeros(kernel.groups * b)]
         if not domain:
             return self._activated(self.node(op, inputs, **window), behind)

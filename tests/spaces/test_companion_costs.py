@@ -68,6 +68,18 @@ def test_every_head_is_compared() -> None:
     assert set(variant_names("subpixel_heads")) == set(PRINTED)
 
 
+def test_resnets_of_sub_pixel_landmarks() -> None:
+    """Table 6 of Earp et al.: 45.56 MB; 3.23 G and 94.10 MB. 1.13 G is of another ResNet-18."""
+    costs = [cost(f"subpixel_resnets:{depth}") for depth in (18, 50)]
+    assert [round(operations / 1e9, 2) for operations, _ in costs] == [1.54, 3.22]
+    assert [round(weights * 4 / 2**20, 2) for _, weights in costs] == [45.57, 94.11]
+    space = load_space("subpixel_resnets:50")
+    layers = flops(Allocation.even(space)).layers
+    body = [layer for layer in layers if layer.name.startswith(("stem", "stage"))]
+    # what torchvision's ResNet-50 has without its classifier, 2048 x 1000 + 1000
+    assert sum(sum(layer.params) for layer in body) == 25_557_032 - 2_049_000
+
+
 def test_dividing_the_head_leaves_less_than_a_third_of_it() -> None:
     """Of the final model's 434 M, 214 M are its head with the neck; five even groups leave 61 M."""
     whole, _ = cost("subpixel_heads:sdd")

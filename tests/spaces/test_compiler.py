@@ -97,6 +97,13 @@ def test_a_residual_addition_of_the_input_fixes_its_trunk() -> None:
         ({"op": "irb", "t": 1, "c": 4, "n": 2}, [], [True, True]),
         ({"op": "irb", "t": 1, "c": 4, "s": 2}, ["x.trunk"], [False]),
         ({"op": "irb", "t": 1, "c": 6, "n": 3}, ["x.trunk"], [False, True, True]),
+        ({"op": "res3x3", "c": 4}, ["x.block1.hidden"], [True, False]),
+        (
+            {"op": "bottleneck3x3", "c": 8, "s": 2},
+            ["x.block1.shortcut", "x.block1.squeezed", "x.block1.hidden"],
+            [False] * 3,
+        ),
+        ({"op": "maxpool3x3_same", "s": 2}, [], [False]),
         ({"op": "conv3x3", "c": 4, "n": 2}, ["x.block1", "x.block2"], [False, False]),
         ({"op": "conv1x1", "c": 6}, ["x"], [False]),
         ({"op": "dwconv3x3", "n": 3, "s": 2}, [], [False] * 3),

@@ -192,8 +192,8 @@ def _protocol_notes(
     told = []
     if protocol is not None:
         epochs = (one.config.get("training") or {}).get("epochs")
-        if trained and epochs and epochs != protocol.epochs[1]:
-            told.append(f"trained for {epochs} epochs (paper: {protocol.epochs[1]})")
+        if trained and epochs and epochs != protocol.epochs[-1]:
+            told.append(f"trained for {epochs} epochs (paper: {protocol.epochs[-1]})")
         recipe = (one.config.get("arguments") or {}).get("recipe")
         if trained and recipe:
             told.append(f"otherwise by the recipe {Path(recipe).name}")

@@ -38,8 +38,7 @@ PRINTED.register(MaxPool)(("Maxpool", ""))
 
 def layers(_: Runs, question: Question) -> Answer:
     """The layer table of a space, as Tables I and II print theirs."""
-    (name,) = question.measured.spaces
-    space = load_space(name)
+    space = load_space(question.measured.space)
     names = question.measured.names
     rows = space.file.layers
     before = [None, *rows]
@@ -49,19 +48,19 @@ def layers(_: Runs, question: Question) -> Answer:
 
 
 def operations(_: Runs, question: Question) -> Answer:
-    """Operations (G), parameters (M) and size (MB) of even groups: of all spaces, and the first."""
-    tables = [
-        flops(Allocation.even(space), question.measured.convention)
-        for space in map(load_space, question.measured.spaces)
-    ]
+    """Operations (G), parameters (M) and size (MB, and MiB) of even groups."""
     note = tuple(filter(None, [question.measured.note]))
     answer = {}
-    for key, counted in (("global", tables[:1]), ("cascade", tables)):
+    for key, names in question.measured.spaces.items():
+        counted = [
+            flops(Allocation.even(load_space(name)), question.measured.convention) for name in names
+        ]
         parameters = sum(table.total_params for table in counted)
         figures = {
             "flops": sum(table.total for table in counted) / 1e9,
             "parameters": parameters / 1e6,
             "size": _BYTES * parameters / 1e6,
+            "mebibytes": _BYTES * parameters / 2**20,
         }
         answer[key] = {column: Value(figure, notes=note) for column, figure in figures.items()}
     return Answer({key: row for key, row in answer.items() if key in question.keys})

@@ -68,8 +68,8 @@ class Protocol(Settings):
         faces: In training (``train``), in all of the test set (``full``) and in its subsets.
         normaliser: What errors are divided by.
         loss: Of both stages.
-        epochs: Of the global and of the local stage.
-        search_epochs: Of the search.
+        epochs: Of each stage, in the last step that trains it.
+        search_epochs: Of the search, where there was one.
         balance_poses: Whether training draws all poses equally often.
     """
 
@@ -77,8 +77,8 @@ class Protocol(Settings):
     faces: dict[str, int]
     normaliser: str
     loss: PublishedLoss
-    epochs: tuple[int, int]
-    search_epochs: int
+    epochs: tuple[int, ...]
+    search_epochs: int | None = None
     balance_poses: bool
 
 
@@ -109,7 +109,8 @@ class Measured(Settings):
         rows: What the rows' keys are, as the source takes it.
         columns: What the columns are, likewise.
         stage: Of a cascade, where the rows do not say it.
-        spaces: Search spaces to count.
+        space: The search space whose layers are shown.
+        spaces: By row, the search spaces whose costs add up to it.
         convention: What is counted, as of :func:`groupnas.flops`.
         note: What is said of each figure of ``operations``.
         models: Row to the name of a timed model.
@@ -121,7 +122,8 @@ class Measured(Settings):
     rows: str = ""
     columns: str = ""
     stage: Literal["global", "cascade"] = "cascade"
-    spaces: tuple[str, ...] = ()
+    space: str = ""
+    spaces: dict[str, tuple[str, ...]] = {}
     convention: str = "torchstat"
     note: str = ""
     models: dict[str, str] = {}

@@ -183,16 +183,17 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
         words = ("not balanced", "balanced")
         told.append(f"poses {words[any(balanced)]} (paper: {words[protocol.balance_poses]})")
     if stage == "cascade":
-        told += _local_differing(settings[-1])
+        told += _local_differing(settings[-1], protocol.search_epochs is not None)
     box = {"landmarks": "boxes of faces from their true landmarks", "listed": "listed boxes"}
     return [*told, f"{box[one.told['box']]} (the paper does not say)"]
 
 
-def _local_differing(settings: Mapping[str, Any]) -> list[str]:
-    """Say the same of what only the local stage has: its groups, and its share of the answer."""
+def _local_differing(settings: Mapping[str, Any], searched: bool) -> list[str]:
+    """Say the same of what only the last stage has: its groups, and its share of the answer."""
     told = []
     grouping = str(settings.get("grouping", ""))
-    if grouping and not grouping.startswith("gumbel") and not grouping.endswith(".json"):
+    found = grouping.startswith("gumbel") or grouping.endswith(".json")
+    if searched and grouping and not found:
         told.append(f"{grouping} groups (paper: searched)")
     blend = settings.get("blend", settings.get("trust", 1.0))  # as recipes called it once
     if blend != 1.0:

@@ -13,13 +13,14 @@ from groupnas.spaces.operations.convolution import (
 )
 from groupnas.spaces.operations.inverted_residual import InvertedResidual
 from groupnas.spaces.operations.linear import Linear
-from groupnas.spaces.operations.pooling import AveragePool, MaxPool, Pooling
-from groupnas.spaces.operations.residual import ActivationAlone, Residual
+from groupnas.spaces.operations.pooling import AveragePool, MaxPool, Pooling, SameMaxPool
+from groupnas.spaces.operations.residual import ActivationAlone, Bottleneck, Residual
 from groupnas.spaces.operations.upsampling import Deconvolution, Subpixel, Upsampling
 
 __all__ = [
     "ActivationAlone",
     "AveragePool",
+    "Bottleneck",
     "Conv",
     "Convolution",
     "Deconvolution",
@@ -30,6 +31,7 @@ __all__ = [
     "MaxPool",
     "Pooling",
     "Residual",
+    "SameMaxPool",
     "Subpixel",
     "Upsampling",
 ]

@@ -1,4 +1,4 @@
-"""Pooling: windows without weights or zeros around the input."""
+"""Pooling: windows without weights."""
 
 from __future__ import annotations
 
@@ -50,4 +50,19 @@ class MaxPool(Pooling):
         """Return an ``nn.MaxPool2d``."""
         from torch import nn
 
-        return nn.MaxPool2d(layer.kernel, layer.stride)
+        return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
+
+
+@OPERATORS.register
+class SameMaxPool(MaxPool):
+    """The largest value of a window that may reach beyond the input, where nothing counts.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, Table 1.
+    """
+
+    name, spelled, pattern = "maxpool_same", "maxpoolKxK_same", r"maxpool([1-9])x\1_same"
+    odd = True
+
+    def padding(self, layer: Layer) -> tuple[int, int]:
+        """Return half of the window, on either side."""
+        return layer.kernel // 2, layer.kernel // 2

@@ -1,4 +1,4 @@
-"""ResNet's block, and the activation behind a sum."""
+"""ResNet's blocks, and the activation behind a sum."""
 
 from __future__ import annotations
 
@@ -50,32 +50,76 @@ class Residual(Operator):
     odd = numbered = True
 
     def drafts(self, row: Row, place: Place) -> list[Draft]:
-        """Return the shortcut, where the input cannot be added as it is; both; the activation."""
+        """Return the shortcut, where the input cannot be added as it is; the sum; the activation.
+
+        Raises:
+            InputError: the width is none of such a block.
+        """
         name, act = place.name, row.act or place.act
-        alike: dict[str, Any] = {
-            "op": Conv.name,
-            "out_channels": place.width,
-            "norm": True,
-            "joint_out": row.joint,
-        }
-        first = Step(
-            name=f"{name}.first",
-            out_unit=f"{name}.hidden",
-            kernel=row.kernel or 1,
-            stride=place.stride,
-            act=act,
-            **alike,
-        )
-        second = Step(
-            name=f"{name}.second", out_unit=f"{name}.trunk", kernel=row.kernel or 1, **alike
-        )
+        steps = [
+            replace(step, op=Conv.name, norm=True, act=act, joint_out=row.joint)
+            for step in self.convolutions(row, place)
+        ]
+        steps[-1] = replace(steps[-1], act=NONE)
         added, before = place.source, []
         if not place.keeps(row.joint):
             added = f"{name}.shortcut"
-            shortcut = Step(name=added, out_unit=added, kernel=1, stride=place.stride, **alike)
+            shortcut = replace(steps[-1], name=added, out_unit=added, kernel=1, stride=place.stride)
             before = [Draft(name=added, steps=(shortcut,))]
-        both = Draft(name=f"{name}.sum", steps=(first, second), source=place.source, plus=added)
+        both = Draft(name=f"{name}.sum", steps=tuple(steps), source=place.source, plus=added)
         if act == NONE:
             return [*before, replace(both, name=name)]
         behind = Step(name=f"{name}.act", op=ActivationAlone.name, kernel=1, act=act)
         return [*before, both, Draft(name=name, steps=(behind,))]
+
+    def convolutions(self, row: Row, place: Place) -> list[Step]:
+        """Return those of the block, with their places, windows and channels alone."""
+        return [
+            _convolution(place, "first", "hidden", place.width, row.kernel, place.stride),
+            _convolution(place, "second", "trunk", place.width, row.kernel),
+        ]
+
+
+@OPERATORS.register
+class Bottleneck(Residual):
+    """A residual block of three convolutions: the middle one alone is spatial, on a quarter of c.
+
+    A stride is the middle one's, as in implementations since 2016; in the paper, the first one's.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, Fig. 5, right.
+    """
+
+    name, spelled, pattern = "bottleneck", "bottleneckKxK", r"bottleneck([1-9])x\1"
+
+    def convolutions(self, row: Row, place: Place) -> list[Step]:
+        """Return all three; raises :class:`InputError` where c cannot be divided by 4."""
+        assert place.width is not None
+        narrow, rest = divmod(place.width, 4)
+        if rest:
+            raise InputError(
+                f"c: op {row.op} computes a quarter of its channels in between; "
+                f"expected a multiple of 4, got {place.width}"
+            )
+        return [
+            _convolution(place, "first", "squeezed", narrow),
+            _convolution(place, "second", "hidden", narrow, row.kernel, place.stride),
+            _convolution(place, "third", "trunk", place.width),
+        ]
+
+
+def _convolution(
+    place: Place,
+    name: str,
+    unit: str,
+    channels: int | None,
+    kernel: int | None = 1,
+    stride: int = 1,
+) -> Step:
+    return Step(
+        name=f"{place.name}.{name}",
+        op=Conv.name,
+        out_unit=f"{place.name}.{unit}",
+        out_channels=channels,
+        kernel=kernel or 1,
+        stride=stride,
+    )

@@ -77,7 +77,7 @@ def _average(layer: Layer, x: Tensor, _weight: None, _bias: Tensor | None) -> Te
 
 @SLICED.register(MaxPool)
 def _largest(layer: Layer, x: Tensor, _weight: None, _bias: Tensor | None) -> Tensor:
-    return F.max_pool2d(x, layer.kernel, layer.stride)
+    return F.max_pool2d(x, layer.kernel, layer.stride, layer.padding)
 
 
 class SlimmableLayer(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,11 @@ from groupnas.landmarks.paper.definition import (
 )
 from groupnas.spaces import load_space
 
-TABLES = ["gregnet_table6", *(f"table{number}" for number in range(1, 13))]
+TABLES = [
+    *(f"gregnet_table{number}" for number in (3, 4, 5, 6)),
+    *(f"subpixel_table{number}" for number in (3, 4, 6)),
+    *(f"table{number}" for number in range(1, 13)),
+]
 FIGURES = [f"figure{number}" for number in (2, 5, 6, 7, 8)]
 
 
@@ -41,8 +46,8 @@ def test_table(name: str) -> None:
     assert keys and len(set(keys)) == len(keys)
     for measured in definition.measured:
         assert measured.source in SOURCES
-        assert set(measured.models) <= set(keys)
-        for space in measured.spaces:
+        assert {*measured.models, *measured.spaces} <= set(keys)
+        for space in chain.from_iterable(measured.spaces.values()):
             load_space(space)
 
 

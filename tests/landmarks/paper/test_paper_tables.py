@@ -41,6 +41,17 @@ def test_costs_of_gregnet_are_those_printed() -> None:
     assert [row["# Parameter (M)"] for row in rows[3:]] == ["11.56", "12.97"]
 
 
+def test_costs_of_heatmap_networks_stand_below_those_printed() -> None:
+    rows = list(csv.DictReader(io.StringIO(render("subpixel_table6", (), "csv"))))
+    found = {row["backbone"]: row for row in rows if row["figures"] == "here"}
+    assert {name: row["GFLOPS"] for name, row in found.items()} == {
+        "MobileNetV2 1.0": "0.43",
+        "ResNet-18": "1.54",
+        "ResNet-50": "3.22",
+    }
+    assert [row["Size (MiB)"] for row in found.values()] == ["12.17", "45.57", "94.11"]
+
+
 def test_whole_test_set_needs_no_mark(runs: ModuleType, tmp_path: Path) -> None:
     model = runs.write_model(tmp_path / "m")
     given = [runs.write_evaluation(tmp_path / "e", model=model)]
