@@ -160,7 +160,21 @@ class Recipe(Settings):
         for name in self.stages:
             if name not in trained:
                 raise ValueError(f"stages.{name}: no step trains it; add one")
+        self._check_order()
         return self
+
+    def _check_order(self) -> None:
+        """Nothing that a stage looks at changes behind its own last step."""
+        final = {stage: name for name, step in self.steps.items() for stage in step.train}
+        places, before = list(self.steps), list[str]()
+        for stage, settings in self.stages.items():
+            for earlier in before if isinstance(settings.look, Cells) else ():
+                if places.index(final[earlier]) > places.index(final[stage]):
+                    raise ValueError(
+                        f"steps.{final[earlier]}.train: changes {earlier}, whose features {stage} "
+                        f"learned to read; add {stage}, or train it in a later step"
+                    )
+            before.append(stage)
 
     def _check_together(self, name: str, step: StepRecipe, trained: set[str]) -> None:
         first, *others = self.together(step)

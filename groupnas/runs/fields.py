@@ -18,6 +18,7 @@ from groupnas.schema import validate
 RECORDS = "records"  # the key of config.yaml
 ERROR = "error"  # as a unit: the task's own, of its errors
 
+_COLUMNS = 17  # of one table, in progress: more do not fit a line
 ReadRecord = Mapping[str, Any]
 
 
@@ -62,12 +63,13 @@ class RecordField:
     def cells(self, record: ReadRecord) -> Iterator[tuple[str, str]]:
         """Yield columns and texts of a record in progress; none where it lacks the key.
 
-        A table of one group and the mean, which is the same, has one column.
+        A table of one group and the mean, which is the same, has one column; so has one of more
+        groups than a line holds.
         """
         value = record.get(self.key)
         if self.each:
             table = dict(value) if isinstance(value, Mapping) else {}
-            if len(table) == 2 and "mean" in table:
+            if "mean" in table and (len(table) == 2 or len(table) > _COLUMNS):
                 table = {self.key: table["mean"]}
         else:
             table = {self.key: value} if self.key in record else {}

@@ -292,6 +292,10 @@ def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
         (lambda s: s["steps"]["refine"].update(train=["fine"] * 2), "refine.train: .* once"),
         (lambda s: s["steps"].pop("together"), "steps.refine.train: needs global"),
         (lambda s: s["steps"]["refine"].update(train=[]), "steps.refine.train: "),
+        (
+            lambda s: s["steps"]["refine"].update(train=["global", "coarse"]),
+            "steps.refine.train: changes global, whose features fine learned to read; add fine",
+        ),
         (lambda s: s["steps"]["refine"].update(train=["cuarse"]), "did you mean 'coarse'"),
         (
             lambda s: s["stages"]["coarse"].update(look=s["stages"]["global"]["look"]),

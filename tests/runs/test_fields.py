@@ -244,6 +244,8 @@ def test_numbers_and_cells_of_a_record() -> None:
     assert each.numbers(record) == {"x": 1, "y": 2.5}
     assert list(each.cells({"t": {"x": 1, "y": 2.5}})) == [("x", "1"), ("y", "2.500")]
     assert list(each.cells({"t": {"x": 1.0, "mean": 1.0}})) == [("t", "1.000")]
+    many = {**{f"p{number}": float(number) for number in range(68)}, "mean": 33.5}
+    assert list(each.cells({"t": many})) == [("t", "33.50")]
     for other in ({}, {"t": None}, {"t": 3}):
         assert list(each.cells(other)) == [] and each.numbers(other) == {}
     assert list(one.cells({})) == [] and one.numbers({"a": float("nan")}) == {}
