@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import yaml
@@ -47,7 +48,7 @@ class _Refusing(_Meta):
 class Settings(BaseModel, metaclass=_Refusing):
     """A mapping in a settings file, or made in Python: no unknown keys, no numbers nobody meant.
 
-    ``true`` is not 1, and no number is infinite. Single values of numpy and torch are taken for
+    ``true`` is not 1, and 1 is not ``true``; no number is infinite. Single values of numpy and torch are taken for
     the Python numbers that they are.
 
     Raises:
@@ -63,6 +64,8 @@ class Settings(BaseModel, metaclass=_Refusing):
         types = _leaves(cls, str(info.field_name))
         if types & {int, float} and bool not in types and _has_truth(value):
             raise PydanticCustomError("number", "expected a number")
+        if types <= {bool, NoneType} and not isinstance(value, bool | None):
+            raise PydanticCustomError("truth", "expected true or false")
         return value
 
 

@@ -271,6 +271,8 @@ class Numbers(Settings):
         ("count", 1.5),
         ("count", "0500"),
         ("count", "9" * 5000),
+        ("flag", 1),
+        ("flag", "yes"),
         ("unknown", 1),
     ],
 )
@@ -291,6 +293,7 @@ def test_what_is_no_number_is_refused_with_its_key(key: str, value: Any) -> None
         ("count", np.int64(7), 7),
         ("pair", [np.float64(1), 2], (1.0, 2.0)),
         ("flag", True, True),
+        ("flag", np.bool_(True), True),
         ("either", True, True),
         ("anything", [True, {"a": False}], [True, {"a": False}]),
     ],
