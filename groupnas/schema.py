@@ -48,8 +48,8 @@ class _Refusing(_Meta):
 class Settings(BaseModel, metaclass=_Refusing):
     """A mapping in a settings file, or made in Python: no unknown keys, no numbers nobody meant.
 
-    ``true`` is not 1, and 1 is not ``true``; no number is infinite. Single values of numpy and torch are taken for
-    the Python numbers that they are.
+    ``true`` is not 1, and 1 is not ``true``; no number is infinite. Single values of numpy and
+    torch are taken for the Python numbers that they are.
 
     Raises:
         InputError: a name that there is not, or values out of range; all of them in one line.

@@ -48,11 +48,13 @@ class CropView:
         crops: How regions are cut.
         augmentation: Random changes of that.
         whole: One region that is the whole face; else its parts.
+        stage: Whose view it is, which names the whole face.
     """
 
     crops: CropSettings = PART_CROPS
     augmentation: Augmentation = Augmentation()
     whole: bool = False
+    stage: str = "face"
 
 
 def preview(
@@ -72,7 +74,7 @@ def recipe_views(recipe: str) -> list[CropView]:
     """What the networks of a recipe are shown, by its name; raises as ``load_recipe``."""
     loaded = load_recipe(recipe)
     return [
-        CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole)
+        CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole, name)
         for name, stage in loaded.stages.items()
         if isinstance(stage.look, Gaze)  # others see features, which are no pictures
     ]
@@ -115,7 +117,8 @@ def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropVi
                     if first + part == 1:
                         axes.set_title(("as it is", "augmented")[which], fontsize=7)
                     if column == which == 0:
-                        axes.set_ylabel(name.replace("_", " "), fontsize=7)
+                        shown = view.stage if view.whole else name
+                        axes.set_ylabel(shown.replace("_", " "), fontsize=7)
     return figure
 
 
