@@ -90,7 +90,7 @@ def test_a_recipe_says_what_is_drawn() -> None:
     plain, changed = (contact_sheet(chosen, SYNTHETIC, views=each) for each in (views, busy))
     assert len(plain.axes) == len(changed.axes) == 2 * (1 + 2 * (1 + 4))
     names = [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()]
-    assert names == ["face", "left eye", "right eye", "nose", "mouth"]
+    assert names == ["global", "left eye", "right eye", "nose", "mouth"]
     pictures = [[np.asarray(a.images[0].get_array()) for a in f.axes] for f in (plain, changed)]
     sizes = [picture.shape for picture in pictures[0][1:11]]
     assert sizes == [(96, 96, 3)] * 2 + [(64, 64)] * 8
