@@ -1,6 +1,6 @@
 """Does the ceiling's 90 % interval cover the true gain, where that is known?
 
-    python benchmarks/ceiling.py [--draws 50] [--trainings 6 12] [--only drawn groupbench]
+    python benchmarks/ceiling.py [--draws 50] [--trainings 6 12] [--only drawn groupbench partbench]
 
 *drawn*: parts whose curves are E_inf + a c^-b times a profile over depth, with 2 to 6 parts, errors
 1 to 16 times as large, exponents from 0.03 to 0.3 that differ by up to a factor of 3 or not at all,
@@ -9,6 +9,8 @@ and measurements with noise of their own and of the training. The true gain is f
 of a smooth surface through them, a polynomial of degree 2 in the logarithms of the sizes. Of
 degrees 2 to 5 that foretells sizes that were left out best, all parts together (by 0.6, 1.2 and
 1.2 %); by degree 3 the gains are 0.95, 0.19 and 1.41 %, by degree 4 1.17, 0.18 and 1.78 %.
+*partbench*: likewise by degree 3, which is best there; ratios of difficulty 1, 2, 4, 8 and 16, each
+with as many points in all parts and with more in harder ones, take turns.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ import numpy as np
 
 from groupnas.arrays import Floats
 from groupnas.ceilings import Ceiling, Measurements, ceiling, on_table
-from groupnas.groupbench import GroupBench, load_groupbench
+from groupnas.groupbench import load_groupbench
+from groupnas.partbench import load_partbench
 from groupnas.spaces.measure import group_cost
+from groupnas.tabular.bench import TabularBench
 
-_DEGREE = 2  # of GroupBench's smooth surfaces
 LEVERS = ("split", "depth", "both")
+RATIOS, WEIGHTS = (1.0, 2.0, 4.0, 8.0, 16.0), ((1, 1, 1, 1), (1, 2, 3, 4))
 Truth = dict[str, float]
 
 
@@ -126,7 +130,7 @@ def best_split(costs: Floats, errors: Floats, budget: float) -> float:
     return float(np.interp(budget, [first[0], second[0]], [first[1], second[1]]))
 
 
-def smooth_truth(bench: GroupBench) -> Truth:
+def smooth_truth(bench: TabularBench, degree: int) -> Truth:
     """Return the best gains by a smooth surface through the means over all seeds."""
     space, points = bench.space(), sum(bench.space().outputs.values())
     scales = np.append(np.exp(np.linspace(np.log(0.34), np.log(2.3), 1000)), 1.0)
@@ -137,14 +141,16 @@ def smooth_truth(bench: GroupBench) -> Truth:
     start = spent = alone = 0.0
     for group, curve in bench.curves(split="test").items():
         weight = space.outputs[group] / points
-        fit = np.linalg.lstsq(
-            _surface(curve.sizes.astype(float)), np.log(curve.errors), rcond=None
-        )[0]
+        surface = _surface(curve.sizes.astype(float), degree)
+        fit = np.linalg.lstsq(surface, np.log(curve.errors), rcond=None)[0]
         pairs = np.stack(np.meshgrid(scales, tilts, indexing="ij"), axis=-1).reshape(-1, 2)
         sizes = widths * np.exp(np.log(pairs[:, :1]) + pairs[:, 1:] * direction)
-        sizes = np.clip(sizes, 1, [7, 10])
+        sizes = np.clip(sizes, 1, curve.sizes.max(axis=0))
         named = dict(zip(space.free_units, sizes.T, strict=True))
-        costs, errors = group_cost(space, group, named), weight * np.exp(_surface(sizes) @ fit)
+        costs, errors = (
+            group_cost(space, group, named),
+            weight * np.exp(_surface(sizes, degree) @ fit),
+        )
         plain = pairs[:, 1] == 0
         even = int(np.flatnonzero(plain & (pairs[:, 0] == 1))[0])
         start, spent = start + errors[even], spent + costs[even]
@@ -158,11 +164,10 @@ def smooth_truth(bench: GroupBench) -> Truth:
     return found
 
 
-def _surface(sizes: Floats) -> Floats:
+def _surface(sizes: Floats, degree: int) -> Floats:
     first, second = np.log(sizes).T
-    return np.stack(
-        [first**i * second**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)], axis=1
-    )
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    return np.stack([first**i * second**j for i, j in powers], axis=1)
 
 
 def drawn(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
@@ -174,14 +179,23 @@ def drawn(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
 
 def groupbench(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
     bench = load_groupbench()
-    truth = smooth_truth(bench)
+    truth = smooth_truth(bench, 2)
     for number in draws:
         yield ceiling(on_table(bench, trainings, number), seed=number), truth
+
+
+def partbench(draws: range, trainings: int) -> Iterator[tuple[Ceiling, Truth]]:
+    benches = [load_partbench(ratio, 4, weights) for ratio in RATIOS for weights in WEIGHTS]
+    truths = [smooth_truth(bench, 3) for bench in benches]
+    for number in draws:
+        which = number % len(benches)
+        yield ceiling(on_table(benches[which], trainings, number), seed=number), truths[which]
 
 
 SOURCES: dict[str, Callable[[range, int], Iterator[tuple[Ceiling, Truth]]]] = {
     "drawn": drawn,
     "groupbench": groupbench,
+    "partbench": partbench,
 }
 
 
