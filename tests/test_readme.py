@@ -77,4 +77,4 @@ def test_the_readmes_search_and_what_follows_it(
 
 
 def test_there_are_blocks() -> None:
-    assert {param.id for param in BLOCKS} >= {"README.md-0", "README.md-1", "deploy.md-0"}
+    assert {param.id for param in BLOCKS} >= {"README.md-0", "own_parts.md-0", "deploy.md-0"}
