@@ -19,7 +19,7 @@ from typing import Any, get_args
 import torch
 from numpy.typing import NDArray
 
-from groupnas.budget import Budget, fit
+from groupnas.budget import fit
 from groupnas.engine.strategy import Optimizer, Strategy, load_strategy
 from groupnas.groupbench import FIT, GroupBench, load_groupbench
 from groupnas.schema import validate
@@ -105,7 +105,7 @@ def by_outputs(bench: TabularBench, _seed: int) -> Allocation:
 def exact_knapsack(bench: TabularBench, seed: int | None) -> Allocation:
     """The knapsack over the table's own validation curves, all sizes known."""
     curves = bench.curves(None if seed is None else seed % bench.seeds)
-    sizes = bench.best_sizes(Budget(tolerance=1e-9), curves)
+    sizes = bench.best_sizes(curves=curves)
     assert sizes is not None  # even groups are among them
     return bench.allocation(sizes)
 
@@ -218,7 +218,7 @@ def separate(bench: GroupBench) -> None:
     print()
     print_row(["searched", "sizes", "NME %", "against even"], header=True)
     for lever in get_args(Lever):
-        found = best_by(bench, lever, tolerance=1e-9)
+        found = best_by(bench, lever)
         error = bench.errors(found, split="test")["mean"]
         counts = found.grouping.counts()
         sizes = {part: [row[part] for row in counts.values()] for part in bench.space().groups}

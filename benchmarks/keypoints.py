@@ -141,7 +141,8 @@ def main() -> None:
     )
     epochs = tuple(options.epochs or EPOCHS[animal])
     strategy = pruning(options.budgets, epochs)
-    evidence = Evidence.of(animal, subject.space().groups, validation=VALIDATION)
+    groups = subject.space().groups
+    evidence = Evidence.of(animal, groups, validation=VALIDATION, epochs=epochs, rate=RATE)
     for seed in range(options.seeds):
         add_pruned(
             evidence,

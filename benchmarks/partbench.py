@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from groupbench import Entry, by_outputs, knapsack, print_row, pruned, tried
+from scipy import stats
 
 from groupnas.arrays import Floats
 from groupnas.ceilings import ceiling, on_table
@@ -81,7 +82,7 @@ def ceilings(bench: PartBench) -> dict[str, Any]:
         "split": gain(bench, best_by(bench, "split"), even),
         "depth": gain(bench, best_by(bench, "depth"), even),
         "both": gain(bench, best, even),
-        "held_out": spread(held_out),
+        "held_out": by_student(held_out),
         "shares": [round(cost / sum(costs.values()), 3) for cost in costs.values()],
         "sizes": {part: [row[part] for row in counts.values()] for part in costs},
     }
@@ -109,6 +110,13 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
         "high": float(high),
         "values": [round(value, 4) for value in found.tolist()],
     }
+
+
+def by_student(values: Sequence[float]) -> dict[str, Any]:
+    """The same with Student's interval: a bootstrap of four values would be too narrow by half."""
+    found = spread(values)
+    half = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
+    return {**found, "low": found["mean"] - half, "high": found["mean"] + half}
 
 
 def row_of(

@@ -217,5 +217,14 @@ def test_relative_links_lead_to_files(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", TEXTS)
+def test_tables_have_as_many_columns_as_their_heads(page: str) -> None:
+    lines = re.sub(r"`[^`\n]*`", "code", TEXTS[page]).splitlines()
+    for number, line in enumerate(lines):
+        if re.fullmatch(r"\s*\|(\s*:?-+:?\s*\|)+\s*", line):
+            head = lines[number - 1].replace("\\|", "")
+            assert head.count("|") == line.count("|"), head
+
+
+@pytest.mark.parametrize("page", TEXTS)
 def test_pictures_say_what_they_show(page: str) -> None:
     assert re.findall(r"!\[\s*\]", TEXTS[page]) == []

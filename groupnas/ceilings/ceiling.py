@@ -27,7 +27,11 @@ _SAVED = 0.05  # a saving that is worth a search, of the cost
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median and the shortest interval that holds 90 % of what measurements leave open."""
+    """A median and an interval that holds 90 % of what measurements leave open, and more.
+
+    It begins where the shortest such interval does, and ends where the middle one does: gains are
+    not below 0, so that draws of a small one lean away from it, and a long tail is no luxury.
+    """
 
     value: float
     low: float
@@ -38,11 +42,9 @@ class Estimate:
         """Return the estimate of ``(D,)`` draws."""
         ordered = np.sort(draws)
         count = int(np.ceil(LEVEL * len(ordered)))
-        widths = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
-        first = int(widths.argmin())
-        return cls(
-            float(np.median(draws)), float(ordered[first]), float(ordered[first + count - 1])
-        )
+        first = int((ordered[count - 1 :] - ordered[: len(ordered) - count + 1]).argmin())
+        value, high = np.quantile(ordered, [0.5, (1 + LEVEL) / 2]).tolist()
+        return cls(value, float(ordered[first]), max(high, float(ordered[first + count - 1])))
 
     def percent(self, digits: int = 1) -> str:
         """Return it in per cent, as tables have it."""
@@ -161,12 +163,12 @@ def ceiling(
         deviation = number("deviation", deviation, above=0)
     measured = source if isinstance(source, Measurements) else read_measurements(source)
     curves = fit_curves(measured, seed=seed)
-    ratios = measured.ratios
+    low, high = _reach(measured)
     split = CostSplit(
         shares=measured.shares,
         weights=measured.importance,
-        least=float(ratios.min()) / _BEYOND,
-        most=float(ratios.max()) * _BEYOND,
+        least=low / _BEYOND,
+        most=high * _BEYOND,
     )
     known = deviation or _deviation(curves, measured)
     even = split.even(curves, budget)
@@ -218,21 +220,29 @@ def _deviation(curves: ErrorCurves, measured: Measurements) -> float | None:
     if measured.trainings < 2:
         return None
     parts = measured.importance * curves.level
-    own = (parts**2).sum(axis=1) / parts.sum(axis=1) ** 2
-    return float(np.median(np.sqrt(curves.shared**2 + own * curves.noise**2)))
+    own = ((parts * curves.noise) ** 2).sum(axis=1) / parts.sum(axis=1) ** 2
+    return float(np.median(np.sqrt(curves.shared**2 + own)))
+
+
+def _reach(measured: Measurements) -> tuple[Floats, Floats]:
+    """Return the least and the largest costs ``(P,)`` at which each group was measured."""
+    of_groups = [measured.ratios[measured.owner == p] for p in range(len(measured.groups))]
+    return np.array([own.min() for own in of_groups]), np.array([own.max() for own in of_groups])
 
 
 def _cautions(
     measured: Measurements, budget: float, found: Mapping[str, tuple[Estimate, Estimate]]
 ) -> list[str]:
-    ratios, told = measured.ratios, []
-    if not ratios.min() <= budget <= ratios.max():
+    (low, high), told = _reach(measured), list[str]()
+    if not low.max() <= budget <= high.min():
         told.append(
-            f"The budget, {budget:g}, is outside of what was measured ({ratios.min():.2g} to "
-            f"{ratios.max():.2g}): curves are extended."
+            f"The budget, {budget:g}, is outside of what was measured of every group "
+            f"({low.max():.2g} to {high.min():.2g}): curves are extended."
         )
     outside = [
-        g for g, (_, cost) in found.items() if not ratios.min() <= cost.value <= ratios.max()
+        group
+        for (group, (_, cost)), least, most in zip(found.items(), low, high, strict=True)
+        if not least <= cost.value <= most
     ]
     if outside:
         told.append(f"The best split is outside of what was measured for {', '.join(outside)}.")

@@ -3,15 +3,20 @@
 With r the cost of group p in units of what it costs among even groups, and z how it spreads over
 depth (0: in even proportions),
 
-    E_p(r, z) = level_p (floor_p + (1 - floor_p) r^-b_p) exp(bend_p . phi(z)),
+    E_p(r, z) = level_p (floor_p + (1 - floor_p) s^-b_p) exp(bend_p . phi(z)),
+    s = (r + lag_p) / (1 + lag_p),
 
-phi the monomials of z up to degree 2. The *exponent* is (1 - floor_p) b_p, what a per cent of cost
-changes at r = 1: that is what measurements tell most about. Logarithms of exponents, and logits of
-floors, are normal around means that all groups share, with deviations that are learned, too: where
-the data show no differences between groups, there are few (partial pooling). Logarithms of measured
-errors differ from the curve by what a training's measurements share and by what is each one's own.
-All that is linear (levels, bends, the trainings' luck) is integrated exactly (Lindley and Smith,
-"Bayes estimates for the linear model", 1972), all else by Monte Carlo.
+phi the monomials of z up to degree 2; away from even costs a term of z log r is added, which all
+groups share. Errors fall as a power of the cost, but for what no cost takes away (the floor), and
+slowly as long as a network is too small for its task (the lag; as in the "broken" laws of
+Caballero et al., ICLR 2023). PartBench's hardest parts lag, its easiest have a floor. The
+*exponent* is (1 - floor_p) b_p / (1 + lag_p), what a per cent of cost changes at r = 1: that is
+what measurements tell most about. Logarithms of exponents and lags, and logits of floors, are
+normal around means that all groups share, with deviations that are learned, too: where the data
+show no differences between groups, there are few (partial pooling). Logarithms of measured errors
+differ from the curve by what a training's measurements share and by what is each one's own, whose
+size is the group's. All that is linear (levels, bends, the trainings' luck) is integrated exactly
+(Lindley and Smith, "Bayes estimates for the linear model", 1972), all else by Monte Carlo.
 """
 
 from __future__ import annotations
@@ -33,13 +38,19 @@ Pooling = Literal["partial", "full", "none"]
 # al., "Deep learning scaling is predictable, empirically", 2017: 0.07 to 0.35), and flatter.
 _EXPONENT = (np.log(0.09), 0.9)  # of the shared logarithm: mean and deviation
 _FLOOR = (0.0, 1.5)  # of the shared logit
-_APART = 0.8  # typical differences between groups of both
-_ALONE = 1.5  # the same where they are not pooled
+_LAG = (np.log(0.3), 1.5)  # of the shared logarithm
+_APART = (
+    1.5,
+    2.0,
+    2.0,
+    0.5,
+)  # typical differences between groups: of these three, and of the noise
 _NOISE = (np.log(0.02), 1.0)  # of the logarithm of the relative noise
 _BEND = (np.log(0.01), 1.5)  # of the logarithm of the relative change of error at a knob's end
 _OWN = 0.3  # typical share of it that is a group's own: depth helps all in much the same way
-_SURE = 1e-9  # of no account in place of 0
-_FLAT, _STEEP = 12.0, 5.0  # beyond e^-12, and 5, powers of the cost are not told apart
+_SURE = 1e-12  # a variance of no account, in place of 0
+# Beyond e^-12, and 5, powers of the cost are not told apart; nor are lags beyond e^3
+_FLAT, _STEEP, _LAST = 12.0, 5.0, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +61,16 @@ class ErrorCurves:
         level: ``(D, P)``, error at even cost and proportions.
         floor: ``(D, P)``, the share of it that no cost takes away, in (0, 1).
         power: ``(D, P)``, b.
+        lag: ``(D, P)``, in units of the even cost.
         shape: ``(D, P)``, least factor of any depth profile, at most 1.
-        noise: ``(D,)``, relative deviation of a group's error from its curve, alone.
+        noise: ``(D, P)``, relative deviation of a group's error from its curve, alone.
         shared: ``(D,)``, the same that all groups of a training share.
     """
 
     level: Floats
     floor: Floats
     power: Floats
+    lag: Floats
     shape: Floats
     noise: Floats
     shared: Floats
@@ -65,11 +78,12 @@ class ErrorCurves:
     @property
     def exponent(self) -> Floats:
         """``(D, P)``, what a per cent of cost changes at even cost."""
-        return (1 - self.floor) * self.power
+        return (1 - self.floor) * self.power / (1 + self.lag)
 
     def errors(self, ratios: Floats) -> Floats:
         """Return the errors in even proportions at ``(D, P)`` costs relative to even groups'."""
-        return self.level * (self.floor + (1 - self.floor) * ratios**-self.power)
+        falls = ((ratios + self.lag) / (1 + self.lag)) ** -self.power
+        return self.level * (self.floor + (1 - self.floor) * falls)
 
 
 def fit_curves(
@@ -105,7 +119,7 @@ class _Model:
 
     Attributes:
         logs: ``(n,)``, of measured errors.
-        reach: ``(n,)``, of costs relative to even ones.
+        ratios: ``(n,)``, costs relative to even ones.
         owner: ``(n,)``.
         groups: P.
         matrix: ``(n, K)``, columns of levels, trainings, shared and own bends.
@@ -115,11 +129,11 @@ class _Model:
     """
 
     logs: Floats
-    reach: Floats
+    ratios: Floats
     owner: Integers
     groups: int
     matrix: Floats
-    counts: tuple[int, int, int, int]
+    counts: tuple[int, ...]
     pooling: Pooling
     profiles: Floats
 
@@ -133,79 +147,85 @@ class _Model:
         knobs = np.array(list(measured.shapes.values())).reshape(-1, len(measured)).T
         terms, profiles = _terms(knobs)
         bends = (own[:, :, None] * terms[:, None, :]).reshape(len(own), -1)
+        crossed = knobs * np.log(measured.ratios)[:, None]
         return cls(
             logs=np.log(measured.error),
-            reach=np.log(measured.ratios),
+            ratios=measured.ratios,
             owner=measured.owner,
             groups=own.shape[1],
-            matrix=np.hstack([own, luck, terms, bends]),
-            counts=(own.shape[1], luck.shape[1], terms.shape[1], bends.shape[1]),
+            matrix=np.hstack([own, luck, terms, crossed, bends]),
+            counts=tuple(part.shape[1] for part in (own, luck, terms, crossed, bends)),
             pooling=pooling,
             profiles=profiles,
         )
 
     @property
     def dimensions(self) -> int:
-        """Two means, two deviations, four noises, two numbers of every group."""
-        return 8 + 2 * self.groups
+        """Three means, four deviations, four noises, four numbers of every group."""
+        return 11 + 4 * self.groups
 
     def log_density(self, places: Floats) -> Floats:
         """Return the log posterior, up to a constant, of ``(W, d)`` standardised coordinates."""
-        floor, power, noise, prior = self._parameters(places)
-        left = self.logs - self._shape(floor, power)
+        *curve, noise, prior = self._parameters(places)
+        left = self.logs - self._shape(*curve)
         weights, inverse, quadratic = self._linear(left, noise, prior)
         with np.errstate(invalid="ignore"):
-            value = -0.5 * (places**2).sum(axis=1) - len(self.logs) * np.log(noise)
+            value = -0.5 * (places**2).sum(axis=1) - np.log(noise[:, self.owner]).sum(axis=1)
             value -= 0.5 * (np.linalg.slogdet(inverse)[1] + np.log(prior).sum(axis=1))
-            value -= quadratic / (2 * noise**2)
+            value -= quadratic / 2
         return np.where(np.isfinite(value), value, -np.inf)
 
     def curves(self, places: Floats, rng: np.random.Generator) -> ErrorCurves:
         """Return the curves of ``(D, d)`` coordinates, with draws of all that is linear."""
-        floor, power, noise, prior = self._parameters(places)
-        weights, inverse, _ = self._linear(self.logs - self._shape(floor, power), noise, prior)
+        floor, power, lag, noise, prior = self._parameters(places)
+        weights, inverse, _ = self._linear(self.logs - self._shape(floor, power, lag), noise, prior)
         root = np.linalg.cholesky(np.linalg.inv(inverse))
         random = rng.standard_normal(weights.shape)
-        weights = weights + noise[:, None] * np.einsum("dij,dj->di", root, random)
-        levels, _, shared, own = np.split(weights, np.cumsum(self.counts)[:-1], axis=1)
+        weights = weights + np.einsum("dij,dj->di", root, random)
+        levels, _, shared, _, own = np.split(weights, np.cumsum(self.counts)[:-1], axis=1)
         bends = shared[:, None, :] + own.reshape(len(own), self.groups, shared.shape[1])
         shapes = (bends @ self.profiles.T).min(axis=2)
-        luck = noise * np.sqrt(prior[:, self.counts[0]]) if self.counts[1] else 0 * noise
-        return ErrorCurves(np.exp(levels), floor, power, np.exp(shapes), noise, luck)
+        luck = np.sqrt(prior[:, self.counts[0]]) if self.counts[1] else np.zeros(len(places))
+        return ErrorCurves(np.exp(levels), floor, power, lag, np.exp(shapes), noise, luck)
 
-    def _parameters(self, places: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return floors, powers ``(W, P)``, noise ``(W,)``, linear prior variances ``(W, K)``."""
-        apart = {"partial": np.abs(places[:, 2:4]) * _APART, "full": 0 * places[:, 2:4]}
-        spread = apart.get(self.pooling, np.full_like(places[:, 2:4], _ALONE))
-        of_groups = places[:, 8:].reshape(len(places), 2, self.groups)
-        exponents = _EXPONENT[0] + _EXPONENT[1] * places[:, :1] + spread[:, :1] * of_groups[:, 0]
-        floor = expit(_FLOOR[0] + _FLOOR[1] * places[:, 1:2] + spread[:, 1:] * of_groups[:, 1])
-        floor = np.clip(floor, 0.0, 0.999)
-        power = np.minimum(np.exp(np.clip(exponents, -_FLAT, 0.0)) / (1 - floor), _STEEP)
-        noise = np.exp(_NOISE[0] + _NOISE[1] * places[:, 4])
-        luck = np.exp(_NOISE[0] + _NOISE[1] * places[:, 5])
-        bends = np.exp(_BEND[0] + _BEND[1] * places[:, 6:8]) * [1.0, _OWN]
-        sizes = np.column_stack([np.full_like(noise, 1e3), luck, bends])
-        prior = (np.repeat(sizes, self.counts, axis=1) / noise[:, None]) ** 2 + _SURE
-        return floor, power, noise, prior
+    def _parameters(self, places: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Return floors, powers, lags, noises ``(W, P)``, linear prior variances ``(W, K)``."""
+        means, apart, noises, of_groups = np.split(places, [3, 7, 11], axis=1)
+        pooled = {"partial": np.abs(apart) * _APART, "full": 0 * apart}
+        spread = pooled.get(self.pooling, 0 * apart + _APART)
+        centres, scales = np.array([_EXPONENT, _FLOOR, _LAG, _NOISE]).T
+        offsets = spread[:, :, None] * of_groups.reshape(len(places), 4, self.groups)
+        shared = np.column_stack([means, noises[:, 0]])
+        drawn = (centres + scales * shared)[:, :, None] + offsets
+        floor = np.clip(expit(drawn[:, 1]), 0.0, 0.999)
+        lag = np.exp(np.clip(drawn[:, 2], -_FLAT, _LAST))
+        exponent = np.exp(np.clip(drawn[:, 0], -_FLAT, 0.0))
+        power = np.minimum(exponent * (1 + lag) / (1 - floor), _STEEP)
+        luck = np.exp(_NOISE[0] + _NOISE[1] * noises[:, 1])
+        bends = np.exp(_BEND[0] + _BEND[1] * noises[:, 2:]) * [1.0, _OWN]
+        sizes = np.column_stack([np.full_like(luck, 1e2), luck, bends[:, :1], bends])
+        prior = np.repeat(sizes, self.counts, axis=1) ** 2 + _SURE
+        return floor, power, lag, np.exp(np.clip(drawn[:, 3], -_FLAT, _LAST)), prior
 
-    def _shape(self, floor: Floats, power: Floats) -> Floats:
+    def _shape(self, floor: Floats, power: Floats, lag: Floats) -> Floats:
         """Return ``(W, n)``, the logarithm of the curve that has level 1 and even proportions."""
-        own, lost = floor[:, self.owner], 1 - floor[:, self.owner]
-        exponent = np.clip(-power[:, self.owner] * self.reach, -50, 50)
-        return np.log(own + lost * np.exp(exponent))
+        floor, power, lag = (each[:, self.owner] for each in (floor, power, lag))
+        exponent = -power * np.log((self.ratios + lag) / (1 + lag))
+        return np.log(floor + (1 - floor) * np.exp(np.clip(exponent, -50, 50)))
 
     def _linear(self, left: Floats, noise: Floats, prior: Floats) -> tuple[Floats, Floats, Floats]:
         """Solve for the linear coefficients of what the curves leave, ``(W, n)``.
 
         Returns:
             Their means ``(W, K)``, inverse covariances ``(W, K, K)`` and least weighed squares
-            ``(W,)``, the latter two in units of the squared noise.
+            ``(W,)``.
         """
-        inverse: Floats = self.matrix.T @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
-        along = left @ self.matrix
+        precision = noise[:, self.owner] ** -2.0
+        weighed = self.matrix.T * precision[:, None, :]
+        inverse: Floats = weighed @ self.matrix + np.eye(prior.shape[1]) / prior[:, None, :]
+        along = np.einsum("wkn,wn->wk", weighed, left)
         weights = np.asarray(np.linalg.solve(inverse, along[:, :, None])[:, :, 0], np.float64)
-        quadratic = np.einsum("wn,wn->w", left, left) - np.einsum("wk,wk->w", weights, along)
+        quadratic = (precision * left**2).sum(axis=1) - (weights * along).sum(axis=1)
         return weights, inverse, np.asarray(quadratic, dtype=np.float64)
 
 

@@ -26,14 +26,14 @@ class CostSplit:
     Attributes:
         shares: ``(P,)``, of the groups in what even groups cost; add up to 1.
         weights: ``(P,)``, of their errors; add up to 1.
-        least: Of a group's cost, relative to its even one.
+        least: Of a group's cost, relative to its even one: of all, or ``(P,)``.
         most: The same at most.
     """
 
     shares: Floats
     weights: Floats
-    least: float = 0.0
-    most: float = np.inf
+    least: float | Floats = 0.0
+    most: float | Floats = np.inf
 
     def even(self, curves: ErrorCurves, budget: float | Floats) -> Floats:
         """Return ``(D,)`` errors of even groups that cost a budget each."""
@@ -49,16 +49,17 @@ class CostSplit:
         """
         wanted = np.broadcast_to(np.reshape(budget, -1), len(curves.level))
         slope = self.weights * curves.level * curves.exponent / self.shares
-        logs, bend = np.log(slope), 1 + curves.power
-        least = np.minimum(self.least, wanted)[:, None]
-        most = np.maximum(self.most, wanted)[:, None]
+        lag, bend = curves.lag, 1 + curves.power
+        logs = np.log(slope)
+        least = np.minimum(self.least, wanted[:, None])
+        most = np.maximum(self.most, wanted[:, None])
 
         def ratios(price: Floats) -> Floats:
-            exact = np.exp(np.clip((logs - price[:, None]) / bend, -60, 60))
-            return np.clip(exact, least, most)
+            reached = np.exp(np.clip((logs - price[:, None]) / bend, -60, 60))
+            return np.clip(reached * (1 + lag) - lag, least, most)
 
         # At a group's own price its ratio is 1; at the budget all prices lie between these.
-        at_budget = logs - bend * np.log(wanted)[:, None]
+        at_budget = logs - bend * np.log((wanted[:, None] + lag) / (1 + lag))
         low, high = at_budget.min(axis=1), at_budget.max(axis=1)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
@@ -82,7 +83,7 @@ class CostSplit:
         return self._saved(lambda cost: self.even(curves, cost), error, budget)
 
     def _saved(self, error_at: Callable[[Floats], Floats], error: Floats, budget: float) -> Floats:
-        low = np.full(len(error), np.log(min(max(self.least, _LEAST), budget)))
+        low = np.full(len(error), np.log(min(max(float(np.min(self.least)), _LEAST), budget)))
         high = np.full(len(error), np.log(budget))
         for _ in range(_HALVINGS // 2):
             middle = (low + high) / 2

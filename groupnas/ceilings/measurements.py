@@ -83,7 +83,8 @@ class Measurements:
             count = list(self.group).count(group)
             if count < LEAST:
                 raise InputError(
-                    f"{group}: {count} measurements; a ceiling needs {LEAST} of every group"
+                    f"{group}: {count} measurements; a ceiling needs {LEAST} of every group: "
+                    "add seeds, budgets or trainings"
                 )
             if ratio < _APART:
                 raise InputError(

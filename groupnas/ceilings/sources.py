@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from groupnas.arrays import Floats, Integers
-from groupnas.ceilings.measurements import Measurements
+from groupnas.ceilings.measurements import LEAST, Measurements
 from groupnas.errors import InputError
 from groupnas.runs.folder import CONFIG, RESULT, RunFolder
 from groupnas.runs.kinds import COMPARISON, SEARCH, expect, kind_of, refusal
@@ -18,6 +18,7 @@ from groupnas.runs.records import Finite
 from groupnas.saved import Saved, read_saved
 
 if TYPE_CHECKING:
+    from groupnas.comparison.rows import Cell
     from groupnas.spaces.measure import Measure
     from groupnas.spaces.space import SearchSpace
     from groupnas.strategies.knapsack.profiles import Family
@@ -91,13 +92,14 @@ def read_measurements(path: str | os.PathLike[str]) -> Measurements:
 
 
 def has_measurements(path: str | os.PathLike[str]) -> bool:
-    """Return whether the folder of a run that has ended is one of those.
+    """Return whether the folder of a run that has ended has enough of them.
 
     Raises:
         InputError: its files are damaged.
     """
     if kind_of(path) is COMPARISON:
-        return len(_even_budgets(path)) > 1
+        cells = _even_cells(path)
+        return len(cells) >= LEAST and len({cell.piece.budget for cell in cells}) > 1
     result = read_saved(RunFolder(path) / RESULT, MeasuredResult)
     return bool(result.get("curves") or result.get("trajectory"))
 
@@ -284,11 +286,10 @@ def _of_comparison(path: str | os.PathLike[str]) -> Measurements:
         raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
-def _even_budgets(path: str | os.PathLike[str]) -> set[float]:
+def _even_cells(path: str | os.PathLike[str]) -> list[Cell]:
     from groupnas.comparison import read_comparison
 
-    found = read_comparison(path, draws=1)
-    return {c.piece.budget for c in found.cells if c.piece.strategy == _EVEN and c.piece.budget}
+    return [c for c in read_comparison(path, draws=1).cells if c.piece.strategy == _EVEN]
 
 
 def _unit(by: str | Measure) -> str:

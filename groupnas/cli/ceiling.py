@@ -69,9 +69,19 @@ def ceiling(
         limit: Use this many samples only.
     """
     if folder is not None:
-        given = {"--space": space, "--data": data, "--trials": trials, "--epochs": epochs}
-        for name, value in {**given, "--out": out}.items():
-            if value is not None:
+        for name, value in {
+            "--space": space,
+            "--data": data,
+            "--trials": trials,
+            "--epochs": epochs,
+            "--out": out,
+            "--device": device,
+            "--threads": threads,
+            "--data-root": data_root,
+            "--allow-partial": allow_partial,
+            "--limit": limit,
+        }.items():
+            if value:
                 raise InputError(f"{name}: a run that has ended is only read; leave it out")
     else:
         for name, value in {"--space": space, "--data": data}.items():

@@ -127,8 +127,31 @@ def compare(
     if export is not None and export.suffix != ".json":
         raise InputError(f"--export {export}: numbers are written to a .json file")
     if folders:
-        if out is not None or resume or strategies or evidence:
-            raise InputError("compare: folders are printed only; leave out --out and what it runs")
+        for name, value in {
+            "--recipe": recipe,
+            "--space": space,
+            "--strategies": strategies,
+            "--seeds": seeds,
+            "--budgets": budgets,
+            "--measure": measure,
+            "--tolerance": tolerance,
+            "--epochs": epochs,
+            "--search-epochs": search_epochs,
+            "--out": out,
+            "--jobs": jobs,
+            "--cascade": cascade,
+            "--test": test,
+            "--data-root": data_root,
+            "--allow-partial": allow_partial,
+            "--limit": limit,
+            "--device": device,
+            "--resume": resume,
+            "--evidence": evidence,
+            "--vary-split": vary_split,
+            "--track": track,
+        }.items():
+            if value:
+                raise InputError(f"{name}: folders are only printed; leave it out")
     else:
         given = {
             "recipe": None if recipe is None else resolved(recipe),
@@ -168,7 +191,7 @@ def compare(
         if export is not None:
             _export([folder], export, as_json)
         if not as_json:
-            tell_ceiling(folder)
+            tell_ceiling(folder, (budgets or [1.0])[0])
         return
     with beside(figure):
         _show(folders, baseline, figure, as_json)

@@ -110,16 +110,19 @@ def beside(file: Path | None) -> AbstractContextManager[Any]:
 
 
 def tell_ceiling(folder: Path, budget: float = 1.0) -> None:
-    """Print the one line behind a run that measured groups at several costs; nothing behind others.
+    """Print what a search can gain behind a run that measured groups at several costs.
 
-    A courtesy: what goes wrong is told, and stops nothing.
+    Nothing behind others. A courtesy: what goes wrong is told, and stops nothing.
     """
     from groupnas.ceilings import ceiling as estimate
     from groupnas.ceilings import has_measurements
 
     with courtesy("what a search can gain was not told"):
         if has_measurements(folder):
-            print(f"ceiling: {estimate(folder, budget)}")
+            found = estimate(folder, budget)
+            for caution in found.cautions:
+                print(f"caution: {caution}")
+            print(f"ceiling at {budget:g} of even groups' {found.unit}: {found}")
 
 
 @contextmanager

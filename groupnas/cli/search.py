@@ -118,7 +118,8 @@ def search(
     _draw(found)
     with courtesy("what was found was not printed"):
         _summary(found, found.job.space)
-    tell_ceiling(found.folder.path)
+    searched = found.job.strategy.budget
+    tell_ceiling(found.folder.path, (searched and searched.total) or 1.0)
 
 
 def _settings(strategy: str | None, options: Mapping[str, object], resume: bool) -> Strategy | None:

@@ -170,12 +170,13 @@ class Evidence:
                 f"{key.removeprefix('.')} is {shown(here)} and {shown(there)}"
             )
         strategies = {**other.strategies, **{k: v for k, v in self.strategies.items() if v}}
+        labels = dict.fromkeys((*self.strategies, *other.strategies))
         both = Evidence(
             task=self.task,
             groups=self.groups,
             measure=self.measure,
             identity=self.identity,
-            strategies={label: strategies[label] for label in (*self.strategies, *strategies)},
+            strategies={label: strategies.get(label, {}) for label in labels},
             cells=dict(self.cells),
             searches={**other.searches, **self.searches},
             planned=list(dict.fromkeys((*self.planned, *other.planned))),

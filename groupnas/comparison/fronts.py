@@ -15,6 +15,7 @@ from groupnas.comparison.statistics import (
     LEVEL,
     bootstrap,
     by_source,
+    distinct,
     sources_by_seed,
 )
 from groupnas.engine.missing import known_means
@@ -39,7 +40,7 @@ class CostRatio:
         most: The greatest; not above ``least`` where they share none.
         overlap: Share of the draws in which the fronts share errors.
         sources: Independent sources.
-        seeds: That both strategies have at all of their budgets.
+        seeds: That both strategies have at all of their budgets; copies of one count once.
     """
 
     ratio: float | None
@@ -103,6 +104,8 @@ def cost_ratio(
         for one, another in zip(mine, other, strict=True)
     ]
     owners = sources_by_seed(sources, len(both))
+    apart = distinct([table.tobytes() for table in both])
+    both, owners = [both[s] for s in apart], [owners[s] for s in apart]
     sums, counts = by_source(both, owners)
     means = np.mean([known_means(table) for table in both], axis=0)
     if not (means > 0).all():
@@ -112,7 +115,7 @@ def cost_ratio(
     known = drawn[1][~np.isnan(drawn[1])]
     told = None if np.isnan(ratio[0]) else float(np.exp(ratio[0]))
     ends: tuple[float, float] | tuple[None, None] = (None, None)
-    overlap, independent = len(known) / draws, sums.shape[1]
+    overlap, independent = len(known) / draws, int((counts > 0).any(axis=(0, 2)).sum())
     sure = overlap >= _LEAST_OVERLAP and independent >= least_sources and len(both) > 1
     if told is not None and sure:
         of_sources = float(np.nanvar(drawn[0]))
@@ -134,8 +137,8 @@ def cost_ratio(
 
 def _half(of_sources: float, of_both: float, sources: int, seeds: int, level: float) -> float:
     """Return half of an interval's width, from the variances of draws."""
-    of_sources *= sources / (sources - 1)
     of_seeds = max(0.0, of_both - of_sources) * seeds / (seeds - 1)
+    of_sources *= sources / (sources - 1)
     total = of_sources + of_seeds
     if not total:
         return 0.0

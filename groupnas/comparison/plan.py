@@ -228,7 +228,9 @@ def _strategies(given: Any) -> dict[str, Strategy]:
     found = {}
     for label, strategy in given.items():
         if not _LABEL.fullmatch(text("strategies", label)):
-            raise InputError(f"strategy {label!r}: a label names folders; use letters, digits")
+            raise InputError(
+                f"strategy {label!r}: a label names folders; use letters, digits and .+=,-_"
+            )
         found[label] = strategy if isinstance(strategy, Strategy) else load_strategy(strategy)
     return found
 

@@ -148,7 +148,7 @@ def paired_differences(
     if not len(mine):
         raise ValueError("expected finite errors of at least one seed and sample")
     alike = [one.tobytes() + another.tobytes() for one, another in zip(mine, other, strict=True)]
-    apart = [alike.index(told) for told in dict.fromkeys(alike)]
+    apart = distinct(alike)
     difference = [np.asarray(mine[s] - other[s], dtype=np.float64) for s in apart]
     sums, counts = by_source(difference, [owners[s] for s in apart])
     drawn = bootstrap(sums, counts, draws, seed)
@@ -272,6 +272,11 @@ def _check(one: Floats, another: Floats, sources: Sequence[str]) -> None:
         raise ValueError("expected finite errors of at least one seed and sample")
     if (np.isnan(one) != np.isnan(another)).any():
         raise ValueError("expected finite errors but where the sample lacks a quantity, in both")
+
+
+def distinct(seeds: Sequence[bytes]) -> list[int]:
+    """Return the places of seeds that are no copies of an earlier one."""
+    return [seeds.index(told) for told in dict.fromkeys(seeds)]
 
 
 def by_source(tables: Sequence[Floats], sources: Sequence[Sequence[str]]) -> tuple[Floats, Floats]:

@@ -102,7 +102,7 @@ def set_learning_rate(
         optimizer: As :func:`make_optimizer` makes it.
         settings: Its settings.
         progress: How much of the run is over.
-        errors: The mean validation error of every epoch so far, which ``plateau`` looks at.
+        errors: The validation error of every epoch so far, which ``plateau`` looks at.
     """
     lr = settings.lr
     if settings.schedule == "cosine":

@@ -50,8 +50,8 @@ class Optimizer(Settings):
             end of the run; ``poly``, likewise, as the ``power`` of what is left of the run (a
             straight line at 1; 0.9 is that of Chen et al., "DeepLab", TPAMI 2018); ``steps``,
             times ``factor`` at each of the ``milestones``; ``plateau``, times ``factor`` whenever
-            the mean validation error has had no new least value for more than ``patience`` epochs,
-            in trainings alone: a search has no such errors.
+            the validation error that chooses the epoch has had no new least value for more than
+            ``patience`` epochs, in trainings alone: a search has no such errors.
         end_lr: Final learning rate of ``cosine`` and ``poly``; the lowest of ``plateau``.
         warmup: Share of the run in which the learning rate rises from 0 to what it would be.
         power: Of ``poly``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -54,9 +54,9 @@ class Chain(nn.Module):
         )
         self.dropouts = nn.ModuleDict(
             {
-                module_name(name): CountedDropout(share, seed)
-                for name, share in dropout.items()
-                if share
+                module_name(name): CountedDropout(dropout[name], seed * len(networks) + place)
+                for place, name in enumerate(networks)
+                if dropout.get(name)
             }
         )
         self.names, self.roles = tuple(networks), dict(roles)
@@ -112,13 +112,13 @@ class Chain(nn.Module):
         if not self.training or key not in self.dropouts:
             yield network
             return
-        *_, (_, last) = network.layers()
         dropout = self.dropouts[key]
-        handle = last.register_forward_pre_hook(lambda _, inputs: (dropout(inputs[0]),))
-        try:
+        with ExitStack() as hooks:
+            for layer, module in network.layers():
+                if layer.puts_out:
+                    hook = module.register_forward_pre_hook(lambda _, seen: (dropout(seen[0]),))
+                    hooks.callback(hook.remove)
             yield network
-        finally:
-            handle.remove()
 
 
 class CountedDropout(nn.Module):
@@ -160,7 +160,7 @@ class ChainTask:
 
     Implements :class:`groupnas.task.Task`; its groups are the trained stages, each of which answers
     all points. The loss is the sum of theirs. What chooses between epochs is the error of the last
-    of them, which is the cascade's.
+    of them.
 
     Args:
         task: Whole faces as the first stage is shown them.

@@ -13,8 +13,8 @@ from typing import Any
 
 from groupnas.engine.search import check_searched
 from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
-from groupnas.errors import InputError
-from groupnas.files import read_bytes, split_text
+from groupnas.errors import InputError, naming
+from groupnas.files import nearest, read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import (
@@ -24,8 +24,9 @@ from groupnas.landmarks.model import (
     load_first,
     markup_space,
 )
-from groupnas.landmarks.recipe import Recipe
-from groupnas.landmarks.roles import Cells, check_roles
+from groupnas.landmarks.pixels import check_colours
+from groupnas.landmarks.recipe import Recipe, StepRecipe
+from groupnas.landmarks.roles import Cells, Gaze, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_given
 from groupnas.runs.begin import check_recorded
 from groupnas.runs.folder import CONFIG, RunFolder
@@ -140,15 +141,29 @@ def recorded(
 
 def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
     """Raise :class:`InputError` for what would stop a later step."""
-    check_stages({name: one.used for name, one in found.items()}, recipe.stages, markup)
-    taken = {name: one.taken.role for name, one in found.items() if one.taken is not None}
+    spaces = {name: one.used for name, one in found.items()}
+    roles: dict[str, Role] = {
+        name: recipe.stages[name] if one.taken is None else one.taken.role
+        for name, one in found.items()
+    }
     try:
-        check_roles({name: taken.get(name, stage) for name, stage in recipe.stages.items()})
+        check_roles(roles)
     except ValueError as error:
         raise InputError(f"--global-from: {error}") from error
+    check_stages(spaces, roles, markup)
+    for called, step in recipe.steps.items():
+        if any(found[name].taken is None for name in step.train):
+            passed = recipe.together(step)
+            with naming(f"steps.{called}"):
+                _check_step(step, {name: spaces[name] for name in passed}, roles[passed[0]])
     for name, one in found.items():
         if one.strategy is not None:
             check_searched(one.space, one.strategy)
+            if recipe.stages[name].inherit and isinstance(one.strategy, Control):
+                raise InputError(
+                    f"stages.{name}.inherit: {recipe.stages[name].grouping} trains no network to "
+                    "inherit from; set it to false"
+                )
         file, look = recipe.stages[name].grouping, recipe.stages[name].look
         if one.strategy is not None and isinstance(look, Cells):
             known = {stage for stage, other in found.items() if other.taken is not None}
@@ -159,6 +174,27 @@ def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
             except InputError as error:
                 text = str(error)
                 raise InputError(text if file in text else f"{file}: {text}") from error
+
+
+def _check_step(step: StepRecipe, spaces: Mapping[str, SearchSpace], first: Role) -> None:
+    """Check what is changed in the crops, and whether rows and groups are there."""
+    look, training = first.look, step.training
+    assert isinstance(look, Gaze)
+    check_colours(step.augmentation, look.channels)
+    together = len(spaces) > 1
+    if training.keep == "groups" and (together or any(space.joint for space in spaces.values())):
+        raise InputError(
+            "training.keep: groups: takes one network whose groups share no weights; expected whole"
+        )
+    rows = [
+        f"{name}.{layer.name}" if together else layer.name
+        for name, space in spaces.items()
+        for layer in space.layers
+    ]
+    for slow in training.weights.slow:
+        if not any(f"{row}.".startswith(f"{slow}.") for row in rows):
+            known = {row.partition(".")[0] for row in rows}
+            raise InputError(f"training.weights.slow: no row {slow!r}; {nearest(slow, known)}")
 
 
 def _check_search(recipe: Recipe, name: str, known: set[str]) -> None:

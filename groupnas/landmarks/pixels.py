@@ -28,8 +28,8 @@ def check_colours(settings: Augmentation, channels: int) -> None:
     for key in ("saturation", "pca"):
         if channels != 3 and getattr(settings, key):
             raise InputError(
-                f"augmentation.{key}: grey crops have no colours; set it to 0, or crops.colour to "
-                "true"
+                f"augmentation.{key}: grey crops have no colours; set it to 0, or look.colour of "
+                "the stage to true"
             )
 
 

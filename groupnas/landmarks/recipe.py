@@ -72,8 +72,9 @@ class StepRecipe(Settings):
     """A step of the training, which goes on with what the steps before it trained.
 
     Attributes:
-        train: The stage whose network is trained, or several, of which the first looks at the
-            whole face and the others at features, in one pass; left out, the step has its name.
+        train: The stages whose networks are trained, by default the one of the step's name. Several
+            are trained in one pass with the stages before them; all but the cascade's first look
+            at features.
         augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).

@@ -42,7 +42,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # as of all settings
 REFERENCE = ((-0.45, -0.64), (0.45, -0.64), (0.0, -0.15), (-0.4, 0.31), (0.4, 0.31))
 LEAST_AREA = 0.05
 
-TAKEN = ("cascade", "initial", "points", "search")  # names that mean something else beside stages'
+# Names that mean something else beside stages'
+TAKEN = ("box", "cascade", "image", "initial", "mean", "points", "search")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +233,6 @@ def check_roles(stages: Mapping[str, Role]) -> None:
         if name in TAKEN:
             raise ValueError(f"stages.{name}: means something else; give the stage another name")
     name, first = next(iter(stages.items()))
-    if first.answer.name == "increments":
-        raise ValueError(f"stages.{name}.answer: the first stage has nothing to start from")
     seen: list[str] = []
     for later, role in stages.items():
         if isinstance(role.look, Cells) and role.look.stage not in seen:
@@ -245,6 +244,11 @@ def check_roles(stages: Mapping[str, Role]) -> None:
             raise ValueError(
                 f"stages.{later}.answer: what looks at features of a row answers steps from where "
                 "the points are; expected increments, got points"
+            )
+        if isinstance(role.look, Gaze) and role.answer.name == "increments":
+            raise ValueError(
+                f"stages.{later}.answer: what looks at photos answers where points are; expected "
+                "points, got increments"
             )
         if isinstance(role.answer, HeatmapsAnswer) and not role.look.whole:
             raise ValueError(

@@ -51,7 +51,10 @@ class PartBench(TabularBench):
 
     @property
     def seeds(self) -> int:
-        """The number of ways to combine the parts' trainings to one of the whole network."""
+        """The number of ways to combine the parts' trainings to one of the whole network.
+
+        A seed draws one of them, so that two seeds may have the same.
+        """
         draws = self._trainings
         return perm(draws, min(draws, len(self.difficulties)))
 

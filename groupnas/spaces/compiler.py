@@ -179,6 +179,8 @@ class Compiler:
         """One layer for each source: their sum is one layer of all features."""
         if row.act not in (None, NONE):
             raise InputError("act: an output that reads several rows cannot have one")
+        if "norm" in row.model_fields_set and row.norm:
+            raise InputError("norm: an output that reads several rows cannot have one")
         plus = None
         for source, self._here in sources.items():
             name = f"{row.name}.{source}"

@@ -118,6 +118,11 @@ class Layer:
         return self.operation.mixes
 
     @property
+    def puts_out(self) -> bool:
+        """True where its outputs are the network's, or add up to them with other layers'."""
+        return self.out_unit == "output"
+
+    @property
     def joint(self) -> bool:
         """True where an end belongs to no group: weights are dense, and masks do not apply."""
         return self.joint_in or self.joint_out

@@ -86,7 +86,7 @@ class GroupedNetwork(nn.Module):
         """
         init_plain(self)
         for block, module in zip(self.plan, self.blocks.values(), strict=True):
-            if block.layers[-1].out_unit != "output":
+            if not block.layers[-1].puts_out:
                 continue
             for parameter in module.parameters():
                 parameter.data.mul_(0.01)

@@ -197,7 +197,8 @@ class Row(Settings):
     def _operator_and_keys(self) -> Row:
         operator = self.operator
         given = self.model_fields_set - {"name", "op", "reads"}
-        if missing := sorted(operator.required - given):
+        told = {key for key in given if getattr(self, key) is not None}
+        if missing := sorted(operator.required - told):
             raise ValueError(f"{missing[0]}: missing; op {self.op} needs it")
         if unknown := sorted(given - operator.required - operator.allowed):
             raise ValueError(f"{unknown[0]}: op {self.op} does not take it")

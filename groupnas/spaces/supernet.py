@@ -120,14 +120,16 @@ class Supernet(KeepsIndices):
 
         So do plain networks start; see :meth:`groupnas.spaces.network.GroupedNetwork.initialise`.
         """
-        _, layers = list(self.layers_by_block())[-1]
-        biases = []
-        for name, parameter in layers[-1].named_parameters():
-            parameter.mul_(0.01)
-            if name.endswith("bias"):
-                biases.append(parameter)
-        if outputs is not None and biases:  # a normalisation's comes last
-            biases[-1].copy_(outputs)
+        for block, layers in self.layers_by_block():
+            if not block.layers[-1].puts_out:
+                continue
+            biases = []
+            for name, parameter in layers[-1].named_parameters():
+                parameter.mul_(0.01)
+                if name.endswith("bias"):
+                    biases.append(parameter)
+            if outputs is not None and biases:  # a normalisation's comes last
+                biases[-1].copy_(outputs)
 
     def layers_by_block(self) -> Iterator[tuple[Block, list[MaskedLayer]]]:
         """Every block of the space with the modules of its layers."""

@@ -35,6 +35,7 @@ Side = Literal["validation", "test"]
 # The budget that strategies should fit sizes to. One of so few channels costs up to 7 % of the
 # network, so that the cost cannot always come within 1 %; fitting ends at or below the budget.
 FIT = Budget(tolerance=0.06)
+EVEN = Budget(tolerance=1e-9)  # what even groups cost, and no more
 
 _MOST_CHOICES = 40_000_000  # that are listed; some gigabytes of memory
 _EXACT = 10_000_000  # points of a front that are never thinned
@@ -168,7 +169,7 @@ class TabularBench(ABC):
         Raises:
             InputError: the allocation costs more than the budget, or as :meth:`errors`.
         """
-        budget = budget or Budget()
+        budget = budget or EVEN
         self._check_within(allocation, budget)
         key = budget.model_dump_json()
         if key not in self._optima:
@@ -236,11 +237,11 @@ class TabularBench(ABC):
         """Return the sizes ``(G, U)`` of the least error within a budget; ``None`` if none is.
 
         Args:
-            budget: By default what even groups cost, and 1 % more.
+            budget: By default what even groups cost.
             curves: What groups may choose from, by default all of :meth:`curves` by test error:
                 another seed's, or some of the sizes alone. Costs are in the budget's measure.
         """
-        budget = budget or Budget()
+        budget = budget or EVEN
         if curves is None:
             curves = self.curves(split="test", by=budget.resolved_measure)
         picks = {group: int(curve.errors.argmin()) for group, curve in curves.items()}
@@ -259,7 +260,7 @@ class TabularBench(ABC):
         """Return all groupings within a budget (up to its tolerance above it).
 
         Args:
-            budget: By default what even groups cost, and 1 % more.
+            budget: By default what even groups cost.
             widths: ``kept``: units are as wide as the space's, and what one group gets another
                 loses; ``free``: only the cost is held.
             split: Which samples the errors are of; means over the seeds.
@@ -267,7 +268,7 @@ class TabularBench(ABC):
         Raises:
             InputError: no such widths or split, or more groupings than can be listed.
         """
-        budget = budget or Budget()
+        budget = budget or EVEN
         curves = self.curves(split=split, by=budget.resolved_measure)
         sizes = [curve.sizes for curve in curves.values()]
         count = prod(len(rows) for rows in sizes)

@@ -10,7 +10,7 @@ import numpy as np
 from groupnas.budget import Budget
 from groupnas.errors import InputError
 from groupnas.spaces.allocation import Allocation
-from groupnas.tabular.bench import Curve, TabularBench
+from groupnas.tabular.bench import EVEN, Curve, TabularBench
 
 Lever = Literal["split", "depth", "both"]
 
@@ -19,7 +19,6 @@ def best_by(
     bench: TabularBench,
     lever: Lever,
     curves: Mapping[str, Curve] | None = None,
-    tolerance: float = 0.01,
 ) -> Allocation:
     """Return the allocation of the least error that a lever alone can reach.
 
@@ -30,16 +29,15 @@ def best_by(
             more than among even ones; ``both``: all that costs no more than even groups together.
         curves: By which errors are told, from :meth:`TabularBench.curves`; by default means of the
             test errors over all trainings, so that the result is the true best.
-        tolerance: By how much the cost may exceed that of even groups.
 
     Raises:
         InputError: the table has no such sizes.
     """
     curves = bench.curves(split="test") if curves is None else curves
-    budget = Budget(tolerance=tolerance)
+    budget = EVEN
     if lever == "depth":
         groups = dict.fromkeys(curves, 1.0)
-        budget = Budget(total=None, groups=groups, tolerance=tolerance)
+        budget = Budget(total=None, groups=groups, tolerance=EVEN.tolerance)
     if lever == "split":
         counts = Allocation.even(bench.space()).grouping.counts()
         curves = {

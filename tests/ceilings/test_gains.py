@@ -13,10 +13,12 @@ from groupnas.ceilings.gains import CostSplit, shaped
 PICASSO = np.array([22, 22, 18, 40]) / 102  # the groups' outputs
 
 
-def power_laws(level: list[float], power: list[float], floor: float = 0.0) -> ErrorCurves:
+def power_laws(
+    level: list[float], power: list[float], floor: float = 0.0, lag: float = 0.0
+) -> ErrorCurves:
     rows = np.array([level]), np.array([power])
     ones = np.ones_like(rows[0])
-    return ErrorCurves(rows[0], floor * ones, rows[1], ones, np.ones(1), np.ones(1))
+    return ErrorCurves(rows[0], floor * ones, rows[1], lag * ones, ones, ones, np.ones(1))
 
 
 @pytest.mark.parametrize("power", [0.05, 0.1, 0.2])
@@ -64,13 +66,22 @@ def test_limits_hold_and_what_they_leave_is_spent() -> None:
     assert split.best(curves, 1.0)[0] == pytest.approx([0.5, 0.5, 2.0])
 
 
+def test_each_group_has_limits_of_its_own() -> None:
+    curves = power_laws([1.0, 1.0, 100.0], [0.1] * 3)
+    least, most = np.array([0.1, 0.6, 0.5]), np.array([2.0, 2.0, 1.5])
+    split = CostSplit(np.full(3, 1 / 3), np.full(3, 1 / 3), least=least, most=most)
+    assert split.best(curves, 1.0)[0] == pytest.approx([0.75, 0.75, 1.5])
+    assert split.best(curves, 0.4)[0] == pytest.approx([0.1, 0.4, 0.7])
+
+
 def test_a_better_shape_is_a_lower_curve() -> None:
     curves = ErrorCurves(
         level=np.array([[2.0]]),
         floor=np.array([[0.5]]),
         power=np.array([[0.1]]),
+        lag=np.array([[0.3]]),
         shape=np.array([[0.9]]),
-        noise=np.ones(1),
+        noise=np.ones((1, 1)),
         shared=np.ones(1),
     )
     assert shaped(curves).errors(np.ones((1, 1)))[0, 0] == pytest.approx(1.8)
@@ -81,6 +92,7 @@ def test_a_better_shape_is_a_lower_curve() -> None:
     level=st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
     power=st.lists(st.floats(0.01, 1), min_size=3, max_size=3),
     floor=st.floats(0, 0.9),
+    lag=st.floats(0, 3),
     budget=st.floats(0.1, 3),
     moved=st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)),
 )
@@ -88,11 +100,12 @@ def test_no_other_split_is_better(
     level: list[float],
     power: list[float],
     floor: float,
+    lag: float,
     budget: float,
     moved: tuple[float, float],
 ) -> None:
     shares, weights = np.array([0.5, 0.2, 0.3]), np.array([0.1, 0.6, 0.3])
-    curves, split = power_laws(level, power, floor), CostSplit(shares, weights)
+    curves, split = power_laws(level, power, floor, lag), CostSplit(shares, weights)
     best = split.best(curves, budget)
     assert best @ shares == pytest.approx(budget)
     # A share of one group's cost to another, twice
@@ -101,6 +114,6 @@ def test_no_other_split_is_better(
         given_away = share * other[:, giver if share > 0 else giver + 1]
         other[:, giver] -= given_away
         other[:, giver + 1] += given_away
-    assert (other > 0).all() and other.sum() == pytest.approx(budget)
+    assert (other >= 0).all() and other.sum() == pytest.approx(budget)
     worse = curves.errors(other / shares) @ weights
     assert worse >= split.least_error(curves, budget) * (1 - 1e-9)

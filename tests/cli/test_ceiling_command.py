@@ -53,7 +53,8 @@ def test_few_trainings_then_the_folder_again(
     # the search that it is tells the line, too
     assert exit_code("search", "--resume", "--out", run) == 0
     output = capsys.readouterr()
-    assert output.out.splitlines()[-1] == f"ceiling: {first.splitlines()[-1]}"
+    *_, told = first.splitlines()
+    assert output.out.splitlines()[-1] == f"ceiling at 1 of even groups' MACs: {told}"
     assert call(*GIVEN) == 2
     assert "holds a run already" in capsys.readouterr().err
 
@@ -65,6 +66,7 @@ def test_few_trainings_then_the_folder_again(
         ("--space tiny.yaml", "ceiling needs --data"),
         ("none", "none: does not exist; expected the folder of a comparison or a search"),
         (". --trials 4", "--trials: a run that has ended is only read; leave it out"),
+        (". --limit 40", "--limit: a run that has ended is only read; leave it out"),
         ("--space tiny.yaml --data synthetic --trials 3", "Must be >= 4"),
         ("--space tiny.yaml --data synthetic --budget 0", "Must be > 0"),
         ("--space tiny.yaml --data faces", "data set 'faces'"),

@@ -95,6 +95,11 @@ def test_seeds_of_two_files_add_up(tmp_path: Path) -> None:
     assert row.errors["mean"][0] == pytest.approx(expected.errors["mean"][0], rel=1e-4)
 
 
+def test_strategies_of_two_files_add_up() -> None:
+    both = evidence(even=3.0).joined(evidence(free=2.7))
+    assert [*both.strategies] == ["even", "free"] and len(both.cells) == 4
+
+
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [

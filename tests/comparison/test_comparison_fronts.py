@@ -17,9 +17,9 @@ def law(costs: np.ndarray, exponent: float = 0.1) -> np.ndarray:
 
 
 def tables(errors: np.ndarray, seeds: int = 2) -> list[np.ndarray]:
-    """Samples that differ by a factor, the same with each seed."""
+    """Samples that differ by a factor, the same with each seed but for rounding."""
     hard = np.linspace(0.5, 1.5, len(NAMES))[:, None]
-    return [hard * errors for _ in range(seeds)]
+    return [hard * errors * (1 + 1e-12 * seed) for seed in range(seeds)]
 
 
 def ratio(mine: np.ndarray, other: np.ndarray, costs: np.ndarray = COSTS) -> CostRatio:
@@ -81,6 +81,14 @@ def test_what_has_no_interval() -> None:
     errors = law(COSTS)
     single = cost_ratio(tables(errors, 1), tables(errors, 1), COSTS, COSTS, NAMES, draws=50)
     assert single.ratio == 1 and single.low is None and single.better is None
+    copies = tables(errors, 1) * 2  # of one seed, as differences count them
+    twice = cost_ratio(copies, copies, COSTS, COSTS, NAMES, draws=50)
+    assert twice.seeds == 1 and twice.low is None
+    known = tables(errors)
+    for table in known:
+        table[8:] = np.nan  # 8 sources say something
+    lacking = cost_ratio(known, known, COSTS, COSTS, NAMES, draws=50)
+    assert lacking.sources == 8 and lacking.low is None
     few = ["a", "b"] * 30
     assert cost_ratio(tables(errors), tables(errors), COSTS, COSTS, few, draws=50).low is None
     with pytest.raises(ValueError, match="two costs"):
@@ -108,7 +116,7 @@ def drawn(
 
 @pytest.mark.parametrize(
     ("seeds", "of_seeds", "of_samples"),
-    [(3, 0.01, 0.0), (3, 0.01, 0.1), (5, 0.02, 0.0), (3, 0.0, 0.1)],
+    [(3, 0.01, 0.0), (3, 0.01, 0.1), (5, 0.02, 0.0), (3, 1e-9, 0.1)],
 )
 def test_coverage(seeds: int, of_seeds: float, of_samples: float) -> None:
     """Of 150 intervals of level 95 %, about that many hold the true ratio."""

@@ -149,6 +149,16 @@ def test_dropout_goes_on_where_it_stood() -> None:
     assert not torch.equal(CountedDropout(0.25, seed=4)(x), first)
 
 
+def test_each_stage_drops_units_of_its_own(tiny: dict[str, Any]) -> None:
+    recipe = recipe_from(tiny, "it")
+    roles = {name: stage.role for name, stage in recipe.stages.items()}
+    chain = Chain(
+        networks_of(recipe, *recipe.stages), roles, ["coarse", "fine"], {"coarse": 0.5, "fine": 0.5}
+    ).train()
+    coarse, fine = (chain.dropouts[name](torch.ones(50)) for name in ("coarse", "fine"))
+    assert not torch.equal(coarse, fine)
+
+
 def test_stages_learn_from_the_worse_starts_of_one_that_is_not_trained(
     tiny: dict[str, Any],
 ) -> None:

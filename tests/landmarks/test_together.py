@@ -285,7 +285,10 @@ def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
         (lambda s: s["stages"]["coarse"]["look"].update(at="stem"), "coarse.look.at: .*pattern"),
         (lambda s: s["stages"]["coarse"]["look"].update(margin=1), "coarse.look.margin: "),
         (lambda s: s["stages"]["coarse"]["look"].update(size=0), "coarse.look.size: .*got 0"),
-        (lambda s: s["stages"]["global"].update(answer="increments"), "global.answer: the first"),
+        (
+            lambda s: s["stages"]["global"].update(answer="increments"),
+            "global.answer: what looks at photos answers where points are",
+        ),
         (lambda s: s["stages"]["fine"].update(answer="points"), "fine.answer: .* increments, got"),
         (lambda s: s["stages"]["fine"].update(look="box"), "fine.look: [^;]*, got 'box'$"),
         (lambda s: s["stages"]["fine"].update(answer=None), "fine.answer: [^;]*, got None$"),
@@ -298,7 +301,7 @@ def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
         ),
         (lambda s: s["steps"]["refine"].update(train=["cuarse"]), "did you mean 'coarse'"),
         (
-            lambda s: s["stages"]["coarse"].update(look=s["stages"]["global"]["look"]),
+            lambda s: s["stages"].update(coarse={**s["stages"]["global"], "space": "refines"}),
             "steps.together.train: coarse looks at the photo anew",
         ),
     ],

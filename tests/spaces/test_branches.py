@@ -289,6 +289,26 @@ def test_an_activation_behind_several_rows_is_refused(compiled: Make) -> None:
     assert one.layers[-1].act == "relu"
 
 
+def test_a_normalisation_behind_several_rows_is_refused(compiled: Make) -> None:
+    output = {"name": "output", "op": "conv1x1", "norm": True, "from": ["stem", "body"]}
+    with pytest.raises(InputError, match=r"layers\.2 \(output\): norm: an output that reads sev"):
+        compiled(layers=[STEM, BODY, output])
+
+
+def test_outputs_of_several_rows_start_where_one_would(compiled: Make) -> None:
+    output = {"name": "output", "op": "linear", "from": ["stem", "body"]}
+    space = compiled(layers=[STEM, BODY, output])
+    start = torch.arange(1.0, 1 + sum(space.outputs.values()))
+    torch.manual_seed(0)
+    net = Supernet(space).eval()
+    net.start_near(start)
+    plain = Allocation.even(space).build(start).eval()
+    x = torch.randn(2, sum(space.inputs.values()), *space.input_size)
+    with torch.no_grad():
+        for found in (net(x), plain(x)):
+            torch.testing.assert_close(found, start.expand(2, -1), atol=0.4, rtol=0)
+
+
 def test_an_activation_alone_leaves_what_others_read() -> None:
     rows = [
         {"name": "stem", "op": "conv1x1", "c": 4, "act": "none", "norm": False},

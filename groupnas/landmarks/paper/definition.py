@@ -65,6 +65,7 @@ class Protocol(Settings):
 
     Attributes:
         points: Of the markup.
+        spaces: Of the cascade's first network: the paper's own, and smaller ones like it.
         faces: In training (``train``), in all of the test set (``full``) and in its subsets.
         normaliser: What errors are divided by.
         loss: Of both stages.
@@ -74,6 +75,7 @@ class Protocol(Settings):
     """
 
     points: int
+    spaces: tuple[str, ...]
     faces: dict[str, int]
     normaliser: str
     loss: PublishedLoss

@@ -21,8 +21,9 @@ def evaluation(runs: Runs, question: Question) -> Answer:
     """Scores of cascades; every figure is the first that an evaluation has, the best match first.
 
     Rows are a cascade's stages, metrics, or the losses of global networks; columns are subsets,
-    metrics or head poses. Evaluations on the table's own test set come before those on faces held
-    out of training, and both before those on other data with the same landmarks.
+    metrics or head poses. Evaluations of the paper's networks come before those of others, then
+    those on the table's own test set before those on faces held out of training, and both before
+    those on other data with the same landmarks.
     """
     answer = Answer()
     read = _ROWS[question.measured.rows]
@@ -45,7 +46,8 @@ def _matching(runs: Runs, question: Question) -> list[Evaluated]:
         for one in runs.evaluations
         if points and one not in same and _points(one.data) == points
     ]
-    return [*sorted(same, key=_is_training), *sorted(other, key=_is_training)]
+    found = [*sorted(same, key=_is_training), *sorted(other, key=_is_training)]
+    return sorted(found, key=lambda one: protocol is not None and _other(one, protocol) is not None)
 
 
 def _points(data: str) -> int | None:
@@ -53,6 +55,13 @@ def _points(data: str) -> int | None:
     with suppress(InputError):
         return face_set(data).markup.points
     return None
+
+
+def _other(one: Evaluated, protocol: Protocol) -> str | None:
+    """Return the space of a cascade's first network, if it is known and none of the paper's."""
+    (first, *_) = _settings(one) or [{}]
+    space = str(first.get("space", "")).partition(":")[0]
+    return None if not space or space in protocol.spaces else space
 
 
 def _is_training(one: Evaluated) -> bool:
@@ -166,7 +175,11 @@ def _differing(one: Evaluated, protocol: Protocol, stage: str, *, loss: bool) ->
     told = []
     if one.told["normaliser"] != protocol.normaliser:
         told.append(f"errors divided by {one.told['normaliser']} (paper: {protocol.normaliser})")
+    if other := _other(one, protocol):
+        told.append(f"of the network {other} (paper: {protocol.spaces[0]})")
     settings = _settings(one)
+    if stage == "global" and one.trained.get("global_from"):
+        return [*told, "the global network is another model's: how it was trained is not known"]
     if not settings:
         return [*told, "how the model was trained is not known here"]
     if stage == "global":
@@ -203,7 +216,9 @@ def _local_differing(settings: Mapping[str, Any], searched: bool) -> list[str]:
 
 def _loss(one: Evaluated, stage: str) -> PublishedLoss | None:
     settings = _settings(one)
-    return _loss_of(settings[0 if stage == "global" else -1]) if settings else None
+    if not settings or (stage == "global" and one.trained.get("global_from")):
+        return None
+    return _loss_of(settings[0 if stage == "global" else -1])
 
 
 def _settings(one: Evaluated) -> list[Mapping[str, Any]]:

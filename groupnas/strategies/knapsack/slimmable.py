@@ -172,7 +172,7 @@ class SlimmablePart(nn.Module):
         """Make the output layer's weights small, and its biases ``values`` ``(outputs,)``."""
         for block in self.space.blocks:
             last = self.layers_of(block)[-1]
-            if last.layer.out_unit == "output" and last.weight is not None:
+            if last.layer.puts_out and last.weight is not None:
                 last.weight.mul_(0.01)
                 if last.bias is not None and values is not None:
                     last.bias.copy_(values)

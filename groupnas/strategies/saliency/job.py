@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,7 +19,7 @@ from groupnas.engine.search_job import SearchJob
 from groupnas.engine.state import check_like, check_table
 from groupnas.engine.training import Trainer
 from groupnas.engine.training_settings import Training
-from groupnas.errors import InputError
+from groupnas.errors import InputError, naming
 from groupnas.runs.records import Epoch, PartValues, SearchEpoch
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.measure import Measure
@@ -94,8 +95,9 @@ class SaliencyJob(SearchJob):
             self._given = load_network(strategy.pretrained, self._shape)
             self._shape = shape_of(self._given, space)
         self._start = table(self._shape.grouping.counts(), space)
-        for total in strategy.tuned:
-            self._check(self._budget.totalling(total))
+        for total in dict.fromkeys((*strategy.tuned, strategy.lowest)):
+            with naming("down_to") if total not in strategy.tuned else nullcontext():
+                self._check(self._budget.totalling(total))
         self._stages = _stages(strategy)
         self._running: Trainer | Pruning | None = None
         self._trained: dict[str, Tensor] = {}
@@ -141,9 +143,25 @@ class SaliencyJob(SearchJob):
         for unit, row in self._shape.grouping.counts().items():
             step = budget.step(self.space.free_units[unit] / len(row))
             if any(size % step for size in row.values()):
-                raise InputError(f"pretrained: {unit}: its sizes are no multiples of {step}")
+                raise InputError(
+                    f"pretrained: {unit}: its sizes are no multiples of {step}; take another "
+                    "network, or no divisor"
+                )
         whole = self._shape.grouping.counts()
-        fit(self.space, whole, budget, least=self.strategy.min, most=whole)
+        if budget.divisor > 1:
+            fit(self.space, whole, budget, least=self.strategy.min, most=whole)
+            return
+        fewest = {
+            unit: {group: min(size, self.strategy.min) for group, size in row.items()}
+            for unit, row in whole.items()
+        }
+        costs = Allocation.from_counts(self.space, fewest).costs(self._measure)
+        for groups, most in budget.limits(self.space).items():
+            if (least := sum(costs[group] for group in groups)) > most:
+                raise InputError(
+                    f"budget: {most:,.0f} {self._measure.unit} for {', '.join(groups)} is less "
+                    f"than the fewest channels cost: {least:,.0f}"
+                )
 
     def describe(self) -> list[str]:
         train, validation = len(self.split.train), len(self.split.validation)
@@ -309,7 +327,8 @@ class SaliencyJob(SearchJob):
     def inherited(self, design: Design) -> nn.Module | None:
         """Return a design's network with the weights that it had when it was pruned to its sizes.
 
-        ``None`` where that is wider than what the search started from.
+        ``None`` where that is wider than what the search started from, or where sizes alone were
+        asked for.
         """
         found = self._trajectories.get(self._main) if self.strategy.inherit else None
         return found.network(design) if found and isinstance(design, Allocation) else None

@@ -133,7 +133,7 @@ class Saliency(Strategy):
         return replace(super().recorded(), sizes="epoch", phases=phases, plots=plots)
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Say how the network found does beside its controls, at the same cost."""
+        """Say how the network found does beside the whole one and controls of its own cost."""
         errors = {label: of["mean"] for label, of in result["validation_errors"].items()}
         total = f"{self.tuned[0]:g}"
         found = errors.get(f"{self.arms[0]}-{total}")

@@ -45,9 +45,9 @@ class Trajectory:
     def allocation(self, budget: Budget) -> Allocation:
         """Return the sizes at a budget, as near below it as whole channels allow.
 
-        Above the start, the start's sizes are multiplied by one factor, below the end the end's;
-        with a divisor, those at the budget are rounded to it. None is then less than ``least``, and
-        below the start none is more than there.
+        Where a limit lies above the start, or below the end, the sizes there are multiplied by one
+        factor; with a divisor, those at the budget are rounded to it. None is then less than
+        ``least``, nor, where all limits are below the start, more than there.
 
         Raises:
             InputError: the fewest channels cost more; or, where sizes had to be multiplied, it
@@ -56,20 +56,27 @@ class Trajectory:
         sizes, reached = self._at(budget)
         if reached and budget.divisor == 1:
             return Allocation.from_counts(self.space, rows(sizes, self.space))
-        above = (sizes == self.start).all()
-        most = None if above else rows(self.start, self.space)
+        most = None if self._above(budget) else rows(self.start, self.space)
         return fit(self.space, rows(sizes, self.space), budget, least=self.least, most=most)
 
-    def _at(self, budget: Budget) -> tuple[Integers, bool]:
-        """Return the sizes ``(U, G)`` when groups came within a budget, and whether they did.
+    def _above(self, budget: Budget) -> bool:
+        """Return whether some groups are within a budget before anything has gone."""
+        price = Price(self.space, budget.resolved_measure)
+        return any(
+            price.of([self.space.groups.index(name) for name in names], self.start) <= limit
+            for names, limit in budget.limits(self.space).items()
+        )
 
-        Of what went since the last snapshot, what still fits is given back, last to first. The
-        start where all are within it from the start on, and the end where some never are.
+    def _at(self, budget: Budget) -> tuple[Integers, bool]:
+        """Return the sizes ``(U, G)`` when groups came within a budget, and whether all did so.
+
+        Of what went since the last snapshot, what still fits is given back, last to first. Groups
+        that are within it from the start on have the start's; the end's where some never are.
         """
         price = Price(self.space, budget.resolved_measure)
         went = self.order[: self.snapshots[-1]["removed"]].numpy()
         cells = np.repeat(np.arange(self.start.size), self.start.ravel())[went]
-        left, reached = self.start.copy(), False
+        left, reached = self.start.copy(), True
         for names, limit in budget.limits(self.space).items():
             groups = [self.space.groups.index(name) for name in names]
             own = np.flatnonzero(np.isin(cells % self.start.shape[1], groups))
@@ -77,8 +84,9 @@ class Trajectory:
             if count > len(own):
                 return self._left(len(went)), False
             np.subtract.at(left.reshape(-1), cells[own[:count]], 1)
+            reached = reached and count > 0
             if count:
-                reached, last = True, own[count - 1]
+                last = own[count - 1]
                 kept = max(s["removed"] for s in self.snapshots if s["removed"] <= last)
                 for cell in reversed(cells[own[(own >= kept) & (own <= last)]]):
                     left.reshape(-1)[cell] += 1

@@ -142,7 +142,10 @@ def write_model(folder: Path, *, alpha: float = 0.6, epochs: int = 150, faces: i
             "data": "300w",
             "faces": faces,
             "recipe": {
-                "stages": {"global": {}, "local": {"grouping": "even", "blend": 0.6}},
+                "stages": {
+                    "global": {"space": "picasso_global"},
+                    "local": {"grouping": "even", "blend": 0.6},
+                },
                 "steps": {"global": step, "local": step},
             },
         },

@@ -94,6 +94,32 @@ def test_a_card_that_calls_the_blend_trust_says_the_same(runs: ModuleType, tmp_p
     assert "local stage weighted 0.6 (paper: 1)" in row["notes"]
 
 
+def test_another_papers_network_comes_last_and_is_told(runs: ModuleType, tmp_path: Path) -> None:
+    ours = runs.write_evaluation(tmp_path / "e", model=runs.write_model(tmp_path / "m"))
+    for row in here("gregnet_table3", [ours]):
+        assert "of the network picasso_global (paper: gregnet)" in row["notes"]
+    card = json.loads((runs.write_model(tmp_path / "n") / "model.json").read_text())
+    card["trained"]["recipe"]["stages"]["global"]["space"] = "gregnet_quick:68"
+    (tmp_path / "n/model.json").write_text(json.dumps(card))
+    full = {"full": (689, 3.0)}
+    theirs = runs.write_evaluation(tmp_path / "f", model=tmp_path / "n", subsets=full)
+    rows = here("gregnet_table3", [ours, theirs])
+    assert [row["Fullset"] for row in rows] == ["4.00", "3.00"]
+    assert all("of the network" not in row["notes"].split("Common")[0] for row in rows)
+
+
+def test_a_network_that_was_taken_is_not_told_as_the_recipes(
+    runs: ModuleType, tmp_path: Path
+) -> None:
+    card = json.loads((runs.write_model(tmp_path / "m") / "model.json").read_text())
+    card["trained"]["global_from"] = "elsewhere"
+    (tmp_path / "m/model.json").write_text(json.dumps(card))
+    given = [runs.write_evaluation(tmp_path / "e", model=tmp_path / "m")]
+    row, _ = here("table3", given)
+    assert "the global network is another model's: how it was trained is not known" in row["notes"]
+    assert not any(row["NME (%)"] for row in here("table11", given))
+
+
 def test_other_sets_with_the_same_landmarks_come_last(runs: ModuleType, tmp_path: Path) -> None:
     drawn = runs.write_evaluation(tmp_path / "d", data="synthetic", subsets={"full": (40, 2.0)})
     _, row = here("table3", [drawn])

@@ -220,6 +220,7 @@ def test_settings_that_do_not_go_together(changes: Any, told: str) -> None:
         ({"budget": {"total": 0.6, "groups": {"ring": 1.2}}}, "budget: ring: within it before"),
         ({"budgets": [0.0001]}, "is less than the fewest channels cost"),
         ({"budgets": [0.2], "min": 4}, "is less than the fewest channels cost"),
+        ({"down_to": 0.0001}, "^down_to: budget: .* is less than the fewest channels cost"),
     ],
 )
 def test_budgets_that_cannot_be_are_refused_before_anything_is_trained(

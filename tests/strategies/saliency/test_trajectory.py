@@ -119,6 +119,15 @@ def test_groups_may_have_budgets_of_their_own() -> None:
     assert relative(found) == pytest.approx(1.0, abs=0.1)
 
 
+def test_groups_within_their_own_budget_at_the_start_do_not_keep_others_from_theirs() -> None:
+    trajectory = pruned(total=0.3)
+    budget = Budget(total=4.5, groups={"nose": 0.6}, tolerance=0.25)
+    found = trajectory.allocation(budget)
+    even = Allocation.even(SPACE).costs()
+    assert found.costs()["nose"] == pytest.approx(0.6 * even["nose"], rel=0.25)
+    assert relative(found) == pytest.approx(4.5, rel=0.25)  # the start's other parts cost less
+
+
 def test_states(tmp_path: Any) -> None:
     trajectory = pruned()
     again = Trajectory.of(SPACE, START, trajectory.state_dict(), "state", networks=True)
