@@ -197,8 +197,8 @@ class Removal:
     def _worth(self, move: Mapping[Cell, int], ranked: Ranked) -> float:
         """Return the importance that a move removes.
 
-        Each channel's is divided by how many its cell has: the others take over. Of all that was
-        tried on GroupBench this agrees best with what a channel is worth (docs/strategies.md).
+        Each channel's is divided by how many its cell has: the others take over. On GroupBench this
+        agrees with what a channel is worth in 0.89 instead of 0.75 (docs/strategies.md).
         """
         return sum(
             sum(worth for worth, _ in ranked[cell][size:]) / float(self.sizes[cell])
