@@ -37,6 +37,10 @@ _UNTUNED = (
     "Errors are of a network while it was pruned, before it was tuned: small sizes look worse than "
     "they would be once tuned, so that gains may be overstated."
 )
+_NO_EVEN = (
+    "All sizes have the profile over depth that the search chose: what even proportions would have "
+    "had is not known; run the arm uniform, too."
+)
 
 
 class CeilingCurve(Saved):
@@ -235,21 +239,25 @@ def _of_trajectory(folder: RunFolder, trajectory: Mapping[str, Any]) -> Measurem
     profile: list[float] = []
     for arm, points in arms.items():
         for place in np.unique(np.linspace(0, len(points) - 1, _POINTS).round().astype(int)):
+            if place == 0 and profile:
+                continue  # the network that all arms start from, in even proportions
             for group in space.groups:
                 for name, key in (("cost", "costs"), ("error", "errors")):
                     if group not in points[place][key]:
                         raise InputError(f"{folder / RESULT}: trajectory.{arm}: {group}: missing")
                     rows[name].append(points[place][key][group])
                 rows["group"].append(group)
-                profile.append(float(arm in _FREE))
+                profile.append(float(place > 0 and arm in _FREE))
+    proportional = any(arm in _PROPORTIONAL for arm in arms)
+    told = proportional and any(arm in _FREE for arm in arms)
     return Measurements(
         **rows,
         training=[0] * len(profile),
         even=_even(space, by),
         weights={group: float(count) for group, count in space.outputs.items()},
-        shapes={"profile": profile} if len(set(profile)) > 1 else {},
+        shapes={"profile": profile} if told else {},
         unit=_unit(by),
-        cautions=(_UNTUNED, _ONE_NETWORK),
+        cautions=(_UNTUNED, _ONE_NETWORK, *([] if proportional else [_NO_EVEN])),
     )
 
 

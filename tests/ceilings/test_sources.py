@@ -101,15 +101,18 @@ def test_of_a_trajectory(searched: Any) -> None:
     arms = {"full": arm(1)[:1], "uniform": arm(1.0), "depth": arm(0.9)}
     edit(searched.folder / "result.json", curves={}, trajectory=arms)
     found = read_measurements(searched.folder.path)
-    assert len(found) == 2 * 8 * 3 and found.trainings == 1 and len(found.cautions) == 2
-    assert found.shapes == {"profile": (0.0,) * 24 + (1.0,) * 24}
+    # all arms start from one network, which counts once
+    assert len(found) == (8 + 7) * 3 and found.trainings == 1 and len(found.cautions) == 2
+    assert found.shapes == {"profile": (0.0,) * 24 + (1.0,) * 21}
     told = groupnas.ceiling(found)
     assert told.levers["depth"].error.value == pytest.approx(0.1, abs=0.01)
     assert told.exponents["ring"].value == pytest.approx(0.1, abs=0.01)
     assert told.deviation is None and told.cautions[:2] == found.cautions
     del arms["uniform"]
     edit(searched.folder / "result.json", trajectory=arms)
-    assert set(groupnas.ceiling(searched.folder.path).levers) == {"split"}
+    alone = groupnas.ceiling(searched.folder.path)
+    assert set(alone.levers) == {"split"}
+    assert any("run the arm uniform, too" in caution for caution in alone.cautions)
     del arms["depth"][0]["costs"]["ring"]
     edit(searched.folder / "result.json", trajectory=arms)
     with pytest.raises(InputError, match=r"trajectory\.depth: ring: missing"):
