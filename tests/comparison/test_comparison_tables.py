@@ -316,7 +316,7 @@ def fronts(**levels: tuple[float, ...]) -> Comparison:
         for budget, level in zip((1.0, 0.5, 0.25), errors, strict=False):
             for seed in (0, 1):
                 found = SampleErrors(
-                    errors=level * hard * np.ones((1, 2)),
+                    errors=level * hard * np.full((1, 2), 1 + 1e-12 * seed),
                     groups=GROUPS,
                     weights=np.ones(2),
                     sources=np.array([f"source {index}" for index in range(20)]),

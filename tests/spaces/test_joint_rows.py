@@ -70,7 +70,7 @@ def test_the_fingerprint_says_what_is_joint() -> None:
             [STEM, HEAD, {"name": "mix", "op": "conv1x1", "c": 4, "joint": True}],
             "head has jo",
         ),
-        ([{**STEM, "joint": 2}, HEAD], "layers.0.joint: input should be a valid boolean"),
+        ([{**STEM, "joint": 2}, HEAD], "layers.0.joint: expected true or false, got 2"),
         ([STEM, {**HEAD, "c": {"all": 4}}], "layers.1.c.each: missing"),
         ([STEM, {**HEAD, "c": {"each": 0}}], "layers.1.c.each: input should be greater"),
         ([STEM, {**HEAD, "c": "wide"}], "layers.1.c: input should be a valid integer"),

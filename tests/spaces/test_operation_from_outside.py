@@ -253,7 +253,7 @@ def slimmable(space: SearchSpace) -> None:
 
 def printed(space: SearchSpace, folder: Path) -> None:
     path = folder / "rows.yaml"
-    counted.layers(None, SimpleNamespace(measured=SimpleNamespace(spaces=(path,), names={})))  # type: ignore[arg-type]
+    counted.layers(None, SimpleNamespace(measured=SimpleNamespace(space=path, names={})))  # type: ignore[arg-type]
 
 
 def even(space: SearchSpace) -> Any:
