@@ -65,14 +65,14 @@ def test_the_same_seed_tells_the_same() -> None:
 
 
 def test_a_gain_that_was_drawn_is_covered() -> None:
-    """A small benchmarks/ceiling.py: 4 drawn sets of parts, 3 levers each, 90 % intervals."""
-    pairs = list(SCRIPT.drawn(range(4), 8))
+    """A small benchmarks/ceiling.py: 3 drawn sets of parts, 3 levers each, 90 % intervals."""
+    pairs = list(SCRIPT.drawn(range(3), 8))
     covered = [
         told.levers[lever].error.low - 2e-4 <= truth[lever] <= told.levers[lever].error.high + 2e-4
         for told, truth in pairs
         for lever in SCRIPT.LEVERS
     ]
-    assert len(covered) == 12 and sum(covered) >= 10
+    assert len(covered) == 9 and sum(covered) >= 7
     # which an interval of everything would be, too
     widths = [t.levers["both"].error.high - t.levers["both"].error.low for t, _ in pairs]
     assert np.median(widths) < 0.06
