@@ -21,6 +21,7 @@ from groupnas.values import seed as seed_of
 LEVEL = 0.9  # of all intervals
 WORTH = 0.01  # a gain that is worth a search, of the error
 _BEYOND = 2.0  # how far past what was measured a split may go, as a factor
+_NEAR = 1.02  # as good as measured there: whole channels seldom meet a cost
 _FLAT = 0.02  # an exponent of networks that have hardly learned
 _SAVED = 0.05  # a saving that is worth a search, of the cost
 
@@ -234,7 +235,7 @@ def _cautions(
     measured: Measurements, budget: float, found: Mapping[str, tuple[Estimate, Estimate]]
 ) -> list[str]:
     (low, high), told = _reach(measured), list[str]()
-    if not low.max() <= budget <= high.min():
+    if not low.max() / _NEAR <= budget <= high.min() * _NEAR:
         told.append(
             f"The budget, {budget:g}, is outside of what was measured of every group "
             f"({low.max():.2g} to {high.min():.2g}): curves are extended."

@@ -120,9 +120,10 @@ def tell_ceiling(folder: Path, budget: float = 1.0) -> None:
     with courtesy("what a search can gain was not told"):
         if has_measurements(folder):
             found = estimate(folder, budget)
-            for caution in found.cautions:
-                print(f"caution: {caution}")
             print(f"ceiling at {budget:g} of even groups' {found.unit}: {found}")
+            if found.cautions:
+                count = f"cautions: {len(found.cautions)}"
+                print(f"{count}; see groupnas ceiling {folder} --budget {budget:g}")
 
 
 @contextmanager

@@ -54,7 +54,9 @@ def test_few_trainings_then_the_folder_again(
     assert exit_code("search", "--resume", "--out", run) == 0
     output = capsys.readouterr()
     *_, told = first.splitlines()
-    assert output.out.splitlines()[-1] == f"ceiling at 1 of even groups' MACs: {told}"
+    line, *reasons = output.out.splitlines()[-1 - ("caution: " in first) :]
+    assert line == f"ceiling at 1 of even groups' MACs: {told}"
+    assert ["--budget 1" in each for each in reasons] == [True] * ("caution: " in first)
     assert call(*GIVEN) == 2
     assert "holds a run already" in capsys.readouterr().err
 
