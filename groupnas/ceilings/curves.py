@@ -39,13 +39,8 @@ Pooling = Literal["partial", "full", "none"]
 _EXPONENT = (np.log(0.09), 0.9)  # of the shared logarithm: mean and deviation
 _FLOOR = (0.0, 1.5)  # of the shared logit
 _LAG = (np.log(0.3), 1.5)  # of the shared logarithm
-_APART = (
-    1.5,
-    2.0,
-    2.0,
-    0.5,
-)  # typical differences between groups: of these three, and of the noise
 _NOISE = (np.log(0.02), 1.0)  # of the logarithm of the relative noise
+_APART = (1.5, 2.0, 2.0, 0.5)  # typical differences between groups of these four
 _BEND = (np.log(0.01), 1.5)  # of the logarithm of the relative change of error at a knob's end
 _OWN = 0.3  # typical share of it that is a group's own: depth helps all in much the same way
 _SURE = 1e-12  # a variance of no account, in place of 0
@@ -122,7 +117,7 @@ class _Model:
         ratios: ``(n,)``, costs relative to even ones.
         owner: ``(n,)``.
         groups: P.
-        matrix: ``(n, K)``, columns of levels, trainings, shared and own bends.
+        matrix: ``(n, K)``, columns of levels, trainings, shared bends, z log r, own bends.
         counts: How many columns each of these has.
         pooling: See :func:`fit_curves`.
         profiles: ``(G, terms)``, monomials of a grid of the knobs that were measured.

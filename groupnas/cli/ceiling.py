@@ -18,6 +18,7 @@ from groupnas.cli.options import (
     RunOut,
     Seed,
     Threads,
+    refuse_given,
     resolved,
     whole_number,
 )
@@ -69,7 +70,7 @@ def ceiling(
         limit: Use this many samples only.
     """
     if folder is not None:
-        for name, value in {
+        unused = {
             "--space": space,
             "--data": data,
             "--trials": trials,
@@ -80,9 +81,8 @@ def ceiling(
             "--data-root": data_root,
             "--allow-partial": allow_partial,
             "--limit": limit,
-        }.items():
-            if value:
-                raise InputError(f"{name}: a run that has ended is only read; leave it out")
+        }
+        refuse_given(unused, "a run that has ended is only read")
     else:
         for name, value in {"--space": space, "--data": data}.items():
             if value is None:

@@ -24,6 +24,7 @@ from groupnas.cli.options import (
     Track,
     anchored,
     measure_option,
+    refuse_given,
     resolved,
     resolved_strategy,
     whole_number,
@@ -127,7 +128,7 @@ def compare(
     if export is not None and export.suffix != ".json":
         raise InputError(f"--export {export}: numbers are written to a .json file")
     if folders:
-        for name, value in {
+        unused = {
             "--recipe": recipe,
             "--space": space,
             "--strategies": strategies,
@@ -149,9 +150,8 @@ def compare(
             "--evidence": evidence,
             "--vary-split": vary_split,
             "--track": track,
-        }.items():
-            if value:
-                raise InputError(f"{name}: folders are only printed; leave it out")
+        }
+        refuse_given(unused, "folders are only printed")
     else:
         given = {
             "recipe": None if recipe is None else resolved(recipe),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from groupnas.errors import InputError
 from groupnas.files import split_text
 from groupnas.machine import cores
 from groupnas.registry import MEASURE_GROUP, offered
@@ -28,6 +30,13 @@ def measure_option(otherwise: str) -> Parameter:
         help=f"What budgets count: {', '.join(offered(MEASURE_GROUP))}, or the .json file of a "
         f"latency table (`groupnas bench --table`); {otherwise}."
     )
+
+
+def refuse_given(unused: Mapping[str, object], why: str) -> None:
+    """Raise :class:`InputError` for the first of some options that was given; none is of use."""
+    for name, value in unused.items():
+        if value:
+            raise InputError(f"{name}: {why}; leave it out")
 
 
 def _whole(_: Any, tokens: Any) -> int:
