@@ -73,9 +73,9 @@ def accuracy(model: str, deployed: OnnxCascade, pairs: Pairs, truth: np.ndarray)
     found = cascade.locate_many(pairs)
     rows = [["stage", "NME % torch", "NME % onnx", "mean px apart", "largest"]]
     size = normaliser(truth, cascade.markup, "interocular")
-    same = [deployed.locate(image, box[None]) for image, box in pairs]
+    same = deployed.locate_many(pairs)
     for name in ("initial", "points"):
-        ours, theirs = getattr(found, name), np.concatenate([getattr(one, name) for one in same])
+        ours, theirs = getattr(found, name), getattr(same, name)
         errors = (
             100 * (np.linalg.norm(points - truth, axis=2).mean(axis=1) / size).mean()
             for points in (ours, theirs)

@@ -16,8 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,15 +31,14 @@ from groupnas.deploy.dense import DensePlanner
 from groupnas.deploy.export import export_onnx
 from groupnas.deploy.network import DeployedNetwork
 from groupnas.deploy.planner import LayoutPlanner
-from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
+from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import Crops, crops_shown, training_faces
 from groupnas.landmarks.deploy.export import export_cascade
 from groupnas.landmarks.deploy.runtime import OnnxCascade
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.load import face_box, load_faces, spread
-from groupnas.landmarks.located import FacePair, Located
-from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.located import FacePair
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.onnx_tools import import_runtime, open_session
 from groupnas.spaces.network import GroupedNetwork
@@ -48,31 +46,6 @@ from groupnas.spaces.network import GroupedNetwork
 Files = dict[str, dict[str, Path]]  # of a model: by its name, then that of the export
 DIFFERENCES = 100  # faces that networks are shown alone
 FULL, EXACT = "int8, full range", "int8, full range, exact sums"
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A cascade's file, as what is evaluated."""
-
-    cascade: OnnxCascade
-
-    @property
-    def markup(self) -> Markup:
-        return self.cascade.markup
-
-    @property
-    def box(self) -> BoxPolicy:
-        box: BoxPolicy = self.cascade.card["box"]
-        return box
-
-    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located:
-        found = [self.cascade.locate(image, box[None]) for image, box in faces]
-        return Located(
-            {
-                stage: np.concatenate([one.stages[stage] for one in found])
-                for stage in self.cascade.outputs
-            }
-        )
 
 
 def export_all(
@@ -168,7 +141,7 @@ def accuracy(
 ) -> list[list[str]]:
     """NME % of all, and each one's less float32's."""
     found = {
-        name: evaluate_faces(Deployed(OnnxCascade.load(path)), data, faces, split)
+        name: evaluate_faces(OnnxCascade.load(path), data, faces, split)
         for name, path in cascades.items()
     }
     sources = [face.source for face in faces]

@@ -1,19 +1,22 @@
-"""``groupnas eval``: what a trained cascade scores on a data set."""
+"""``groupnas eval``: what trained cascades score on a data set, as trained or as deployed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from groupnas.cli.options import AllowPartial, AsJson, DataRoot, Flag
+from cyclopts import Parameter
+
+from groupnas.cli.options import AllowPartial, AsJson, DataRoot, Flag, Threads, use_threads
 from groupnas.cli.output import courtesy, progress_bar
 from groupnas.formats import check_folder
 
 if TYPE_CHECKING:
     from groupnas.landmarks.data.face import Face, FaceSet
+    from groupnas.landmarks.deployed import Deployed
     from groupnas.landmarks.evaluation import Evaluation
 
 _SHOWN = 12  # faces on a sheet
@@ -21,7 +24,7 @@ _SHOWN = 12  # faces on a sheet
 
 def evaluate(
     *,
-    model: Path,
+    model: Annotated[list[Path], Parameter(consume_multiple=1, negative="")],
     data: str,
     split: str = "test",
     data_root: DataRoot = None,
@@ -30,16 +33,20 @@ def evaluate(
     threshold: float | None = None,
     mirrored: Flag = False,
     device: str = "cpu",
+    threads: Threads = None,
     out: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a cascade and its global stage on the faces of a data set.
+    """Score a cascade and its stages on the faces of a data set.
 
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
     distribution (AUC) of every subset, the error of each part, and the error by head pose.
 
+    Of several models it prints a line each: size, multiply-accumulates, time in ONNX Runtime,
+    scores, and the difference of its NME to the first, with its 95 % interval over photos.
+
     Args:
-        model: A trained cascade: its model.json, or its folder.
+        model: A trained cascade: its model.json, its folder, or an exported .onnx; or several.
         data: A data set of faces; `groupnas data list` names them.
         split: Of the data set.
         normaliser: Divide errors by interocular, interpupil, box, box_longest or box_width; the
@@ -47,48 +54,100 @@ def evaluate(
         mirrored: Look at every crop and its mirror image, and take the points in between.
         threshold: What is a failure, a fraction: 0.1, of 106 points 0.08.
         device: A torch device.
-        out: A folder for scores.json, faces.csv, the CED and the worst faces.
+        threads: CPU threads; torch's choice by default, and 1 of ONNX Runtime.
+        out: A folder for scores.json, faces.csv, the CED and the worst faces; of several models,
+            for a folder of each.
     """
+    from groupnas.deploy.bench import named
     from groupnas.landmarks.dataset import face_set
     from groupnas.landmarks.metrics import check_normaliser
     from groupnas.tasks import require_root
 
     if out is not None:
         check_folder(out, "the scores")
+    models = named(model)
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
     root = require_root(faces, data_root)
 
     from groupnas.landmarks.evaluation import evaluate
-    from groupnas.landmarks.mirrored import looking_twice
-    from groupnas.landmarks.model import load_cascade
+    from groupnas.landmarks.locators import load_locator
     from groupnas.runs.begin import origin
+
+    if threads is not None:
+        use_threads(threads)
+    cascades = {
+        name: load_locator(path, mirrored=mirrored, device=device, threads=threads or 1)
+        for name, path in models.items()
+    }
+    found = {
+        name: evaluate(
+            cascade,
+            faces,
+            root,
+            split,
+            allow_partial=allow_partial,
+            kind=normaliser,
+            threshold=threshold,
+            watch=_watched,
+        )
+        for name, cascade in cascades.items()
+    }
+    told = {"allow_partial": allow_partial, "mirrored": mirrored}
+    scores = {
+        name: {"model": str(models[name]), **told, **one.to_dict(), **origin()}
+        for name, one in found.items()
+    }
+    written = []
+    for name in found if out is not None else ():
+        assert out is not None
+        folder = out if len(found) == 1 else out / name
+        written += _write(found[name], scores[name], faces, folder)
+    if len(found) == 1:
+        (only,) = found
+        with courtesy("the scores were not printed"):
+            _print(found[only], scores[only], as_json)
+    else:
+        from groupnas.landmarks.deployed import deployed
+
+        cards = {name: cascade.card for name, cascade in cascades.items()}
+        beside = deployed(models, cards, found, threads or 1)
+        _print_all(beside, scores, models, threads or 1, as_json)
+    for path in () if as_json else written:
+        print(path)
+
+
+def _write(found: Evaluation, scores: object, faces: FaceSet, folder: Path) -> list[Path]:
     from groupnas.writing import write_text
 
-    cascade = load_cascade(model, device)
-    found = evaluate(
-        looking_twice(cascade) if mirrored else cascade,
-        faces,
-        root,
-        split,
-        allow_partial=allow_partial,
-        kind=normaliser,
-        threshold=threshold,
-        watch=_watched,
-    )
-    told = {"model": str(model), "allow_partial": allow_partial, "mirrored": mirrored}
-    scores = {**told, **found.to_dict(), **origin()}
-    if out is None:
-        _print(found, scores, as_json)
+    write_text(folder / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(folder / "faces.csv", found.to_csv())
+    return [folder / "scores.json", folder / "faces.csv", *_drawn(found, faces, folder)]
+
+
+def _print_all(
+    beside: Mapping[str, Deployed],
+    scores: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, Path],
+    threads: int,
+    as_json: bool,
+) -> None:
+    from groupnas.cli.tables import print_table
+    from groupnas.landmarks.deployed import rows, times_note
+    from groupnas.landmarks.evaluation import how
+
+    if as_json:
+        print(
+            json.dumps(
+                [{**scores[name], **one.to_dict()} for name, one in beside.items()], indent=2
+            )
+        )
         return
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(out / "faces.csv", found.to_csv())
-    written = [out / "scores.json", out / "faces.csv", *_drawn(found, faces, out)]
-    with courtesy("the scores were not printed"):
-        _print(found, scores, as_json)
-        for path in () if as_json else written:
-            print(path)
+    first, *_ = beside.values()
+    print(how(first.evaluation))
+    print_table(rows(beside), numbers=True)
+    print(times_note([*models.values()], threads))
 
 
 def _print(found: Evaluation, scores: object, as_json: bool) -> None:

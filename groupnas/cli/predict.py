@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import Annotated, Literal, TextIO
 
 from cyclopts import Parameter
 
@@ -16,9 +16,6 @@ from groupnas.errors import InputError, printable
 from groupnas.formats import LINES, check_folder, check_suffix
 from groupnas.machine import cores
 from groupnas.writing import atomic_path
-
-if TYPE_CHECKING:
-    from groupnas.landmarks.located import Locator
 
 NO_FACE = 1  # exit code
 Runtime = Literal["torch", "onnx"]
@@ -68,11 +65,12 @@ def predict(
         check_folder(out, "the drawings")
     if json_file is not None:
         check_suffix(json_file, LINES, "a file of JSON lines")
-    chosen = _runtime(model, runtime)
+    _check_runtime(model, runtime)
     given = [_box(text) for text in box or []]
 
     import numpy as np
 
+    from groupnas.landmarks.locators import load_locator
     from groupnas.landmarks.predict.detect import load_detector
     from groupnas.landmarks.predict.frames import find_sources
     from groupnas.landmarks.predict.prediction import DrawingNames, Prediction
@@ -84,7 +82,8 @@ def predict(
 
     with _lines(json_file) as lines:
         prediction = Prediction(
-            cascade=_load(model, chosen, mirrored),
+            # no use for more threads
+            cascade=load_locator(model, mirrored=mirrored, threads=min(cores(), 4)),
             name=str(model),
             detector=finder,
             boxes=np.array(given, dtype=np.float64).reshape(-1, 4),
@@ -105,8 +104,10 @@ def predict(
     return 0 if prediction.faces else NO_FACE
 
 
-def _runtime(model: Path, asked: Runtime | None) -> Runtime:
-    exported = model.suffix.lower() == ".onnx"
+def _check_runtime(model: Path, asked: Runtime | None) -> None:
+    from groupnas.landmarks.locators import is_exported
+
+    exported = is_exported(model)
     if asked == "torch" and exported:
         raise InputError(
             f"--runtime torch: {model} is for ONNX Runtime; give the model card it was exported "
@@ -117,21 +118,6 @@ def _runtime(model: Path, asked: Runtime | None) -> Runtime:
             f"--runtime onnx: {model} is no .onnx file; export the model with: "
             f"groupnas export {model} -o cascade.onnx"
         )
-    return "onnx" if exported else "torch"
-
-
-def _load(model: Path, runtime: Runtime, mirrored: bool) -> Locator:
-    if runtime == "onnx":
-        if mirrored:
-            raise InputError(f"--mirrored: {model} looks once; give the model card")
-        from groupnas.landmarks.deploy.runtime import OnnxCascade
-
-        return OnnxCascade.load(model, threads=min(cores(), 4))  # no use for more
-    from groupnas.landmarks.mirrored import looking_twice  # torch: only when all else is well
-    from groupnas.landmarks.model import load_cascade
-
-    cascade = load_cascade(model)
-    return looking_twice(cascade) if mirrored else cascade
 
 
 def _box(text: str) -> list[float]:

@@ -33,13 +33,13 @@ _THRESHOLDS = {106: 0.08}  # of markups that are not scored at THRESHOLD
 
 
 class BatchLocator(Protocol):
-    """A model that can be evaluated; :class:`groupnas.landmarks.cascade.Cascade` is one."""
+    """A model that can be evaluated, as :func:`groupnas.landmarks.locators.load_locator` reads."""
 
     @property
     def markup(self) -> Markup: ...
     @property
     def box(self) -> BoxPolicy: ...
-    def locate_many(self, faces: Iterable[FacePair], batch: int = 32) -> Located: ...
+    def locate_many(self, faces: Iterable[FacePair]) -> Located: ...
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def cascade(monkeypatch: pytest.MonkeyPatch) -> Cascade:
     def find(image: np.ndarray) -> np.ndarray:
         return np.array([BOX]) if image.mean() < 250 else np.zeros((0, 4))
 
-    monkeypatch.setattr(model, "load_cascade", lambda _: made)
+    monkeypatch.setattr(model, "load_cascade", lambda path, device: made)
     monkeypatch.setattr(detect, "load_detector", lambda _: find)
     return made
 
@@ -413,7 +413,12 @@ def answers_alone() -> bytes:
     points = graph.op("Concat", *[corner] * 68, axis=0)
     for name in ("points", "initial"):
         graph.output(name, points, (68, 2))
-    about = {"kind": KIND, "format": str(FORMAT), "card": '{"points": 68}', "parts": "{}"}
+    about = {
+        "kind": KIND,
+        "format": str(FORMAT),
+        "card": '{"points": 68, "box": "landmarks"}',
+        "parts": "{}",
+    }
     metadata = {f"groupnas.{key}": value for key, value in about.items()}
     content: bytes = graph.model("cascade", metadata).SerializeToString()
     return content

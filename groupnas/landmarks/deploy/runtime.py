@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from groupnas.errors import InputError
 from groupnas.files import parse_json
-from groupnas.landmarks.located import Image, Located, Points, check_faces
+from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.upgrade import upgraded_card
 from groupnas.onnx_tools import open_session
 
 if TYPE_CHECKING:
+    from groupnas.landmarks.data.face import BoxPolicy
     from groupnas.landmarks.markup import Markup
 
 KIND, FORMAT = "cascade", 1
@@ -85,6 +86,11 @@ class OnnxCascade:
 
         return MARKUPS[self.card["points"]]
 
+    @property
+    def box(self) -> BoxPolicy:
+        """What a face's box is; see :class:`groupnas.landmarks.cascade.Cascade`."""
+        return cast("BoxPolicy", self.card["box"])
+
     @cached_property
     def outputs(self) -> dict[str, str]:
         """The output of the graph that each stage's answer is."""
@@ -102,14 +108,18 @@ class OnnxCascade:
         """
         boxes = np.asarray(boxes, dtype=np.float64)
         check_faces(image, boxes)
-        picture = np.ascontiguousarray(image)
+        return self.locate_many((image, box) for box in boxes)
+
+    def locate_many(self, faces: Iterable[FacePair]) -> Located:
+        """The landmarks of faces from many images, one after the other, each with its box."""
+        outputs = [*self.outputs.values()]
         found = [
             self.session.run(
-                [*self.outputs.values()], {"image": picture, "box": box.astype(np.float32)}
+                outputs, {"image": np.ascontiguousarray(image), "box": box.astype(np.float32)}
             )
-            for box in boxes
+            for image, box in faces
         ]
-        shape = (len(boxes), self.card["points"], 2)
+        shape = (len(found), self.card["points"], 2)
         return Located(
             {
                 stage: np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
@@ -124,6 +134,8 @@ def _is_card(card: Any) -> bool:
     if not isinstance(card, dict) or not isinstance(upgraded_card(card).get("stages"), dict):
         return False
     points = card.get("points")
+    if card.get("box") not in ("landmarks", "listed"):
+        return False
     return type(points) is int and points in MARKUPS and bool(upgraded_card(card)["stages"])
 
 

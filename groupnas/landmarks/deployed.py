@@ -1,0 +1,143 @@
+"""Models side by side: what each takes, on disk and in time, and what it scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groupnas.accountant import flops
+from groupnas.comparison.statistics import Difference, paired_differences
+from groupnas.deploy.bench import bench
+from groupnas.grouping import Grouping
+from groupnas.landmarks.evaluation import CASCADE, FULL, Evaluation
+from groupnas.landmarks.locators import is_exported
+from groupnas.landmarks.metrics import Scores
+from groupnas.landmarks.model import Card, card_file
+from groupnas.landmarks.roles import Gaze
+from groupnas.schema import validate
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A model and what it takes.
+
+    Attributes:
+        size: Bytes of an ONNX file, or of the weights beside a card.
+        macs: Multiply-accumulates of its networks, for a face.
+        ms: Milliseconds from a photo of 480 x 640 pixels and a box to points, the median in ONNX
+            Runtime, all files in turns; ``None`` of a card.
+        evaluation: On the faces that all models are evaluated on.
+    """
+
+    size: int
+    macs: int
+    ms: float | None
+    evaluation: Evaluation
+
+    @property
+    def scores(self) -> Scores:
+        """Of the cascade, on all faces."""
+        return self.evaluation.scores[FULL][CASCADE]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it takes, as JSON holds it."""
+        return {"bytes": self.size, "macs": self.macs, "ms": self.ms}
+
+
+def deployed(
+    models: Mapping[str, Path],
+    cards: Mapping[str, Mapping[str, Any]],
+    evaluations: Mapping[str, Evaluation],
+    threads: int,
+) -> dict[str, Deployed]:
+    """Measure what models take whose scores are known, all by name.
+
+    Args:
+        models: Cards, folders and ONNX files.
+        cards: The same models' cards.
+        evaluations: Of the same models.
+        threads: Of ONNX Runtime.
+    """
+    files = {name: path for name, path in models.items() if is_exported(path)}
+    timed = bench(files, threads=[threads]).rows if files else ()
+    took = {row.model: row.timing.median for row in timed}
+    return {
+        name: Deployed(
+            size=os.path.getsize(
+                path if name in files else card_file(path).with_suffix(".safetensors")
+            ),
+            macs=cascade_macs(validate(Card, dict(cards[name]), os.fspath(path))),
+            ms=took.get(name),
+            evaluation=evaluations[name],
+        )
+        for name, path in models.items()
+    }
+
+
+def cascade_macs(card: Card) -> int:
+    """Multiply-accumulates of a cascade's networks for a face; a mirrored stage's count twice."""
+    total = 0
+    for stage in card.stages.values():
+        space = SearchSpace.from_file(stage.space, stage.name, stage.variant)
+        looks = 2 if isinstance(stage.look, Gaze) and stage.look.mirrored else 1
+        total += looks * flops(Allocation(space, Grouping.from_dict(stage.grouping))).total
+    return total
+
+
+def rows(models: Mapping[str, Deployed]) -> list[list[str]]:
+    """A line for each model under the columns' names; differences are to the first."""
+    first, *_ = models.values()
+    regions = [*first.evaluation.markup.parts, "contour"]
+    limit = f"{first.evaluation.threshold:g}"
+    header = ["model", "MB", "M MACs", "ms", "NME %", "to the first", f"FR@{limit} %"]
+    header += [f"AUC@{limit}", *(region.replace("_", " ") for region in regions)]
+    lines = [header]
+    for name, model in models.items():
+        scores = model.scores
+        lines.append(
+            [
+                name,
+                f"{model.size / 1e6:.2f}",
+                f"{model.macs / 1e6:.1f}",
+                "-" if model.ms is None else f"{model.ms:.2f}",
+                f"{scores.nme:.2f}",
+                "" if model is first else _apart(model.evaluation, first.evaluation),
+                f"{scores.failure_rate:.2f}",
+                f"{scores.auc:.4f}",
+                *(f"{scores.parts[region]:.2f}" for region in regions),
+            ]
+        )
+    return lines
+
+
+def difference(mine: Evaluation, other: Evaluation) -> Difference:
+    """Of the errors on the same faces, in %, with its interval over photos."""
+    errors, base = (100 * one.errors[CASCADE].nme[None, :, None] for one in (mine, other))
+    (found,) = paired_differences(errors, base, [face.source for face in mine.faces])
+    assert found is not None  # every face has an error
+    return found
+
+
+def _apart(mine: Evaluation, other: Evaluation) -> str:
+    found, base = difference(mine, other), 100 * float(np.mean(other.errors[CASCADE].nme))
+    text = f"{found.mean / base:+.1%}"
+    if found.sources_low is None or found.sources_high is None:
+        return text
+    return f"{text} [{100 * found.sources_low / base:+.1f}, {100 * found.sources_high / base:+.1f}]"
+
+
+def times_note(models: Sequence[Path], threads: int) -> str:
+    """One line on the times in a table of models."""
+    if not any(map(is_exported, models)):
+        return "ms: none; ONNX files are timed (groupnas export)."
+    return (
+        f"ms: from photo and box to points in ONNX Runtime, threads: {threads}; the median of all "
+        "files in turns. A card's networks are not timed."
+    )
