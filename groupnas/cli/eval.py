@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,23 +100,22 @@ def evaluate(
         name: {"model": str(models[name]), **told, **one.to_dict(), **origin()}
         for name, one in found.items()
     }
-    written = []
-    for name in found if out is not None else ():
-        assert out is not None
-        folder = out if len(found) == 1 else out / name
-        written += _write(found[name], scores[name], faces, folder)
-    if len(found) == 1:
-        (only,) = found
-        with courtesy("the scores were not printed"):
+    written: list[Path] = []
+    if out is not None:
+        for name, one in found.items():
+            written += _write(one, scores[name], faces, out if len(found) == 1 else out / name)
+    with courtesy("the scores were not printed") if written else nullcontext():
+        if len(found) == 1:
+            (only,) = found
             _print(found[only], scores[only], as_json)
-    else:
-        from groupnas.landmarks.deployed import deployed
+        else:
+            from groupnas.landmarks.deployed import deployed
 
-        cards = {name: cascade.card for name, cascade in cascades.items()}
-        beside = deployed(models, cards, found, threads or 1)
-        _print_all(beside, scores, models, threads or 1, as_json)
-    for path in () if as_json else written:
-        print(path)
+            cards = {name: cascade.card for name, cascade in cascades.items()}
+            beside = deployed(models, cards, found, threads or 1)
+            _print_all(beside, scores, models, threads or 1, as_json)
+        for path in [] if as_json else written:
+            print(path)
 
 
 def _write(found: Evaluation, scores: object, faces: FaceSet, folder: Path) -> list[Path]:
@@ -138,11 +138,8 @@ def _print_all(
     from groupnas.landmarks.evaluation import how
 
     if as_json:
-        print(
-            json.dumps(
-                [{**scores[name], **one.to_dict()} for name, one in beside.items()], indent=2
-            )
-        )
+        told = [{**scores[name], **one.to_dict()} for name, one in beside.items()]
+        print(json.dumps(told, indent=2))
         return
     first, *_ = beside.values()
     print(how(first.evaluation))
