@@ -63,8 +63,7 @@ def main() -> None:
             task = load_landmarks(
                 faces,
                 options.data_root,
-                stage.look.crops,
-                whole=True,
+                stage.look,
                 augmentation=step.augmentation,
                 loss=step.loss.model_copy(update={"alpha": alpha}).of(whole),
                 allow_partial=True,

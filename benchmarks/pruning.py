@@ -50,8 +50,7 @@ def main() -> None:
         load_landmarks(
             faces,
             options.data_root,
-            stage.look.crops,
-            whole=stage.look.whole,
+            stage.look,
             split=split,
             augmentation=step.augmentation,
             loss=step.loss.of(markup),

@@ -108,6 +108,30 @@ def all_parts(markup: Markup) -> Markup:
     return replace(markup, parts={**markup.parts, "contour": markup.contour}, contour=())
 
 
+def along_contour(markup: Markup, count: int) -> Markup:
+    """The markup with its contour as so many more parts, each a run of the contour's points.
+
+    Runs on both sides of the middle are as long as each other, so that mirroring swaps them.
+
+    Raises:
+        InputError: the contour has too few points, or runs would not be swapped.
+    """
+    if not count:
+        return markup
+    points = len(markup.contour)
+    if points < 2 * count or (points % 2 and not count % 2):
+        raise InputError(
+            f"contour: the {points} points of {markup.name}'s make no {count} runs, alike on both "
+            "sides of the face; expected an odd number, of two points or more each"
+        )
+    cuts = [round(number * points / count) for number in range((count + 1) // 2)]
+    cuts += [points // 2] * (count % 2 == 0) + [points - cut for cut in cuts[::-1]]
+    names = ["contour"] if count == 1 else [f"contour{number + 1}" for number in range(count)]
+    runs = [markup.contour[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    parts = {**markup.parts, **dict(zip(names, runs, strict=True))}
+    return replace(markup, parts=parts, contour=())
+
+
 def extents(points: NDArray[np.float64], markup: Markup) -> NDArray[np.float64]:
     """The boxes ``(..., P, 4)`` that just hold each part's points, from points ``(..., K, 2)``."""
     members = [points[..., list(indices), :] for indices in markup.parts.values()]

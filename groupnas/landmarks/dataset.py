@@ -56,13 +56,13 @@ class FaceDataSet(FaceSet, DataSet):
         With a :attr:`recipe` it is the task of its last stage, whose last step says the rest.
 
         Args:
-            crops: Fields of :class:`groupnas.landmarks.crops.CropSettings` that differ from the
-                local network's.
+            crops: Fields of :class:`groupnas.landmarks.roles.Gaze` that differ from the local
+                network's.
             loss: Fields of :class:`groupnas.landmarks.losses.LandmarkLoss`.
         """
-        from groupnas.landmarks.crops import PART_CROPS
         from groupnas.landmarks.load import load_landmarks
         from groupnas.landmarks.losses import LandmarkLoss
+        from groupnas.landmarks.roles import PART_LOOK
 
         if self.recipe is not None:
             from groupnas.landmarks.recipe import load_recipe
@@ -83,7 +83,7 @@ class FaceDataSet(FaceSet, DataSet):
         return load_landmarks(
             self,
             root,
-            replace(PART_CROPS, **(crops or {})),
+            replace(PART_LOOK, **(crops or {})),
             loss=LandmarkLoss(**loss) if loss else None,
             allow_partial=allow_partial,
             limit=limit,

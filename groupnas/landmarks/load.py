@@ -15,28 +15,24 @@ from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.boxes import face_box, normalisers
 from groupnas.landmarks.cache import cached_patches
 from groupnas.landmarks.crops import (
-    PART_CROPS,
-    CropSettings,
     FacePatches,
     Patches,
     cut_patches,
     stack_patches,
-    whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.losses import PointLoss
 from groupnas.landmarks.parallel import ItemT, in_threads
-from groupnas.landmarks.roles import Gaze
+from groupnas.landmarks.roles import PART_LOOK, Gaze
 from groupnas.landmarks.task import LandmarkTask
 
 
 def load_landmarks(
     faces: FaceSet,
     root: str | os.PathLike[str] | None,
-    settings: CropSettings = PART_CROPS,
+    look: Gaze = PART_LOOK,
     *,
-    whole: bool = False,
     split: str = "train",
     augmentation: Augmentation | None = None,
     loss: PointLoss | None = None,
@@ -44,7 +40,7 @@ def load_landmarks(
     limit: int | None = None,
     cache: bool = True,
 ) -> LandmarkTask:
-    """The faces of one split of a data set, cut into their parts or, ``whole``, into one region.
+    """The faces of one split of a data set, cut into the regions of a look, by default the parts.
 
     Only benchmarks ask for another split than ``"train"``: :func:`groupnas.tasks.load_task` trains
     and searches on it and reaches nothing else.
@@ -52,8 +48,8 @@ def load_landmarks(
     Args:
         faces: The data set.
         root: The folder that holds the data set's folder; ``None`` where it needs no files.
-        settings: How regions are cut.
-        whole: One region that is the whole face, in the box that the data set's policy gives it.
+        look: Where regions lie, and how they are cut. A face's box is as the data set's policy has
+            it, all else as its true points say.
         split: A split of the data set.
         augmentation: Of the task.
         loss: Of the task.
@@ -67,8 +63,7 @@ def load_landmarks(
     patches = load_patches(
         faces,
         root,
-        settings,
-        whole=whole,
+        look,
         split=split,
         allow_partial=allow_partial,
         limit=limit,
@@ -80,9 +75,8 @@ def load_landmarks(
 def load_patches(
     faces: FaceSet,
     root: str | os.PathLike[str] | None,
-    settings: CropSettings,
+    look: Gaze,
     *,
-    whole: bool = False,
     split: str = "train",
     allow_partial: bool = False,
     limit: int | None = None,
@@ -90,37 +84,34 @@ def load_patches(
 ) -> Patches:
     """The regions of the faces of one split; arguments and errors as of :func:`load_landmarks`."""
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
-    markup = whole_face(faces.markup) if whole else faces.markup
+    markup = look.regions(faces.markup)
     distances = normalisers(chosen, faces)  # an instant: before images are read
 
     def cut(face: Face) -> FacePatches:
-        return cut_face(faces.read(face), face, faces, settings, whole)
+        return cut_face(faces.read(face), face, faces, look)
 
     def build() -> Patches:
         cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
         sources = [face.source for face in chosen]
-        return stack_patches(cuts, distances, sources, markup, settings)
+        return stack_patches(cuts, distances, sources, markup, look.crops)
 
     name = task_name(faces, split)
     if cache:
         files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
         label = f"{name}/{len(chosen)}"
-        return cached_patches(label, list(dict.fromkeys(files)), markup, settings, build)
+        return cached_patches(label, list(dict.fromkeys(files)), markup, look.crops, build)
     return build()
 
 
-def cut_face(
-    image: NDArray[np.uint8], face: Face, of: FaceSet, settings: CropSettings, whole: bool
-) -> FacePatches:
+def cut_face(image: NDArray[np.uint8], face: Face, of: FaceSet, look: Gaze) -> FacePatches:
     """The regions of one face, where its own points say; as :func:`cut_patches`."""
-    box = face_box(face, of) if whole else None
-    turned = None
-    if box is not None and isinstance(settings, Gaze) and settings.turned:
-        frame = settings.frames(box[None], face.points[None], of.markup)
+    box, turned = face_box(face, of) if look.whole else None, None
+    if box is not None and look.turned:
+        frame = look.frames(box[None], face.points[None], of.markup)
         turned = Frame(frame.linear[0], frame.origin[0])
-    markup = whole_face(of.markup) if whole else of.markup
+    markup = look.regions(of.markup)
     return cut_patches(
-        image, face.points, markup, settings, box=box, turned=turned, name=face.place
+        image, face.points, markup, look.crops, box=box, turned=turned, name=face.place
     )
 
 

@@ -17,17 +17,15 @@ from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.crops import (
     FACE_CROPS,
     PART_CROPS,
-    CropSettings,
     extents,
     stack_patches,
-    whole_face,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import cut_face, load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
-from groupnas.landmarks.roles import Gaze
+from groupnas.landmarks.roles import PART_LOOK, Gaze
 from groupnas.landmarks.task import LandmarkTarget, LandmarkTask
 from groupnas.palette import COLOURS
 
@@ -45,15 +43,13 @@ class CropView:
     """What a network is shown of a face.
 
     Attributes:
-        crops: How regions are cut.
+        look: Where regions lie, and how they are cut.
         augmentation: Random changes of that.
-        whole: One region that is the whole face; else its parts.
         stage: Whose view it is, which names the whole face.
     """
 
-    crops: CropSettings = PART_CROPS
+    look: Gaze = PART_LOOK
     augmentation: Augmentation = Augmentation()
-    whole: bool = False
     stage: str = "face"
 
 
@@ -74,7 +70,7 @@ def recipe_views(recipe: str) -> list[CropView]:
     """What the networks of a recipe are shown, by its name; raises as ``load_recipe``."""
     loaded = load_recipe(recipe)
     return [
-        CropView(stage.look.crops, loaded.final_step(name).augmentation, stage.look.whole, name)
+        CropView(stage.look, loaded.final_step(name).augmentation, name)
         for name, stage in loaded.stages.items()
         if isinstance(stage.look, Gaze)  # others see features, which are no pictures
     ]
@@ -97,7 +93,7 @@ def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropVi
     from matplotlib.figure import Figure
 
     images = [of.read(face) for face in faces]
-    rows = [len(_regions(view, of).parts) for view in views]
+    rows = [len(view.look.regions(of.markup).parts) for view in views]
     figure = Figure(figsize=(2.2 * len(faces), 2.5 + 1.15 * sum(rows)), layout="constrained")
     grid = figure.add_gridspec(1 + sum(rows), 2 * len(faces), height_ratios=[2, *[1] * sum(rows)])
     batches = [_batches(faces, images, of, view, seed) for view in views]
@@ -106,7 +102,7 @@ def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropVi
         _draw_face(axes, image, face.points, face_box(face, of), of.markup)
         axes.set_title(face.name[-32:], fontsize=7, parse_math=False)
         for number, (view, pair) in enumerate(zip(views, batches, strict=True)):
-            markup, first = _regions(view, of), 1 + sum(rows[:number])
+            markup, first = view.look.regions(of.markup), 1 + sum(rows[:number])
             for which, (crops, target) in enumerate(pair):
                 marks = target.points[column].unflatten(0, (-1, 2)).numpy()
                 regions = crops[column].unflatten(0, (len(markup.parts), -1)).numpy()
@@ -117,13 +113,9 @@ def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropVi
                     if first + part == 1:
                         axes.set_title(("as it is", "augmented")[which], fontsize=7)
                     if column == which == 0:
-                        shown = view.stage if view.whole else name
+                        shown = view.stage if view.look.whole else name
                         axes.set_ylabel(shown.replace("_", " "), fontsize=7)
     return figure
-
-
-def _regions(view: CropView, of: FaceSet) -> Markup:
-    return whole_face(of.markup) if view.whole else of.markup
 
 
 def _batches(
@@ -134,13 +126,10 @@ def _batches(
     seed: int,
 ) -> list[tuple[Tensor, LandmarkTarget]]:
     """All faces as they are, and augmented."""
-    markup = _regions(view, of)
-    cut = [
-        cut_face(image, face, of, view.crops, view.whole)
-        for image, face in zip(images, faces, strict=True)
-    ]
+    markup = view.look.regions(of.markup)
+    cut = [cut_face(image, face, of, view.look) for image, face in zip(images, faces, strict=True)]
     names = [face.name for face in faces]
-    patches = stack_patches(cut, np.ones(len(faces)), names, markup, view.crops)
+    patches = stack_patches(cut, np.ones(len(faces)), names, markup, view.look.crops)
     task = LandmarkTask("preview", patches, view.augmentation)
     everyone = torch.arange(len(faces))
     return [

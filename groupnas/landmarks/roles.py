@@ -24,7 +24,15 @@ from pydantic import (
 from groupnas.files import nearest
 from groupnas.landmarks.alignment import frame_weights
 from groupnas.landmarks.answers import Answer, HeatmapsAnswer, PointsAnswer, answer_from
-from groupnas.landmarks.crops import CropSettings, all_parts, extents, whole_face
+from groupnas.landmarks.crops import (
+    FACE_CROPS,
+    PART_CROPS,
+    CropSettings,
+    all_parts,
+    along_contour,
+    extents,
+    whole_face,
+)
 from groupnas.landmarks.frames import Frame, around, upright
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.pose import five_points
@@ -57,6 +65,8 @@ class Gaze(CropSettings):
             mouth, as the stages before have them, lie nearest to :data:`REFERENCE`. A margin of 1
             then just encloses an average face.
         fit: Of five points: ``affine``, by default, or ``similarity``, which keeps angles.
+        contour: Of extents: so many regions along the contour beside the parts', each with a run of
+            its points: ``contour``, or ``contour1`` and so on. 0 leaves it to the stages before.
         mirrored: ``averaged``: look at mirrored crops, too, and answer with the points in between,
             in twice the time; see :mod:`groupnas.landmarks.mirrored`. Networks are trained as
             without.
@@ -66,9 +76,12 @@ class Gaze(CropSettings):
 
     frame: Literal["box", "extents", "five_points"]
     fit: Literal["affine", "similarity"] | None = None
+    contour: Annotated[int, Field(ge=0, le=16, strict=True)] = 0
     mirrored: Literal["averaged"] | None = None
 
     def __post_init__(self) -> None:
+        if self.contour and self.whole:
+            raise ValueError(f"contour: is of extents, and frame is {self.frame}; leave it out")
         if self.fit is not None and not self.turned:
             raise ValueError(f"fit: is of five_points, and frame is {self.frame}; leave it out")
 
@@ -96,7 +109,7 @@ class Gaze(CropSettings):
 
     def regions(self, markup: Markup) -> Markup:
         """The markup whose parts are the P regions."""
-        return whole_face(markup) if self.whole else markup
+        return whole_face(markup) if self.whole else along_contour(markup, self.contour)
 
     def groups(self, markup: Markup, names: Collection[str]) -> Markup:
         """The markup whose parts are the groups of a network that looks here, by their names.
@@ -127,7 +140,7 @@ class Gaze(CropSettings):
         if self.whole or before is None:
             found = around(boxes[:, None], self.margin)
         else:
-            found = around(extents(before, markup), self.margin)
+            found = around(extents(before, self.regions(markup)), self.margin)
         plain = upright(found.origin, np.maximum(found.side, 1.0))  # a box may have collapsed
         if not self.turned or before is None:
             return plain
@@ -138,6 +151,9 @@ class Gaze(CropSettings):
             np.where(fits[..., None, None], linear, plain.linear),
             np.where(fits[..., None], origin, plain.origin),
         )
+
+
+FACE_LOOK, PART_LOOK = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)  # PicassoNet's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def load_stage(
     assert isinstance(look, Gaze)
     groups, regions = look.groups(faces.markup, space.groups), look.regions(faces.markup)
     name = task_name(faces, options.get("split", "train"))
-    patches = load_patches(faces, root, look.crops, whole=look.whole, **options)
+    patches = load_patches(faces, root, look, **options)
     shared = None if groups == regions else groups
     if isinstance(role.answer, HeatmapsAnswer):
         height, width = space.output_size

@@ -13,12 +13,11 @@ from helpers import exit_code
 
 import groupnas as gn
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deploy.calibration import crops_shown, training_faces
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, load_cascade, save_cascade
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import FACE_LOOK, PART_LOOK, Role
 from groupnas.onnx_tools import open_session
 
 call = partial(exit_code, "export")
@@ -31,7 +30,7 @@ def local() -> StageNetwork:
     space = gn.load_space("picasso_local")
     allocation = gn.Allocation(space, Grouping.random(space, 0))
     torch.manual_seed(0)
-    role = Role(look=Gaze.at("extents", PART_CROPS))
+    role = Role(look=PART_LOOK)
     return StageNetwork(allocation, role, allocation.build())
 
 
@@ -39,7 +38,7 @@ def local() -> StageNetwork:
 def model(local: StageNetwork, tmp_path: Path) -> str:
     space = gn.load_space("picasso_global")
     allocation = gn.Allocation.even(space)
-    whole = StageNetwork(allocation, Role(look=Gaze.at("box", FACE_CROPS)), allocation.build())
+    whole = StageNetwork(allocation, Role(look=FACE_LOOK), allocation.build())
     card = save_cascade(
         tmp_path / "model.json",
         {"global": whole, "local": local},

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from groupnas.errors import InputError
 from groupnas.landmarks.cascade import Cascade, Stage
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import FACE_LOOK, PART_LOOK, Role
 
 MARKUP = MARKUPS[68]
 DRAW = np.random.default_rng(0)
 SHAPE = DRAW.uniform(-0.7, 0.7, (68, 2))  # what the global stub answers, in box units
 PARTS = DRAW.uniform(-0.7, 0.7, (51, 2))  # what the local stub answers, in box units of its part
-FACE, PART = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
+FACE, PART = FACE_LOOK, PART_LOOK
 IMAGE = DRAW.integers(0, 256, (150, 200, 3), dtype=np.uint8)
 BOXES = np.array([[30.0, 40, 90, 120], [100, 20, 190.5, 99.25], [-20, 60, 70, 170]])
 # A batch of another size sums in another order; a pixel may then round to the next grey level

@@ -16,18 +16,17 @@ from groupnas.engine.training import train as train_networks
 from groupnas.errors import InputError
 from groupnas.landmarks import train as module
 from groupnas.landmarks.cascade import Cascade, Stage
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import load_cascade, load_networks
 from groupnas.landmarks.recipe import Recipe, load_recipe, recipe_from
-from groupnas.landmarks.roles import Cells, Gaze, Role
+from groupnas.landmarks.roles import FACE_LOOK, PART_LOOK, Cells, Gaze, Role
 from groupnas.landmarks.train import train_cascade
 from groupnas.schema import merged
 
 FACES = 24
 MARKUP = MARKUPS[68]
 DRAW = np.random.default_rng(1)
-FACE, PART = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
+FACE, PART = FACE_LOOK, PART_LOOK
 SHAPES = [DRAW.uniform(-0.7, 0.7, (count, 2)) for count in (68, 51, 68, 51)]
 ROLES = {
     "global": Role(look=FACE),

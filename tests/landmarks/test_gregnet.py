@@ -102,7 +102,7 @@ def networks_of(recipe: Recipe, *stages: str) -> dict[str, GroupedNetwork]:
 def faces_of(recipe: Recipe) -> LandmarkTask:
     look = recipe.stages["global"].look
     assert isinstance(look, Gaze)
-    return load_landmarks(face_set("synthetic"), None, look.crops, whole=True, limit=FACES)
+    return load_landmarks(face_set("synthetic"), None, look, limit=FACES)
 
 
 def test_what_the_paper_states_stands_in_the_recipe() -> None:

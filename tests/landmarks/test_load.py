@@ -14,10 +14,11 @@ import torch
 from groupnas.errors import InputError
 from groupnas.landmarks.boxes import face_box, normalisers
 from groupnas.landmarks.cache import cache_folder
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
+from groupnas.landmarks.crops import PART_CROPS
 from groupnas.landmarks.data.pts import read_pts
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
+from groupnas.landmarks.roles import FACE_LOOK, Gaze
 from groupnas.tasks import load_task
 
 Copy = Callable[[], Path]
@@ -97,12 +98,12 @@ def test_whole_faces_and_parts_are_cached_apart(copy_300w: Copy) -> None:
     root = copy_300w()
     parts = load_landmarks(W300, root)
     # the same settings, so that the regions alone tell the two apart
-    whole = load_landmarks(W300, root, PART_CROPS, whole=True)
+    whole = load_landmarks(W300, root, Gaze.at("box", PART_CROPS))
     assert len(list(cache_folder().iterdir())) == 2
     assert parts.patches.pixels.shape[1] == 4 and whole.patches.pixels.shape[1] == 1
-    again = load_landmarks(W300, root, PART_CROPS, whole=True)
+    again = load_landmarks(W300, root, Gaze.at("box", PART_CROPS))
     assert again.fingerprint() == whole.fingerprint() != parts.fingerprint()
-    colour = load_landmarks(W300, root, FACE_CROPS, whole=True)
+    colour = load_landmarks(W300, root, FACE_LOOK)
     assert dict(colour.inputs) == {"face": 3} and dict(colour.outputs) == {"face": 136}
 
 

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from groupnas.errors import InputError
 from groupnas.files import find_shipped
 from groupnas.grouping import Grouping
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import (
     StageNetwork,
@@ -27,13 +26,13 @@ from groupnas.landmarks.model import (
     markup_space,
     save_cascade,
 )
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import FACE_LOOK, PART_LOOK, Gaze, Role
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (100, 120, 3), dtype=np.uint8)
 BOXES = np.array([[20.0, 10, 90, 85], [5, 5, 40, 50]])
-FACE, PARTS = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
+FACE, PARTS = FACE_LOOK, PART_LOOK
 LOOKS = replace(FACE, size=24), replace(PARTS, size=16)
 
 

@@ -84,7 +84,7 @@ def test_real_faces(tmp_path: Path) -> None:
 def test_a_recipe_says_what_is_drawn() -> None:
     """Its stages one below the other, in their sizes and colours, under their augmentation."""
     views = recipe_views("synthetic")
-    assert [view.whole for view in views] == [True, False]
+    assert [view.look.whole for view in views] == [True, False]
     busy = [replace(view, augmentation=Augmentation(blur=3.0, erase=1.0)) for view in views]
     chosen = load_faces(SYNTHETIC, None, limit=2)
     plain, changed = (contact_sheet(chosen, SYNTHETIC, views=each) for each in (views, busy))

@@ -264,7 +264,7 @@ def test_features_are_learnt_from_where_a_taken_network_looks(
 def test_the_task_is_one_as_the_engine_wants_it(recipe: Recipe) -> None:
     look = recipe.stages["global"].look
     assert isinstance(look, Gaze)
-    faces = load_landmarks(face_set("synthetic"), None, look.crops, whole=True, limit=FACES)
+    faces = load_landmarks(face_set("synthetic"), None, look, limit=FACES)
     task = ChainTask(faces, ["coarse", "fine"])
     check_task(None, task)
     x, target = task.batch(torch.arange(5))
@@ -398,4 +398,4 @@ def test_previews_show_what_is_a_picture(recipe: Recipe, small: Path) -> None:
     content = recipe.model_dump(mode="json")
     (small / "strategies/recipes/refined.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     (view,) = recipe_views("refined")
-    assert view.whole and view.crops.size == 24
+    assert view.look.whole and view.look.size == 24

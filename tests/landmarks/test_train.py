@@ -17,14 +17,13 @@ from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks import given
 from groupnas.landmarks import train as module
-from groupnas.landmarks.crops import FACE_CROPS, PART_CROPS, CropSettings
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.load import load_faces, load_landmarks
 from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.model import StageNetwork, load_cascade, load_networks
 from groupnas.landmarks.pose import balanced_weights, pose_coefficients
 from groupnas.landmarks.recipe import load_recipe
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.roles import FACE_LOOK, PART_LOOK, Gaze, Role
 from groupnas.landmarks.train import train_cascade
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import load_space
@@ -294,7 +293,7 @@ def test_a_global_network_of_other_points_is_refused(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = load_space("picasso_global", "29")
-    role = Role(look=Gaze.at("box", FACE_CROPS))
+    role = Role(look=FACE_LOOK)
     other = StageNetwork(Allocation.even(space), role, torch.nn.Identity())
     monkeypatch.setattr("groupnas.landmarks.model.load_networks", lambda _: (None, {"a": other}))
     with pytest.raises(InputError, match="^cofw: picasso_global:29 has outputs {'face': 58}, 300W"):
@@ -303,13 +302,11 @@ def test_a_global_network_of_other_points_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "whole", "crops"),
-    [("picasso_global:68", True, FACE_CROPS), ("picasso_local:68", False, PART_CROPS)],
+    ("name", "look"),
+    [("picasso_global:68", FACE_LOOK), ("picasso_local:68", PART_LOOK)],
 )
-def test_a_fresh_network_answers_the_mean_shape(
-    name: str, whole: bool, crops: CropSettings
-) -> None:
-    task = load_landmarks(face_set("synthetic"), None, crops, whole=whole, limit=6)
+def test_a_fresh_network_answers_the_mean_shape(name: str, look: Gaze) -> None:
+    task = load_landmarks(face_set("synthetic"), None, look, limit=6)
     start = task.mean_output()
     np.testing.assert_allclose(start.reshape(-1, 2), task.patches.points.mean(axis=0), atol=1e-6)
     space = load_space(name)
