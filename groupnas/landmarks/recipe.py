@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from groupnas.engine.strategy import Share
+from groupnas.engine.strategy import Positive, Rate, Share
 from groupnas.engine.training_settings import Training
 from groupnas.files import nearest
 from groupnas.landmarks.answers import HeatmapsAnswer
@@ -91,6 +91,20 @@ class StepRecipe(Settings):
     training: Training
 
 
+class SmallerRecipe(Settings):
+    """How a trained cascade is made smaller; see :mod:`groupnas.landmarks.family`.
+
+    Attributes:
+        prune_epochs: Passes in which channels go, of each stage.
+        tune_epochs: Passes of each stage of each size, at a rate that falls to 0.
+        lr: Learning rate of Adam in the former, and at the start of the latter.
+    """
+
+    prune_epochs: Positive = 20
+    tune_epochs: Positive = 40
+    lr: Rate = 0.0015
+
+
 class Recipe(Settings):
     """The training of a cascade on a data set.
 
@@ -102,6 +116,7 @@ class Recipe(Settings):
         validation: Share of the training photos that choose the epoch, and never train.
         stages: In the order in which they look at a face.
         steps: In the order in which they are trained.
+        smaller: How it is brought to a budget, where one is given.
     """
 
     format: Literal[2] = 2
@@ -111,6 +126,7 @@ class Recipe(Settings):
     validation: Annotated[float, Field(gt=0, lt=1)]
     stages: Annotated[dict[Name, StageRecipe], Field(min_length=1)]
     steps: Annotated[dict[Name, StepRecipe], Field(min_length=1)]
+    smaller: SmallerRecipe = SmallerRecipe()
 
     @model_validator(mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,7 @@ from groupnas.landmarks.chain import Chain, ChainTask, FeaturesTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
-from groupnas.landmarks.given import Given, gather, keep_model
+from groupnas.landmarks.given import KEPT, STARTED, Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
@@ -85,6 +85,7 @@ def train_cascade(
     limit: int | None = None,
     cache: bool = True,
     global_from: str | os.PathLike[str] | None = None,
+    start_from: str | os.PathLike[str] | None = None,
     resume: bool = False,
     observers: Callable[[str], Sequence[Observer]] = lambda step: (),
     arguments: Mapping[str, Any] | None = None,
@@ -108,6 +109,7 @@ def train_cascade(
         cache: Whether patches may be kept on disk.
         global_from: A saved cascade whose first network is taken over as that of the first stage,
             which no step trains then.
+        start_from: A saved cascade of the same stages, whose networks the steps train on.
         resume: Go on with the run in ``out``.
         observers: Who is told of a step or a search, by its name.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
@@ -121,7 +123,7 @@ def train_cascade(
     checked_device(device)
     faces = face_set(recipe.data)
     if run.recorded is None:
-        given = gather(recipe, faces.markup, global_from, seed)
+        given = gather(recipe, faces.markup, global_from, seed, start_from)
     else:
         given = recorded_given(run.folder, run.recorded, recipe, faces.markup)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
@@ -143,6 +145,7 @@ def train_cascade(
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "global_from": None if global_from is None else os.fspath(global_from),
+        "start_from": None if start_from is None else os.fspath(start_from),
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
         "given": {name: one.to_dict() for name, one in given.items()},
@@ -151,17 +154,18 @@ def train_cascade(
         # a setting may have had another name, or not been there
         was = recipe_from(run.recorded.get("recipe"), f"{run.folder / CONFIG}: recipe")
         run.recorded["recipe"] = was.model_dump(mode="json")
-    run.check(config, ("recipe", "seed", "global_from"))
+    run.check(config, ("recipe", "seed", "global_from", "start_from"))
 
     def prepare(begins: bool) -> None:
-        if begins and global_from is not None:
-            keep_model(global_from, run.folder)
+        for model, stem in ((global_from, KEPT), (start_from, STARTED)):
+            if begins and model is not None:
+                keep_model(model, run.folder, stem)
 
     with torch.random.fork_rng(), run.locked(config, prepare):
-        return _run(setup, config["global_from"])
+        return _run(setup, {key: config[key] for key in ("global_from", "start_from")})
 
 
-def _run(setup: Setup, global_from: str | None) -> Path:
+def _run(setup: Setup, origins: Mapping[str, Any]) -> Path:
     recipe, markup, box = setup.recipe, setup.faces.markup, setup.faces.box
     networks = {name: one.taken for name, one in setup.given.items() if one.taken is not None}
     fixed = set(networks)
@@ -182,7 +186,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
             "data": recipe.data,
             "faces": len(setup.samples),
             "validation_faces": len(held_out),
-            "global_from": global_from,
+            **origins,
             "seed": setup.seed,
             "recipe": recipe.model_dump(mode="json"),
         },
@@ -254,6 +258,8 @@ def _fresh(
     The search sees the training side alone, and splits that once more.
     """
     given, stage = setup.given[name], setup.recipe.stages[name]
+    if given.start is not None:
+        return replace(given.start, role=stage.role)
     space, strategy = given.space, given.strategy
     allocation = Allocation(space, given.grouping or Grouping.even(space))
     if strategy is not None:
