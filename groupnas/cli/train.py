@@ -47,7 +47,7 @@ class _Arguments(Saved):
     threads: RecordedCount
 
 
-_PLOT = "training.png"
+_PLOT, _FRONT = "training.png", "front.png"
 
 
 def train(
@@ -167,8 +167,7 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("train", folder)) from None
     if budgets:
-        with courtesy("what came out was not printed"):
-            _family_summary(found)
+        _family_summary(found)
         return
     with courtesy("the training plot was not drawn"):
         _draw(found, settings.steps)
@@ -214,15 +213,27 @@ def _family_summary(found: Path) -> None:
 
     from groupnas.cli.tables import print_table
 
-    rows = [["budget", "M MACs", "NME %", "model"]]
-    for member in json.loads(found.read_text(encoding="utf-8"))["members"]:
-        nme = member["scores"]["validation"]["scores"]["full"]["cascade"]["nme"]
-        rows.append(
-            [member["budget"] or "1", f"{member['macs'] / 1e6:.1f}", f"{nme:.2f}", member["model"]]
-        )
-    print_table(rows)
-    print("NME on faces split off the training set")
-    print(found)
+    members = json.loads(found.read_text(encoding="utf-8"))["members"]
+    errors = [one["scores"]["validation"]["scores"]["full"]["cascade"]["nme"] for one in members]
+    names = [one["budget"] or "1" for one in members]
+    macs = [one["macs"] / 1e6 for one in members]
+    with courtesy("the front was not drawn"):
+        from groupnas.report.front import FrontPoint, plot_front
+
+        points = [
+            FrontPoint(name, error, {"M MACs": cost})
+            for name, error, cost in zip(names, errors, macs, strict=True)
+        ]
+        plot_front(points, found.with_name(_FRONT), unit="NME %, validation")
+    with courtesy("what came out was not printed"):
+        rows = [["budget", "M MACs", "NME %", "model"]]
+        for name, cost, error, one in zip(names, macs, errors, members, strict=True):
+            rows.append([name, f"{cost:.1f}", f"{error:.2f}", one["model"]])
+        print_table(rows, numbers=True)
+        print("NME on faces split off the training set; all but the first were trained on")
+        print(f"family: {found}")
+        if found.with_name(_FRONT).is_file():
+            print(f"front: {found.with_name(_FRONT)}")
 
 
 def _recipes() -> str:

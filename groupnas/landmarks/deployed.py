@@ -45,6 +45,11 @@ class Deployed:
         """Of the cascade, on all faces."""
         return self.evaluation.scores[FULL][CASCADE]
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it takes, as pictures name it."""
+        return {"M MACs": self.macs / 1e6} | ({} if self.ms is None else {"ms": self.ms})
+
     def to_dict(self) -> dict[str, Any]:
         """What it takes, as JSON holds it."""
         return {"bytes": self.size, "macs": self.macs, "ms": self.ms}

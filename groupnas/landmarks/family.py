@@ -125,7 +125,7 @@ def train_family(
         for budget in budgets:
             start = pruned.write(budget, curves[budget.groups])
             members.append(_member(trained(_tuning(recipe), str(budget), start), budget))
-        run.folder.write_json(LIST, {"format": 1, "members": members})
+        run.folder.write_json(LIST, {"format": 1, "data": recipe.data, "members": members})
     return run.folder / LIST
 
 

@@ -137,6 +137,27 @@ def test_a_stopped_family_goes_on(
             assert torch.equal(value, others[stage].module.state_dict()[name])
 
 
+def test_on_the_command_line(
+    recipe: Recipe, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path("strategies/recipes/tiny.yaml")
+    file.write_text(json.dumps(recipe.with_epochs(1).model_dump(mode="json")))
+    line = ["train", "--recipe", "tiny", "--limit", str(FACES), "--out", "run"]
+    assert exit_code(*line, "--budget", "0.6", "0.3") == 0
+    told = capsys.readouterr().out
+    rows = [words for words in map(str.split, told.splitlines()) if len(words) == 4]
+    assert [row[0] for row in rows] == ["1", "0.6", "0.3"] and "run/front.png" in told
+    assert exit_code("report", "run", "-o", "page") == 0
+    page = Path("page/index.html").read_text()
+    assert "Error against cost" in page and "3 cascades." in page
+    assert exit_code("train", "--resume", "--out", "run", "--budget", "0.5") == 2
+    assert "started with --budget ['0.6', '0.3'], not ['0.5']" in capsys.readouterr().err
+    Path("run/family.json").unlink()
+    assert exit_code("report", "run", "-o", "again") == 0
+    assert "train --resume --out run" in Path("again/index.html").read_text()
+    assert exit_code("train", "--resume", "--out", "run") == 0
+
+
 def test_what_cannot_be(recipe: Recipe, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = ("train", "--recipe", "small", "--limit", str(FACES))
     for options, problem in (
