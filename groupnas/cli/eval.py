@@ -121,11 +121,12 @@ def evaluate(
 
 
 def _write(found: Evaluation, scores: object, faces: FaceSet, folder: Path) -> list[Path]:
+    from groupnas.landmarks.saved import FACES, SCORES
     from groupnas.writing import write_text
 
-    write_text(folder / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(folder / "faces.csv", found.to_csv())
-    return [folder / "scores.json", folder / "faces.csv", *_drawn(found, faces, folder)]
+    write_text(folder / SCORES, json.dumps(scores, indent=2) + "\n")
+    write_text(folder / FACES, found.to_csv())
+    return [folder / SCORES, folder / FACES, *_drawn(found, faces, folder)]
 
 
 def _fronts(beside: Mapping[str, Deployed], out: Path) -> list[Path]:

@@ -23,14 +23,13 @@ from groupnas.landmarks.pruned import PrunedCascade
 from groupnas.landmarks.recipe import Recipe, recipe_from
 from groupnas.landmarks.roles import Cells
 from groupnas.landmarks.shares import CascadeBudget
-from groupnas.landmarks.train import MODEL, train_cascade
+from groupnas.landmarks.train import train_cascade
 from groupnas.runs.begin import Beginning
 from groupnas.runs.folder import CONFIG, RunFolder
-from groupnas.runs.kinds import FAMILY
+from groupnas.runs.kinds import CASCADE, FAMILY
 from groupnas.schema import merged
 
 FULL = "full"  # the folder of the cascade that others are made of
-LIST = "family.json"
 
 
 def train_family(
@@ -90,8 +89,8 @@ def train_family(
 
     def trained(changed: Recipe, name: str, model: Path | None) -> Path:
         folder = run.folder / name
-        if (folder / MODEL).exists():
-            return folder / MODEL
+        if (folder / CASCADE.last).exists():
+            return folder / CASCADE.last
         return train_cascade(
             changed,
             folder,
@@ -125,8 +124,8 @@ def train_family(
         for budget in budgets:
             start = pruned.write(budget, curves[budget.groups])
             members.append(_member(trained(_tuning(recipe), str(budget), start), budget))
-        run.folder.write_json(LIST, {"format": 1, "data": recipe.data, "members": members})
-    return run.folder / LIST
+        run.folder.write_json(FAMILY.last, {"format": 1, "data": recipe.data, "members": members})
+    return run.folder / FAMILY.last
 
 
 def _check(recipe: Recipe, budgets: Sequence[CascadeBudget]) -> None:

@@ -78,6 +78,9 @@ class StepRecipe(Settings):
         augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
+        starts: Where the stage's regions lie, of one that looks at a photo behind others: at the
+            ``truth``, by true points, or where they are ``found``, by those of the stages before,
+            as trained so far. The augmentation comes on top.
         dropout: By stage, the share of what its network's last row reads that is dropped while the
             step trains, 0 to below 1; of steps that go through several stages.
         training: Epochs, optimiser, averaging.
@@ -87,6 +90,7 @@ class StepRecipe(Settings):
     augmentation: Augmentation
     loss: Loss = Loss()
     balance_poses: bool = False
+    starts: Literal["truth", "found"] = "truth"
     dropout: dict[Name, Share] = {}
     training: Training
 
@@ -159,6 +163,8 @@ class Recipe(Settings):
             trained.update(step.train)
             if len(self.together(step)) > 1:
                 self._check_together(name, step, trained)
+            if step.starts == "found":
+                self._check_found(name, step, trained)
             for stage in step.dropout:
                 passed = self.together(step)
                 if len(passed) == 1:
@@ -179,6 +185,19 @@ class Recipe(Settings):
                 raise ValueError(f"stages.{name}: no step trains it; add one")
         self._check_order()
         return self
+
+    def _check_found(self, name: str, step: StepRecipe, trained: set[str]) -> None:
+        stage = step.train[0]
+        before = [*self.stages][: [*self.stages].index(stage)]
+        if len(self.together(step)) > 1 or self.stages[stage].look.frame == "box":
+            raise ValueError(
+                f"steps.{name}.starts: found: is of a stage that looks at a photo where others "
+                "found points; expected truth"
+            )
+        if lacking := [one for one in before if one not in trained]:
+            raise ValueError(
+                f"steps.{name}.starts: found: needs {lacking[0]}, which no step before trains"
+            )
 
     def _check_order(self) -> None:
         """Nothing that a stage looks at changes behind its own last step."""

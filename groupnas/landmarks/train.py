@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnas.engine.job import checked_device
@@ -21,17 +22,19 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.chain import Chain, ChainTask, FeaturesTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.given import KEPT, STARTED, Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
-from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
@@ -41,7 +44,6 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.task import Task, TaskSubset
 
-MODEL = "model.json"
 SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 
@@ -178,7 +180,7 @@ def _run(setup: Setup, origins: Mapping[str, Any]) -> Path:
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
-        setup.folder / MODEL,
+        setup.folder / CASCADE.last,
         stages,
         markup=markup,
         box=box,
@@ -204,11 +206,13 @@ def _train_step(
     folder, stages = setup.folder / name, setup.recipe.stages
     passed = setup.recipe.together(step)  # whatever looks at features stands behind one
     first = setup.given[passed[0]]
+    role = stages[passed[0]].role if first.taken is None else first.taken.role
     faces = setup.task(
-        stages[passed[0]].role if first.taken is None else first.taken.role,
+        role,
         first.used,
         augmentation=step.augmentation,
         loss=step.loss.of,
+        frames=_found(setup, passed[0], before) if step.starts == "found" else None,
     )
     torch.manual_seed(setup.seed)
     networks = {
@@ -239,6 +243,20 @@ def _train_step(
     assert trained.network is module  # so that the networks in it are the best, too
     module.requires_grad_(True)  # whatever a later step trains
     return {stage: networks[stage] for stage in step.train}
+
+
+def _found(
+    setup: Setup, name: str, before: Mapping[str, StageNetwork]
+) -> Frame[NDArray[np.float64]]:
+    """Where a stage looks at the training faces, as the stages before it find their points."""
+    recipe, faces = setup.recipe, setup.faces
+    look = recipe.stages[name].look
+    assert isinstance(look, Gaze)  # as is checked
+    earlier = [*recipe.stages][: [*recipe.stages].index(name)]
+    networks = {stage: before[stage] for stage in earlier}
+    cascade = make_cascade(faces.markup, faces.box, networks, {}, setup.device)
+    pairs = ((faces.read(face), face_box(face, faces)) for face in setup.samples)
+    return cascade.frames(pairs, look)
 
 
 def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from typing import Any
 from groupnas.landmarks.page.evaluations import card_scores, embedded
 from groupnas.report.page.model import Cost, PageRun, Picture
 from groupnas.report.page.reading import Reader, mapping
+from groupnas.runs.kinds import FAMILY
 
-LIST, FRONT = "family.json", "front.png"
+FRONT = "front.png"
 
 
 def collect_family(reader: Reader, name: str) -> PageRun:
     """The folder that ``groupnas train --budget`` writes."""
     resume = shlex.join(["groupnas", "train", "--resume", "--out", str(reader.path)])
-    told = reader.json(LIST, f"the training has not ended; to go on: {resume}").get("members")
+    told = reader.json(FAMILY.last, f"the training has not ended; to go on: {resume}").get(
+        "members"
+    )
     members = [mapping(one) for one in told] if isinstance(told, list) else []
     titles = [str(one.get("budget") or "whole") for one in members]
     scores = tuple(
