@@ -88,7 +88,7 @@ def test_a_stopped_run_goes_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ("recipe", "steps", "problem"),
     [
         ("small", {"global": {"starts": "found"}}, "global.starts: found: is of a stage that"),
-        ("gregnet:quick_apart", {"refine": {"starts": "found"}}, "refine.starts: found: is of a"),
+        ("gregnet:quick", {"refine": {"starts": "found"}}, "refine.starts: found: is of a"),
         ("small", {"local": {"starts": "there"}}, "steps.local.starts: input should be"),
     ],
 )
