@@ -16,6 +16,7 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError, naming
 from groupnas.files import nearest, read_bytes, split_text
 from groupnas.grouping import Grouping
+from groupnas.landmarks.demands import check_demands
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import (
     StageNetwork,
@@ -141,6 +142,7 @@ def recorded(
 
 def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
     """Raise :class:`InputError` for what would stop a later step."""
+    check_demands(recipe, markup)
     spaces = {name: one.used for name, one in found.items()}
     roles: dict[str, Role] = {
         name: recipe.stages[name] if one.taken is None else one.taken.role
