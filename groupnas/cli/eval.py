@@ -48,7 +48,7 @@ def evaluate(
 
     Args:
         model: A trained cascade: its model.json, its folder, or an exported .onnx; or several.
-        data: A data set of faces, which `groupnas data list` names, or a file of keypoints.
+        data: A data set of faces, which `groupnas data list` names, or a data file.
         split: Of the data set.
         normaliser: Divide errors by interocular, interpupil, distance, box, box_longest or
             box_width; the data set's own by default.
