@@ -220,7 +220,7 @@ def rows(evaluation: Evaluation) -> list[list[str]]:
     limit = f"{evaluation.threshold:g}"
     markup = evaluation.markup
     regions, ways = [*markup.scored], ["along", "across"] if markup.boundaries else []
-    header = ["subset", "faces", "stage", "NME %", f"FR@{limit} %", f"AUC@{limit}"]
+    header = ["subset", f"{markup.whole}s", "stage", "NME %", f"FR@{limit} %", f"AUC@{limit}"]
     header += [region.replace("_", " ") for region in regions] + ways
     lines = [header]
     for subset, stages in evaluation.scores.items():
