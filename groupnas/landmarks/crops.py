@@ -164,7 +164,7 @@ def regions(
         InputError: the landmarks do not fit the image: no numbers, far outside it, or a region of
             no extent.
     """
-    for number in np.flatnonzero(~np.isfinite(points).all(axis=1)):
+    for number in np.flatnonzero(~np.isfinite(points).all(axis=1)).tolist():
         where = points[number].tolist()
         raise InputError(f"{name}: landmark {markup.told(number)} is {where}, not a point")
     reach = np.array(size)

@@ -114,7 +114,7 @@ class Card(Settings):
 
     @field_serializer("own")
     def _recorded(self, own: Markup | None) -> dict[str, Any] | None:
-        return own and markup_record(own)
+        return None if own is None else markup_record(own)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

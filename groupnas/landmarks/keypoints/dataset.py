@@ -45,7 +45,7 @@ def read_keypoints(path: Path, data: Any) -> FaceDataSet:
 
 
 @dataclass(frozen=True)
-class Split:
+class Objects:
     """The objects of a split.
 
     Attributes:
@@ -78,14 +78,14 @@ class Keypoints:
         """What commands take."""
         name = self.path.stem
         tests = {"test": ()} if self.settings.test is not None else {}
-        markup, pair = self.settings.markup(name), isinstance(self.settings.normaliser, tuple)
+        divided = self.settings.normaliser
         return FaceDataSet(
             name=name,
             summary=self.settings.title,
             obtained=str(self.path),
-            markup=markup,
+            markup=self.settings.markup(name),
             box="listed" if self.settings.box == "listed" else "landmarks",
-            normaliser="distance" if pair else self.settings.normaliser,
+            normaliser="distance" if isinstance(divided, tuple) else divided,
             subsets={"train": (), **tests},
             faces=self.faces,
             files=self.files,
@@ -153,7 +153,7 @@ class Keypoints:
         return DataReport(self.images, tuple(subsets), lines, incomplete)
 
     @cached_property
-    def splits(self) -> Mapping[str, Split]:
+    def splits(self) -> Mapping[str, Objects]:
         """The objects of each split.
 
         Raises:
@@ -243,10 +243,10 @@ def _where(sources: Sequence[str], chosen: Sequence[bool]) -> list[str]:
     return [source for source, take in zip(sources, chosen, strict=True) if take]
 
 
-def _split(faces: Sequence[Face], chosen: Sequence[bool]) -> Split:
+def _split(faces: Sequence[Face], chosen: Sequence[bool]) -> Objects:
     own = [face for face, take in zip(faces, chosen, strict=True) if take]
     whole = tuple(face for face in own if np.isfinite(face.points).all())
-    return Split(whole, len(own) - len(whole))
+    return Objects(whole, len(own) - len(whole))
 
 
 def _lacking(count: int) -> str:

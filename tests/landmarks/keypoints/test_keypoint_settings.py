@@ -22,7 +22,7 @@ def test_the_markup_by_hand(fish_file: dict[str, Any]) -> None:
     assert dict(markup.parts) == {"head": (0, 1, 2), "fins": (3, 4)} and markup.contour == (5,)
     assert markup.flip == (1, 0, 2, 4, 3, 5)
     assert markup.distance == (2, 5) and markup.names[2] == "mouth"
-    assert markup.interocular is markup.interpupil is None and not markup.is_face
+    assert markup.interocular is None and markup.interpupil is None and not markup.is_face
 
 
 def test_what_is_left_out(fish_file: dict[str, Any]) -> None:
