@@ -92,8 +92,9 @@ class Markup:
     whole: str = "face"
 
     def __post_init__(self) -> None:
-        every = list(range(self.points))
-        if sorted([*self.part_points, *self.contour]) != every or not all(self.parts.values()):
+        held = sorted([*self.part_points, *self.contour])
+        every = list(range(len(held)))  # a damaged number of points may be any
+        if held != every or len(held) != self.points or not all(self.parts.values()):
             raise ValueError(f"parts: with the contour, expected each of {self.points} points once")
         flip = every if self.flip is None else self.flip
         if sorted(flip) != every or [flip[point] for point in flip] != every:

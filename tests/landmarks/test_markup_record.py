@@ -64,6 +64,7 @@ def test_what_ships_is_known_by_its_points(markup: Markup) -> None:
     ("changes", "told"),
     [
         ({"points": "68"}, "points: expected int"),
+        ({"points": 2**70}, "parts: with the contour, expected each of"),
         ({"points": 69}, "parts: with the contour, expected each of 69 points once"),
         ({"parts": {"all": [*range(68)], "none": []}, "contour": []}, "parts: with the contour"),
         ({"parts": [1]}, "parts: expected a mapping"),
