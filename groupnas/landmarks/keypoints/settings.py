@@ -76,7 +76,7 @@ class SourceOf(Settings):
         return self
 
 
-class TestOf(Settings):
+class HeldOut(Settings):
     """Which objects are held out as the test split: a column and its value, or a pattern.
 
     Attributes:
@@ -84,8 +84,6 @@ class TestOf(Settings):
         value: What it holds for test objects.
         source: A regular expression that is found in the sources of test objects.
     """
-
-    __test__ = False  # nothing that pytest should run
 
     column: Text | None = None
     value: Point | None = None
@@ -159,7 +157,7 @@ class KeypointFile(Settings):
     ] = "box"
     box: Literal["points", "listed"] = "points"
     source: SourceOf | None = None
-    test: TestOf | None = None
+    test: HeldOut | None = None
     columns: Columns | None = None
     category: Text | None = None
     first_pixel: Literal[0, 1] | None = None
@@ -211,7 +209,8 @@ class KeypointFile(Settings):
     def _mirrored(self) -> list[str]:
         """What each point becomes in a mirrored image."""
         pairs = dict(self.mirror or ())
-        return [{**pairs, **{b: a for a, b in pairs.items()}}.get(one, one) for one in self.names]
+        pairs |= {other: one for one, other in pairs.items()}
+        return [pairs.get(point, point) for point in self.names]
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
