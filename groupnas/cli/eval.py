@@ -113,17 +113,31 @@ def evaluate(
 
             cards = {name: cascade.card for name, cascade in cascades.items()}
             beside = deployed(models, cards, found, threads or 1)
+            if out is not None:
+                written += _fronts(beside, out)
             _print_all(beside, scores, models, threads or 1, as_json)
         for path in [] if as_json else written:
             print(path)
 
 
 def _write(found: Evaluation, scores: object, faces: FaceSet, folder: Path) -> list[Path]:
+    from groupnas.landmarks.saved import FACES, SCORES
     from groupnas.writing import write_text
 
-    write_text(folder / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(folder / "faces.csv", found.to_csv())
-    return [folder / "scores.json", folder / "faces.csv", *_drawn(found, faces, folder)]
+    write_text(folder / SCORES, json.dumps(scores, indent=2) + "\n")
+    write_text(folder / FACES, found.to_csv())
+    return [folder / SCORES, folder / FACES, *_drawn(found, faces, folder)]
+
+
+def _fronts(beside: Mapping[str, Deployed], out: Path) -> list[Path]:
+    with courtesy("the models' front was not drawn"):
+        from groupnas.report.front import FrontPoint, plot_front
+
+        first, *_ = beside.values()
+        unit = f"NME, % of {first.evaluation.normaliser}"
+        points = [FrontPoint(name, one.scores.nme, one.costs) for name, one in beside.items()]
+        return [plot_front(points, out / "front.png", unit=unit)]
+    return []
 
 
 def _print_all(

@@ -15,8 +15,10 @@ from groupnas.cli.options import (
     Resume,
     RunOut,
     Seed,
+    SeveralOption,
     Threads,
     Track,
+    refuse_given,
     resolved,
     resolved_strategy,
     use_threads,
@@ -38,12 +40,14 @@ class _Arguments(Saved):
     data_root: str | None
     allow_partial: bool | None
     limit: RecordedCount | None
+    budget: list[str] | None = None
+    start_from: str | None = None
     seed: int
     device: str | None
     threads: RecordedCount
 
 
-_PLOT = "training.png"
+_PLOT, _FRONT = "training.png", "front.png"
 
 
 def train(
@@ -54,6 +58,8 @@ def train(
     seed: Seed = None,
     epochs: CountOption = None,
     global_from: Path | None = None,
+    start_from: Path | None = None,
+    budget: SeveralOption = None,
     device: Device = None,
     threads: Threads = None,
     data_root: DataRoot = None,
@@ -67,6 +73,10 @@ def train(
     Writes a run folder with a folder for each step and the model (model.json,
     model.safetensors). Ctrl-C stops it, and --resume goes on, as it does after a crash.
 
+    With --budget it makes smaller cascades of one that is trained first, or given by --start-from:
+    stages are pruned by importance, each to the share of the budget that the errors on validation
+    faces are least for, and trained on. The folder has one of each size, and family.json.
+
     Args:
         recipe: How (300w, wflw, aflw, cofw, synthetic, name:preset), or a file.
         grouping: Of the last network, instead of the recipe's: even, a grouping.json, or a search
@@ -74,6 +84,9 @@ def train(
         epochs: Of all trainings, instead of the recipe's.
         global_from: Take the first network, the global one, of this model (a model.json or its
             folder).
+        start_from: Train on the networks of this model, which has the recipe's stages.
+        budget: What smaller cascades may cost, relative to the one that they are made of: 0.5, or
+            total=0.5,mouth=0.3; one or several.
         limit: Use this many training faces only.
     """
     given = {
@@ -81,6 +94,8 @@ def train(
         "grouping": None if grouping is None else resolved_strategy(grouping),
         "epochs": epochs,
         "global_from": None if global_from is None else str(global_from.resolve()),
+        "start_from": None if start_from is None else str(start_from.resolve()),
+        "budget": budget,
         "data_root": None if data_root is None else str(data_root.resolve()),
         "allow_partial": allow_partial or None,
         "limit": limit,
@@ -96,22 +111,28 @@ def train(
     if arguments["recipe"] is None:
         raise InputError(f"train needs --recipe; {_recipes()}")
     name = Path(str(arguments["recipe"])).stem.replace(":", "_")
-    folder = out or Path("runs") / f"{name}-cascade-seed{arguments['seed']}"
+    what = "family" if arguments["budget"] else "cascade"
+    folder = out or Path("runs") / f"{name}-{what}-seed{arguments['seed']}"
+    if arguments["budget"]:
+        refuse_given({"--global-from": arguments["global_from"]}, "does not go with --budget")
+    if arguments["start_from"]:
+        refuse_given({"--grouping": arguments["grouping"]}, "the model's networks have their own")
     _train(arguments, folder, resume, track or ())
 
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
     from groupnas.runs.folder import CONFIG
-    from groupnas.runs.kinds import CASCADE
+    from groupnas.runs.kinds import CASCADE, FAMILY
     from groupnas.tasks import find_dataset, require_root
 
+    kind = FAMILY if arguments["budget"] else CASCADE
     if not resume:
-        CASCADE.check_free(folder)
+        kind.check_free(folder)
     from groupnas.landmarks.recipe import load_recipe, recipe_from
 
     if resume:
-        recorded = CASCADE.read(folder)["recipe"]
+        recorded = kind.read(folder)["recipe"]
         settings = recipe_from(recorded, f"{folder / CONFIG}: recipe")
     else:
         settings = load_recipe(arguments["recipe"])
@@ -119,30 +140,39 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
     root = require_root(find_dataset(settings.data), arguments["data_root"])
 
     from groupnas.engine.tracking import trackers
+    from groupnas.landmarks.family import train_family
+    from groupnas.landmarks.shares import CascadeBudget
     from groupnas.landmarks.train import train_cascade
 
+    budgets = [CascadeBudget.parse(text) for text in arguments["budget"] or ()]
     threads = use_threads(arguments["threads"])
     sinks = trackers(track)
+    options: dict[str, Any] = {
+        "root": root,
+        "seed": arguments["seed"],
+        "device": arguments["device"] or "cpu",
+        "allow_partial": bool(arguments["allow_partial"]),
+        "limit": arguments["limit"],
+        "start_from": arguments["start_from"],
+        "resume": resume,
+        "observers": lambda step: sinks,
+        "arguments": {**arguments, "threads": threads},
+    }
     try:
-        card = train_cascade(
-            settings,
-            folder,
-            root=root,
-            seed=arguments["seed"],
-            device=arguments["device"] or "cpu",
-            allow_partial=bool(arguments["allow_partial"]),
-            limit=arguments["limit"],
-            global_from=arguments["global_from"],
-            resume=resume,
-            observers=lambda step: sinks,
-            arguments={**arguments, "threads": threads},
-        )
+        if budgets:
+            found = train_family(settings, budgets, folder, **options)
+        else:
+            options["global_from"] = arguments["global_from"]
+            found = train_cascade(settings, folder, **options)
     except KeyboardInterrupt:
         raise SystemExit(say_stopped("train", folder)) from None
+    if budgets:
+        _family_summary(found)
+        return
     with courtesy("the training plot was not drawn"):
-        _draw(card, settings.steps)
+        _draw(found, settings.steps)
     with courtesy("what came out was not printed"):
-        _summary(card)
+        _summary(found)
 
 
 def _draw(card: Path, steps: Iterable[str]) -> None:
@@ -176,6 +206,34 @@ def _summary(card: Path) -> None:
     name = shlex.quote(str(card))
     print(f"next: groupnas eval --model {name} --data {content['trained']['data']}")
     print(f"or:   groupnas predict PHOTO --model {name}")
+
+
+def _family_summary(found: Path) -> None:
+    import json
+
+    from groupnas.cli.tables import print_table
+
+    members = json.loads(found.read_text(encoding="utf-8"))["members"]
+    errors = [one["scores"]["validation"]["scores"]["full"]["cascade"]["nme"] for one in members]
+    names = [one["budget"] or "1" for one in members]
+    macs = [one["macs"] / 1e6 for one in members]
+    with courtesy("the front was not drawn"):
+        from groupnas.report.front import FrontPoint, plot_front
+
+        points = [
+            FrontPoint(name, error, {"M MACs": cost})
+            for name, error, cost in zip(names, errors, macs, strict=True)
+        ]
+        plot_front(points, found.with_name(_FRONT), unit="NME %, validation")
+    with courtesy("what came out was not printed"):
+        rows = [["budget", "M MACs", "NME %", "model"]]
+        for name, cost, error, one in zip(names, macs, errors, members, strict=True):
+            rows.append([name, f"{cost:.1f}", f"{error:.2f}", one["model"]])
+        print_table(rows, numbers=True)
+        print("NME on faces split off the training set; all but the first were trained on")
+        print(f"family: {found}")
+        if found.with_name(_FRONT).is_file():
+            print(f"front: {found.with_name(_FRONT)}")
 
 
 def _recipes() -> str:

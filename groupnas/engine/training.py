@@ -22,7 +22,7 @@ from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.precision import forward
 from groupnas.engine.progress import progress
 from groupnas.engine.running import run_job
-from groupnas.engine.shown import check_groups, finite_loss, group_errors
+from groupnas.engine.shown import check_groups, finite_loss
 from groupnas.engine.split import Split, Stream
 from groupnas.engine.state import (
     StateError,
@@ -85,6 +85,8 @@ class Trainer:
                 "training.keep: groups: takes a network whose groups share no weights; this one is "
                 "kept whole: keep: whole"
             )
+        count = len(split.validation)  # as many: their errors say whether it fits what it is shown
+        self._fitted = split.train[:: max(1, len(split.train) // max(1, count))][:count]
         self._rng = torch.Generator().manual_seed(seed)
         self.stream = Stream(split.train, settings.batch_size, self._rng, sampling)
         self.history: list[Record] = []
@@ -155,14 +157,18 @@ class Trainer:
             {
                 "epoch": epoch + 1,
                 "train_loss": means.mean("loss"),
-                "train_error": means.table("error", list(self.task.outputs)),
-                "validation": mean_errors(
-                    self.averaged, self.task, self.split.validation, self.batch_size, self.device
-                ),
+                "train_error": {
+                    group: None if math.isnan(error) else error  # no sample shows it
+                    for group, error in self._errors(self._fitted).items()
+                },
+                "validation": self._errors(self.split.validation),
             }
         )
         self._keep([name for name, best in self.best_epochs.items() if best == epoch + 1])
         return self.history[-1]
+
+    def _errors(self, indices: Tensor) -> dict[str, float]:
+        return mean_errors(self.averaged, self.task, indices, self.batch_size, self.device)
 
     def _keep(self, groups: Sequence[str]) -> None:
         """Keep the weights of some groups, all or none of them unless each is kept by itself."""
@@ -184,7 +190,6 @@ class Trainer:
         self._optimizer.step()
         self.averaged.update_parameters(self.network)
         means.add("loss", loss)
-        means.add_rows("error", group_errors(self.task, predicted, target))
 
     def _load(self, indices: Tensor) -> tuple[Tensor, Any]:
         start, dtype = time.perf_counter(), next(self.network.parameters()).dtype

@@ -13,7 +13,15 @@ from groupnas.schema import Settings
 
 
 class TrainingEpoch(Epoch):
-    """A record of a training: losses and errors."""
+    """A record of a training: losses and errors.
+
+    Attributes:
+        train_loss: Mean over the steps, of augmented samples.
+        train_error: Of as many training samples as validate, spread over all, as they are, of the
+            network that is validated. Far below the validation error, the network is overfitted;
+            about as large, it is underfitted.
+        validation: Of the samples that validate.
+    """
 
     train_loss: float
     train_error: PartValues | None = None

@@ -6,7 +6,7 @@ each facial part again at close sight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -138,6 +138,18 @@ class Cascade:
         return Located(
             {name: np.concatenate([one.stages[name] for one in found]) for name in self.stages}
         )
+
+    def frames(self, faces: Iterable[FacePair], look: Gaze) -> Frame[Points]:
+        """Where a stage behind these would look at faces, ``(F, P)``; as :meth:`locate_many`."""
+        kept: list[Points] = []
+
+        def noted() -> Iterator[FacePair]:
+            for image, box in faces:
+                kept.append(box)
+                yield image, box
+
+        points, boxes = self.locate_many(noted()).points, np.stack(kept)
+        return look.frames(boxes, self._sane(points, boxes), self.markup)
 
     def _locate(self, faces: list[FacePair]) -> Located:
         if not faces:

@@ -189,20 +189,20 @@ def cut_patches(
     settings: CropSettings,
     *,
     box: NDArray[np.float64] | None = None,
-    turned: Frame[NDArray[np.float64]] | None = None,
+    frame: Frame[NDArray[np.float64]] | None = None,
+    turned: bool = False,
     name: str = "face",
 ) -> FacePatches:
     """Cut the regions of one face.
 
     ``image`` is ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` grey where ``settings`` ask for no colour;
-    ``turned`` ``(P,)`` are frames to be cut instead of upright squares. The other arguments, and
-    what is raised, are those of :func:`regions`.
+    ``frame`` ``(P,)`` says where regions lie, instead of the points; ``turned``, whether they may
+    be other than upright squares. The other arguments, and what is raised, are those of
+    :func:`regions`.
     """
     size = image.shape[1], image.shape[0]
-    frame = regions(points, size, markup, settings, box=box, name=name)
-    cut = cut_frames
-    if turned is not None:
-        frame, cut = turned, cut_turned
+    own = regions(points, size, markup, settings, box=box, name=name)
+    frame, cut = own if frame is None else frame, cut_turned if turned else cut_frames
     pixels = cut(image, frame.grown(settings.cover), settings.pixels, settings.colour)
     in_box = frame.of(markup.owners).into(points[list(markup.part_points)])
     return FacePatches(pixels, in_box.astype(np.float32), frame.side.astype(np.float32))

@@ -18,7 +18,6 @@ from groupnas.landmarks.evaluation import CASCADE, FULL, Evaluation
 from groupnas.landmarks.locators import is_exported
 from groupnas.landmarks.metrics import Scores
 from groupnas.landmarks.model import Card, card_file
-from groupnas.landmarks.roles import Gaze
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
@@ -45,6 +44,11 @@ class Deployed:
     def scores(self) -> Scores:
         """Of the cascade, on all faces."""
         return self.evaluation.scores[FULL][CASCADE]
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it takes, as pictures name it."""
+        return {"M MACs": self.macs / 1e6} | ({} if self.ms is None else {"ms": self.ms})
 
     def to_dict(self) -> dict[str, Any]:
         """What it takes, as JSON holds it."""
@@ -86,8 +90,7 @@ def cascade_macs(card: Card) -> int:
     total = 0
     for stage in card.stages.values():
         space = SearchSpace.from_file(stage.space, stage.name, stage.variant)
-        looks = 2 if isinstance(stage.look, Gaze) and stage.look.mirrored else 1
-        total += looks * flops(Allocation(space, Grouping.from_dict(stage.grouping))).total
+        total += stage.looks * flops(Allocation(space, Grouping.from_dict(stage.grouping))).total
     return total
 
 

@@ -23,6 +23,7 @@ from groupnas.landmarks.model import (
     card_file,
     check_stages,
     load_first,
+    load_networks,
     markup_space,
 )
 from groupnas.landmarks.pixels import check_colours
@@ -39,6 +40,7 @@ from groupnas.strategies.controls import Control
 from groupnas.writing import atomic_path
 
 KEPT = "given"  # the stem of the files of a model whose first network is taken
+STARTED = "start"  # likewise, whose networks are trained on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +52,17 @@ class Given:
         grouping: Of its network, where a file says it.
         strategy: Searches it, where there is one.
         taken: The network of another model, instead of one that is trained.
+        start: The network of another model, which is trained on.
     """
 
     space: SearchSpace
     grouping: Grouping | None = None
     strategy: Strategy | None = None
     taken: StageNetwork | None = None
+    start: StageNetwork | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for ``config.yaml``; all but the network taken."""
+        """Plain values, for ``config.yaml``; all but networks."""
         return {
             "space": _space_dict(self.space),
             "grouping": self.grouping and self.grouping.to_dict(),
@@ -72,7 +76,11 @@ class Given:
 
 
 def gather(
-    recipe: Recipe, markup: Markup, global_from: str | os.PathLike[str] | None, seed: int
+    recipe: Recipe,
+    markup: Markup,
+    global_from: str | os.PathLike[str] | None,
+    seed: int,
+    start_from: str | os.PathLike[str] | None = None,
 ) -> dict[str, Given]:
     """Read what the stages of a recipe name, as it is now.
 
@@ -81,10 +89,17 @@ def gather(
         markup: The landmarks; it picks the spaces' variants.
         global_from: A saved cascade whose first network is taken; ``None`` where it is trained.
         seed: Of everything random.
+        start_from: A saved cascade whose networks are trained on; ``None`` where they are new.
 
     Raises:
         InputError: something that is named is not there, wrong, or does not fit.
     """
+    if start_from is not None:
+        if global_from is not None:
+            raise InputError("--global-from: the networks of --start-from are all there; give one")
+        found = _started(recipe, markup, start_from)
+        _check(found, recipe, markup)
+        return found
     found = {}
     for name, stage in recipe.stages.items():
         named = stage.grouping
@@ -103,11 +118,29 @@ def gather(
     return found
 
 
-def keep_model(global_from: str | os.PathLike[str], folder: RunFolder) -> None:
+def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
+    """The stages of a recipe with the networks of a saved cascade."""
+    card, networks = load_networks(model)
+    if card.points != markup.points:
+        raise InputError(f"{model}: finds {card.points} points, the faces have {markup.points}")
+    if [*networks] != [*recipe.stages]:
+        raise InputError(
+            f"{model}: has the stages {', '.join(networks)}, the recipe has "
+            f"{', '.join(recipe.stages)}; take the recipe that it was trained by"
+        )
+    return {
+        name: Given(
+            space=network.allocation.space, grouping=network.allocation.grouping, start=network
+        )
+        for name, network in networks.items()
+    }
+
+
+def keep_model(model: str | os.PathLike[str], folder: RunFolder, stem: str) -> None:
     """Copy a saved cascade's two files into a run's folder."""
-    card = card_file(global_from)
+    card = card_file(model)
     for file in (card.with_suffix(".safetensors"), card):
-        with atomic_path(folder / f"{KEPT}{file.suffix}") as temporary:
+        with atomic_path(folder / f"{stem}{file.suffix}") as temporary:
             temporary.write_bytes(read_bytes(file))
 
 
@@ -122,6 +155,10 @@ def recorded(
     origin = f"{folder / CONFIG}"
     config = upgraded_given(config)
     check_recorded(config, ["given"], origin)
+    if config.get("start_from") is not None:
+        found = _started(recipe, markup, folder / f"{STARTED}.json")
+        _check(found, recipe, markup)
+        return found
     found = {}
     try:
         for name in recipe.stages:

@@ -81,37 +81,55 @@ def load_patches(
     allow_partial: bool = False,
     limit: int | None = None,
     cache: bool = True,
+    frames: Frame[NDArray[np.float64]] | None = None,
 ) -> Patches:
-    """The regions of the faces of one split; arguments and errors as of :func:`load_landmarks`."""
+    """The regions of the faces of one split; arguments and errors as of :func:`load_landmarks`.
+
+    ``frames`` ``(N, P)`` say where they lie, instead of each face's own points; nothing is cached.
+    """
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=limit)
     markup = look.regions(faces.markup)
     distances = normalisers(chosen, faces)  # an instant: before images are read
 
-    def cut(face: Face) -> FacePatches:
-        return cut_face(faces.read(face), face, faces, look)
+    def cut(place: int) -> FacePatches:
+        face = chosen[place]
+        own = None if frames is None else Frame(frames.linear[place], frames.origin[place])
+        return cut_face(faces.read(face), face, faces, look, own)
 
     def build() -> Patches:
-        cuts = in_threads(cut, chosen, f"Cutting {faces.name} ({split})")
+        cuts = in_threads(cut, range(len(chosen)), f"Cutting {faces.name} ({split})")
         sources = [face.source for face in chosen]
         return stack_patches(cuts, distances, sources, markup, look.crops)
 
     name = task_name(faces, split)
-    if cache:
+    if cache and frames is None:
         files = [*faces.files(_folder(root), split, allow_partial), *(face.path for face in chosen)]
         label = f"{name}/{len(chosen)}"
         return cached_patches(label, list(dict.fromkeys(files)), markup, look.crops, build)
     return build()
 
 
-def cut_face(image: NDArray[np.uint8], face: Face, of: FaceSet, look: Gaze) -> FacePatches:
-    """The regions of one face, where its own points say; as :func:`cut_patches`."""
-    box, turned = face_box(face, of) if look.whole else None, None
-    if box is not None and look.turned:
-        frame = look.frames(box[None], face.points[None], of.markup)
-        turned = Frame(frame.linear[0], frame.origin[0])
-    markup = look.regions(of.markup)
+def cut_face(
+    image: NDArray[np.uint8],
+    face: Face,
+    of: FaceSet,
+    look: Gaze,
+    frame: Frame[NDArray[np.float64]] | None = None,
+) -> FacePatches:
+    """The regions of one face, where its own points say, or a frame ``(P,)``."""
+    box = face_box(face, of) if look.whole else None
+    if box is not None and look.turned and frame is None:
+        own = look.frames(box[None], face.points[None], of.markup)
+        frame = Frame(own.linear[0], own.origin[0])
     return cut_patches(
-        image, face.points, markup, look.crops, box=box, turned=turned, name=face.place
+        image,
+        face.points,
+        look.regions(of.markup),
+        look.crops,
+        box=box,
+        frame=frame,
+        turned=look.turned,
+        name=face.place,
     )
 
 

@@ -197,7 +197,7 @@ def save_cascade(
 
 def card_file(path: str | os.PathLike[str]) -> Path:
     """The card that a path means: itself, or the ``model.json`` of a folder."""
-    return Path(path) / "model.json" if os.path.isdir(path) else Path(path)
+    return Path(path) / CASCADE.last if os.path.isdir(path) else Path(path)
 
 
 def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> StageNetwork:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from groupnas.engine.strategy import Share
+from groupnas.engine.strategy import Positive, Rate, Share
 from groupnas.engine.training_settings import Training
 from groupnas.files import nearest
 from groupnas.landmarks.answers import HeatmapsAnswer
@@ -78,6 +78,9 @@ class StepRecipe(Settings):
         augmentation: Random changes of what it is shown.
         loss: What it descends.
         balance_poses: Whether faces are drawn so that all poses are seen equally often (PDB).
+        starts: Where the stage's regions lie, of one that looks at a photo behind others: at the
+            ``truth``, by true points, or where they are ``found``, by those of the stages before,
+            as trained so far. The augmentation comes on top.
         dropout: By stage, the share of what its network's last row reads that is dropped while the
             step trains, 0 to below 1; of steps that go through several stages.
         training: Epochs, optimiser, averaging.
@@ -87,8 +90,23 @@ class StepRecipe(Settings):
     augmentation: Augmentation
     loss: Loss = Loss()
     balance_poses: bool = False
+    starts: Literal["truth", "found"] = "truth"
     dropout: dict[Name, Share] = {}
     training: Training
+
+
+class SmallerRecipe(Settings):
+    """How a trained cascade is made smaller; see :mod:`groupnas.landmarks.family`.
+
+    Attributes:
+        prune_epochs: Passes in which channels go, of each stage.
+        tune_epochs: Passes of each stage of each size, at a rate that falls to 0.
+        lr: Learning rate of Adam in the former, and at the start of the latter.
+    """
+
+    prune_epochs: Positive = 20
+    tune_epochs: Positive = 40
+    lr: Rate = 0.0015
 
 
 class Recipe(Settings):
@@ -102,6 +120,7 @@ class Recipe(Settings):
         validation: Share of the training photos that choose the epoch, and never train.
         stages: In the order in which they look at a face.
         steps: In the order in which they are trained.
+        smaller: How it is brought to a budget, where one is given.
     """
 
     format: Literal[2] = 2
@@ -111,6 +130,7 @@ class Recipe(Settings):
     validation: Annotated[float, Field(gt=0, lt=1)]
     stages: Annotated[dict[Name, StageRecipe], Field(min_length=1)]
     steps: Annotated[dict[Name, StepRecipe], Field(min_length=1)]
+    smaller: SmallerRecipe = SmallerRecipe()
 
     @model_validator(mode="before")
     @classmethod
@@ -143,6 +163,8 @@ class Recipe(Settings):
             trained.update(step.train)
             if len(self.together(step)) > 1:
                 self._check_together(name, step, trained)
+            if step.starts == "found":
+                self._check_found(name, step, trained)
             for stage in step.dropout:
                 passed = self.together(step)
                 if len(passed) == 1:
@@ -163,6 +185,19 @@ class Recipe(Settings):
                 raise ValueError(f"stages.{name}: no step trains it; add one")
         self._check_order()
         return self
+
+    def _check_found(self, name: str, step: StepRecipe, trained: set[str]) -> None:
+        stage = step.train[0]
+        before = [*self.stages][: [*self.stages].index(stage)]
+        if len(self.together(step)) > 1 or self.stages[stage].look.frame == "box":
+            raise ValueError(
+                f"steps.{name}.starts: found: is of a stage that looks at a photo where others "
+                "found points; expected truth"
+            )
+        if lacking := [one for one in before if one not in trained]:
+            raise ValueError(
+                f"steps.{name}.starts: found: needs {lacking[0]}, which no step before trains"
+            )
 
     def _check_order(self) -> None:
         """Nothing that a stage looks at changes behind its own last step."""

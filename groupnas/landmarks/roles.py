@@ -239,6 +239,11 @@ class Role(Settings):
         return mirrored or isinstance(self.answer, HeatmapsAnswer)
 
     @property
+    def looks(self) -> int:
+        """How often the network computes for a face."""
+        return 2 if isinstance(self.look, Gaze) and self.look.mirrored else 1
+
+    @property
     def role(self) -> Role:
         """The role alone, without what a recipe or a card says of the stage besides."""
         return Role(**{name: getattr(self, name) for name in Role.model_fields})

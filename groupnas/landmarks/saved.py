@@ -11,10 +11,11 @@ from pydantic import AliasChoices, Field, model_validator
 from groupnas.errors import InputError, shown
 from groupnas.files import read_text
 from groupnas.landmarks.upgrade import upgraded_recipe
+from groupnas.runs.kinds import EVALUATION
 from groupnas.runs.records import Count, Finite
 from groupnas.saved import Saved
 
-SCORES, FACES = "scores.json", "faces.csv"  # of `groupnas eval`
+SCORES, FACES = EVALUATION.last, "faces.csv"  # of `groupnas eval`
 
 
 class StageScores(Saved):

@@ -41,7 +41,8 @@ def load_stage(
         space: Of its networks: its groups are the task's.
         augmentation: Of the task.
         loss: Of the points of a markup's parts; heatmaps have their own.
-        options: ``split``, ``allow_partial``, ``limit`` and ``cache`` of :func:`load_landmarks`.
+        options: ``split``, ``allow_partial``, ``limit`` and ``cache`` of :func:`load_landmarks`;
+            ``frames`` of :func:`load_patches`.
 
     Raises:
         InputError: as :func:`load_landmarks`.

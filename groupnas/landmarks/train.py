@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnas.engine.job import checked_device
@@ -21,17 +22,19 @@ from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
 from groupnas.grouping import Grouping
+from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.chain import Chain, ChainTask, FeaturesTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
-from groupnas.landmarks.given import Given, gather, keep_model
+from groupnas.landmarks.frames import Frame
+from groupnas.landmarks.given import KEPT, STARTED, Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
-from groupnas.landmarks.roles import Cells
+from groupnas.landmarks.roles import Cells, Gaze
 from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
@@ -41,7 +44,6 @@ from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.network import GroupedNetwork
 from groupnas.task import Task, TaskSubset
 
-MODEL = "model.json"
 SPLIT_SEED = 0  # fixed, so that runs of other seeds validate on the same photos
 
 
@@ -85,6 +87,7 @@ def train_cascade(
     limit: int | None = None,
     cache: bool = True,
     global_from: str | os.PathLike[str] | None = None,
+    start_from: str | os.PathLike[str] | None = None,
     resume: bool = False,
     observers: Callable[[str], Sequence[Observer]] = lambda step: (),
     arguments: Mapping[str, Any] | None = None,
@@ -108,6 +111,7 @@ def train_cascade(
         cache: Whether patches may be kept on disk.
         global_from: A saved cascade whose first network is taken over as that of the first stage,
             which no step trains then.
+        start_from: A saved cascade of the same stages, whose networks the steps train on.
         resume: Go on with the run in ``out``.
         observers: Who is told of a step or a search, by its name.
         arguments: Plain values that the caller wants recorded in ``config.yaml``.
@@ -121,7 +125,7 @@ def train_cascade(
     checked_device(device)
     faces = face_set(recipe.data)
     if run.recorded is None:
-        given = gather(recipe, faces.markup, global_from, seed)
+        given = gather(recipe, faces.markup, global_from, seed, start_from)
     else:
         given = recorded_given(run.folder, run.recorded, recipe, faces.markup)
     samples = load_faces(faces, root, allow_partial=allow_partial, limit=limit)
@@ -143,6 +147,7 @@ def train_cascade(
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "global_from": None if global_from is None else os.fspath(global_from),
+        "start_from": None if start_from is None else os.fspath(start_from),
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
         "given": {name: one.to_dict() for name, one in given.items()},
@@ -151,17 +156,18 @@ def train_cascade(
         # a setting may have had another name, or not been there
         was = recipe_from(run.recorded.get("recipe"), f"{run.folder / CONFIG}: recipe")
         run.recorded["recipe"] = was.model_dump(mode="json")
-    run.check(config, ("recipe", "seed", "global_from"))
+    run.check(config, ("recipe", "seed", "global_from", "start_from"))
 
     def prepare(begins: bool) -> None:
-        if begins and global_from is not None:
-            keep_model(global_from, run.folder)
+        for model, stem in ((global_from, KEPT), (start_from, STARTED)):
+            if begins and model is not None:
+                keep_model(model, run.folder, stem)
 
     with torch.random.fork_rng(), run.locked(config, prepare):
-        return _run(setup, config["global_from"])
+        return _run(setup, {key: config[key] for key in ("global_from", "start_from")})
 
 
-def _run(setup: Setup, global_from: str | None) -> Path:
+def _run(setup: Setup, origins: Mapping[str, Any]) -> Path:
     recipe, markup, box = setup.recipe, setup.faces.markup, setup.faces.box
     networks = {name: one.taken for name, one in setup.given.items() if one.taken is not None}
     fixed = set(networks)
@@ -174,7 +180,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
     held_out = [setup.samples[index] for index in setup.split.validation.tolist()]
     evaluation = evaluate_faces(cascade, setup.faces, held_out, "validation")
     return save_cascade(
-        setup.folder / MODEL,
+        setup.folder / CASCADE.last,
         stages,
         markup=markup,
         box=box,
@@ -182,7 +188,7 @@ def _run(setup: Setup, global_from: str | None) -> Path:
             "data": recipe.data,
             "faces": len(setup.samples),
             "validation_faces": len(held_out),
-            "global_from": global_from,
+            **origins,
             "seed": setup.seed,
             "recipe": recipe.model_dump(mode="json"),
         },
@@ -200,11 +206,13 @@ def _train_step(
     folder, stages = setup.folder / name, setup.recipe.stages
     passed = setup.recipe.together(step)  # whatever looks at features stands behind one
     first = setup.given[passed[0]]
+    role = stages[passed[0]].role if first.taken is None else first.taken.role
     faces = setup.task(
-        stages[passed[0]].role if first.taken is None else first.taken.role,
+        role,
         first.used,
         augmentation=step.augmentation,
         loss=step.loss.of,
+        frames=_found(setup, passed[0], before) if step.starts == "found" else None,
     )
     torch.manual_seed(setup.seed)
     networks = {
@@ -237,6 +245,20 @@ def _train_step(
     return {stage: networks[stage] for stage in step.train}
 
 
+def _found(
+    setup: Setup, name: str, before: Mapping[str, StageNetwork]
+) -> Frame[NDArray[np.float64]]:
+    """Where a stage looks at the training faces, as the stages before it find their points."""
+    recipe, faces = setup.recipe, setup.faces
+    look = recipe.stages[name].look
+    assert isinstance(look, Gaze)  # as is checked
+    earlier = [*recipe.stages][: [*recipe.stages].index(name)]
+    networks = {stage: before[stage] for stage in earlier}
+    cascade = make_cascade(faces.markup, faces.box, networks, {}, setup.device)
+    pairs = ((faces.read(face), face_box(face, faces)) for face in setup.samples)
+    return cascade.frames(pairs, look)
+
+
 def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:
     """What a training records of its networks; of several, a list of each."""
     spaces = [allocation.space.name for allocation in allocations]
@@ -254,6 +276,8 @@ def _fresh(
     The search sees the training side alone, and splits that once more.
     """
     given, stage = setup.given[name], setup.recipe.stages[name]
+    if given.start is not None:
+        return replace(given.start, role=stage.role)
     space, strategy = given.space, given.strategy
     allocation = Allocation(space, given.grouping or Grouping.even(space))
     if strategy is not None:

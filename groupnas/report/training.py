@@ -1,4 +1,4 @@
-"""The course of trainings: read their ``history.jsonl`` and draw loss and validation error."""
+"""The course of trainings: read their ``history.jsonl`` and draw losses and errors."""
 
 from __future__ import annotations
 
@@ -89,6 +89,10 @@ def _draw_errors(axes: Axes, name: str, unit: str, records: Sequence[ReadRecord]
     mean = [math.inf if math.isnan(e["mean"]) else e["mean"] for e in errors]
     best = min(range(len(mean)), key=mean.__getitem__)
     axes.plot(epochs, mean, color=INK, lw=1.4, label="all")
+    if all((record.get("train_error") or {}).get("mean") is not None for record in records):
+        fitted = [record["train_error"]["mean"] for record in records]
+        axes.plot(epochs, fitted, color=INK, lw=1, ls=(0, (3, 2)), label="of training samples")
+        errors = [*errors, *({"mean": error} for error in fitted)]
     label = f"kept: epoch {epochs[best]}, {mean[best]:.2f}"
     axes.plot(epochs[best], mean[best], "o", color=INK, ms=3.5, label=label)
     axes.set_title(f"{name}: validation error" + (f", {unit}" if unit else ""))

@@ -160,6 +160,18 @@ CASCADE = Kind(
         Use("report --paper", states=_ENDED),
     ),
 )
+# Cascades of several sizes, each in a folder of its own.
+FAMILY = Kind(
+    name="family",
+    title="a family of cascades",
+    key="family",
+    signs=("family.json", "pruned/*.json"),
+    last="family.json",
+    uses=(
+        Use("train --resume", "goes on with it", _WAITING),
+        _REPORT,
+    ),
+)
 COMPARISON = Kind(
     name="comparison",
     title="a comparison",
@@ -183,7 +195,7 @@ EVALUATION = Kind(
     uses=(_REPORT, _PAPER),
 )
 
-KINDS = (COMPARISON, CASCADE, EVALUATION, SEARCH, TRAINING)
+KINDS = (COMPARISON, FAMILY, CASCADE, EVALUATION, SEARCH, TRAINING)
 
 
 def kind_of(path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> Kind | None:

@@ -124,7 +124,7 @@ def test_options_reach_the_stages(folder: Path, capsys: pytest.CaptureFixture[st
         ("--recipe small --out model.json", "is to be a folder for a run, and has the name of"),
         ("--recipe small --out strategies/quick.yaml/run", "cannot be written: Not a directory"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out missing", "missing: does not exist; expected the folder of a cascade"),
+        ("--resume --out missing", "missing: does not exist; expected the folder of a family"),
     ],
 )
 def test_mistakes(

@@ -20,7 +20,6 @@ from helpers import HOLDER, ROOT, full_disks
 from torch import Tensor, nn
 
 import groupnas
-from groupnas.engine import training
 from groupnas.engine.observer import Observer
 from groupnas.engine.optimizer import plateaus
 from groupnas.engine.split import Split, Stream, split_by_source
@@ -92,6 +91,18 @@ def errors_by_hand(network: nn.Module, task: Any, split: Split) -> float:
         return float(task.errors(network(x), target).double().mean())
 
 
+def scripted(monkeypatch: pytest.MonkeyPatch, tell: Callable[[Trainer], Any]) -> None:
+    """Have trainings measure on the validation side what ``tell`` says."""
+    original = Trainer._errors
+
+    def errors(self: Trainer, indices: Tensor) -> dict[str, float]:
+        if indices is self.split.validation:
+            return tell(self)  # type: ignore[no-any-return]
+        return original(self, indices)
+
+    monkeypatch.setattr(Trainer, "_errors", errors)
+
+
 # -- learning -----------------------------------------------------------------------------------
 
 
@@ -101,7 +112,17 @@ def test_it_learns(go: Any, shapes: Any, split: Split) -> None:
     assert last["train_loss"] < first["train_loss"] / 3
     assert last["validation"]["mean"] < first["validation"]["mean"] * 0.6
     assert last["validation"]["mean"] < errors_by_hand(small().eval(), shapes, split) / 2
-    assert set(last["train_error"]) == {"disc", "square", "ring"}
+    assert set(last["train_error"]) == {"disc", "square", "ring", "mean"}
+
+
+def test_training_errors_are_of_samples_as_they_are(go: Any, shapes: Any, split: Split) -> None:
+    """Of as many as validate, by the network that validates, beside its validation errors."""
+    trained = go(settings=SETTINGS.model_copy(update={"epochs": 1}))
+    count = len(split.validation)
+    shown = split.train[:: len(split.train) // count][:count]
+    told = trained.history[0]["train_error"]["mean"]
+    mine = errors_by_hand(trained.network, shapes, Split(split.validation, shown))
+    assert told == pytest.approx(mine, rel=1e-4) and len(shown) == count
 
 
 def test_the_network_given_back_has_the_errors_of_the_result(
@@ -132,11 +153,11 @@ def test_of_equal_epochs_the_first_is_kept(
 ) -> None:
     means, seen = iter([3.0, 1.0, 2.0, 1.0]), []
 
-    def scripted(network: Any, *_: Any) -> dict[str, float]:
-        seen.append({k: v.clone() for k, v in network.module.state_dict().items()})
+    def tell(trainer: Trainer) -> dict[str, float]:
+        seen.append({k: v.clone() for k, v in trainer.averaged.module.state_dict().items()})
         return {"mean": next(means)}
 
-    monkeypatch.setattr(training, "mean_errors", scripted)
+    scripted(monkeypatch, tell)
     trained = go(settings=SETTINGS.model_copy(update={"epochs": 4}))
     assert trained.result["best_epoch"] == 2 and trained.result["validation_errors"]["mean"] == 1.0
     kept = trained.network.state_dict()
@@ -148,7 +169,7 @@ def test_an_epoch_without_a_number_is_never_the_best(
     go: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = iter([math.nan, 2.0, math.nan])
-    monkeypatch.setattr(training, "mean_errors", lambda *_: {"mean": next(means)})
+    scripted(monkeypatch, lambda _: {"mean": next(means)})
     assert go().result["best_epoch"] == 2
 
 
@@ -166,7 +187,9 @@ def test_validation_is_not_augmented_and_never_trains(
 
     go(task=Watched(samples=100))
     assert asked[True] == set(split.train.tolist())
-    assert asked[False] == set(split.validation.tolist())
+    plain = set(split.validation.tolist())  # and as many that train, for their errors
+    assert plain < asked[False] and len(asked[False]) == 2 * len(plain)
+    assert asked[False] - plain <= asked[True]
 
 
 # -- against a loop written out -----------------------------------------------------------------
@@ -524,7 +547,7 @@ def test_each_group_keeps_its_best_epoch(
         {"disc": disc, "square": square, "ring": ring, "mean": 1.0}
         for disc, square, ring in ((5, 5, 1), (2, 6, 1), (3, 4, math.nan), (2, 4, 7))
     )
-    monkeypatch.setattr(training, "mean_errors", lambda *_: next(told))
+    scripted(monkeypatch, lambda _: next(told))
     job = Trainer(grouped(), shapes, KEEPING, split)
     answers = []
     x, _ = shapes.batch(split.validation)

@@ -65,7 +65,7 @@ def tiny(small: Path) -> dict[str, Any]:
             ],
         }
         (small / f"search_spaces/{called}.yaml").write_text(yaml.safe_dump(content))
-    recipe = load_recipe("gregnet:quick").model_dump(mode="json")
+    recipe = load_recipe("gregnet:quick_together").model_dump(mode="json")
     recipe |= {"data": "synthetic", "validation": 0.25}
     recipe["stages"]["global"] |= {"space": "small_global"}
     recipe["stages"]["global"]["look"]["size"] = 24
@@ -79,8 +79,8 @@ def tiny(small: Path) -> dict[str, Any]:
 
 
 def apart(tiny: dict[str, Any], **changes: Any) -> Recipe:
-    """Each stage in a step of its own, as gregnet:quick_apart has them."""
-    steps = load_recipe("gregnet:quick_apart").model_dump(mode="json")["steps"]
+    """Each stage in a step of its own, as gregnet:quick has them."""
+    steps = load_recipe("gregnet:quick").model_dump(mode="json")["steps"]
     for step in steps.values():
         step["training"] |= {"epochs": 1, "batch_size": 8, "average": 0.5}
     tiny = json.loads(json.dumps({**tiny, "steps": steps}))

@@ -15,17 +15,16 @@ from groupnas.report.page.model import PageRun
 from groupnas.report.page.networks import cost, network
 from groupnas.report.page.reading import Reader, mapping
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL
+from groupnas.runs.kinds import CASCADE
 from groupnas.schema import validate
 from groupnas.spaces.schema import SpaceFile
 from groupnas.spaces.space import SearchSpace
-
-MODEL = "model.json"
 
 
 def collect_cascade(reader: Reader, name: str) -> PageRun:
     """The folder that ``groupnas train`` writes: its stages, and the model once there is one."""
     resume = shlex.join(["groupnas", "train", "--resume", "--out", str(reader.path)])
-    card = reader.json(MODEL, f"the training has not ended; to go on: {resume}")
+    card = reader.json(CASCADE.last, f"the training has not ended; to go on: {resume}")
     inside = {step: reader.inside(step) for step in _folders(reader)}
     begun = {step: one for step, one in inside.items() if one.has(CONFIG)}
     stages = mapping(upgraded_card(card).get("stages"))
@@ -74,7 +73,7 @@ def _state(reader: Reader, card: Mapping[str, Any], begun: Mapping[str, Reader])
     )
     if card:
         return f"The model is written. {stages}".strip()
-    if reader.has(MODEL):
+    if reader.has(CASCADE.last):
         return f"The model's card cannot be read. {stages}".strip()
     return f"The model is not written yet. {stages or 'No stage has begun.'}"
 
@@ -101,7 +100,7 @@ def _network(
         space = SearchSpace.from_file(file, str(stage.get("name")), variant)
         return space, Grouping.from_dict(stage.get("grouping"))
     except InputError as error:
-        reader.note(MODEL, f"stages.{name}: {error}; left out")
+        reader.note(CASCADE.last, f"stages.{name}: {error}; left out")
         return None, None
 
 

@@ -106,11 +106,11 @@ def _faces(path: Path) -> dict[str, list[Any]]:
 
 def _pictures(reader: Reader) -> tuple[Picture, ...]:
     otherwise = "faces are shown only where the run folder has pictures"
-    uris = {title: reader.read(name, _embedded, otherwise) for name, title in _PICTURES.items()}
+    uris = {title: reader.read(name, embedded, otherwise) for name, title in _PICTURES.items()}
     return tuple(Picture(title=title, uri=uri) for title, uri in uris.items() if uri)
 
 
-def _embedded(path: Path) -> str:
+def embedded(path: Path) -> str:
     """A picture small enough for a page, as a data URI."""
     small = Image.fromarray(read_rgb(path))
     small.thumbnail((_WIDTH, 4 * _WIDTH))

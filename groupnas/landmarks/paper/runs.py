@@ -16,11 +16,10 @@ from groupnas.landmarks.paper.definition import load_published
 from groupnas.landmarks.saved import SCORES, CardFile, EvaluationFile, RunConfig, TimingFile
 from groupnas.landmarks.upgrade import upgraded_recipe
 from groupnas.runs.folder import CONFIG, FOUND, INITIAL, RunFolder
-from groupnas.runs.kinds import COMPARISON, SEARCH, expect, refusal
+from groupnas.runs.kinds import CASCADE, COMPARISON, SEARCH, expect, refusal
 from groupnas.saved import Saved, read_saved
 from groupnas.schema import validate
 
-MODEL = "model.json"  # of `groupnas train`
 SEARCHED, FLGC, OTHER = "searched", "flgc", "other"  # roles, as the published strategies are called
 _DRAWS = 10  # of the bootstrap, whose intervals no paper's table shows
 
@@ -196,8 +195,8 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
             searches.append(path)
         elif (path / SCORES).is_file():  # of a cascade, where its own folder was given for them
             evaluations.append(_evaluated(path / SCORES, read_saved(path / SCORES, Saved)))
-        elif (path / MODEL).is_file():
-            models += _held_out(path / MODEL)
+        elif (path / CASCADE.last).is_file():
+            models += _held_out(path / CASCADE.last)
         else:
             raise refusal(path, [kind])
     return Runs(tuple(comparisons), (*evaluations, *models), tuple(benches), tuple(searches))
@@ -233,7 +232,7 @@ def _config(path: Path) -> dict[str, Any]:
 def _evaluated(path: Path, told: dict[str, Any]) -> Evaluated:
     _check(EvaluationFile, told, path, "evaluate again")
     model = Path(told.get("model", ""))
-    card = model / MODEL if os.path.isdir(model) else model
+    card = model / CASCADE.last if os.path.isdir(model) else model
     if not os.path.isfile(card):
         return Evaluated(path, told, {}, None)
     return Evaluated(path, told, _trained(read_saved(card, CardFile)), model)

@@ -1,0 +1,263 @@
+"""A trained cascade whose stages are pruned, and its networks at any cost.
+
+Each stage loses channels by importance per cost while it goes on learning (``saliency``). What
+that does to the cascade's error is measured on validation faces, for each stage at several costs
+while the others stay whole; :mod:`groupnas.landmarks.shares` divides a budget by these curves.
+Inside a stage, the order in which channels went divides its share between groups and depths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from groupnas.budget import Budget
+from groupnas.engine.observer import Observer
+from groupnas.engine.search import Run, search
+from groupnas.engine.split import Split, split_by_source
+from groupnas.errors import InputError, naming
+from groupnas.files import nearest
+from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.deployed import cascade_macs
+from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
+from groupnas.landmarks.load import load_faces
+from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.model import Card, StageNetwork, load_networks, make_cascade, save_cascade
+from groupnas.landmarks.recipe import Recipe
+from groupnas.landmarks.shares import CascadeBudget, Limits, StageCurve, divided
+from groupnas.landmarks.stage_task import load_stage
+from groupnas.landmarks.train import SPLIT_SEED
+from groupnas.runs.folder import RunFolder
+from groupnas.spaces.allocation import Allocation
+from groupnas.spaces.network import GroupedNetwork
+from groupnas.strategies.saliency.settings import Saliency
+from groupnas.strategies.saliency.weights import save_network
+from groupnas.task import TaskSubset
+
+PRUNED = "pruned"  # the folder of what is trained on
+LEVELS = 12  # shares of a stage at which its curve is measured
+COARSE = 0.3  # how much less than its share a small stage may cost, as channels are whole
+BEYOND = 3.0  # how much further than the least budget a stage is pruned
+
+
+@dataclass(kw_only=True)
+class PrunedCascade:
+    """The stages of a trained cascade at whatever they may cost.
+
+    Attributes:
+        recipe: Its own.
+        model: It.
+        folder: For the searches, and what they leave.
+        faces: The recipe's data set.
+        root: The folder that holds that.
+        options: ``allow_partial`` and ``limit`` of its loading.
+        seed: Of everything random.
+        device: A torch device.
+        observers: Who is told of a pruning, by its name.
+        runs: Of the prunings, by stage.
+    """
+
+    recipe: Recipe
+    model: Path
+    folder: Path
+    faces: FaceSet
+    root: str | os.PathLike[str] | None
+    options: Mapping[str, Any]
+    seed: int
+    device: str
+    observers: Callable[[str], Sequence[Observer]]
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    @cached_property
+    def _loaded(self) -> tuple[Card, dict[str, StageNetwork]]:
+        return load_networks(self.model)
+
+    @property
+    def card(self) -> Card:
+        """Of the whole cascade."""
+        return self._loaded[0]
+
+    @property
+    def networks(self) -> dict[str, StageNetwork]:
+        """The whole cascade's, by stage."""
+        return self._loaded[1]
+
+    @property
+    def markup(self) -> Markup:
+        """The landmarks."""
+        return self.faces.markup
+
+    @cached_property
+    def _sides(self) -> tuple[Split, list[Face]]:
+        samples = load_faces(self.faces, self.root, **self.options)
+        sources = [face.source for face in samples]
+        split = split_by_source(sources, self.recipe.validation, SPLIT_SEED)
+        return split, [samples[index] for index in split.validation.tolist()]
+
+    def prune(self, least: float) -> None:
+        """Prune every stage, or go on with that; see :attr:`runs`.
+
+        Args:
+            least: The least share of a budget; stages go on down to a third of it, as one may have
+                less than the others.
+        """
+        split, _ = self._sides
+        smaller = self.recipe.smaller
+        for name, network in self.networks.items():
+            folder, step = self.folder / f"prune-{name}", self.recipe.final_step(name)
+            weights = self.folder / PRUNED / f"{name}.safetensors"
+            if not weights.exists():
+                save_network(network.module, weights)
+            space = network.allocation.space
+            task = load_stage(
+                self.faces,
+                self.root,
+                network.role,
+                space,
+                augmentation=step.augmentation,
+                loss=step.loss.of,
+                **self.options,
+            )
+            strategy = Saliency(
+                title=f"{name} of {self.recipe.title}",
+                budget=Budget(total=self._share(name, self._lowest(name, least)), tolerance=COARSE),
+                pretrained=os.fspath(weights),
+                epochs=0,
+                prune_epochs=smaller.prune_epochs,
+                tune_epochs=0,
+                batch_size=step.training.batch_size,
+                validation=self.recipe.validation,
+                weights=step.training.weights.model_copy(
+                    update={"name": "adam", "lr": smaller.lr, "schedule": "constant"}
+                ),
+            )
+            begun = RunFolder(folder).exists
+            with naming(f"stages.{name}"):
+                self.runs[name] = search(
+                    space,
+                    TaskSubset(task, split.train),
+                    None if begun else strategy,
+                    folder,
+                    seed=self.seed,
+                    device=self.device,
+                    resume=begun,
+                    observers=self.observers(f"prune-{name}"),
+                    quiet=True,
+                )
+
+    def _lowest(self, name: str, least: float) -> float:
+        """The share down to which a stage is pruned, of what it costs."""
+        allocation = self.networks[name].allocation
+        space = allocation.space
+        ones = {unit: dict.fromkeys(space.groups, 1) for unit in space.free_units}
+        fewest = sum(Allocation.from_counts(space, ones).costs().values())
+        return max(least / BEYOND, 1.1 * fewest / sum(allocation.costs().values()))
+
+    def _share(self, name: str, share: float) -> float:
+        """A share of what a stage's groups cost, relative to what even ones would."""
+        allocation = self.networks[name].allocation
+        even = Allocation.even(allocation.space).costs()
+        return share * sum(allocation.costs().values()) / sum(even.values())
+
+    def at(self, name: str, share: float, groups: Limits) -> StageNetwork:
+        """A stage that costs a share of what it did, with the weights that pruning left.
+
+        Args:
+            name: The stage.
+            share: Of what it cost, up to 1.
+            groups: Those of which shares are limited; none has more than the stage.
+
+        Raises:
+            InputError: the fewest channels cost more.
+        """
+        whole, run = self.networks[name], self.runs[name]
+        space = whole.allocation.space
+        costs, even = whole.allocation.costs(), Allocation.even(space).costs()
+        own = {group: min(most, share) for group, most in groups if group in costs}
+        if share >= 1 and not own:
+            return whole
+        held = sum(share * costs[group] for group, share in own.items())
+        others = sum(cost for group, cost in costs.items() if group not in own)
+        total = min(share * sum(costs.values()), 0.999 * others + held)  # less than the start
+        budget = Budget(
+            total=total / sum(even.values()),
+            groups={group: share * costs[group] / even[group] for group, share in own.items()},
+            tolerance=COARSE,
+        )
+        with naming(f"stages.{name}"):
+            found = cast(Allocation, run.design(budget))
+            module = cast(GroupedNetwork, run.job.inherited(found))
+        return StageNetwork(found, whole.role, module.eval())
+
+    def macs(self, network: StageNetwork) -> float:
+        """Multiply-accumulates of a network's groups; what they share is never pruned."""
+        return network.role.looks * sum(network.allocation.costs().values())
+
+    def curves(self, budgets: Sequence[CascadeBudget]) -> dict[Limits, dict[str, StageCurve]]:
+        """Measure each stage's curve, for all limits on groups that budgets have.
+
+        Raises:
+            InputError: a group that no stage has.
+        """
+        known = [group for one in self.networks.values() for group in one.allocation.costs()]
+        for budget in budgets:
+            for group in dict(budget.groups):
+                if group not in known:
+                    raise InputError(f"--budget: {group}: {nearest(group, known)}")
+        least = min(budget.least for budget in budgets)
+        found: dict[Limits, dict[str, StageCurve]] = {}
+        for groups in dict.fromkeys(budget.groups for budget in budgets):
+            found[groups] = {}
+            for name in self.networks:
+                shares = np.geomspace(self._lowest(name, least), 1, LEVELS)
+                at = [*self._possible(name, shares.tolist(), groups)]
+                errors = [self._error({**self.networks, name: one}) for one in at]
+                macs = [self.macs(one) for one in at]
+                found[groups][name] = StageCurve(np.array(macs), np.array(errors))
+        return found
+
+    def _possible(
+        self, name: str, shares: Sequence[float], groups: Limits
+    ) -> Iterator[StageNetwork]:
+        """A stage at those of some shares, rising, that its fewest channels allow."""
+        for share in shares:
+            try:
+                yield self.at(name, share, groups)
+            except InputError:
+                if share == shares[-1]:
+                    raise
+
+    def _error(self, networks: Mapping[str, StageNetwork]) -> float:
+        """NME in % of a cascade of networks on the faces that validate."""
+        cascade = make_cascade(self.markup, self.card.box, networks, {}, self.device)
+        found = evaluate_faces(cascade, self.faces, self._sides[1], "validation")
+        return 100 * float(found.errors[CASCADE].nme.mean())
+
+    def write(self, budget: CascadeBudget, curves: Mapping[str, StageCurve]) -> Path:
+        """Write the pruned cascade of a budget, before it is trained on; the card's path.
+
+        Raises:
+            InputError: even the least of each stage costs more.
+        """
+        whole = {name: self.macs(network) for name, network in self.networks.items()}
+        total = cascade_macs(self.card)
+        shared = total - sum(whole.values())
+        with naming(f"--budget {budget}"):
+            costs = divided(curves, budget.total * total - shared)
+        shares = {name: cost / whole[name] for name, cost in costs.items()}
+        networks = {name: self.at(name, share, budget.groups) for name, share in shares.items()}
+        told = {"data": self.recipe.data, "of": os.fspath(self.model), "budget": str(budget)}
+        return save_cascade(
+            self.folder / PRUNED / f"{budget}.json",
+            networks,
+            markup=self.markup,
+            box=self.card.box,
+            trained={**told, "shares": shares},
+            scores={},
+        )
