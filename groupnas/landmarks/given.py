@@ -17,7 +17,7 @@ from groupnas.errors import InputError, naming
 from groupnas.files import nearest, read_bytes, split_text
 from groupnas.grouping import Grouping
 from groupnas.landmarks.demands import check_demands
-from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.markup import Markup, check_same_points
 from groupnas.landmarks.model import (
     StageNetwork,
     card_file,
@@ -121,8 +121,8 @@ def gather(
 def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
     """The stages of a recipe with the networks of a saved cascade."""
     card, networks = load_networks(model)
-    if card.points != markup.points:
-        raise InputError(f"{model}: finds {card.points} points, the faces have {markup.points}")
+    with naming(model):
+        check_same_points("the data set", markup, card.markup)
     if [*networks] != [*recipe.stages]:
         raise InputError(
             f"{model}: has the stages {', '.join(networks)}, the recipe has "

@@ -295,15 +295,15 @@ def check_same_points(data: str, markup: Markup, found: Markup) -> None:
     """
     if markup.points != found.points:
         raise InputError(
-            f"{data} has {markup.points} landmarks, the model finds {found.points}; evaluate it on "
-            "data of its own markup"
+            f"{data} has {markup.points} landmarks, the model finds {found.points}; take data of "
+            "its own markup"
         )
     for number in range(markup.points):
         if markup.names[number : number + 1] != found.names[number : number + 1]:
             raise InputError(
                 f"{data} has other landmarks than the model, or another order of them: number "
-                f"{number} is {markup.told(number)}, of the model {found.told(number)}; evaluate "
-                "it on data of its own markup"
+                f"{number} is {markup.told(number)}, of the model {found.told(number)}; take data "
+                "of its own markup"
             )
 
 

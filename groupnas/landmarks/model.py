@@ -34,7 +34,7 @@ from groupnas.files import nearest, read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.data.face import BoxPolicy
-from groupnas.landmarks.markup import Markup, is_shipped, shipped_markup
+from groupnas.landmarks.markup import Markup, check_same_points, is_shipped, shipped_markup
 from groupnas.landmarks.markup_record import markup_from, markup_record
 from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.roles import Cells, Name, Role, check_roles
@@ -241,8 +241,10 @@ def load_first(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
     Raises:
         InputError: as :func:`load_cascade`; a network of other points.
     """
-    network = next(iter(load_networks(path)[1].values()))
+    card, networks = load_networks(path)
+    network = next(iter(networks.values()))
     with naming(path):
+        check_same_points("the data set", markup, card.markup)
         check_stages({"": network.allocation.space}, {"": network.role}, markup)
     return network
 

@@ -100,9 +100,9 @@ def test_points_are_the_same_if_their_names_are() -> None:
     named = replace(MARKUPS[68], names=tuple(f"p{number}" for number in range(68)))
     check_same_points("a", named, replace(named, name="other"))
     swapped = replace(named, names=("p1", "p0", *named.names[2:]))
-    with pytest.raises(InputError, match=r"number 0 is p0, of the model p1; evaluate"):
+    with pytest.raises(InputError, match=r"number 0 is p0, of the model p1; take data"):
         check_same_points("a", named, swapped)
-    with pytest.raises(InputError, match=r"number 0 is p0, of the model 0; evaluate"):
+    with pytest.raises(InputError, match=r"number 0 is p0, of the model 0; take data"):
         check_same_points("a", named, MARKUPS[68])
     with pytest.raises(InputError, match=r"a has 68 landmarks, the model finds 29"):
         check_same_points("a", named, MARKUPS[29])

@@ -160,6 +160,9 @@ def test_a_model_of_other_points_is_refused(
     write_fish(points=swapped)
     assert run("eval", "--model", "fish", "--data", "fish.yaml") == 2
     assert "number 0 is eye_r, of the model eye_l" in capsys.readouterr().err
+    told = ("--recipe", "recipe.yaml", "--out", "other", "--global-from", "fish")
+    assert run("train", *told) == 2
+    assert "fish: the data set has other landmarks than the model" in capsys.readouterr().err
     assert run("eval", "--model", "fish", "--data", "synthetic") == 2
     assert "synthetic has 68 landmarks, the model finds 6" in capsys.readouterr().err
     assert run("eval", "--model", "fish", "--data", "fish.yaml", "--normaliser", "interpupil") == 2

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -255,3 +258,29 @@ def test_pts_files_find_their_images(tmp_path: Path) -> None:
     (tmp_path / "labels/a/1.pts").write_text("1 2\n")
     with pytest.raises(InputError, match=r"a/1\.pts:1: expected 2 rows"):
         read_pts_files(tmp_path, tmp_path / "photos", read)
+
+
+# -- damage -----------------------------------------------------------------------------------
+
+ROWS = "".join(f"a/{row}.png,1.5,2,3,4\n" for row in range(20))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("two.csv", HEAD + ROWS, read_table),
+        ("two.csv", DLC + ROWS, read_table),
+        ("two.json", json.dumps(coco([((1, 2), (3, 4))] * 9), indent=0), read_coco),
+    ],
+    ids=["table", "deeplabcut", "coco"],
+)
+def test_damaged_files_are_read_or_refused_in_a_line(
+    name: str, content: str, read: Callable[..., list[Entry]], tmp_path: Path
+) -> None:
+    fuzz = runpy.run_path(str(ROOT / "benchmarks/fuzz_loaders.py"))["fuzz"]
+    path = tmp_path / name
+    path.write_text(content)
+    assert len(read(path, settings(name))) in (9, 20)
+    ends = list(fuzz(path, lambda copy: read(copy, settings(name)), 150, seed=0))
+    assert [end for end in ends if end[2]] == []
+    assert {end for _, end, _ in ends} == {"read", "refused"}
