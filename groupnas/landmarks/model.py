@@ -244,8 +244,8 @@ def load_first(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
     card, networks = load_networks(path)
     network = next(iter(networks.values()))
     with naming(path):
-        check_same_points("the data set", markup, card.markup)
         check_stages({"": network.allocation.space}, {"": network.role}, markup)
+        check_same_points("the data set", markup, card.markup)
     return network
 
 
