@@ -182,8 +182,12 @@ def exported_numbers(place: Path) -> Path:
 
 
 @functools.cache
-def cascade(place: Path) -> Path:
-    """A cascade with weights of nobody's."""
+def cascade(place: Path, own: bool = False) -> Path:
+    """A cascade with weights of nobody's, of faces or of a markup that its card has in full."""
+    markup, name = MARKUPS[68], "cascade"
+    if own:
+        names = tuple(f"point{number}" for number in range(68))
+        markup, name = replace(markup, names=names, distance=(0, 16)), "own"
     looks = Gaze.at("box", FACE_CROPS), Gaze.at("extents", PART_CROPS)
     stages = {}
     for name, variant, look, size in zip(
@@ -194,12 +198,12 @@ def cascade(place: Path) -> Path:
         made = groupnas.Allocation(one, even)
         role = Role(look=replace(look, size=size))
         stages[name] = StageNetwork(made, role, made.build())
-    told: dict[str, Any] = {"markup": MARKUPS[68], "box": "landmarks"}
+    told: dict[str, Any] = {"markup": markup, "box": "landmarks"}
     recipe = yaml.safe_load((ROOT / "strategies/recipes/300w.yaml").read_text())
     told |= {"trained": {"data": "300w", "faces": 7, "recipe": recipe}}
     told |= {"scores": {"validation": _scores("validation")}}
-    save_cascade(place / "cascade/model.json", stages, **told)
-    return place / "cascade"
+    save_cascade(place / name / "model.json", stages, **told)
+    return place / name
 
 
 def _scores(split: str) -> dict[str, Any]:
@@ -435,6 +439,7 @@ FORMATS = (
     Format("faces.csv", "faces.csv", evaluated, _page, 1),
     Format("faces.csv, figures", "faces.csv", evaluated, lambda f: read_faces(f / "faces.csv"), 2),
     Format("model.json", "model.json", cascade, _cascade, 5),
+    Format("model.json, own markup", "model.json", lambda p: cascade(p, own=True), _cascade, 3),
     Format("model.json, report", "model.json", cascade, _paper_and_page, 2),
     Format("model.safetensors", "model.safetensors", cascade, _cascade, 4, _digest),
     Format("cascade.onnx", "cascade.onnx", _exported, _run_exported, 2),

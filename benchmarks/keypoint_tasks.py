@@ -77,7 +77,7 @@ def read_bees(folder: Path) -> list[Frame]:
             points[list(BEES.markup.parts[part])] for part in ("left_legs", "right_legs")
         )
         if np.nanmean(left[:, 0]) > np.nanmean(right[:, 0]):
-            points = points[list(BEES.markup.flip)]
+            points = points[list(BEES.markup.flip or ())]
         bee = re.sub(r"_f\d+\.\w+$", "", Path(entry["path"]).name)
         length = float(np.hypot(*(points[0] - points[5])))
         frames.append(Frame(image, points, length, bee, entry["set"] == "test"))
@@ -230,7 +230,7 @@ def _markup(
         contour=tuple(index for index in range(points) if index not in shown),
         flip=tuple(both.get(index, index) for index in range(points)),
         interocular=None,
-        interpupil=((), ()),
+        interpupil=None,
         boundaries=(),
     )
 

@@ -1,7 +1,8 @@
-"""Data sets by name, groupnas's own and those of other packages, and the tasks made of them.
+"""Data sets by name or from files, and the tasks made of them.
 
 A data set is a :class:`DataSet` that is registered as an entry point of the group
-``groupnas.tasks`` under its name.
+``groupnas.tasks`` under its name. A data file is a YAML file; what reads those of a ``kind`` is an
+entry point of the group ``groupnas.data_files`` under the kind's name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groupnas.errors import InputError
+from groupnas.errors import InputError, shown
 from groupnas.registry import Registry
 from groupnas.task import Task
 from groupnas.values import path as path_of
@@ -139,6 +140,12 @@ def _is_data_set(found: object) -> bool:
 
 
 DATASETS: Registry[DataSet] = Registry("groupnas.tasks", "data set", _is_data_set, "DataSet")
+# Each takes the path of a data file and what it holds, and returns the data set.
+DATA_FILES: Registry[Callable[[Path, Any], DataSet]] = Registry(
+    "groupnas.data_files", "kind of data file", callable, "function"
+)
+_DATA_KIND = "keypoints"  # where a file names none
+_DATA_SUFFIXES = (".yaml", ".yml")
 
 
 def load_task(
@@ -153,7 +160,7 @@ def load_task(
     """Return the training samples of a data set; test samples are not reachable from here.
 
     Args:
-        data: A name of :data:`DATASETS`, with ``:variant`` where the data set has variants.
+        data: As of :func:`find_dataset`.
         data_root: The folder that holds the data sets' folders; else ``GROUPNAS_DATA``.
         allow_partial: Go on with an incomplete copy.
         limit: Take this many samples only, evenly spread.
@@ -170,17 +177,32 @@ def load_task(
 
 
 def find_dataset(name: str) -> DataSet:
-    """Return the data set that a name of :data:`DATASETS` means, or a name and a variant.
+    """Return the data set that a name of :data:`DATASETS` or the path of a data file means.
+
+    Either may be followed by a variant: ``NAME:VARIANT``, ``bees.yaml:VARIANT``.
 
     Raises:
-        InputError: an unknown name (suggests the nearest), or one whose package is broken; an
-            unknown variant.
+        InputError: an unknown name (suggests the nearest), or one whose package is broken; a data
+            file that is missing or wrong; an unknown variant.
     """
     name, separator, choice = text("data", name).partition(":")
-    found = DATASETS.find(name)
-    if found.name != name:
-        raise InputError(f"data set {name!r} cannot be loaded: it calls itself {found.name!r}")
+    if name.endswith(_DATA_SUFFIXES):
+        found = _read_data_file(Path(name))
+    else:
+        found = DATASETS.find(name)
+        if found.name != name:
+            raise InputError(f"data set {name!r} cannot be loaded: it calls itself {found.name!r}")
     return found.variant(choice) if separator else found
+
+
+def _read_data_file(path: Path) -> DataSet:
+    from groupnas.schema import read_yaml  # here, so that lists are instant
+
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping of settings, got {shown(data)}")
+    kind = text(f"{path}: kind", data.get("kind", _DATA_KIND))
+    return DATA_FILES.find(kind, str(path))(path, data)
 
 
 def find_data_root(data_root: str | os.PathLike[str] | None = None) -> Path | None:

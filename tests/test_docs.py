@@ -28,6 +28,7 @@ from groupnas.engine.training_settings import Training
 from groupnas.landmarks.paper.definition import load_definition
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.schema import read_yaml
+from groupnas.tasks import find_dataset
 
 DOCS = ROOT / "docs"
 PAGES = [
@@ -146,12 +147,14 @@ def test_whole_file_loads(block: str, climb: ModuleType, tmp_path: Path) -> None
         assert load_strategy(file).title == data["title"]
     elif "stages" in data:
         assert load_recipe(file).title == data["title"]
+    elif "annotations" in data:
+        assert find_dataset(str(file)).summary == data["title"]
     else:
         assert load_definition(str(file)).title == data["title"]
 
 
 def test_there_are_whole_files() -> None:
-    assert len(whole_files()) == 4  # strategy, space, recipe, table
+    assert len(whole_files()) == 8  # strategy, three spaces, two recipes, data file, table
 
 
 def test_the_documented_strategy_is_seeded_and_resumes(

@@ -19,6 +19,7 @@ SLICE = {
     "grouping.json": 60,
     "history.jsonl, training": 60,
     "model.json": 40,
+    "model.json, own markup": 40,
     "model.safetensors": 30,
     "GroupBench table": 40,
     "latency table": 30,

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 app = App(name="data", help="List, check and preview data sets.")
 
-Data = Annotated[str, Parameter(name="--data", help="A data set; `groupnas data list` names them.")]
+Data = Annotated[
+    str,
+    Parameter(name="--data", help="A data set, which `groupnas data list` names, or a data file."),
+]
 _DAMAGE_SHOWN = 10
 
 
@@ -61,10 +64,10 @@ def check(
     """
     entry = find_dataset(data)
     root = require_root(entry, data_root)
-    if entry.check is None or root is None:
+    if entry.check is None:
         print(json.dumps({"name": data, "obtained": entry.obtained}) if as_json else entry.obtained)
         return
-    report = entry.check(root)
+    report = entry.check(root or Path())  # a data file says itself where its files are
     if as_json:
         content = {"name": data, "obtained": entry.obtained, **report.to_dict()}
         print(json.dumps(content, indent=2))

@@ -41,17 +41,17 @@ def evaluate(
     """Score a cascade and its stages on the faces of a data set.
 
     Prints the normalised mean error (NME), failure rate (FR) and area under the cumulative error
-    distribution (AUC) of every subset, the error of each part, and the error by head pose.
+    distribution (AUC) of every subset, the error of each part, and of faces the error by head pose.
 
     Of several models it prints a line each: size, multiply-accumulates, time in ONNX Runtime,
     scores, and the difference of its NME to the first, with its 95 % interval over photos.
 
     Args:
         model: A trained cascade: its model.json, its folder, or an exported .onnx; or several.
-        data: A data set of faces; `groupnas data list` names them.
+        data: A data set of faces, which `groupnas data list` names, or a data file.
         split: Of the data set.
-        normaliser: Divide errors by interocular, interpupil, box, box_longest or box_width; the
-            data set's own by default.
+        normaliser: Divide errors by interocular, interpupil, distance, box, box_longest or
+            box_width; the data set's own by default.
         mirrored: Look at every crop and its mirror image, and take the points in between.
         threshold: What is a failure, a fraction: 0.1, of 106 points 0.08.
         device: A torch device.
@@ -170,8 +170,11 @@ def _print(found: Evaluation, scores: object, as_json: bool) -> None:
         return
     print(evaluating.how(found))
     print_table(evaluating.rows(found), numbers=True)
-    print("\nNME % by head pose, in degrees of pitch and yaw estimated from the true landmarks:")
-    print_table(evaluating.pose_rows(found), numbers=True)
+    if found.markup.is_face:
+        print(
+            "\nNME % by head pose, in degrees of pitch and yaw estimated from the true landmarks:"
+        )
+        print_table(evaluating.pose_rows(found), numbers=True)
 
 
 def _drawn(found: Evaluation, faces: FaceSet, out: Path) -> list[Path]:

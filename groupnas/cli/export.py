@@ -84,7 +84,7 @@ def export(
         plain: Leave it as it was trained: do not lay it out.
         plan: Print how every layer is laid out, and what it takes.
         int8: In 8-bit integers, calibrated on training faces of --data.
-        data: Of --int8: a data set of faces; `groupnas data list` names them.
+        data: Of --int8: a data set of faces, or a data file; `groupnas data list` names sets.
         limit: Of --int8: calibrate on so many faces; 200 by default.
     """
     if model is None and space is None:

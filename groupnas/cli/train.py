@@ -197,8 +197,8 @@ def _summary(card: Path) -> None:
         rows.append([stage, *(f"{v:.2f}" for v in (scores["nme"], *scores["parts"].values()))])
     print_table(rows, numbers=True)
     print(
-        f"on {evaluation['faces']} faces split off the training set, over the "
-        f"{evaluation['normaliser']} distance"
+        f"on {evaluation['faces']} {content.get('markup', {}).get('whole', 'face')}s split off the "
+        f"training set, in % of {evaluation['normaliser']}"
     )
     print(f"model: {card}")
     if card.with_name(_PLOT).is_file():

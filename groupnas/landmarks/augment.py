@@ -14,6 +14,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from groupnas.errors import InputError
+from groupnas.landmarks.markup import Markup
+
 # Ranges are checked where settings are read from a file.
 Scale = Annotated[float, Field(gt=0, le=10)]
 Chance = Annotated[float, Field(ge=0, le=1)]
@@ -81,6 +84,20 @@ class Augmentation:
             if name in older or value != default
         )
         return f"{type(self).__name__}({told})"
+
+
+def default_augmentation(markup: Markup) -> Augmentation:
+    """The default changes; without mirroring where a markup does not say what that does."""
+    return Augmentation() if markup.flip else Augmentation(flip=0.0)
+
+
+def check_flip(augmentation: Augmentation, markup: Markup) -> None:
+    """Raise :class:`InputError` where points are mirrored that nobody said become which others."""
+    if augmentation.flip and markup.flip is None:
+        raise InputError(
+            f"augmentation.flip: {markup.name} says not which points mirroring makes of which; set "
+            "it to 0, or list the pairs under mirror in the data file"
+        )
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ def load_patches(path: Path, markup: Markup, settings: CropSettings) -> Patches 
 
 def _key(dataset: str, files: Sequence[Path], markup: Markup, settings: CropSettings) -> str:
     # Relative names: a copy elsewhere, with its times kept, is the same data.
+    files = [Path(os.path.abspath(file)) for file in files]
     root = os.path.commonpath([file.parent for file in files])
     entries = []
     for file in files:

@@ -99,13 +99,13 @@ class FacePatches:
 
 
 def whole_face(markup: Markup) -> Markup:
-    """The markup with all its points in one part, called ``face``."""
-    return replace(markup, parts={"face": tuple(range(markup.points))}, contour=())
+    """The markup with all its points in one part, called as its ``whole``."""
+    return replace(markup, parts={markup.whole: tuple(range(markup.points))}, contour=())
 
 
 def all_parts(markup: Markup) -> Markup:
-    """The markup with its contour as one more part, so that every point is of a part."""
-    return replace(markup, parts={**markup.parts, "contour": markup.contour}, contour=())
+    """The markup with any contour as one more part, so that every point is of a part."""
+    return replace(markup, parts=markup.scored, contour=())
 
 
 def along_contour(markup: Markup, count: int) -> Markup:
@@ -119,6 +119,8 @@ def along_contour(markup: Markup, count: int) -> Markup:
     if not count:
         return markup
     points = len(markup.contour)
+    if not points:
+        raise InputError(f"contour: {markup.name} has none; set it to 0")
     if points < 2 * count or (points % 2 and not count % 2):
         raise InputError(
             f"contour: the {points} points of {markup.name}'s make no {count} runs, alike on both "
@@ -162,8 +164,9 @@ def regions(
         InputError: the landmarks do not fit the image: no numbers, far outside it, or a region of
             no extent.
     """
-    for number in np.flatnonzero(~np.isfinite(points).all(axis=1)):
-        raise InputError(f"{name}: landmark {number} is {points[number].tolist()}, not a point")
+    for number in np.flatnonzero(~np.isfinite(points).all(axis=1)).tolist():
+        where = points[number].tolist()
+        raise InputError(f"{name}: landmark {markup.told(number)} is {where}, not a point")
     reach = np.array(size)
     if (points < -reach).any() or (points > 2 * reach).any():
         raise InputError(

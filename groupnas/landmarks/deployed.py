@@ -97,7 +97,7 @@ def cascade_macs(card: Card) -> int:
 def rows(models: Mapping[str, Deployed]) -> list[list[str]]:
     """A line for each model under the columns' names; differences are to the first."""
     first, *_ = models.values()
-    regions = [*first.evaluation.markup.parts, "contour"]
+    regions = [*first.evaluation.markup.scored]
     limit = f"{first.evaluation.threshold:g}"
     header = ["model", "MB", "M MACs", "ms", "NME %", "to the first", f"FR@{limit} %"]
     header += [f"AUC@{limit}", *(region.replace("_", " ") for region in regions)]

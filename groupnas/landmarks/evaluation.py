@@ -17,14 +17,8 @@ from groupnas.landmarks.boxes import check_fits, face_box, normalisers
 from groupnas.landmarks.data.face import BoxPolicy, Face, FaceSet
 from groupnas.landmarks.load import check_marked, load_faces
 from groupnas.landmarks.located import ASTRAY, FacePair, Located, Points
-from groupnas.landmarks.markup import Markup
-from groupnas.landmarks.metrics import (
-    NORMALISERS,
-    THRESHOLD,
-    Errors,
-    Scores,
-    measure,
-)
+from groupnas.landmarks.markup import Markup, check_same_points, is_shipped
+from groupnas.landmarks.metrics import THRESHOLD, Errors, Scores, in_words, measure
 from groupnas.landmarks.pose import pose_angles
 
 CASCADE = "cascade"  # what the last stage's answer is called, which is the cascade's
@@ -93,9 +87,8 @@ class Evaluation:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Scores and how they were measured, as JSON holds them."""
-        turned = np.abs(self.angles[:, :2]).sum(axis=1)
-        return {
+        """Scores and how they were measured, as JSON holds them; ``by_pose`` of faces alone."""
+        told = {
             "data": self.data,
             "split": self.split,
             "faces": len(self.faces),
@@ -106,19 +99,23 @@ class Evaluation:
                 subset: {stage: asdict(scores) for stage, scores in stages.items()}
                 for subset, stages in self.scores.items()
             },
-            "by_pose": {
+        }
+        if self.markup.is_face:
+            turned = np.abs(self.angles[:, :2]).sum(axis=1)
+            told["by_pose"] = {
                 stage: [asdict(bin) for bin in errors.by_pose(turned)]
                 for stage, errors in self.errors.items()
-            },
-        }
+            }
+        return told
 
     def to_csv(self) -> str:
-        """One line a face: errors of each stage in %, pose in degrees, 1 for its subsets."""
+        """One line a face: errors of each stage in %, any pose in degrees, 1 for its subsets."""
         columns: dict[str, Sequence[Any]] = {"face": [face.name for face in self.faces]}
         for stage, errors in self.errors.items():
             for name, values in {"nme": errors.nme, **errors.parts}.items():
                 columns[f"{stage}_{name}"] = [f"{100 * value:.4f}" for value in values]
-        for name, angles in zip(("pitch", "yaw", "roll"), self.angles.T, strict=True):
+        turns = ("pitch", "yaw", "roll") if self.markup.is_face else ()
+        for name, angles in zip(turns, self.angles.T if turns else (), strict=True):
             columns[name] = [f"{angle:.1f}" for angle in angles]
         for subset in self.subsets:
             columns[subset] = [int(subset in face.subsets) for face in self.faces]
@@ -181,11 +178,7 @@ def evaluate_faces(
     watch: Callable[[Sequence[Face]], Iterable[Face]] = iter,
 ) -> Evaluation:
     """Do as :func:`evaluate`, on one or more faces of a data set, which are called ``split``."""
-    if data.markup.points != cascade.markup.points:
-        raise InputError(
-            f"{data.name} has {data.markup.points} landmarks, the model finds "
-            f"{cascade.markup.points}; evaluate it on data of its own markup"
-        )
+    check_same_points(data.name, data.markup, cascade.markup)
     if threshold is not None and not 0 < threshold <= 1:
         raise InputError(f"threshold: expected a fraction, above 0 and up to 1, got {threshold}")
     kind = kind or data.normaliser
@@ -212,7 +205,7 @@ def evaluate_faces(
         markup=data.markup,
         box=cascade.box,
         normaliser=kind,
-        threshold=threshold or _THRESHOLDS.get(data.markup.points, THRESHOLD),
+        threshold=threshold or _threshold(data.markup),
         subsets=tuple(data.subsets.get(split, ())),
         located=located,
         errors={
@@ -225,9 +218,10 @@ def evaluate_faces(
 def rows(evaluation: Evaluation) -> list[list[str]]:
     """The table of scores: a line for each subset and stage, under the columns' names."""
     limit = f"{evaluation.threshold:g}"
-    regions = [*evaluation.markup.parts, "contour"]
-    header = ["subset", "faces", "stage", "NME %", f"FR@{limit} %", f"AUC@{limit}"]
-    header += [region.replace("_", " ") for region in regions] + ["along", "across"]
+    markup = evaluation.markup
+    regions, ways = [*markup.scored], ["along", "across"] if markup.boundaries else []
+    header = ["subset", f"{markup.whole}s", "stage", "NME %", f"FR@{limit} %", f"AUC@{limit}"]
+    header += [region.replace("_", " ") for region in regions] + ways
     lines = [header]
     for subset, stages in evaluation.scores.items():
         for stage, scores in stages.items():
@@ -240,14 +234,20 @@ def rows(evaluation: Evaluation) -> list[list[str]]:
                     f"{scores.failure_rate:.2f}",
                     f"{scores.auc:.4f}",
                     *(f"{scores.parts[region]:.2f}" for region in regions),
-                    *(_or_dash(value) for value in (scores.tangential, scores.normal)),
+                    *[_or_dash(value) for value in (scores.tangential, scores.normal)][: len(ways)],
                 ]
             )
     return lines
 
 
 def pose_rows(evaluation: Evaluation) -> list[list[str]]:
-    """NME by head pose (Table XII): a column for each 10 degrees of pitch plus yaw."""
+    """NME by head pose (Table XII): a column for each 10 degrees of pitch plus yaw.
+
+    Raises:
+        InputError: of what is no face.
+    """
+    if not evaluation.markup.is_face:
+        raise InputError(f"{evaluation.data}: {evaluation.markup.name} has no head pose")
     by_pose = evaluation.to_dict()["by_pose"]
     bins = next(iter(by_pose.values()))
     names = [f"{b['low']}-{b['high']}" if b["high"] else f">={b['low']}" for b in bins]
@@ -262,10 +262,15 @@ def how(evaluation: Evaluation) -> str:
     """One line that belongs to every table of scores: how they were measured."""
     box = {"landmarks": "the extent of the true landmarks", "listed": "as the data set lists it"}
     return (
-        f"{evaluation.data}, {evaluation.split}: {len(evaluation.faces):,} faces. Errors in % of "
-        f"{evaluation.normaliser}, the {NORMALISERS[evaluation.normaliser]}; "
-        f"face box: {box[evaluation.box]}."
+        f"{evaluation.data}, {evaluation.split}: {len(evaluation.faces):,} "
+        f"{evaluation.markup.whole}s. Errors in % of "
+        f"{evaluation.normaliser}, the {in_words(evaluation.normaliser, evaluation.markup)}; "
+        f"{evaluation.markup.whole} box: {box[evaluation.box]}."
     )
+
+
+def _threshold(markup: Markup) -> float:
+    return _THRESHOLDS.get(markup.points, THRESHOLD) if is_shipped(markup) else THRESHOLD
 
 
 def _or_dash(value: float | None) -> str:

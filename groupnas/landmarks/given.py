@@ -16,7 +16,8 @@ from groupnas.engine.strategy import Strategy, load_strategy, strategy_from
 from groupnas.errors import InputError, naming
 from groupnas.files import nearest, read_bytes, split_text
 from groupnas.grouping import Grouping
-from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.demands import check_demands
+from groupnas.landmarks.markup import Markup, check_same_points
 from groupnas.landmarks.model import (
     StageNetwork,
     card_file,
@@ -120,8 +121,8 @@ def gather(
 def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
     """The stages of a recipe with the networks of a saved cascade."""
     card, networks = load_networks(model)
-    if card.points != markup.points:
-        raise InputError(f"{model}: finds {card.points} points, the faces have {markup.points}")
+    with naming(model):
+        check_same_points("the data set", markup, card.markup)
     if [*networks] != [*recipe.stages]:
         raise InputError(
             f"{model}: has the stages {', '.join(networks)}, the recipe has "
@@ -178,6 +179,7 @@ def recorded(
 
 def _check(found: Mapping[str, Given], recipe: Recipe, markup: Markup) -> None:
     """Raise :class:`InputError` for what would stop a later step."""
+    check_demands(recipe, markup)
     spaces = {name: one.used for name, one in found.items()}
     roles: dict[str, Role] = {
         name: recipe.stages[name] if one.taken is None else one.taken.role

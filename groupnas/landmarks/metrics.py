@@ -18,11 +18,12 @@ from groupnas.errors import InputError
 from groupnas.files import nearest
 from groupnas.landmarks.markup import Markup
 
-# What errors are divided by, in words; the first two are of the landmarks, the others of the box.
+# What errors are divided by, in words; the first three are of the landmarks, the others of the box.
 NORMALISERS: Mapping[str, str] = MappingProxyType(
     {
         "interocular": "distance of the outer eye corners",
         "interpupil": "distance of the pupils, or of the eyes' mean points",
+        "distance": "distance of two points that the data set names",
         "box": "square root of the face box's width times height",
         "box_longest": "longest side of the face box",
         "box_width": "width of the face box",
@@ -44,7 +45,7 @@ class Scores:
         failure_rate: Share of faces whose error exceeds the threshold, in %.
         auc: Area under the cumulative error distribution up to the threshold, 0 to 1.
         threshold: What counts as failure, as a fraction of the normaliser.
-        parts: The same as ``nme`` of each part's points, and of the contour's, in %.
+        parts: The same as ``nme`` of each part's points, and of any contour's, in %.
         tangential: Mean error along the boundaries, in %, of the points that lie on one
             (Table XI); ``None`` where no face has any.
         normal: The same across the boundaries.
@@ -79,7 +80,7 @@ class Errors:
 
     Attributes:
         nme: ``(N,)``, the mean over all points.
-        parts: ``(N,)`` each, the mean over a part's points; the contour is the last.
+        parts: ``(N,)`` each, the mean over a part's points; a contour is the last.
         tangential: ``(N,)``, the mean part of the error along the boundary, over the points that
             lie on one; NaN for a face without any.
         normal: The same across the boundary.
@@ -154,14 +155,15 @@ def measure(predicted: Floats, truth: Floats, normaliser: Floats, markup: Markup
         raise ValueError(f"expected a normaliser above 0 for each of {len(truth)} faces")
     error = (predicted - truth) / normaliser[:, None, None]
     distance = np.linalg.norm(error, axis=-1)
-    regions = {**markup.parts, "contour": markup.contour}
     tangent = tangents(truth, markup)
     along = np.abs((error * tangent).sum(axis=-1))
     across = np.abs(error[..., 1] * tangent[..., 0] - error[..., 0] * tangent[..., 1])
     known = np.asarray(tangent.any(axis=-1))
     return Errors(
         nme=distance.mean(axis=1),
-        parts={part: distance[:, list(points)].mean(axis=1) for part, points in regions.items()},
+        parts={
+            part: distance[:, list(points)].mean(axis=1) for part, points in markup.scored.items()
+        },
         tangential=_mean_where(along, known),
         normal=_mean_where(across, known),
     )
@@ -202,17 +204,14 @@ def normaliser(
             "box_width": sides[:, 0],
         }[kind]
     else:
-        ends = markup.interpupil
-        if kind == "interocular" and markup.interocular is not None:
-            left, right = markup.interocular
-            ends = (left,), (right,)
-        eyes = [points[:, list(eye)].mean(axis=1) for eye in ends]
-        distance = np.linalg.norm(eyes[1] - eyes[0], axis=1)
+        ends = [points[:, place].mean(axis=1) for place in _ends(kind, markup)]
+        distance = np.linalg.norm(ends[1] - ends[0], axis=1)
     bad = np.flatnonzero(~(distance > 0) | ~np.isfinite(distance))
     if len(bad):
         raise InputError(
-            f"{f'face {bad[0]}' if names is None else names[bad[0]]}: the {NORMALISERS[kind]} is "
-            f"{distance[bad[0]]:g} pixels; its errors cannot be divided by that"
+            f"{f'face {bad[0]}' if names is None else names[bad[0]]}: the "
+            f"{in_words(kind, markup)} is {distance[bad[0]]:g} pixels; its errors cannot be "
+            "divided by that"
         )
     return np.asarray(distance, dtype=np.float64)
 
@@ -221,10 +220,26 @@ def check_normaliser(kind: str, markup: Markup) -> None:
     """Raise :class:`InputError` unless there is such a normaliser and the markup has it."""
     if kind not in NORMALISERS:
         raise InputError(f"normaliser {kind!r}: no such thing; {nearest(kind, NORMALISERS)}")
-    if kind == "interocular" and markup.interocular is None:
-        raise InputError(
-            f"normaliser {kind!r}: {markup.name} marks no outer eye corners; use 'box'"
-        )
+    if not kind.startswith("box") and not _ends(kind, markup):
+        lacking = {"interocular": "marks no outer eye corners", "interpupil": "marks no eyes"}
+        told = lacking.get(kind, "names no two points to measure by")
+        raise InputError(f"normaliser {kind!r}: {markup.name} {told}; use 'box'")
+
+
+def in_words(kind: str, markup: Markup) -> str:
+    """What a normaliser is, in words."""
+    if kind == "distance" and markup.distance is not None:
+        one, other = map(markup.told, markup.distance)
+        return f"distance of {one} and {other}"
+    return NORMALISERS[kind]
+
+
+def _ends(kind: str, markup: Markup) -> Sequence[list[int]]:
+    """The points whose means are the ends of a distance; nothing where the markup has none."""
+    if kind == "interpupil":
+        return [list(eye) for eye in markup.interpupil or ()]
+    pair = markup.interocular if kind == "interocular" else markup.distance
+    return [[point] for point in pair or ()]
 
 
 def tangents(truth: Floats, markup: Markup) -> Floats:

@@ -64,8 +64,14 @@ def looking_twice(cascade: Cascade) -> Cascade:
     """Return the same cascade with stages that look twice; it takes twice the time.
 
     Raises:
-        InputError: a stage looks at features, which nothing mirrors.
+        InputError: a stage looks at features, which nothing mirrors; points that nobody said
+            become which others.
     """
+    if cascade.markup.flip is None:
+        raise InputError(
+            f"--mirrored: {cascade.markup.name} says not which points mirroring makes of which; "
+            "leave it out"
+        )
     for name, role in cascade.roles.items():
         if isinstance(role.look, Cells):
             raise InputError(

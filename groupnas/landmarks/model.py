@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -27,7 +34,8 @@ from groupnas.files import nearest, read_bytes, read_text, split_choice
 from groupnas.grouping import Grouping
 from groupnas.landmarks.cascade import Cascade, Stage
 from groupnas.landmarks.data.face import BoxPolicy
-from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.markup import Markup, check_same_points, is_shipped, shipped_markup
+from groupnas.landmarks.markup_record import markup_from, markup_record
 from groupnas.landmarks.pointing import pointing
 from groupnas.landmarks.roles import Cells, Name, Role, check_roles
 from groupnas.landmarks.upgrade import upgraded_card, upgraded_tensors
@@ -68,6 +76,8 @@ class Card(Settings):
         format: 2; cards of format 1 are read, as if they were written so.
         kind: ``"cascade"``.
         points: Of the markup.
+        own: The markup, where it is not one of
+            :data:`~groupnas.landmarks.markup.MARKUPS`; ``markup`` in files.
         box: What a face's box is; see :class:`Cascade`.
         stages: In the order in which they look at a face.
         version: Of groupnas, that trained it.
@@ -79,6 +89,7 @@ class Card(Settings):
     format: Literal[2] = 2
     kind: Literal["cascade"] = "cascade"
     points: int
+    own: Markup | None = Field(default=None, alias="markup")
     box: BoxPolicy
     stages: Annotated[dict[Name, StageCard], Field(min_length=1)]
     version: str = __version__
@@ -96,13 +107,33 @@ class Card(Settings):
         check_roles(self.stages)
         return self
 
-    @field_validator("points")
+    @field_validator("own", mode="before")
     @classmethod
-    def _known(cls, points: int) -> int:
-        if points not in MARKUPS:
-            known = ", ".join(map(str, sorted(MARKUPS)))
-            raise ValueError(f"no markup has {points} points; expected one of {known}")
-        return points
+    def _in_full(cls, markup: Any) -> Any:
+        return markup if markup is None or isinstance(markup, Markup) else markup_from(markup)
+
+    @field_serializer("own")
+    def _recorded(self, own: Markup | None) -> dict[str, Any] | None:
+        return None if own is None else markup_record(own)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.own is None:
+            shipped_markup(self.points)
+        elif self.own.points != self.points:
+            raise ValueError(f"markup.points: expected {self.points}, got {self.own.points}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A markup that ships is told by its points alone."""
+        told: dict[str, Any] = write(self)
+        return {key: value for key, value in told.items() if key != "markup" or value is not None}
+
+    @property
+    def markup(self) -> Markup:
+        """The landmarks."""
+        return self.own or shipped_markup(self.points)
 
 
 @dataclass(frozen=True)
@@ -153,6 +184,7 @@ def save_cascade(
         temporary.write_bytes(content)
     model = Card(
         points=markup.points,
+        markup=None if is_shipped(markup) else markup,
         box=box,
         stages={name: _stage_card(network) for name, network in stages.items()},
         trained=dict(trained),
@@ -209,9 +241,11 @@ def load_first(path: str | os.PathLike[str], markup: Markup) -> StageNetwork:
     Raises:
         InputError: as :func:`load_cascade`; a network of other points.
     """
-    network = next(iter(load_networks(path)[1].values()))
+    card, networks = load_networks(path)
+    network = next(iter(networks.values()))
     with naming(path):
         check_stages({"": network.allocation.space}, {"": network.role}, markup)
+        check_same_points("the data set", markup, card.markup)
     return network
 
 
@@ -222,10 +256,9 @@ def load_cascade(path: str | os.PathLike[str], device: str | torch.device = "cpu
         InputError: a file is missing, damaged, or does not belong to the other.
     """
     card, networks = load_networks(path)
-    markup = MARKUPS[card.points]
     told = card.model_dump(mode="json", by_alias=True)
     with naming(path):
-        return make_cascade(markup, card.box, networks, told, device)
+        return make_cascade(card.markup, card.box, networks, told, device)
 
 
 def make_cascade(

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 import numpy as np
 
 from groupnas.arrays import Floats
 from groupnas.errors import InputError
-from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.markup import RIGID, Markup
 
-# A generic adult face in millimetres: x to the right in the image, y down, z towards the viewer;
-# the origin lies between the inner corners of the eyes. Points that speech and mimics move little.
-_FACE = MappingProxyType(
-    {
-        "left_eye_outer": (-44.0, 0.0, -9.0),
-        "left_eye_inner": (-17.0, 1.0, 0.0),
-        "right_eye_inner": (17.0, 1.0, 0.0),
-        "right_eye_outer": (44.0, 0.0, -9.0),
-        "nose_root": (0.0, -3.0, 11.0),
-        "nose_tip": (0.0, 36.0, 33.0),
-        "left_nostril": (-16.0, 42.0, 14.0),
-        "nose_base": (0.0, 47.0, 19.0),
-        "right_nostril": (16.0, 42.0, 14.0),
-        "mouth_left": (-26.0, 69.0, 9.0),
-        "mouth_right": (26.0, 69.0, 9.0),
-        "chin": (0.0, 112.0, 4.0),
-    }
-)
-# Where each markup (by its number of points) has them, in the order of the face; None: nowhere.
-_PLACES: Mapping[int, tuple[int | None, ...]] = MappingProxyType(
-    {
-        68: (36, 39, 42, 45, 27, 30, 31, 33, 35, 48, 54, 8),
-        98: (60, 64, 68, 72, 51, 54, 55, 57, 59, 76, 82, 16),
-        106: (66, 70, 75, 79, 51, 54, 58, 60, 62, 84, 90, 16),
-        29: (8, 10, 11, 9, None, 20, 18, 21, 19, 22, 23, 28),
-        19: (6, 8, 9, 11, None, 13, 12, None, 14, 15, 17, 18),
-    }
-)
 _FITS = 200  # steps of the fit; twenty do for most faces, not for those turned far
 
 
@@ -60,12 +29,11 @@ def pose_angles(points: Floats, markup: Markup) -> Floats:
         is applied last, pitch first.
 
     Raises:
-        InputError: a markup without a table of rigid points.
+        InputError: a markup of no faces.
     """
-    if markup.points not in _PLACES:
-        raise InputError(f"head pose: not known for the {markup.name} markup")
-    marked = zip(_PLACES[markup.points], _FACE.values(), strict=True)
-    known = {place: xyz for place, xyz in marked if place is not None}
+    if not markup.is_face:
+        raise InputError(f"head pose: {markup.name} marks no eyes, nose and mouth to tell it by")
+    known = {markup.rigid[name]: xyz for name, xyz in RIGID.items() if name in markup.rigid}
     face = np.array(list(known.values()))
     turned = _rotations(points[:, list(known)], face - face.mean(axis=0))
     pitch = np.arctan2(turned[:, 2, 1], turned[:, 2, 2])
@@ -85,14 +53,13 @@ def five_points(points: Floats, markup: Markup) -> Floats:
         markup: Of the points.
 
     Raises:
-        InputError: a markup without a table of such points.
+        InputError: a markup of no faces.
     """
-    if markup.points not in _PLACES:
-        raise InputError(f"five points: not known for the {markup.name} markup")
-    place = dict(zip(_FACE, _PLACES[markup.points], strict=True))
+    if not markup.is_face:
+        raise InputError(f"five points: {markup.name} marks no eyes, nose and mouth")
 
     def middle(*names: str) -> Floats:
-        places = np.array([place[name] for name in names], dtype=np.intp)
+        places = np.array([markup.rigid[name] for name in names], dtype=np.intp)
         return np.asarray(points[:, places].mean(axis=1))
 
     left, right = (middle(f"{side}_eye_outer", f"{side}_eye_inner") for side in ("left", "right"))

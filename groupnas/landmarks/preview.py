@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from groupnas.landmarks.augment import Augmentation
+from groupnas.landmarks.augment import Augmentation, default_augmentation
 from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.crops import (
     FACE_CROPS,
@@ -21,13 +21,14 @@ from groupnas.landmarks.crops import (
     stack_patches,
 )
 from groupnas.landmarks.data.face import Face, FaceSet
+from groupnas.landmarks.demands import check_demands
 from groupnas.landmarks.frames import around
 from groupnas.landmarks.load import cut_face, load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.recipe import load_recipe
 from groupnas.landmarks.roles import PART_LOOK, Gaze
 from groupnas.landmarks.task import LandmarkTarget, LandmarkTask
-from groupnas.palette import COLOURS
+from groupnas.palette import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,9 +59,13 @@ def preview(
 ) -> Figure:
     """The contact sheet of faces spread over the first split, as a recipe's networks see them.
 
-    Raises as ``load_landmarks`` and ``load_recipe``.
+    Raises as ``load_landmarks``, ``load_recipe`` and ``check_demands``.
     """
-    views = [CropView()] if recipe is None else recipe_views(recipe)
+    if recipe is None:
+        views = [CropView(augmentation=default_augmentation(faces.markup))]
+    else:
+        check_demands(load_recipe(recipe), faces.markup)
+        views = recipe_views(recipe)
     split = next(iter(faces.subsets))
     chosen = load_faces(faces, root, split, allow_partial=allow_partial, limit=FACES)
     return contact_sheet(chosen, faces, views=views)
@@ -109,7 +114,7 @@ def _sheet(faces: Sequence[Face], of: FaceSet, seed: int, views: Sequence[CropVi
                 for part, name in enumerate(markup.parts):
                     axes = figure.add_subplot(grid[first + part, 2 * column + which])
                     mine = [place for place, owner in enumerate(markup.owners) if owner == part]
-                    _draw_crop(axes, regions[part], marks[mine], COLOURS[part])
+                    _draw_crop(axes, regions[part], marks[mine], look(part).colour)
                     if first + part == 1:
                         axes.set_title(("as it is", "augmented")[which], fontsize=7)
                     if column == which == 0:
@@ -149,7 +154,8 @@ def _draw_face(
     parts = around(extents(points, markup), PART_CROPS.margin)
     squares = zip(parts.origin, parts.side, strict=True)
     axes.plot(*points[list(markup.contour)].T, ".", color="white", markersize=1.5)
-    for indices, square, colour in zip(markup.parts.values(), squares, COLOURS, strict=False):
+    for number, (indices, square) in enumerate(zip(markup.parts.values(), squares, strict=True)):
+        colour = look(number).colour
         axes.plot(*points[list(indices)].T, ".", color=colour, **_RIMMED)
         _draw_square(axes, *square, colour)
     middle, side = whole.origin[0], whole.side[0]

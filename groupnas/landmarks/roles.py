@@ -116,7 +116,8 @@ class Gaze(CropSettings):
 
         Parts and contour may share the whole face; else every region is a group.
         """
-        return all_parts(markup) if self.whole and "face" not in names else self.regions(markup)
+        shared = self.whole and markup.whole not in names
+        return all_parts(markup) if shared else self.regions(markup)
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:

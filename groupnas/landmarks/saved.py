@@ -45,7 +45,7 @@ class EvaluationFile(Saved):
     normaliser: str
     box: Literal["landmarks", "listed"]
     scores: dict[str, dict[str, StageScores]]
-    by_pose: dict[str, list[PoseScores]]
+    by_pose: dict[str, list[PoseScores]] = {}  # of faces
     model: str = ""
 
 

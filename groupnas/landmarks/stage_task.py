@@ -10,6 +10,7 @@ from groupnas.errors import InputError
 from groupnas.landmarks.answers import HeatmapsAnswer
 from groupnas.landmarks.augment import Augmentation
 from groupnas.landmarks.data.face import FaceSet
+from groupnas.landmarks.demands import check_demands
 from groupnas.landmarks.heatmap_task import HeatmapTask
 from groupnas.landmarks.load import load_patches, task_name
 from groupnas.landmarks.losses import PointLoss
@@ -87,7 +88,7 @@ def last_space(recipe: Recipe, markup: Markup, name: str | None = None) -> Searc
 
     Raises:
         InputError: no such space, or not one of these regions and crops; a stage that looks at
-            features.
+            features; something that the markup lacks.
     """
     last = recipe.last
     stage = recipe.stages[last]
@@ -96,6 +97,7 @@ def last_space(recipe: Recipe, markup: Markup, name: str | None = None) -> Searc
             f"stages.{last}.look: networks are searched for and compared on photos, not on "
             "features of other networks; take a recipe whose last stage looks at photos"
         )
+    check_demands(recipe, markup)
     space = markup_space(name or stage.space, stage.look.regions(markup))
     check_stages({last: space}, {last: stage}, markup)
     return space

@@ -17,6 +17,8 @@ from torch.nn import functional
 from groupnas.errors import InputError
 from groupnas.landmarks.augment import (
     Augmentation,
+    check_flip,
+    default_augmentation,
     draw_placement,
     no_placement,
     place_points,
@@ -54,14 +56,15 @@ class LandmarkTask:
     Args:
         name: What the run folder calls the task.
         patches: The regions of every face, in memory.
-        augmentation: What :meth:`batch` draws when it is given a generator.
+        augmentation: What :meth:`batch` draws when it is given a generator; mirroring is left out
+            of the defaults where the markup does not say what it does.
         loss: Of points in pixels of the crop; by default Wing along x and y. Its ``repr`` says all.
         groups: A markup whose parts are the groups, where several look at one region: each reads
             all of its channels, and K are in the order of these parts. By default the regions.
 
     Raises:
         InputError: a point, a box or a normaliser of the patches is not a number; an augmentation
-            of colours that grey crops have not.
+            of colours that grey crops have not, or that mirrors what must not be.
     """
 
     error_unit = "NME %"
@@ -83,7 +86,8 @@ class LandmarkTask:
             )
         self.name = name
         self.patches = patches
-        self.augmentation = augmentation or Augmentation()
+        self.augmentation = augmentation or default_augmentation(markup)
+        check_flip(self.augmentation, markup)
         check_colours(self.augmentation, settings.channels)
         self.sources: Sequence[str] = patches.sources
         self.groups = groups

@@ -50,7 +50,7 @@ def test_a_run_and_the_same_again(folder: Path, capsys: pytest.CaptureFixture[st
     for stage in ("global", "cascade"):
         parts = scores[stage]["parts"]
         assert rows[stage] == [f"{v:.2f}" for v in (scores[stage]["nme"], *parts.values())]
-    assert "on 5 faces split off the training set, over the interocular distance" in first.out
+    assert "on 5 faces split off the training set, in % of interocular" in first.out
     path = run.relative_to(folder) / "model.json"
     assert f"groupnas eval --model {path} --data synthetic\n" in first.out
     assert f"groupnas predict PHOTO --model {path}\n" in first.out and f"model: {path}" in first.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ from groupnas.landmarks.markup import MARKUPS
 from groupnas.landmarks.metrics import (
     NORMALISERS,
     area,
+    check_normaliser,
     cumulative,
+    in_words,
     measure,
     normaliser,
     tangents,
@@ -49,7 +51,35 @@ def test_normalisers_by_hand() -> None:
     # The means over six points each: (10, 20) / 6 and (40, 60) / 6.
     assert of("interpupil") == pytest.approx(50 / 6)
     assert (of("box"), of("box_longest"), of("box_width")) == (60, 90, 40)
-    assert set(NORMALISERS) == {"interocular", "interpupil", "box", "box_longest", "box_width"}
+    two = replace(MARKUP, distance=(0, 45), names=tuple(f"p{number}" for number in range(68)))
+    assert normaliser(points, two, "distance")[0] == pytest.approx(math.hypot(40, 60))
+    assert in_words("distance", two) == "distance of p0 and p45"
+    tried = {"interocular", "interpupil", "distance", "box", "box_longest", "box_width"}
+    assert set(NORMALISERS) == tried
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("interocular", "marks no outer eye corners"),
+        ("interpupil", "marks no eyes"),
+        ("distance", "names no two points"),
+    ],
+)
+def test_a_markup_without_eyes_is_told_what_it_lacks(kind: str, told: str) -> None:
+    blind = replace(MARKUP, interocular=None, interpupil=None)
+    with pytest.raises(InputError, match=rf"normaliser '{kind}': 300W {told}.*; use 'box'"):
+        check_normaliser(kind, blind)
+
+
+def test_a_markup_without_a_contour_has_no_error_of_it() -> None:
+    whole = replace(MARKUP, parts={**MARKUP.parts, "outline": MARKUP.contour}, contour=())
+    rng = np.random.default_rng(0)
+    found, truth = rng.uniform(0, 50, (2, 3, 68, 2))
+    errors = measure(found, truth, np.full(3, 20.0), whole)
+    assert [*errors.parts] == [*MARKUP.parts, "outline"]
+    before = measure(found, truth, np.full(3, 20.0), MARKUP)
+    np.testing.assert_array_equal(errors.parts["outline"], before.parts["contour"])
 
 
 def test_pupils_where_they_are_marked() -> None:

@@ -111,7 +111,13 @@ def test_a_person_can_read_the_card(card: Path) -> None:
     assert (local["name"], local["variant"]) == ("small_local", "68")
     assert local["space"]["layers"][0] == {"name": "stem", "op": "conv3x3", "c": 8, "s": 2}
     crops = {"margin": 1.3, "size": 16, "colour": False, "cover": 1.4}
-    assert local["look"] == {"frame": "extents", "fit": None, "mirrored": None, **crops}
+    assert local["look"] == {
+        "frame": "extents",
+        "fit": None,
+        "contour": 0,
+        "mirrored": None,
+        **crops,
+    }
     assert local["answer"] == {"name": "points"} and local["blend"] == 0.75
     assert set(local["grouping"]["units"]) == set(load_space("small_local:68").free_units)
     assert load_cascade(card).card == content

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupnas.errors import InputError
-from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.markup import MARKUPS, RIGID, Markup
 from groupnas.landmarks.pose import (
-    _FACE,
-    _PLACES,
     balanced_weights,
     five_points,
     pose_angles,
@@ -36,9 +34,8 @@ def turned(angles: np.ndarray) -> np.ndarray:
 def projected(markup: Markup, angles: np.ndarray, scale: float = 1.7) -> np.ndarray:
     """The generic face as a photo shows it: landmarks ``(1, K, 2)``; those it lacks at random."""
     points = np.random.default_rng(0).uniform(0, 100, (1, markup.points, 2))
-    for place, xyz in zip(_PLACES[markup.points], _FACE.values(), strict=True):
-        if place is not None:
-            points[0, place] = scale * (turned(angles) @ np.array(xyz))[:2] + (200, 300)
+    for name, place in markup.rigid.items():
+        points[0, place] = scale * (turned(angles) @ np.array(RIGID[name]))[:2] + (200, 300)
     return points
 
 
@@ -85,7 +82,7 @@ def test_noise_moves_angles_a_little() -> None:
 def test_coefficients_follow_the_yaw_only() -> None:
     rng = np.random.default_rng(3)
     yaws = rng.uniform(-50, 50, 60)
-    rigid = [place for place in _PLACES[68] if place is not None]
+    rigid = [*MARKUPS[68].rigid.values()]
     shapes = np.concatenate(
         [
             projected(MARKUPS[68], np.array([rng.normal(0, 5), yaw, rng.uniform(-60, 60)]), scale)
@@ -182,5 +179,5 @@ def test_five_points_of_a_mirrored_face(markup: Markup) -> None:
 
 
 def test_five_points_of_another_markup() -> None:
-    with pytest.raises(InputError, match="five points: not known for the .* markup"):
-        five_points(np.zeros((1, 7, 2)), replace(MARKUPS[68], points=7))
+    with pytest.raises(InputError, match="five points: 300W marks no eyes, nose and mouth"):
+        five_points(np.zeros((1, 68, 2)), replace(MARKUPS[68], rigid={}))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from groupnas.landmarks.markup import Markup
 
 BoxPolicy = Literal["landmarks", "listed"]
-Normaliser = Literal["interocular", "interpupil", "box", "box_longest", "box_width"]
+Normaliser = Literal["interocular", "interpupil", "distance", "box", "box_longest", "box_width"]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from groupnas.landmarks.deploy.region import Region, fitted, read_off
 from groupnas.landmarks.deploy.resample import cut_squares, plan_sampling
 from groupnas.landmarks.deploy.runtime import FORMAT, KIND, outputs_of
 from groupnas.landmarks.located import FacePair
-from groupnas.landmarks.markup import MARKUPS, Markup
+from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import (
     Card,
     check_stages,
@@ -74,7 +74,7 @@ def export_cascade(
     import_onnx()
     card, networks = load_networks(model)
     spaces = {name: network.allocation.space for name, network in networks.items()}
-    check_stages(spaces, card.stages, MARKUPS[card.points])
+    check_stages(spaces, card.stages, card.markup)
     seen: Mapping[str, Crops] = {}
     if calibration is not None:
         if any(isinstance(stage.look, Cells) for stage in card.stages.values()):
@@ -88,7 +88,7 @@ def export_cascade(
         if len(passed) == 1:
             module = networks[name].module
             laid_out = module if planner is None or module.joint else planner(module)
-            points = networks[name].pointing(laid_out, MARKUPS[card.points])
+            points = networks[name].pointing(laid_out, card.markup)
             models[name] = _exported(points, seen.get(name))
         else:  # as they were trained: a layout has no features
             own = {stage: networks[stage] for stage in passed}
@@ -129,7 +129,7 @@ def join(card: Card, models: Mapping[str, Any]) -> Any:
             that looks at photos; with those that look at its features, of their
             :class:`groupnas.landmarks.chain.Chain`.
     """
-    graph, markup = Graph(), MARKUPS[card.points]
+    graph, markup = Graph(), card.markup
     image = graph.input("image", BYTE, ("height", "width", 3))
     box = graph.input("box", FLOAT, (4,))
     sides = graph.op("Shape", image, dtype=INT, start=0, end=2)

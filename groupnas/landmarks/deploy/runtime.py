@@ -13,12 +13,13 @@ import numpy as np
 from groupnas.errors import InputError
 from groupnas.files import parse_json
 from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
+from groupnas.landmarks.markup import Markup
+from groupnas.landmarks.markup_record import card_markup
 from groupnas.landmarks.upgrade import upgraded_card
 from groupnas.onnx_tools import open_session
 
 if TYPE_CHECKING:
     from groupnas.landmarks.data.face import BoxPolicy
-    from groupnas.landmarks.markup import Markup
 
 KIND, FORMAT = "cascade", 1
 _TOLD = ("card", "parts")  # in the metadata, as JSON
@@ -75,16 +76,14 @@ class OnnxCascade:
             raise InputError(
                 f"{path}: its metadata are damaged: {error}; export it again"
             ) from error
-        if not _is_card(card) or not _are_parts(parts, card["points"]):
+        if not _is_card(card) or not _are_parts(parts, card_markup(card).points):
             raise InputError(f"{path}: its metadata are damaged; export it again")
         return cls(session, card, {name: tuple(part) for name, part in parts.items()})
 
     @cached_property
     def markup(self) -> Markup:
         """The landmarks."""
-        from groupnas.landmarks.markup import MARKUPS
-
-        return MARKUPS[self.card["points"]]
+        return card_markup(self.card)
 
     @property
     def box(self) -> BoxPolicy:
@@ -119,7 +118,7 @@ class OnnxCascade:
             )
             for image, box in faces
         ]
-        shape = (len(found), self.card["points"], 2)
+        shape = (len(found), self.markup.points, 2)
         return Located(
             {
                 stage: np.array([face[number] for face in found], dtype=np.float64).reshape(shape)
@@ -129,14 +128,13 @@ class OnnxCascade:
 
 
 def _is_card(card: Any) -> bool:
-    from groupnas.landmarks.markup import MARKUPS
-
     if not isinstance(card, dict) or not isinstance(upgraded_card(card).get("stages"), dict):
         return False
-    points = card.get("points")
-    if card.get("box") not in ("landmarks", "listed"):
+    try:
+        card_markup(card)
+    except ValueError:
         return False
-    return type(points) is int and points in MARKUPS and bool(upgraded_card(card)["stages"])
+    return card.get("box") in ("landmarks", "listed") and bool(upgraded_card(card)["stages"])
 
 
 def _are_parts(parts: Any, points: int) -> bool:

@@ -103,7 +103,7 @@ def _by_subset(one: Evaluated, stage: str, metric: str, question: Question) -> T
 
 
 def _by_pose(one: Evaluated, stage: str, question: Question) -> TableRow:
-    bins = {str(bin_["low"]): bin_["nme"] for bin_ in one.told["by_pose"].get(stage, ())}
+    bins = {str(bin_["low"]): bin_["nme"] for bin_ in one.told.get("by_pose", {}).get(stage, ())}
     scores = _scores(one, _FULL, strict=False)
     notes = _notes(one, question, stage, scores, _FULL)
     return _row({column: bins.get(column) for column in question.columns}, notes)

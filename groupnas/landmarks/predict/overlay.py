@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.predict.follow import FoundFace
-from groupnas.palette import COLOURS, PAPER
+from groupnas.palette import PAPER, look
 
 _BOX = "#ffffff"
 _RIM = "#000000"  # keeps light colours visible on light skin
@@ -60,9 +60,9 @@ def _draw_face(picture: Image.Image, face: FoundFace, markup: Markup) -> None:
 def _colours(markup: Markup) -> list[str]:
     """A colour for each point: its part's in all plots of groupnas, white for the contour."""
     colours = [PAPER] * markup.points
-    for colour, indices in zip(COLOURS, markup.parts.values(), strict=False):
+    for number, indices in enumerate(markup.parts.values()):
         for index in indices:
-            colours[index] = colour
+            colours[index] = look(number).colour
     return colours
 
 

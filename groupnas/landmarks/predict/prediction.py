@@ -144,7 +144,11 @@ class Prediction:
             "width": width,
             "height": height,
             "model": self.name,
-            "markup": {"name": markup.name, "points": markup.points},
+            "markup": {
+                "name": markup.name,
+                "points": markup.points,
+                **({"names": [*markup.names]} if markup.names else {}),
+            },
             "units": UNITS,
             "overlay": None if drawing is None else str(drawing),
             "faces": [

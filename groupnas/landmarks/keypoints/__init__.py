@@ -1,0 +1,1 @@
+"""Keypoints of any object, from a file that says where images and annotations lie."""
