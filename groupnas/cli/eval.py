@@ -59,14 +59,14 @@ def evaluate(
         out: A folder for scores.json, faces.csv, the CED and the worst faces; of several models,
             for a folder of each.
     """
-    from groupnas.deploy.bench import named
     from groupnas.landmarks.dataset import face_set
+    from groupnas.landmarks.deployed import deployed, labelled
     from groupnas.landmarks.metrics import check_normaliser
     from groupnas.tasks import require_root
 
     if out is not None:
         check_folder(out, "the scores")
-    models = named(model)
+    models = labelled(model)
     faces = face_set(data)
     if normaliser is not None:
         check_normaliser(normaliser, faces.markup)
@@ -109,10 +109,8 @@ def evaluate(
             (only,) = found
             _print(found[only], scores[only], as_json)
         else:
-            from groupnas.landmarks.deployed import deployed
-
             cards = {name: cascade.card for name, cascade in cascades.items()}
-            beside = deployed(models, cards, found, threads or 1)
+            beside = deployed(models, cards, found, threads or 1, mirrored)
             if out is not None:
                 written += _fronts(beside, out)
             _print_all(beside, scores, models, threads or 1, as_json)
@@ -152,7 +150,11 @@ def _print_all(
     from groupnas.landmarks.evaluation import how
 
     if as_json:
-        told = [{**scores[name], **one.to_dict()} for name, one in beside.items()]
+        first = next(iter(beside.values()))
+        told = [
+            {"name": name, **scores[name], **one.to_dict(), **one.to_first(first)}
+            for name, one in beside.items()
+        ]
         print(json.dumps(told, indent=2))
         return
     first, *_ = beside.values()

@@ -103,6 +103,8 @@ def train(
         "device": device,
         "threads": threads,
     }
+    if resume and out is not None:
+        _check_member(out)
     arguments = (
         recorded_arguments("train", out, given, _Arguments)
         if resume
@@ -122,11 +124,13 @@ def train(
 
 def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequence[str]) -> None:
     # Names are checked before torch is imported: a typing mistake is answered at once.
+    from groupnas.landmarks.shares import CascadeBudget
     from groupnas.runs.folder import CONFIG
     from groupnas.runs.kinds import CASCADE, FAMILY
     from groupnas.tasks import find_dataset, require_root
 
-    kind = FAMILY if arguments["budget"] else CASCADE
+    budgets = [CascadeBudget.parse(text) for text in arguments["budget"] or ()]
+    kind = FAMILY if budgets else CASCADE
     if not resume:
         kind.check_free(folder)
     from groupnas.landmarks.recipe import load_recipe, recipe_from
@@ -141,10 +145,8 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
 
     from groupnas.engine.tracking import trackers
     from groupnas.landmarks.family import train_family
-    from groupnas.landmarks.shares import CascadeBudget
     from groupnas.landmarks.train import train_cascade
 
-    budgets = [CascadeBudget.parse(text) for text in arguments["budget"] or ()]
     threads = use_threads(arguments["threads"])
     sinks = trackers(track)
     options: dict[str, Any] = {
@@ -173,6 +175,18 @@ def _train(arguments: dict[str, Any], folder: Path, resume: bool, track: Sequenc
         _draw(found, settings.steps)
     with courtesy("what came out was not printed"):
         _summary(found)
+
+
+def _check_member(folder: Path) -> None:
+    """Refuse to go on with one of a family by itself."""
+    from groupnas.runs.kinds import FAMILY, kind_of
+
+    family = folder.absolute().parent
+    if kind_of(family) is FAMILY:
+        raise InputError(
+            f"{folder}: is of a family, which goes on as a whole: groupnas train --resume --out "
+            f"{folder.parent}"
+        )
 
 
 def _draw(card: Path, steps: Iterable[str]) -> None:

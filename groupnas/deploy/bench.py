@@ -28,7 +28,6 @@ from groupnas.latency.timing import Timing, time_side_by_side
 from groupnas.machine import machine
 from groupnas.onnx_tools import import_runtime, open_session, refusals
 
-_SUFFIXES = (".onnx", ".json")  # of files; a folder's name may have a dot
 _REST_MS = 50.0  # until the threads of the model before sleep
 _TURN_MS = 20.0  # so that a turn is mostly of calls that find the cache as the last one left it
 
@@ -151,14 +150,14 @@ def bench(
 
 
 def named(paths: Sequence[Path], names: Sequence[str] | None = None) -> dict[str, Path]:
-    """Models by what tables call them: the names given, else files' stems, else their paths.
+    """Files by what tables call them: the names given, else their stems, else their paths.
 
     Raises:
         InputError: not one name for each file, or one name twice.
     """
     if names is not None and len(names) != len(paths):
         raise InputError(f"--names: expected {len(paths)}, one for each model, got {len(names)}")
-    stems = [path.stem if path.suffix in _SUFFIXES else path.name for path in paths]
+    stems = [path.stem for path in paths]
     unique = len(set(stems)) == len(stems)
     chosen = list(names) if names is not None else stems if unique else list(map(str, paths))
     for name in chosen:

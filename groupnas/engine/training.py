@@ -86,7 +86,7 @@ class Trainer:
                 "kept whole: keep: whole"
             )
         count = len(split.validation)  # as many: their errors say whether it fits what it is shown
-        self._fitted = split.train[:: max(1, len(split.train) // max(1, count))][:count]
+        self._fitted = split.train[torch.arange(count) * len(split.train) // max(1, count)]
         self._rng = torch.Generator().manual_seed(seed)
         self.stream = Stream(split.train, settings.batch_size, self._rng, sampling)
         self.history: list[Record] = []

@@ -13,14 +13,37 @@ import numpy as np
 from groupnas.accountant import flops
 from groupnas.comparison.statistics import Difference, paired_differences
 from groupnas.deploy.bench import bench
+from groupnas.errors import InputError
 from groupnas.grouping import Grouping
 from groupnas.landmarks.evaluation import CASCADE, FULL, Evaluation
 from groupnas.landmarks.locators import is_exported
 from groupnas.landmarks.metrics import Scores
 from groupnas.landmarks.model import Card, card_file
+from groupnas.runs.kinds import CASCADE as CASCADE_RUN
 from groupnas.schema import validate
 from groupnas.spaces.allocation import Allocation
 from groupnas.spaces.space import SearchSpace
+
+
+def labelled(models: Sequence[Path]) -> dict[str, Path]:
+    """Models by what tables and folders call them: the ends of their paths, numbered if alike.
+
+    Raises:
+        InputError: one is there twice.
+    """
+    found: dict[str, Path] = {}
+    for path in models:
+        whole = path.resolve()
+        if whole in map(Path.resolve, found.values()):
+            raise InputError(f"{path}: is there twice; give each model once")
+        own = whole.parent.name if whole.name == CASCADE_RUN.last else whole.name
+        stem = own.removesuffix(".onnx").removesuffix(".json") or "model"
+        label, number = stem, 1
+        while label in found:
+            number += 1
+            label = f"{stem}-{number}"
+        found[label] = path
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +77,17 @@ class Deployed:
         """What it takes, as JSON holds it."""
         return {"bytes": self.size, "macs": self.macs, "ms": self.ms}
 
+    def to_first(self, first: Deployed) -> dict[str, Any]:
+        """The difference of its error to another's, as JSON holds it."""
+        return {"difference": difference(self.evaluation, first.evaluation).to_dict()}
+
 
 def deployed(
     models: Mapping[str, Path],
     cards: Mapping[str, Mapping[str, Any]],
     evaluations: Mapping[str, Evaluation],
     threads: int,
+    mirrored: bool = False,
 ) -> dict[str, Deployed]:
     """Measure what models take whose scores are known, all by name.
 
@@ -68,6 +96,7 @@ def deployed(
         cards: The same models' cards.
         evaluations: Of the same models.
         threads: Of ONNX Runtime.
+        mirrored: Whether all stages looked twice.
     """
     files = {name: path for name, path in models.items() if is_exported(path)}
     timed = bench(files, threads=[threads]).rows if files else ()
@@ -77,7 +106,7 @@ def deployed(
             size=os.path.getsize(
                 path if name in files else card_file(path).with_suffix(".safetensors")
             ),
-            macs=cascade_macs(validate(Card, dict(cards[name]), os.fspath(path))),
+            macs=cascade_macs(validate(Card, dict(cards[name]), os.fspath(path)), mirrored),
             ms=took.get(name),
             evaluation=evaluations[name],
         )
@@ -85,12 +114,17 @@ def deployed(
     }
 
 
-def cascade_macs(card: Card) -> int:
-    """Multiply-accumulates of a cascade's networks for a face; a mirrored stage's count twice."""
+def cascade_macs(card: Card, mirrored: bool = False) -> int:
+    """Multiply-accumulates of a cascade's networks for a face; a stage's that looks twice, twice.
+
+    ``mirrored`` is as of :func:`groupnas.landmarks.mirrored.looking_twice`.
+    """
     total = 0
     for stage in card.stages.values():
         space = SearchSpace.from_file(stage.space, stage.name, stage.variant)
-        total += stage.looks * flops(Allocation(space, Grouping.from_dict(stage.grouping))).total
+        total += (2 if mirrored else stage.looks) * flops(
+            Allocation(space, Grouping.from_dict(stage.grouping))
+        ).total
     return total
 
 

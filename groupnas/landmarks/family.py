@@ -18,14 +18,15 @@ from groupnas.engine.progress import progress
 from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.deployed import cascade_macs
+from groupnas.landmarks.given import STARTED, gather, keep_model
 from groupnas.landmarks.model import load_networks
 from groupnas.landmarks.pruned import PrunedCascade
 from groupnas.landmarks.recipe import Recipe, recipe_from
 from groupnas.landmarks.roles import Cells
-from groupnas.landmarks.shares import CascadeBudget
+from groupnas.landmarks.shares import CascadeBudget, check_budgets
 from groupnas.landmarks.train import train_cascade
 from groupnas.runs.begin import Beginning
-from groupnas.runs.folder import CONFIG, RunFolder
+from groupnas.runs.folder import CONFIG, LOCK, RunFolder
 from groupnas.runs.kinds import CASCADE, FAMILY
 from groupnas.schema import merged
 
@@ -71,10 +72,16 @@ def train_family(
 
     Raises:
         InputError: as there; a stage that looks at features, which pruning would change; a group
-            that no stage has; a budget that cannot be met.
+            that no stage has; a budget that cannot be met; a folder that holds other runs.
     """
     _check(recipe, budgets)
     run = Beginning(FAMILY, out, resume)
+    faces = face_set(recipe.data)
+    kept = run.folder / f"{STARTED}.json"  # changed or gone, the run could not go on
+    if run.recorded is None:
+        _check_free(run.folder.path)
+        given = gather(recipe, faces.markup, None, seed, start_from)
+        check_budgets(budgets, {name: one.allocation for name, one in given.items()})
     config: dict[str, Any] = {
         "arguments": dict(arguments or {}),
         "family": [str(budget) for budget in budgets],
@@ -105,13 +112,17 @@ def train_family(
             quiet=quiet,
         )
 
-    with torch.random.fork_rng(), run.locked(config, lambda begins: None):
-        full = trained(recipe, FULL, None) if start_from is None else Path(start_from)
+    def prepare(begins: bool) -> None:
+        if begins and start_from is not None:
+            keep_model(start_from, run.folder, STARTED)
+
+    with torch.random.fork_rng(), run.locked(config, prepare):
+        full = trained(recipe, FULL, None) if start_from is None else kept
         pruned = PrunedCascade(
             recipe=recipe,
             model=full,
             folder=run.folder.path,
-            faces=face_set(recipe.data),
+            faces=faces,
             root=root,
             options={"allow_partial": allow_partial, "limit": limit},
             seed=seed,
@@ -120,10 +131,12 @@ def train_family(
         )
         pruned.prune(min(budget.least for budget in budgets))
         curves = pruned.curves(budgets)
-        members = [_member(full, None)]
+        scores = pruned.evaluated(pruned.networks).to_dict()  # on the faces of all the others
+        members = [_member(full, None, {"validation": scores})]
         for budget in budgets:
             start = pruned.write(budget, curves[budget.groups])
-            members.append(_member(trained(_tuning(recipe), str(budget), start), budget))
+            model = trained(_tuning(recipe), str(budget), start)
+            members.append(_member(model, budget, load_networks(model)[0].scores))
         run.folder.write_json(FAMILY.last, {"format": 1, "data": recipe.data, "members": members})
     return run.folder / FAMILY.last
 
@@ -141,6 +154,12 @@ def _check(recipe: Recipe, budgets: Sequence[CascadeBudget]) -> None:
             raise InputError(f"--budget {name}: is there twice; give each once")
 
 
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with anything in it, which would be taken for what this run has made."""
+    if folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir()):
+        raise InputError(f"{folder}: is not empty; give a new folder for the family")
+
+
 def _tuning(recipe: Recipe) -> Recipe:
     """The recipe by which what pruning left is trained on: each stage's last step, shorter."""
     smaller, steps = recipe.smaller, {}
@@ -152,12 +171,11 @@ def _tuning(recipe: Recipe) -> Recipe:
     return recipe_from({**recipe.model_dump(mode="json"), "steps": steps}, recipe.title)
 
 
-def _member(model: Path, budget: CascadeBudget | None) -> dict[str, Any]:
+def _member(model: Path, budget: CascadeBudget | None, scores: Mapping[str, Any]) -> dict[str, Any]:
     """What the family's list says of a cascade."""
-    card = load_networks(model)[0]
     return {
         "budget": None if budget is None else str(budget),
         "model": os.fspath(model),
-        "macs": cascade_macs(card),
-        "scores": card.scores,
+        "macs": cascade_macs(load_networks(model)[0]),
+        "scores": dict(scores),
     }

@@ -70,6 +70,11 @@ class Given:
         }
 
     @property
+    def allocation(self) -> Allocation:
+        """What its network is, or begins as: even groups where they are searched for."""
+        return Allocation(self.space, self.grouping or Grouping.even(self.space))
+
+    @property
     def used(self) -> SearchSpace:
         """The space of the network that is trained or taken."""
         return self.space if self.taken is None else self.taken.allocation.space
@@ -97,7 +102,7 @@ def gather(
     if start_from is not None:
         if global_from is not None:
             raise InputError("--global-from: the networks of --start-from are all there; give one")
-        found = _started(recipe, markup, start_from)
+        found = started(recipe, markup, start_from)
         _check(found, recipe, markup)
         return found
     found = {}
@@ -118,7 +123,7 @@ def gather(
     return found
 
 
-def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
+def started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
     """The stages of a recipe with the networks of a saved cascade."""
     card, networks = load_networks(model)
     with naming(model):
@@ -128,6 +133,14 @@ def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> d
             f"{model}: has the stages {', '.join(networks)}, the recipe has "
             f"{', '.join(recipe.stages)}; take the recipe that it was trained by"
         )
+    for name, network in networks.items():
+        for key in ("look", "answer"):
+            own, asked = getattr(network.role, key), getattr(recipe.stages[name], key)
+            if own != asked:
+                raise InputError(
+                    f"{model}: stages.{name}.{key}: was trained with {own}, the recipe has "
+                    f"{asked}; take the recipe that it was trained by"
+                )
     return {
         name: Given(
             space=network.allocation.space, grouping=network.allocation.grouping, start=network
@@ -156,7 +169,7 @@ def recorded(
     config = upgraded_given(config)
     check_recorded(config, ["given"], origin)
     if config.get("start_from") is not None:
-        found = _started(recipe, markup, folder / f"{STARTED}.json")
+        found = started(recipe, markup, folder / f"{STARTED}.json")
         _check(found, recipe, markup)
         return found
     found = {}

@@ -223,6 +223,8 @@ def load_network(card: StageCard, tensors: Mapping[str, Tensor], stage: str) -> 
 def load_networks(path: str | os.PathLike[str]) -> tuple[Card, dict[str, StageNetwork]]:
     """The card of a saved cascade, and its networks by stage; as :func:`load_cascade`."""
     file = card_file(path)
+    if file.suffix.lower() == ".onnx":
+        raise InputError(f"{path}: is an ONNX file; give the model card that it was exported from")
     if os.path.isdir(path) and not os.path.lexists(file):
         raise refusal(path, [CASCADE])
     saved = parse_saved(read_text(file), str(file))

@@ -9,7 +9,7 @@ Inside a stage, the order in which channels went divides its share between group
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,16 +21,16 @@ from groupnas.budget import Budget
 from groupnas.engine.observer import Observer
 from groupnas.engine.search import Run, search
 from groupnas.engine.split import Split, split_by_source
-from groupnas.errors import InputError, naming
-from groupnas.files import nearest
+from groupnas.errors import naming
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.deployed import cascade_macs
-from groupnas.landmarks.evaluation import CASCADE, evaluate_faces
+from groupnas.landmarks.evaluation import CASCADE, Evaluation, evaluate_faces
+from groupnas.landmarks.found import found_frames
 from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.model import Card, StageNetwork, load_networks, make_cascade, save_cascade
 from groupnas.landmarks.recipe import Recipe
-from groupnas.landmarks.shares import CascadeBudget, Limits, StageCurve, divided
+from groupnas.landmarks.shares import NEAR, CascadeBudget, Limits, StageCurve, divided, fewest
 from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.train import SPLIT_SEED
 from groupnas.runs.folder import RunFolder
@@ -94,11 +94,12 @@ class PrunedCascade:
         return self.faces.markup
 
     @cached_property
-    def _sides(self) -> tuple[Split, list[Face]]:
+    def _sides(self) -> tuple[list[Face], Split, list[Face]]:
+        """All training faces, how they are split, and those that validate."""
         samples = load_faces(self.faces, self.root, **self.options)
         sources = [face.source for face in samples]
         split = split_by_source(sources, self.recipe.validation, SPLIT_SEED)
-        return split, [samples[index] for index in split.validation.tolist()]
+        return samples, split, [samples[index] for index in split.validation.tolist()]
 
     def prune(self, least: float) -> None:
         """Prune every stage, or go on with that; see :attr:`runs`.
@@ -107,7 +108,7 @@ class PrunedCascade:
             least: The least share of a budget; stages go on down to a third of it, as one may have
                 less than the others.
         """
-        split, _ = self._sides
+        samples, split, _ = self._sides
         smaller = self.recipe.smaller
         for name, network in self.networks.items():
             folder, step = self.folder / f"prune-{name}", self.recipe.final_step(name)
@@ -115,6 +116,8 @@ class PrunedCascade:
             if not weights.exists():
                 save_network(network.module, weights)
             space = network.allocation.space
+            earlier = dict(list(self.networks.items())[: list(self.networks).index(name)])
+            found = step.starts == "found"
             task = load_stage(
                 self.faces,
                 self.root,
@@ -122,6 +125,16 @@ class PrunedCascade:
                 space,
                 augmentation=step.augmentation,
                 loss=step.loss.of,
+                frames=found_frames(
+                    self.folder / f"{name}-frames.npz",
+                    earlier,
+                    network.role,
+                    self.faces,
+                    samples,
+                    self.device,
+                )
+                if found
+                else None,
                 **self.options,
             )
             strategy = Saliency(
@@ -154,10 +167,9 @@ class PrunedCascade:
     def _lowest(self, name: str, least: float) -> float:
         """The share down to which a stage is pruned, of what it costs."""
         allocation = self.networks[name].allocation
-        space = allocation.space
-        ones = {unit: dict.fromkeys(space.groups, 1) for unit in space.free_units}
-        fewest = sum(Allocation.from_counts(space, ones).costs().values())
-        return max(least / BEYOND, 1.1 * fewest / sum(allocation.costs().values()))
+        costs = allocation.costs()
+        shares = [NEAR * cost / costs[group] for group, cost in fewest(allocation).items()]
+        return min(1.0, max(least / BEYOND, *shares))
 
     def _share(self, name: str, share: float) -> float:
         """A share of what a stage's groups cost, relative to what even ones would."""
@@ -200,44 +212,26 @@ class PrunedCascade:
         return network.role.looks * sum(network.allocation.costs().values())
 
     def curves(self, budgets: Sequence[CascadeBudget]) -> dict[Limits, dict[str, StageCurve]]:
-        """Measure each stage's curve, for all limits on groups that budgets have.
-
-        Raises:
-            InputError: a group that no stage has.
-        """
-        known = [group for one in self.networks.values() for group in one.allocation.costs()]
-        for budget in budgets:
-            for group in dict(budget.groups):
-                if group not in known:
-                    raise InputError(f"--budget: {group}: {nearest(group, known)}")
+        """Measure each stage's curve, for all limits on groups that budgets have."""
         least = min(budget.least for budget in budgets)
         found: dict[Limits, dict[str, StageCurve]] = {}
         for groups in dict.fromkeys(budget.groups for budget in budgets):
             found[groups] = {}
             for name in self.networks:
                 shares = np.geomspace(self._lowest(name, least), 1, LEVELS)
-                at = [*self._possible(name, shares.tolist(), groups)]
-                errors = [self._error({**self.networks, name: one}) for one in at]
-                macs = [self.macs(one) for one in at]
-                found[groups][name] = StageCurve(np.array(macs), np.array(errors))
+                at = [self.at(name, share, groups) for share in shares.tolist()]
+                distinct = {self.macs(one): one for one in at}  # channels are whole
+                errors = [
+                    100 * self.evaluated({**self.networks, name: one}).errors[CASCADE].nme.mean()
+                    for one in distinct.values()
+                ]
+                found[groups][name] = StageCurve(np.array([*distinct]), np.array(errors))
         return found
 
-    def _possible(
-        self, name: str, shares: Sequence[float], groups: Limits
-    ) -> Iterator[StageNetwork]:
-        """A stage at those of some shares, rising, that its fewest channels allow."""
-        for share in shares:
-            try:
-                yield self.at(name, share, groups)
-            except InputError:
-                if share == shares[-1]:
-                    raise
-
-    def _error(self, networks: Mapping[str, StageNetwork]) -> float:
-        """NME in % of a cascade of networks on the faces that validate."""
+    def evaluated(self, networks: Mapping[str, StageNetwork]) -> Evaluation:
+        """A cascade of networks on the faces that validate."""
         cascade = make_cascade(self.markup, self.card.box, networks, {}, self.device)
-        found = evaluate_faces(cascade, self.faces, self._sides[1], "validation")
-        return 100 * float(found.errors[CASCADE].nme.mean())
+        return evaluate_faces(cascade, self.faces, self._sides[2], "validation")
 
     def write(self, budget: CascadeBudget, curves: Mapping[str, StageCurve]) -> Path:
         """Write the pruned cascade of a budget, before it is trained on; the card's path.

@@ -6,7 +6,7 @@ what each stage's smaller networks add to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,12 @@ from scipy.optimize import isotonic_regression
 
 from groupnas.arrays import Floats
 from groupnas.errors import InputError
+from groupnas.files import nearest
+from groupnas.spaces.allocation import Allocation
 from groupnas.strategies.knapsack.allocation import GroupChoices, front
 
 FLATTEST = 0.02  # the least exponent of an error over the cost; measured ones are 0.05 to 0.1
+NEAR = 1.1  # of the fewest channels' cost: so near below it nothing is asked for
 FINE = 400  # costs at which a curve is read
 
 Limits = tuple[tuple[str, float], ...]  # groups and shares of what they cost
@@ -54,7 +57,7 @@ class CascadeBudget:
                 f"--budget {text}: expected a share above 0 and below 1, such as 0.5, or "
                 "total=0.5,mouth=0.3"
             )
-        return cls(shares.pop("total"), tuple(shares.items()))
+        return cls(shares.pop("total"), tuple(sorted(shares.items())))
 
     @property
     def least(self) -> float:
@@ -71,7 +74,7 @@ class StageCurve:
     """A stage's cost, and what the cascade's error is where the other stages are whole.
 
     Attributes:
-        macs: ``(n,)``, of the stage, rising; the last is the whole one.
+        macs: ``(n,)``, of the stage, rising; the last is what it costs at most.
         errors: ``(n,)``, NME in %, of the cascade before anything is trained on.
     """
 
@@ -89,6 +92,45 @@ class StageCurve:
         smooth = isotonic_regression(self.errors + fall, increasing=False).x - fall
         macs = np.geomspace(self.macs[0], self.macs[-1], steps)
         return GroupChoices(macs, np.interp(np.log(macs), logs, smooth))
+
+
+def fewest(allocation: Allocation) -> dict[str, float]:
+    """Return what each group of an allocation costs with one channel in each unit."""
+    space = allocation.space
+    ones = {unit: dict.fromkeys(space.groups, 1) for unit in space.free_units}
+    return Allocation.from_counts(space, ones).costs()
+
+
+def check_budgets(budgets: Sequence[CascadeBudget], stages: Mapping[str, Allocation]) -> None:
+    """Check budgets as far as can be said before anything is trained.
+
+    Args:
+        budgets: Of a cascade.
+        stages: Its networks, or networks of their spaces.
+
+    Raises:
+        InputError: a group that no stage has; less than the fewest channels cost.
+    """
+    known = [group for one in stages.values() for group in one.space.groups]
+    costs = [one.costs() for one in stages.values()]
+    least = [fewest(one) for one in stages.values()]
+    needed = sum(sum(one.values()) for one in least) / sum(sum(one.values()) for one in costs)
+    for budget in budgets:
+        for group, share in budget.groups:
+            if group not in known:
+                raise InputError(f"--budget {budget}: {group}: {nearest(group, known)}")
+            pairs = zip(least, costs, strict=True)
+            needs = [few[group] / one[group] for few, one in pairs if group in one]
+            if share < NEAR * max(needs):
+                raise InputError(
+                    f"--budget {budget}: {group}: its fewest channels cost {max(needs):.2g} of "
+                    "what it does; give more than that"
+                )
+        if budget.total < NEAR * needed:
+            raise InputError(
+                f"--budget {budget}: the fewest channels of all cost {needed:.2g} of what they do; "
+                "give more than that"
+            )
 
 
 def divided(curves: Mapping[str, StageCurve], limit: float) -> dict[str, float]:

@@ -21,12 +21,11 @@ from groupnas.engine.search import search
 from groupnas.engine.split import Split, split_by_source
 from groupnas.engine.training import train
 from groupnas.errors import InputError
-from groupnas.grouping import Grouping
-from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.chain import Chain, ChainTask, FeaturesTask
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
+from groupnas.landmarks.found import found_frames
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.given import KEPT, STARTED, Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
@@ -34,7 +33,7 @@ from groupnas.landmarks.load import load_faces
 from groupnas.landmarks.model import StageNetwork, make_cascade, save_cascade
 from groupnas.landmarks.pose import pose_weights
 from groupnas.landmarks.recipe import Recipe, StepRecipe, recipe_from
-from groupnas.landmarks.roles import Cells, Gaze
+from groupnas.landmarks.roles import Cells
 from groupnas.landmarks.stage_task import load_stage
 from groupnas.landmarks.task import LandmarkTask
 from groupnas.runs.begin import Beginning
@@ -212,7 +211,7 @@ def _train_step(
         first.used,
         augmentation=step.augmentation,
         loss=step.loss.of,
-        frames=_found(setup, passed[0], before) if step.starts == "found" else None,
+        frames=None if step.starts == "truth" else _found(setup, name, step.train[0], before),
     )
     torch.manual_seed(setup.seed)
     networks = {
@@ -246,17 +245,12 @@ def _train_step(
 
 
 def _found(
-    setup: Setup, name: str, before: Mapping[str, StageNetwork]
+    setup: Setup, step: str, stage: str, before: Mapping[str, StageNetwork]
 ) -> Frame[NDArray[np.float64]]:
-    """Where a stage looks at the training faces, as the stages before it find their points."""
-    recipe, faces = setup.recipe, setup.faces
-    look = recipe.stages[name].look
-    assert isinstance(look, Gaze)  # as is checked
-    earlier = [*recipe.stages][: [*recipe.stages].index(name)]
-    networks = {stage: before[stage] for stage in earlier}
-    cascade = make_cascade(faces.markup, faces.box, networks, {}, setup.device)
-    pairs = ((faces.read(face), face_box(face, faces)) for face in setup.samples)
-    return cascade.frames(pairs, look)
+    names = [*setup.recipe.stages]
+    earlier = {name: before[name] for name in names[: names.index(stage)]}
+    file, role = setup.folder / f"{step}-frames.npz", setup.recipe.stages[stage].role
+    return found_frames(file, earlier, role, setup.faces, setup.samples, setup.device)
 
 
 def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:
@@ -279,7 +273,7 @@ def _fresh(
     if given.start is not None:
         return replace(given.start, role=stage.role)
     space, strategy = given.space, given.strategy
-    allocation = Allocation(space, given.grouping or Grouping.even(space))
+    allocation = given.allocation
     if strategy is not None:
         several = sum(one.strategy is not None for one in setup.given.values()) > 1
         called = f"search-{name}" if several else "search"

@@ -69,7 +69,7 @@ def test_damage_is_named(change: dict[str, Any], message: str, tmp_path: Path) -
             {"recipe": {}},
             "is the folder of a cascade that was stopped, not of a search; `gr",
         ),
-        ("train", {"strategy": {}}, "is the folder of a search that was stopped, not of a cascade"),
+        ("train", {"strategy": {}}, "is the folder of a search that was stopped, not of a family"),
         (
             "compare",
             {"training": {}},

@@ -119,7 +119,7 @@ def test_training_errors_are_of_samples_as_they_are(go: Any, shapes: Any, split:
     """Of as many as validate, by the network that validates, beside its validation errors."""
     trained = go(settings=SETTINGS.model_copy(update={"epochs": 1}))
     count = len(split.validation)
-    shown = split.train[:: len(split.train) // count][:count]
+    shown = split.train[[place * len(split.train) // count for place in range(count)]]
     told = trained.history[0]["train_error"]["mean"]
     mine = errors_by_hand(trained.network, shapes, Split(split.validation, shown))
     assert told == pytest.approx(mine, rel=1e-4) and len(shown) == count

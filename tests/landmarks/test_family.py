@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,12 +167,53 @@ def test_what_cannot_be(recipe: Recipe, small: Path, capsys: pytest.CaptureFixtu
         (("--budget", "0.5", "--global-from", "x"), "--global-from: does not go with --budget"),
         (("--start-from", "x", "--grouping", "even"), "--grouping: the model's networks"),
         (("--start-from", "nothing"), "nothing: cannot be read"),
+        (("--start-from", "c.onnx"), "c.onnx: is an ONNX file; give the model card"),
+        (("--budget", "total=0.5,ear=0.3"), "--budget 0.5-ear0.3: ear: choose from"),
+        (("--budget", "0.0001"), "--budget 0.0001: the fewest channels of all cost 0."),
+        (("--budget", "total=0.5,mouth=0.01"), "mouth: its fewest channels cost 0."),
         (("--recipe", "gregnet:quick", "--budget", "0.5"), "coarse looks at features of global"),
     ):
         line = train if "--recipe" not in options else ("train", "--limit", str(FACES))
         assert exit_code(*line, *options, "--out", "no", "--data-root", ".") == 2, options
         assert problem in capsys.readouterr().err
         assert not Path("no").exists()
+
+
+def test_what_lies_there_is_not_taken(recipe: Recipe, small: Path) -> None:
+    train_cascade(recipe.with_epochs(1), "run/full", root=None, limit=FACES, seed=7, quiet=True)
+    with pytest.raises(InputError, match="run: is not empty; give a new folder for the family"):
+        family.train_family(recipe, [CascadeBudget(0.6)], "run", root=None, limit=FACES)
+
+
+def test_all_are_scored_on_the_same_faces(
+    recipe: Recipe, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also the one that they are made of, which was trained on others; it may be gone later."""
+    train_cascade(recipe.with_epochs(1), "first", root=None, limit=24, quiet=True)
+    recipe = recipe.with_epochs(1)
+    budgets = [CascadeBudget(0.6)]
+    found = family.train_family(
+        recipe, budgets, "run", root=None, limit=FACES, start_from="first", quiet=True
+    )
+    members = json.loads(found.read_text())["members"]
+    faces = {member["scores"]["validation"]["faces"] for member in members}
+    assert len(faces) == 1 and faces != {load_networks("first")[0].trained["validation_faces"]}
+    found.unlink()
+    shutil.rmtree("first")
+    again = family.train_family(
+        recipe, budgets, "run", root=None, limit=FACES, start_from="first", resume=True, quiet=True
+    )
+    assert json.loads(again.read_text())["members"] == members
+    assert exit_code("train", "--resume", "--out", "run/0.6") == 2
+    assert "is of a family, which goes on as a whole" in capsys.readouterr().err
+
+
+def test_another_look_is_refused(recipe: Recipe, small: Path) -> None:
+    train_cascade(recipe.with_epochs(1), "first", root=None, limit=24, quiet=True)
+    wider = {"stages": {"global": {"look": {"margin": 2.0}}}}
+    other = recipe_from(merged(recipe.model_dump(mode="json"), wider), "other")
+    with pytest.raises(InputError, match=r"first: stages\.global\.look: was trained with .*1\.15"):
+        train_cascade(other, "no", root=None, limit=24, start_from="first", quiet=True)
 
 
 def test_training_on(recipe: Recipe, small: Path) -> None:

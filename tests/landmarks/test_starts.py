@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from groupnas.engine.observer import Observer
 from groupnas.engine.training import train as engine_train
 from groupnas.errors import InputError
 from groupnas.landmarks import train as module
@@ -65,23 +66,36 @@ def test_regions_lie_where_the_first_stage_looks(
     assert np.abs(frame.side / at_truth.side - 1).max() > 0.01
 
 
-def test_a_stopped_run_goes_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_goes_on_where_it_looked(small: Path) -> None:
+    """In the middle of the step; what was found is not found again, in other last digits."""
     recipe = changed("maps", **{"global": {"starts": "found"}})
     module.train_cascade(recipe, "whole", root=None, limit=FACES, quiet=True)
 
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+    class Stopping(Observer):
+        def epoch_ended(self, record: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "save_cascade", lambda *_, **__: stop())
-        with pytest.raises(KeyboardInterrupt):
-            module.train_cascade(recipe, "run", root=None, limit=FACES, quiet=True)
-    module.train_cascade(recipe, "run", root=None, limit=FACES, resume=True, quiet=True)
+    stopping = {"global": [Stopping()]}
+    with pytest.raises(KeyboardInterrupt):
+        module.train_cascade(
+            recipe,
+            "run",
+            root=None,
+            limit=FACES,
+            observers=lambda step: stopping.get(step, []),
+            quiet=True,
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("groupnas.landmarks.cascade.Cascade.frames")
+        module.train_cascade(recipe, "run", root=None, limit=FACES, resume=True, quiet=True)
     ones, others = (
         torch.load(f"{name}/global/checkpoint.pt", weights_only=True)["best"]
         for name in ("whole", "run")
     )
     assert all(torch.equal(value, others[name]) for name, value in ones.items())
+    Path("run/global-frames.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="global-frames.npz: is damaged"):
+        module.train_cascade(recipe, "run", root=None, limit=FACES, resume=True, quiet=True)
 
 
 @pytest.mark.parametrize(

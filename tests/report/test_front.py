@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from groupnas.errors import InputError
@@ -22,8 +23,8 @@ def test_a_panel_for_each_cost() -> None:
     assert (macs.get_xlabel(), times.get_xlabel()) == ("M MACs", "ms")
     assert macs.get_ylabel() == "NME %" and not times.get_ylabel()
     stairs, dots = macs.lines
-    assert list(dots.get_xdata()) == [99, 50, 70, 10]
-    assert list(stairs.get_xdata()) == [10, 50, 99] and list(stairs.get_ydata()) == [4.2, 3.5, 3.4]
+    assert np.array_equal(dots.get_xdata(), [99, 50, 70, 10])
+    assert np.array_equal(stairs.get_data(), [[10, 50, 99], [4.2, 3.5, 3.4]])
     assert [text.get_text() for text in times.texts] == ["whole", "worse"]
 
 

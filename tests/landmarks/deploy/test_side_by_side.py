@@ -18,7 +18,7 @@ from groupnas.errors import InputError
 from groupnas.landmarks import dataset
 from groupnas.landmarks.data.face import Face
 from groupnas.landmarks.data.synthetic import FACES
-from groupnas.landmarks.deployed import cascade_macs
+from groupnas.landmarks.deployed import cascade_macs, labelled
 from groupnas.landmarks.model import Card, load_networks
 
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -43,14 +43,15 @@ def test_a_line_each(
     printed = capsys.readouterr().out.splitlines()
     header, first, second = (re.split(r"\s{2,}", line.strip()) for line in printed[1:4])
     assert header[:6] == ["model", "MB", "M MACs", "ms", "NME %", "to the first"]
-    assert first[0] == "model" and first[3] == "-"  # a card is not timed
+    name = card.parent.name
+    assert first[0] == name and first[3] == "-"  # a card is not timed
     assert second[0] == "cascade" and 0 < float(second[3]) < 1000
     assert float(second[4]) == pytest.approx(float(first[4]), abs=0.02)  # they are one cascade
     assert re.fullmatch(r"[+-]0\.\d% \[[+-]0\.\d, [+-]0\.\d\]", second[5])
-    for name, line in (("model", first), ("cascade", second)):
-        scores = json.loads((out / name / "scores.json").read_text())
+    for label, line in ((name, first), ("cascade", second)):
+        scores = json.loads((out / label / "scores.json").read_text())
         assert f"{scores['scores']['full']['cascade']['nme']:.2f}" == line[4]
-        assert (out / name / "ced.png").exists() and str(out / name / "faces.csv") in printed
+        assert (out / label / "ced.png").exists() and str(out / label / "faces.csv") in printed
 
 
 def test_what_they_take(card: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +66,10 @@ def test_what_they_take(card: Path, exported: Path, capsys: pytest.CaptureFixtur
             network.module.eval()(torch.zeros(1, *network.module.input_shape))
         counted += counter.get_total_flops() // 2
     assert told[0]["macs"] == told[1]["macs"] == counted
+    assert told[0]["difference"]["mean"] == 0 and told[1]["name"] == "cascade"
+    assert told[1]["difference"]["mean"] == pytest.approx(
+        told[1]["scores"]["full"]["cascade"]["nme"] - told[0]["scores"]["full"]["cascade"]["nme"]
+    )
 
 
 def test_a_stage_that_looks_twice_counts_twice(card: Path) -> None:
@@ -73,6 +78,19 @@ def test_a_stage_that_looks_twice_counts_twice(card: Path) -> None:
     for stage in data["stages"].values():
         stage["look"]["mirrored"] = "averaged"
     assert cascade_macs(Card(**data)) == 2 * cascade_macs(once)
+    assert cascade_macs(once, True) == cascade_macs(Card(**data), True) == 2 * cascade_macs(once)
+
+
+def test_each_has_a_name_of_its_own_that_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("x/full", "y/full", "z"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "z")
+    models = [Path(name) for name in (".", "../x/full", tmp_path / "y/full/model.json", "a.b.onnx")]
+    assert [*labelled(models)] == ["z", "full", "full-2", "a.b"]
+    with pytest.raises(InputError, match=r"\.\./z: is there twice"):
+        labelled([Path("."), Path("../z")])
 
 
 def test_an_exported_model_alone(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
