@@ -96,7 +96,7 @@ class StepRecipe(Settings):
 
 
 class SmallerRecipe(Settings):
-    """How a trained cascade is made smaller; see :mod:`groupnas.landmarks.family`.
+    """How a trained cascade is made smaller; see :func:`groupnas.landmarks.family.train_family`.
 
     Attributes:
         prune_epochs: Passes in which channels go, of each stage.

@@ -117,7 +117,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 def test_killed_at_any_moment(whole: tuple[Path, str, str], tmp_path: Path) -> None:
     """SIGKILL, in and between epochs; the moments are drawn with a fixed seed."""
     draw, killed, after = random.Random(0), tmp_path / "killed", []
-    for attempt in range(3):
+    for attempt in range(2):
         run = start(killed, *(["--resume"] if (killed / "config.yaml").exists() else []))
         aim = epochs(killed) + draw.randint(0, 3)
         while run.poll() is None and not (killed / "history.jsonl").exists():

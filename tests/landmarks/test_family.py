@@ -22,7 +22,7 @@ from groupnas.landmarks.train import train_cascade
 from groupnas.schema import merged
 
 FACES = 40
-SMALLER = {"smaller": {"prune_epochs": 6, "tune_epochs": 2, "lr": 0.002}}
+SMALLER = {"smaller": {"prune_epochs": 3, "tune_epochs": 1, "lr": 0.002}}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,7 @@ def test_a_budget_goes_where_errors_ask_for_it() -> None:
 def _cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GROUPNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("groupnas.landmarks.pruned.LEVELS", 4)
         yield
 
 
@@ -104,11 +105,6 @@ def test_a_family(recipe: Recipe, small: Path) -> None:
             now, then = (one.module.state_dict() for one in (network, start[stage]))
             assert any(not torch.equal(value, then[name]) for name, value in now.items())
         assert card.trained["start_from"] == f"run/pruned/{name}.json"
-    again = family.train_family(
-        recipe, budgets, "again", root=None, limit=FACES, start_from="run/full", quiet=True
-    )
-    for member, other in zip(members, json.loads(again.read_text())["members"], strict=True):
-        assert member["macs"] == other["macs"] and member["scores"] == other["scores"]
 
 
 def test_a_stopped_family_goes_on(

@@ -339,7 +339,6 @@ def test_all_commands_take_it(tiny: dict[str, Any], capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines()[-1] == "it.onnx"
     assert exit_code("export", "run", "-o", "f.onnx", "--stage", "course") == 2
     assert "--stage course: did you mean 'coarse'?" in capsys.readouterr().err
-    assert exit_code("export", "run", "-o", "f.onnx", "--stage", "fine", "--plain") == 0
     sheet = ["preview", "--data", "synthetic", "--recipe", "tiny", "-o", "sheet.png"]
     assert exit_code("data", *sheet) == 0
     assert exit_code("report", "run", "-o", "page") == 0

@@ -23,8 +23,9 @@ def test_a_panel_for_each_cost() -> None:
     assert (macs.get_xlabel(), times.get_xlabel()) == ("M MACs", "ms")
     assert macs.get_ylabel() == "NME %" and not times.get_ylabel()
     stairs, dots = macs.lines
-    assert np.array_equal(dots.get_xdata(), [99, 50, 70, 10])
-    assert np.array_equal(stairs.get_data(), [[10, 50, 99], [4.2, 3.5, 3.4]])
+    assert np.asarray(dots.get_xdata()).tolist() == [99, 50, 70, 10]
+    assert np.asarray(stairs.get_xdata()).tolist() == [10, 50, 99]
+    assert np.asarray(stairs.get_ydata()).tolist() == [4.2, 3.5, 3.4]
     assert [text.get_text() for text in times.texts] == ["whole", "worse"]
 
 

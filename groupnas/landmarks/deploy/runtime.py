@@ -6,20 +6,18 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from groupnas.errors import InputError
 from groupnas.files import parse_json
+from groupnas.landmarks.data.face import BoxPolicy
 from groupnas.landmarks.located import FacePair, Image, Located, Points, check_faces
 from groupnas.landmarks.markup import Markup
 from groupnas.landmarks.markup_record import card_markup
 from groupnas.landmarks.upgrade import upgraded_card
 from groupnas.onnx_tools import open_session
-
-if TYPE_CHECKING:
-    from groupnas.landmarks.data.face import BoxPolicy
 
 KIND, FORMAT = "cascade", 1
 _TOLD = ("card", "parts")  # in the metadata, as JSON
@@ -88,7 +86,7 @@ class OnnxCascade:
     @property
     def box(self) -> BoxPolicy:
         """What a face's box is; see :class:`groupnas.landmarks.cascade.Cascade`."""
-        return cast("BoxPolicy", self.card["box"])
+        return cast(BoxPolicy, self.card["box"])
 
     @cached_property
     def outputs(self) -> dict[str, str]:
