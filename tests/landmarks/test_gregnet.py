@@ -313,10 +313,8 @@ def test_faults_of_dropout_are_named(
 
 
 def test_all_commands_take_it(tiny: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
     from PIL import Image
 
-    from groupnas.landmarks.deploy.runtime import OnnxCascade
     from groupnas.landmarks.model import load_cascade
 
     tiny["steps"]["refine"]["dropout"] = {"global": 0.5}
@@ -335,22 +333,17 @@ def test_all_commands_take_it(tiny: dict[str, Any], capsys: pytest.CaptureFixtur
     sides = ",".join(f"{value:.3f}" for value in box)
     photo = ["face.png", "--model", "run", "--box", sides, "--json", "it.json"]
     assert exit_code("predict", *photo) == 0
-    assert exit_code("export", "run", "-o", "it.onnx") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "it.onnx"
+    capsys.readouterr()
     assert exit_code("export", "run", "-o", "f.onnx", "--stage", "course") == 2
     assert "--stage course: did you mean 'coarse'?" in capsys.readouterr().err
     sheet = ["preview", "--data", "synthetic", "--recipe", "tiny", "-o", "sheet.png"]
     assert exit_code("data", *sheet) == 0
     assert exit_code("report", "run", "-o", "page") == 0
     assert Path("page/index.html").exists() and Path("sheet.png").exists()
-    boxes = np.array([box])
-    expected = load_cascade("run").locate(image, boxes)
-    found = OnnxCascade.load("it.onnx").locate(image, boxes)
+    expected = load_cascade("run").locate(image, np.array([box]))
     (predicted,) = json.loads(Path("it.json").read_text())["faces"]
     np.testing.assert_allclose(predicted["points"], expected.points[0], atol=1e-2)
-    assert list(found.stages) == list(expected.stages) == ["global", "coarse", "fine"]
-    # crops are within a grey level or so of each other; the next test has the same crop
-    assert np.abs(found.points - expected.points).mean() < 0.005 * np.ptp(boxes)
+    assert list(expected.stages) == ["global", "coarse", "fine"]
 
 
 def test_the_quick_networks_say_the_same_in_onnx(tmp_path: Path) -> None:

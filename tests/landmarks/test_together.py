@@ -13,7 +13,6 @@ import torch
 import yaml
 from helpers import exit_code
 
-from groupnas.deploy.planner import LayoutPlanner
 from groupnas.engine.optimizer import make_optimizer, set_learning_rate
 from groupnas.engine.strategy import Optimizer
 from groupnas.engine.task_check import check_task
@@ -336,7 +335,7 @@ def test_one_file_holds_all_of_it(recipe: Recipe) -> None:
     from groupnas.landmarks.deploy.runtime import OnnxCascade
 
     card = train_cascade(recipe, "run", root=None, limit=FACES)
-    export_cascade(card, "it.onnx", planner=LayoutPlanner())
+    assert exit_code("export", "run", "-o", "it.onnx") == 0
     data = face_set("synthetic")
     for face in load_faces(data, None, "test", limit=4):
         box = np.array([[*face.points.min(axis=0), *face.points.max(axis=0)]])
