@@ -36,7 +36,7 @@ from groupnas.strategies.masks.settings import MaskSearch
 PICASSO = ROOT / "search_spaces/picasso_local.yaml"
 
 # A test goes red because of a change, never because of luck or of a busy machine.
-settings.register_profile("groupnas", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("groupnas", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("groupnas")
 
 
