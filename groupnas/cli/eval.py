@@ -149,15 +149,14 @@ def _print_all(
     from groupnas.landmarks.deployed import rows, times_note
     from groupnas.landmarks.evaluation import how
 
+    first, *_ = beside.values()
     if as_json:
-        first = next(iter(beside.values()))
         told = [
             {"name": name, **scores[name], **one.to_dict(), **one.to_first(first)}
             for name, one in beside.items()
         ]
         print(json.dumps(told, indent=2))
         return
-    first, *_ = beside.values()
     print(how(first.evaluation))
     print_table(rows(beside), numbers=True)
     print(times_note([*models.values()], threads))

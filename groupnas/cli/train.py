@@ -229,8 +229,8 @@ def _family_summary(found: Path) -> None:
 
     members = json.loads(found.read_text(encoding="utf-8"))["members"]
     errors = [one["scores"]["validation"]["scores"]["full"]["cascade"]["nme"] for one in members]
-    names = [one["budget"] or "1" for one in members]
-    macs = [one["macs"] / 1e6 for one in members]
+    names = [one["budget"] or "whole" for one in members]
+    macs = [sum(one["macs"].values()) / 1e6 for one in members]
     with courtesy("the front was not drawn"):
         from groupnas.report.front import FrontPoint, plot_front
 

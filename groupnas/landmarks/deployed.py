@@ -115,17 +115,22 @@ def deployed(
 
 
 def cascade_macs(card: Card, mirrored: bool = False) -> int:
-    """Multiply-accumulates of a cascade's networks for a face; a stage's that looks twice, twice.
+    """Multiply-accumulates of a cascade's networks for a face; see :func:`cascade_costs`."""
+    return sum(cascade_costs(card, mirrored).values())
+
+
+def cascade_costs(card: Card, mirrored: bool = False) -> dict[str, int]:
+    """The same for each group of any stage; of a stage that looks twice, twice.
 
     ``mirrored`` is as of :func:`groupnas.landmarks.mirrored.looking_twice`.
     """
-    total = 0
+    costs: dict[str, int] = {}
     for stage in card.stages.values():
         space = SearchSpace.from_file(stage.space, stage.name, stage.variant)
-        total += (2 if mirrored else stage.looks) * flops(
-            Allocation(space, Grouping.from_dict(stage.grouping))
-        ).total
-    return total
+        table = flops(Allocation(space, Grouping.from_dict(stage.grouping)))
+        for group, macs in table.per_group.items():
+            costs[group] = costs.get(group, 0) + (2 if mirrored else stage.looks) * macs
+    return costs
 
 
 def rows(models: Mapping[str, Deployed]) -> list[list[str]]:

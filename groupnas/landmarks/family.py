@@ -17,9 +17,9 @@ from groupnas.engine.observer import Observer
 from groupnas.engine.progress import progress
 from groupnas.errors import InputError
 from groupnas.landmarks.dataset import face_set
-from groupnas.landmarks.deployed import cascade_macs
+from groupnas.landmarks.deployed import cascade_costs
 from groupnas.landmarks.given import STARTED, gather, keep_model
-from groupnas.landmarks.model import load_networks
+from groupnas.landmarks.model import Card, load_networks
 from groupnas.landmarks.pruned import PrunedCascade
 from groupnas.landmarks.recipe import Recipe, recipe_from
 from groupnas.landmarks.roles import Cells
@@ -132,11 +132,12 @@ def train_family(
         pruned.prune(min(budget.least for budget in budgets))
         curves = pruned.curves(budgets)
         scores = pruned.evaluated(pruned.networks).to_dict()  # on the faces of all the others
-        members = [_member(full, None, {"validation": scores})]
+        members = [_member(full, pruned.card, None, {"validation": scores})]
         for budget in budgets:
             start = pruned.write(budget, curves[budget.groups])
             model = trained(_tuning(recipe), str(budget), start)
-            members.append(_member(model, budget, load_networks(model)[0].scores))
+            card = load_networks(model)[0]
+            members.append(_member(model, card, budget, card.scores))
         run.folder.write_json(FAMILY.last, {"format": 1, "data": recipe.data, "members": members})
     return run.folder / FAMILY.last
 
@@ -171,11 +172,13 @@ def _tuning(recipe: Recipe) -> Recipe:
     return recipe_from({**recipe.model_dump(mode="json"), "steps": steps}, recipe.title)
 
 
-def _member(model: Path, budget: CascadeBudget | None, scores: Mapping[str, Any]) -> dict[str, Any]:
+def _member(
+    model: Path, card: Card, budget: CascadeBudget | None, scores: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the family's list says of a cascade."""
     return {
         "budget": None if budget is None else str(budget),
         "model": os.fspath(model),
-        "macs": cascade_macs(load_networks(model)[0]),
+        "macs": cascade_costs(card),
         "scores": dict(scores),
     }

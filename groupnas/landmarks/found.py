@@ -14,13 +14,15 @@ from groupnas.landmarks.boxes import face_box
 from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.model import StageNetwork, make_cascade
-from groupnas.landmarks.roles import Gaze, Role
+from groupnas.landmarks.recipe import Recipe
+from groupnas.landmarks.roles import Gaze
 
 
 def found_frames(
     file: Path,
-    before: Mapping[str, StageNetwork],
-    role: Role,
+    recipe: Recipe,
+    stage: str,
+    networks: Mapping[str, StageNetwork],
     faces: FaceSet,
     samples: Sequence[Face],
     device: str,
@@ -32,8 +34,9 @@ def found_frames(
 
     Args:
         file: An ``.npz``; written where there is none.
-        before: The stages before.
-        role: Of the stage, which looks at photos.
+        recipe: Of the cascade.
+        stage: Which looks; at photos.
+        networks: Of the stages before it, and perhaps of others.
         faces: The data set.
         samples: Its faces.
         device: A torch device.
@@ -41,10 +44,11 @@ def found_frames(
     Raises:
         InputError: the file is damaged, or of other faces; a face cannot be read.
     """
-    look = role.look
+    look, names = recipe.stages[stage].look, [*recipe.stages]
     assert isinstance(look, Gaze)
     count = len(look.regions(faces.markup).parts)
     if not file.exists():
+        before = {name: networks[name] for name in names[: names.index(stage)]}
         cascade = make_cascade(faces.markup, faces.box, before, {}, device)
         pairs = ((faces.read(face), face_box(face, faces)) for face in samples)
         frame = cascade.frames(pairs, look)

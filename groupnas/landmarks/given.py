@@ -102,7 +102,7 @@ def gather(
     if start_from is not None:
         if global_from is not None:
             raise InputError("--global-from: the networks of --start-from are all there; give one")
-        found = started(recipe, markup, start_from)
+        found = _started(recipe, markup, start_from)
         _check(found, recipe, markup)
         return found
     found = {}
@@ -123,7 +123,7 @@ def gather(
     return found
 
 
-def started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
+def _started(recipe: Recipe, markup: Markup, model: str | os.PathLike[str]) -> dict[str, Given]:
     """The stages of a recipe with the networks of a saved cascade."""
     card, networks = load_networks(model)
     with naming(model):
@@ -169,7 +169,7 @@ def recorded(
     config = upgraded_given(config)
     check_recorded(config, ["given"], origin)
     if config.get("start_from") is not None:
-        found = started(recipe, markup, folder / f"{STARTED}.json")
+        found = _started(recipe, markup, folder / f"{STARTED}.json")
         _check(found, recipe, markup)
         return found
     found = {}

@@ -116,8 +116,12 @@ class PrunedCascade:
             if not weights.exists():
                 save_network(network.module, weights)
             space = network.allocation.space
-            earlier = dict(list(self.networks.items())[: list(self.networks).index(name)])
-            found = step.starts == "found"
+            frames = None
+            if step.starts == "found":
+                file = self.folder / f"{name}-frames.npz"
+                frames = found_frames(
+                    file, self.recipe, name, self.networks, self.faces, samples, self.device
+                )
             task = load_stage(
                 self.faces,
                 self.root,
@@ -125,16 +129,7 @@ class PrunedCascade:
                 space,
                 augmentation=step.augmentation,
                 loss=step.loss.of,
-                frames=found_frames(
-                    self.folder / f"{name}-frames.npz",
-                    earlier,
-                    network.role,
-                    self.faces,
-                    samples,
-                    self.device,
-                )
-                if found
-                else None,
+                frames=frames,
                 **self.options,
             )
             strategy = Saliency(

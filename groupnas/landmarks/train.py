@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnas.engine.job import checked_device
@@ -26,7 +25,6 @@ from groupnas.landmarks.data.face import Face, FaceSet
 from groupnas.landmarks.dataset import face_set
 from groupnas.landmarks.evaluation import evaluate_faces
 from groupnas.landmarks.found import found_frames
-from groupnas.landmarks.frames import Frame
 from groupnas.landmarks.given import KEPT, STARTED, Given, gather, keep_model
 from groupnas.landmarks.given import recorded as recorded_given
 from groupnas.landmarks.load import load_faces
@@ -205,13 +203,18 @@ def _train_step(
     folder, stages = setup.folder / name, setup.recipe.stages
     passed = setup.recipe.together(step)  # whatever looks at features stands behind one
     first = setup.given[passed[0]]
-    role = stages[passed[0]].role if first.taken is None else first.taken.role
+    frames = None
+    if step.starts == "found":
+        file, (stage,) = setup.folder / f"{name}-frames.npz", step.train
+        frames = found_frames(
+            file, setup.recipe, stage, before, setup.faces, setup.samples, setup.device
+        )
     faces = setup.task(
-        role,
+        stages[passed[0]].role if first.taken is None else first.taken.role,
         first.used,
         augmentation=step.augmentation,
         loss=step.loss.of,
-        frames=None if step.starts == "truth" else _found(setup, name, step.train[0], before),
+        frames=frames,
     )
     torch.manual_seed(setup.seed)
     networks = {
@@ -242,15 +245,6 @@ def _train_step(
     assert trained.network is module  # so that the networks in it are the best, too
     module.requires_grad_(True)  # whatever a later step trains
     return {stage: networks[stage] for stage in step.train}
-
-
-def _found(
-    setup: Setup, step: str, stage: str, before: Mapping[str, StageNetwork]
-) -> Frame[NDArray[np.float64]]:
-    names = [*setup.recipe.stages]
-    earlier = {name: before[name] for name in names[: names.index(stage)]}
-    file, role = setup.folder / f"{step}-frames.npz", setup.recipe.stages[stage].role
-    return found_frames(file, earlier, role, setup.faces, setup.samples, setup.device)
 
 
 def _told(allocations: Sequence[Allocation]) -> dict[str, Any]:

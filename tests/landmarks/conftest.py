@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +198,14 @@ def cofw_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
         savemat(own / f"test_annotations/{number}_points.mat", content)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Faces are drawn once for all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GROUPNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

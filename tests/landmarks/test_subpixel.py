@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,7 @@ LOOK = Gaze(frame="box", margin=1.15, size=24, colour=True)
 TURNED = Gaze(frame="five_points", margin=1.3, size=24, colour=True)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Faces are drawn once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GROUPNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("cached")
 
 
 @pytest.mark.parametrize("name", ["subpixel", "subpixel_quick"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,12 +58,7 @@ REFINES = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Faces are drawn once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GROUPNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("cached")
 
 
 def settings(**changes: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from groupnas.landmarks.page.evaluations import card_scores, embedded
 from groupnas.report.page.model import Cost, PageRun, Picture
 from groupnas.report.page.reading import Reader, mapping
+from groupnas.runs.fields import numbers
 from groupnas.runs.kinds import FAMILY
 
 FRONT = "front.png"
@@ -48,5 +49,4 @@ def collect_family(reader: Reader, name: str) -> PageRun:
 
 
 def _cost(title: str, member: dict[str, Any]) -> Cost:
-    macs = member.get("macs")
-    return Cost(network=title, macs={"all": float(macs)} if isinstance(macs, int) else {})
+    return Cost(network=title, macs=numbers(mapping(member.get("macs"))))
